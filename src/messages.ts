@@ -1,0 +1,43 @@
+/**
+ * Every message a user can meet: its stable code, the exit code that goes with it, what failed, the likely cause and the cure.
+ * `{names}` are filled from the failure's facts. `docs/runbook.md` has one entry per code; a test keeps the two together.
+ * Ranges: 00x-01x usage and configuration · 02x-03x meeting (host, hub, record, PMI) · 04x-05x Python and Dask ·
+ * 06x supervision and the end · 07x security, connect and JupyterLab · 08x-09x batch systems.
+ */
+export interface Message {
+  readonly exit: number;
+  readonly what: string;
+  readonly cause: string;
+  readonly cure: string;
+}
+
+const define = <const T extends Record<`TSD-${number}`, Message>>(table: T): T => table;
+
+export const messages = define({
+  "TSD-001": {
+    exit: 64,
+    what: "No launcher was found: this process was not started by mpirun, srun or the like.",
+    cause: "None of the launchers' rank variables is set, and --np was not given.",
+    cure: "Start it with a launcher, `mpirun -np 4 tsdask-mpi script.py`, or let it start its own ranks on this machine, `tsdask-mpi --np 4 script.py`.",
+  },
+  "TSD-002": {
+    exit: 64,
+    what: "The world is too small: {size} rank(s) were started, {needed} are needed.",
+    cause: "{why}",
+    cure: "Start more ranks (`-np {needed}`), or put a worker on the scheduler's rank with --inclusive-workers.",
+  },
+  "TSD-003": {
+    exit: 64,
+    what: "{option}: {problem}",
+    cause: "The value {value} (from {source}) cannot be used.",
+    cure: "{hint} `tsdask-mpi --help` lists the options, `tsdask-mpi config` shows where each value came from.",
+  },
+  "TSD-070": {
+    exit: 70,
+    what: "An internal error on rank {rank} ({host}): {problem}",
+    cause: "This is a defect of tsdask-mpi, not of your script.",
+    cure: "Please report it with the log folder ({log}).",
+  },
+});
+
+export type MessageCode = keyof typeof messages;
