@@ -1,0 +1,43 @@
+import type { BatchName, BatchSystem, Job, Run } from "./system.ts";
+import { flux } from "./flux.ts";
+import { htcondor } from "./htcondor.ts";
+import { kubernetes } from "./kubernetes.ts";
+import { local } from "./local.ts";
+import { lsf } from "./lsf.ts";
+import { pbs } from "./pbs.ts";
+import { sge } from "./sge.ts";
+import { slurm } from "./slurm.ts";
+
+/** Every batch system, the innermost first: a Flux instance may run inside a Slurm job, and both set their variables. */
+const systems = [flux, slurm, pbs, lsf, sge, htcondor, kubernetes, local] as const;
+
+/**
+ * What this process's environment says of its job; `{ system: "local" }` outside of any batch system.
+ * Pure: no file is read and no command is run. `TSDASK_JOB`, set by `scale` and `adapt`, becomes the label.
+ */
+export function describeJob(env: NodeJS.ProcessEnv): Job {
+  const job = systems.map((system) => system.describe(env)).find((found) => found !== undefined) ?? { system: "local" };
+  const label = env["TSDASK_JOB"] || job.jobId;
+  return label === undefined ? job : { ...job, label: safeLabel(label) };
+}
+
+/**
+ * The job with what only its batch system knows: when it ends (seconds since 1970), its hosts, how often it was requeued.
+ * Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood), TSD-094 (refused).
+ */
+export async function inquireJob(job: Job, run: Run): Promise<Job> {
+  return job.jobId === undefined ? job : batchSystem(job.system).inquire(job, run);
+}
+
+/** The batch system of this name. */
+export function batchSystem(name: BatchName): BatchSystem {
+  return systems.find((system) => system.name === name) ?? local;
+}
+
+/** The names of all batch systems, `local` last. */
+export const batchNames: readonly BatchName[] = systems.map(({ name }) => name);
+
+/** A job id as it may stand in a worker's name: letters, digits, dot, underscore and minus; `12[3].pbs` becomes `12.3.pbs`. */
+export function safeLabel(id: string): string {
+  return id.replace(/\[(\w*)\]/g, ".$1").replace(/[^\w.-]/g, "_");
+}

@@ -1,0 +1,70 @@
+/** The batch systems (and the launcher of one machine) that tsdask-mpi can ask, submit to and write scripts for. */
+export type BatchName = "slurm" | "pbs" | "sge" | "lsf" | "flux" | "htcondor" | "kubernetes" | "local";
+
+/** What a batch system says of the job this process runs in; what it does not say is absent. */
+export interface Job {
+  readonly system: BatchName;
+  /** The id that the system's own commands take. */
+  readonly jobId?: string;
+  /** What marks this job's workers in their names: the job id, or the label `scale` and `adapt` gave it. */
+  readonly label?: string;
+  /** The host the job was submitted from: most often the login host. */
+  readonly submitHost?: string;
+  /** When the system will end the job, seconds since 1970. */
+  readonly endTime?: number;
+  /** When the job started, seconds since 1970. */
+  readonly startTime?: number;
+  /** The job's hosts in the system's own order, each once. */
+  readonly hosts?: readonly string[];
+  /** A file of the system that lists the hosts. */
+  readonly hostFile?: string;
+  /** How many times the job was requeued or restarted before this run. */
+  readonly requeues?: number;
+  /** The partition or queue. */
+  readonly queue?: string;
+}
+
+/** A job's state, reduced to what growing and shrinking a cluster must know; `gone` = ended, or unknown to the system. */
+export type JobState = "pending" | "running" | "ending" | "held" | "gone";
+
+/** What a finished command left behind. */
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs one command of a batch system (no shell), with a deadline; a non-zero exit is returned, not thrown.
+ * Throws Failure TSD-091 when the command is not installed, TSD-092 when the deadline passed.
+ */
+export type Run = (command: string, args: readonly string[], input?: { readonly text?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string }) => Promise<Ran>;
+
+/** A job to be submitted: a script file, further arguments for the submit command, and variables the job must find set. */
+export interface Submission {
+  /** Absolute path of the script (or submit description, or manifest). */
+  readonly path: string;
+  /** Further arguments of the submit command, before the script's name. */
+  readonly args?: readonly string[];
+  /** Variables added to the job's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Working directory of the submit command. */
+  readonly cwd?: string;
+}
+
+/** One batch system: what it says of a job, and the three things one does with it. */
+export interface BatchSystem {
+  readonly name: BatchName;
+  /** The commands that submit, list and cancel. */
+  readonly commands: readonly string[];
+  /** The job of this environment; undefined when it is not one of this system's. Pure. */
+  readonly describe: (env: NodeJS.ProcessEnv) => Job | undefined;
+  /** Asks the system what the environment does not say (end time, hosts, restarts). Throws Failure TSD-091 to TSD-094. */
+  readonly inquire: (job: Job, run: Run) => Promise<Job>;
+  /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words. */
+  readonly submit: (submission: Submission, run: Run) => Promise<string>;
+  /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
+  readonly cancel: (ids: readonly string[], run: Run) => Promise<void>;
+  /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood. */
+  readonly states: (ids: readonly string[], run: Run) => Promise<ReadonlyMap<string, JobState>>;
+}
