@@ -32,6 +32,18 @@ export const messages = define({
     cause: "The value {value} (from {source}) cannot be used.",
     cure: "{hint} `tsdask-mpi --help` lists the options, `tsdask-mpi config` shows where each value came from.",
   },
+  "TSD-004": {
+    exit: 64,
+    what: "No Node from 22.15 on was found on {host}.",
+    cause: "{why}",
+    cure: "Load a newer Node (`module load nodejs`), name one in TSDASK_NODE, or run `npm start` in tsdask-mpi's folder, which installs one there.",
+  },
+  "TSD-005": {
+    exit: 64,
+    what: "tsdask-mpi is not built: there is no {file}.",
+    cause: "This is a fresh clone, or its last build failed.",
+    cure: "Run `npm start` in its folder once (it installs, builds and tries it), or `npm ci && npm run build`.",
+  },
   "TSD-070": {
     exit: 70,
     what: "An internal error on rank {rank} ({host}): {problem}",
