@@ -44,6 +44,30 @@ export const messages = define({
     cause: "This is a fresh clone, or its last build failed.",
     cure: "Run `npm start` in its folder once (it installs, builds and tries it), or `npm ci && npm run build`.",
   },
+  "TSD-011": {
+    exit: 64,
+    what: "{variable} is {value}, which is not a number.",
+    cause: "The launcher's variables say who this process is; something on the way (a wrapper script, a module, an env option) changed one of them.",
+    cure: "Look at it in a rank of its own: `mpirun -np 1 env | sort`. Unset it where it comes from, or set TSDASK_RANK and TSDASK_SIZE, which come before all others.",
+  },
+  "TSD-012": {
+    exit: 64,
+    what: "{variable} is set, but nothing says how many ranks there are ({missing}).",
+    cause: "The launcher ({launcher}) does not tell the number of ranks in the environment (aprun, `mpiexec -pmi-port` and a bare prterun do not), or a wrapper script removed it.",
+    cure: "Set TSDASK_SIZE to the number of ranks, for example `TSDASK_SIZE=16 aprun -n 16 tsdask-mpi script.py`; with mpiexec, leave out -pmi-port.",
+  },
+  "TSD-013": {
+    exit: 64,
+    what: "{rankName} is {rank}, but {sizeName} is {size}: the rank must be below the number of ranks.",
+    cause: "The two variables come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
+    cure: "Start with one launcher only, and unset what an outer one left (`env -u {rankName} -u {sizeName} …`).",
+  },
+  "TSD-014": {
+    exit: 64,
+    what: "The launcher's ({launcher}) variables contradict each other: local rank {localRank} of {localSize} on this host, with {size} rank(s) in all.",
+    cause: "They come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
+    cure: "Start with one launcher only; `mpirun -np 1 env | sort` shows what a rank gets.",
+  },
   "TSD-070": {
     exit: 70,
     what: "An internal error on rank {rank} ({host}): {problem}",
