@@ -1,0 +1,103 @@
+import { Failure, render, type Facts } from "../failure.ts";
+import type { MessageCode } from "../messages.ts";
+import { said } from "./banner.ts";
+import { hostList, numberRanges } from "./ranges.ts";
+
+/** A failure as it is told: by this rank itself, or by another rank over the hub. */
+export interface FailureReport {
+  readonly code: MessageCode;
+  readonly facts: Facts;
+  /** Where it happened, if it happened on ranks. */
+  readonly rank?: number;
+  readonly host?: string;
+}
+
+/** Colour is for a terminal whose user has not asked for none (https://no-color.org). */
+export function wantsColour({ tty, noColor }: { readonly tty: boolean; readonly noColor: string | undefined }): boolean {
+  return tty && (noColor === undefined || noColor === "");
+}
+
+/** A failure as it stands on stderr: what, cause, cure (one line each, each behind `tsdask-mpi: `), and the ranks it happened on. */
+export function failureText(report: FailureReport | Failure, { colour = false, places = [] }: {
+  readonly colour?: boolean;
+  /** Ranks with the same failure; by default the report's own. */
+  readonly places?: readonly Place[];
+} = {}): string {
+  const own = report instanceof Failure ? [] : placeOf(report);
+  const where = placesText(places.length > 0 ? places : own);
+  const [what = "", ...rest] = render(report.code, report.facts).split("\n");
+  const first = colour ? what.replace(/^\S+/, (code) => `\u001b[1;31m${code}\u001b[0m`) : what;
+  return said([first, ...rest, ...(where === "" ? [] : [`  where: ${where}`])]);
+}
+
+export interface Place {
+  readonly rank: number;
+  readonly host?: string;
+}
+
+/** Shows failures once, however many ranks meet the same one. */
+export interface FailureCollector {
+  /** Takes one report; it is shown when no further one has come for a moment. */
+  add(report: FailureReport): void;
+  /** Shows what is still held back, at once. */
+  flush(): void;
+}
+
+const patienceMs = 300;
+const longestMs = 2_000;
+
+/**
+ * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the ranks listed.
+ * A failure that was shown already is not shown again.
+ */
+export function collectFailures({ show, colour = false, now = () => performance.now() }: {
+  readonly show: (text: string) => void;
+  readonly colour?: boolean;
+  readonly now?: () => number;
+}): FailureCollector {
+  const held = new Map<string, { readonly report: FailureReport; readonly places: Place[] }>();
+  const told = new Set<string>();
+  let since = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    for (const [key, { report, places }] of held) {
+      told.add(key);
+      show(failureText(report, { colour, places }));
+    }
+    held.clear();
+  };
+  return {
+    flush,
+    add: (report) => {
+      const key = sameness(report);
+      if (told.has(key)) return;
+      if (held.size === 0) since = now();
+      const entry = held.get(key) ?? { report, places: [] };
+      entry.places.push(...placeOf(report));
+      held.set(key, entry);
+      clearTimeout(timer);
+      timer = setTimeout(flush, Math.max(0, Math.min(patienceMs, since + longestMs - now())));
+    },
+  };
+}
+
+/** What two reports must share to be the same failure. */
+function sameness({ code, facts }: FailureReport): string {
+  const shared = Object.entries(facts).filter(([name]) => name !== "rank" && name !== "host" && name !== "pid");
+  return JSON.stringify([code, shared.sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+function placeOf({ rank, host }: FailureReport): Place[] {
+  if (rank === undefined) return [];
+  return [host === undefined ? { rank } : { rank, host }];
+}
+
+function placesText(places: readonly Place[]): string {
+  if (places.length === 0) return "";
+  const hosts = places.flatMap(({ host }) => (host === undefined ? [] : [host]));
+  const ranks = [...new Set(places.map(({ rank }) => rank))];
+  return `${ranks.length === 1 ? "rank" : "ranks"} ${numberRanges(ranks)}${hosts.length === 0 ? "" : ` on ${hostList(hosts)}`}`;
+}

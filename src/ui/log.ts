@@ -1,0 +1,82 @@
+import { redact } from "./redact.ts";
+
+/** Levels of the log files (pino's names). */
+export const recordLevels = ["trace", "debug", "info", "warn", "error"] as const;
+export type RecordLevel = (typeof recordLevels)[number];
+
+/** What a record carries besides its text: JSON values; keys that name secrets are hidden before they are written. */
+export type LogData = Readonly<Record<string, unknown>>;
+
+/** One record, as it travels from a light rank to its host's leader. */
+export interface LogRecord {
+  readonly level: RecordLevel;
+  readonly event: string;
+  readonly data?: LogData;
+}
+
+/** Structured records for machines; `event` is a short sentence, the same for every occurrence. */
+export interface Log {
+  readonly record: (record: LogRecord) => void;
+  readonly debug: (event: string, data?: LogData) => void;
+  readonly info: (event: string, data?: LogData) => void;
+  readonly warn: (event: string, data?: LogData) => void;
+  readonly error: (event: string, data?: LogData) => void;
+  /** Everything is on disk when it returns; later records are dropped. */
+  readonly close: () => void;
+}
+
+/**
+ * A log that hands its records (at `level` and above) to `send`: how a light rank logs through its leader, without loading pino.
+ */
+export function logTo(send: (record: LogRecord) => void, level: RecordLevel = "info", close: () => void = () => undefined): Log {
+  const least = recordLevels.indexOf(level);
+  let open = true;
+  const record = (entry: LogRecord): void => {
+    if (open && recordLevels.indexOf(entry.level) >= least) send(entry);
+  };
+  const at = (name: RecordLevel) => (event: string, data?: LogData) =>
+    record(data === undefined ? { level: name, event } : { level: name, event, data });
+  return {
+    record,
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    close: () => {
+      if (!open) return;
+      open = false;
+      close();
+    },
+  };
+}
+
+/** A log that keeps nothing. */
+export const silentLog: Log = logTo(() => undefined, "error");
+
+/**
+ * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process; the folder exists already. Loads pino on first use.
+ * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk ends the log, not the launch.
+ * Throws what the file system says when the file cannot be opened.
+ */
+export async function openLog({ folder, name, level = "info", base = {} }: {
+  readonly folder: string;
+  readonly name: string;
+  readonly level?: RecordLevel;
+  /** Fields of every record: rank, host, launch. */
+  readonly base?: LogData;
+}): Promise<Log> {
+  const { pino } = await import("pino");
+  const destination = pino.destination({ dest: `${folder}/${name}.jsonl`, sync: true, append: true, mode: 0o600 });
+  let broken = false;
+  destination.on("error", () => {
+    broken = true;
+  });
+  const logger = pino({ level, base, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const write = ({ level: at, event, data }: LogRecord): void => {
+    if (!broken) logger[at]((redact(data ?? {}) ?? {}) as object, event);
+  };
+  return logTo(write, level, () => {
+    broken = true;
+    destination.end();
+  });
+}

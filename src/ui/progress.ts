@@ -1,0 +1,139 @@
+import { said } from "./banner.ts";
+import { durationText } from "./format.ts";
+import type { Out } from "./out.ts";
+import { count } from "./ranges.ts";
+
+/** How many workers have registered, of how many, and (when known) who is missing: `rank 3 on h1`. */
+export interface WorkerCount {
+  readonly registered: number;
+  readonly expected: number;
+  readonly missing?: readonly string[];
+}
+
+export interface Progress {
+  /** Tells the present state; cheap enough for every event. */
+  update(state: WorkerCount): void;
+  /** Removes the bar, or stops the lines: all are in, or nobody waits any more. Safe to call twice. */
+  stop(): void;
+}
+
+const reminderMs = 10_000;
+const leastGapMs = 1_000;
+const namesShown = 6;
+
+/**
+ * Shows how the workers come in: a bar where `out` is a terminal, else a line at the first, at each quarter, at the last, and every 10 s with who is missing.
+ * `started` and `now` are milliseconds of one clock (`performance.now()`).
+ */
+export function workerProgress({ out, started, now = () => performance.now(), write = (text) => void out.write(text) }: {
+  readonly out: Out;
+  readonly started: number;
+  readonly now?: () => number;
+  /** Where lines go; the default is `out`. */
+  readonly write?: (text: string) => void;
+}): Progress {
+  return out.tty ? bar(out) : lines({ write, started, now });
+}
+
+function lines({ write, started, now }: { write: (text: string) => void; started: number; now: () => number }): Progress {
+  let state: WorkerCount | undefined;
+  let quarter = 0;
+  let lastLine = -Infinity;
+  let stopped = false;
+
+  const say = (text: string): void => {
+    lastLine = now();
+    write(said(`${text} after ${durationText((lastLine - started) / 1000)}`));
+  };
+  const remind = (): void => {
+    if (state === undefined || state.registered >= state.expected || now() - lastLine < reminderMs - leastGapMs) return;
+    say(`${countText(state)}${missingText(state)}`);
+  };
+  const timer = setInterval(remind, reminderMs);
+  timer.unref();
+
+  const stop = (): void => {
+    stopped = true;
+    clearInterval(timer);
+  };
+  return {
+    stop,
+    update: (next) => {
+      if (stopped) return;
+      state = next;
+      const { registered, expected } = next;
+      if (expected <= 0) return;
+      if (registered >= expected) {
+        say(allText(expected));
+        return stop();
+      }
+      const reached = registered === 0 ? 0 : 1 + Math.floor((4 * registered) / expected);
+      if (reached <= quarter || now() - lastLine < leastGapMs) return;
+      quarter = reached;
+      say(countText(next));
+    },
+  };
+}
+
+/** The line that a count is told by: `4 of 15 workers are in`. */
+export function countText({ registered, expected }: WorkerCount): string {
+  return `${registered} of ${count(expected, "worker")} ${registered === 1 ? "is" : "are"} in`;
+}
+
+/** Who is missing, at most a few by name: `; missing: rank 3 on h1, rank 4 on h1 and 12 more`. */
+export function missingText({ missing = [] }: WorkerCount): string {
+  if (missing.length === 0) return "";
+  const more = missing.length - namesShown;
+  return `; missing: ${missing.slice(0, namesShown).join(", ")}${more > 0 ? ` and ${more} more` : ""};`;
+}
+
+function allText(expected: number): string {
+  return expected === 1 ? "the worker is in" : `all ${expected} workers are in`;
+}
+
+function bar(out: Out): Progress {
+  let state: WorkerCount | undefined;
+  let stopped = false;
+  let shown: { update(value: number): void; setTotal(total: number): void; stop(): void } | undefined;
+
+  void import("cli-progress").then(({ default: { SingleBar } }) => {
+    if (stopped || state === undefined) return;
+    const single = new SingleBar({
+      format: "tsdask-mpi: {bar} {value} of {total} workers are in, {duration_formatted}",
+      barCompleteChar: "#",
+      barIncompleteChar: "-",
+      barsize: 30,
+      hideCursor: null,
+      clearOnComplete: true,
+      linewrap: null,
+      gracefulExit: false,
+      noTTYOutput: false,
+      emptyOnZero: true,
+      stream: terminal(out),
+    });
+    single.start(state.expected, state.registered);
+    shown = single;
+  });
+
+  const stop = (): void => {
+    stopped = true;
+    shown?.stop();
+    shown = undefined;
+  };
+  return {
+    stop,
+    update: (next) => {
+      if (stopped) return;
+      state = next;
+      shown?.setTotal(next.expected);
+      shown?.update(next.registered);
+      if (next.registered >= next.expected && next.expected > 0) stop();
+    },
+  };
+}
+
+/** What cli-progress needs of a terminal, over `out`, so that all text of this process leaves in order. */
+function terminal(out: Out): NodeJS.WritableStream {
+  const stream = { isTTY: true, columns: 80, write: (text: string) => out.write(text) };
+  return stream as unknown as NodeJS.WritableStream;
+}
