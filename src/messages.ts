@@ -74,6 +74,30 @@ export const messages = define({
     cause: "This is a defect of tsdask-mpi, not of your script.",
     cure: "Please report it with the log folder ({log}).",
   },
+  "TSD-071": {
+    exit: 69,
+    what: "The folder {path} is not private: {problem}.",
+    cause: "tsdask-mpi keeps sockets and keys there, so nobody else may own it or write in it; another user, a wrong umask or a file system without permissions made it so.",
+    cure: "Remove it if it is yours (`chmod o-w` its parent if all may write there), or point TMPDIR (for the host's own files) or --scheduler-file (for the cluster's) at a place of your own.",
+  },
+  "TSD-072": {
+    exit: 69,
+    what: "{path} cannot be written ({problem}).",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
+  "TSD-073": {
+    exit: 69,
+    what: "{path} is not used: {problem}.",
+    cause: "It should hold a secret of yours, and a secret that others can open or replace is none.",
+    cure: "If you trust what is in it, `chmod 600` it as its owner; else remove it and start the cluster again.",
+  },
+  "TSD-074": {
+    exit: 69,
+    what: "{path} cannot be read: {problem}.",
+    cause: "The cluster that wrote it has ended (its folder goes with it), or its folder is not mounted on this host, or it belongs to somebody else.",
+    cure: "Check with `ls -l` whether the cluster's folder is there, and start the cluster again if it has ended.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

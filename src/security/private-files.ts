@@ -1,0 +1,151 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, constants, lstatSync, mkdirSync, type Stats } from "node:fs";
+import { open, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Failure } from "../failure.ts";
+import { systemCode, unwritable } from "./file-problems.ts";
+
+/** The permission bits that let anyone but the owner in. */
+const OTHERS = 0o077;
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+/** No secret or record of ours is larger than this (bytes). */
+const LARGEST = 4 * 1024 * 1024;
+
+/**
+ * Makes sure that `path` is a folder that only its owner, us, can enter (mode 0700), and returns it; its parent must exist.
+ * Symbolic links are not followed and what another user put there is not used. It is quick and blocks: two or three system calls.
+ * Throws TSD-071 (not private, or not ours) and TSD-072 (cannot be written).
+ */
+export function privateFolder(path: string): string {
+  refuseOpenParent(path);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw unwritable(path, error);
+  }
+  const found = statOf(path);
+  const problem = folderProblem(found);
+  if (problem !== undefined) throw notPrivate(path, problem);
+  if ((found.mode & OTHERS) !== 0) close(path);
+  return path;
+}
+
+/** Makes the private folder `names[0]/names[1]/…` in `base`, level by level, each as `privateFolder` does. */
+export function privateFolders(base: string, names: readonly string[]): string {
+  return names.reduce((parent, name) => privateFolder(join(parent, name)), base);
+}
+
+/**
+ * Writes a file of mode 0600 as a whole: under a temporary name first, then renamed, so that a reader sees the old or the new one.
+ * Throws TSD-072.
+ */
+export async function writePrivateFile(path: string, content: string | Uint8Array): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
+  try {
+    await writeNew(temporary, content);
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(ignoreMissing);
+    throw unwritable(path, error);
+  }
+}
+
+/**
+ * Reads a file only if it is ours and closed to everyone else; symbolic links are not followed. UTF-8.
+ * Throws TSD-073 (it is open to others, or not ours) and TSD-074 (it cannot be read).
+ */
+export async function readPrivateFile(path: string): Promise<string> {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const found = await file.stat();
+    const problem = fileProblem(found);
+    if (problem !== undefined) throw new Failure("TSD-073", { path, problem });
+    return await file.readFile("utf8");
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    if (systemCode(error) === "ELOOP") throw new Failure("TSD-073", { path, problem: "it is a symbolic link" });
+    throw new Failure("TSD-074", { path, problem: unreadable(error) }, { cause: error });
+  }
+}
+
+/** Whether a file is there, ours, and closed to everyone else: what tells a place where a secret may be shown. */
+export function isPrivate(found: Pick<Stats, "uid" | "mode">): boolean {
+  return found.uid === process.geteuid?.() && (found.mode & OTHERS) === 0;
+}
+
+async function writeNew(path: string, content: string | Uint8Array): Promise<void> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  await using file = await open(path, flags, 0o600);
+  await file.writeFile(content);
+}
+
+/** In a folder where anyone may rename anything (world-writable and not sticky, unlike /tmp), nothing of ours would stay ours. */
+function refuseOpenParent(path: string): void {
+  const parent = dirname(path);
+  let found: Stats;
+  try {
+    found = lstatSync(parent);
+    // The parent may be reached through a link (/tmp on some systems); what counts is where it leads.
+    if (found.isSymbolicLink()) found = lstatSync(`${parent}/.`);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  if ((found.mode & 0o002) !== 0 && (found.mode & STICKY) === 0) {
+    throw notPrivate(path, `everyone may replace it, because ${parent} is writable for all and has no sticky bit`);
+  }
+}
+
+function statOf(path: string): Stats {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+function folderProblem(found: Stats): string | undefined {
+  if (found.isSymbolicLink()) return "it is a symbolic link";
+  if (!found.isDirectory()) return "it is not a folder";
+  if (found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
+  if ((found.mode & OTHERS_WRITE) !== 0) return `others may write in it (mode ${octal(found.mode)})`;
+  return undefined;
+}
+
+function fileProblem(found: Stats): string | undefined {
+  if (!found.isFile()) return "it is not a plain file";
+  if (found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
+  if ((found.mode & OTHERS) !== 0) return `others may open it (mode ${octal(found.mode)})`;
+  if (found.size > LARGEST) return `it is far too large (${found.size} bytes)`;
+  return undefined;
+}
+
+/** Closes a folder of ours that others may only read, and checks that the file system really did it. */
+function close(path: string): void {
+  try {
+    chmodSync(path, 0o700);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  const { mode } = statOf(path);
+  if ((mode & OTHERS) !== 0) {
+    throw notPrivate(path, `its file system does not keep permissions (mode ${octal(mode)} after chmod 700)`);
+  }
+}
+
+function notPrivate(path: string, problem: string): Failure {
+  return new Failure("TSD-071", { path, problem });
+}
+
+function unreadable(error: unknown): string {
+  const code = systemCode(error);
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES" || code === "EPERM") return "it may not be read by you";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function ignoreMissing(error: unknown): void {
+  if (systemCode(error) === undefined) throw error;
+}
+
+const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
