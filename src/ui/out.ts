@@ -11,9 +11,14 @@ export interface Out {
   drained(): Promise<void>;
   /** Resolves when everything is written, the reader is gone, or `ms` milliseconds have passed. */
   flush(ms: number): Promise<void>;
+  /** On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it. Elsewhere: nothing. */
+  overlay(text: string | undefined): void;
   /** Whether a terminal is at the other end. */
   readonly tty: boolean;
 }
+
+/** Back to the line's start, and the rest of it cleared (ECMA-48 EL). */
+const clearLine = "\r\u001b[K";
 
 /** Bytes that may wait for a slow reader before `write` answers `false`. */
 const highWater = 256 * 1024;
@@ -66,15 +71,23 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
     wake();
   };
 
+  let below = "";
+  const send = (text: Uint8Array | string): boolean => {
+    if (gone || text.length === 0) return true;
+    const bytes = typeof text === "string" ? Buffer.from(text) : text;
+    queue.push(bytes);
+    queued += bytes.length;
+    next();
+    return queued <= highWater;
+  };
+
   return {
     tty,
-    write: (text) => {
-      if (gone || text.length === 0) return true;
-      const bytes = typeof text === "string" ? Buffer.from(text) : text;
-      queue.push(bytes);
-      queued += bytes.length;
-      next();
-      return queued <= highWater;
+    write: (text) => send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
+    overlay: (text = "") => {
+      if (!tty || text === below) return;
+      send(`${clearLine}${text}`);
+      below = text;
     },
     drained: () => (queued <= highWater / 2 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     flush: (ms) => {

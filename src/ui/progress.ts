@@ -32,7 +32,7 @@ export function workerProgress({ out, started, now = () => performance.now(), wr
   /** Where lines go; the default is `out`. */
   readonly write?: (text: string) => void;
 }): Progress {
-  return out.tty ? bar(out) : lines({ write, started, now });
+  return out.tty ? bar({ out, started, now }) : lines({ write, started, now });
 }
 
 function lines({ write, started, now }: { write: (text: string) => void; started: number; now: () => number }): Progress {
@@ -91,49 +91,51 @@ function allText(expected: number): string {
   return expected === 1 ? "the worker is in" : `all ${expected} workers are in`;
 }
 
-function bar(out: Out): Progress {
-  let state: WorkerCount | undefined;
-  let stopped = false;
-  let shown: { update(value: number): void; setTotal(total: number): void; stop(): void } | undefined;
+type Formatter = (value: WorkerCount, milliseconds: number) => string;
 
-  void import("cli-progress").then(({ default: { SingleBar } }) => {
-    if (stopped || state === undefined) return;
-    const single = new SingleBar({
-      format: "tsdask-mpi: {bar} {value} of {total} workers are in, {duration_formatted}",
-      barCompleteChar: "#",
-      barIncompleteChar: "-",
-      barsize: 30,
-      hideCursor: null,
-      clearOnComplete: true,
-      linewrap: null,
-      gracefulExit: false,
-      noTTYOutput: false,
-      emptyOnZero: true,
-      stream: terminal(out),
-    });
-    single.start(state.expected, state.registered);
-    shown = single;
-  });
+function bar({ out, started, now }: { out: Out; started: number; now: () => number }): Progress {
+  let state: WorkerCount | undefined;
+  let format: Formatter | undefined;
+  let stopped = false;
+
+  const draw = (): void => {
+    if (!stopped && format !== undefined && state !== undefined) out.overlay(format(state, now() - started));
+  };
+  const ready = (loaded: Formatter): void => {
+    format = loaded;
+    draw();
+  };
+  loadFormatter().then(ready, () => ready(plain));
+  const timer = setInterval(draw, 1_000);
+  timer.unref();
 
   const stop = (): void => {
+    if (stopped) return;
     stopped = true;
-    shown?.stop();
-    shown = undefined;
+    clearInterval(timer);
+    out.overlay(undefined);
   };
   return {
     stop,
     update: (next) => {
       if (stopped) return;
       state = next;
-      shown?.setTotal(next.expected);
-      shown?.update(next.registered);
-      if (next.registered >= next.expected && next.expected > 0) stop();
+      if (next.registered < next.expected || next.expected <= 0) return draw();
+      stop();
+      out.write(said(`${allText(next.expected)} after ${durationText((now() - started) / 1000)}`));
     },
   };
 }
 
-/** What cli-progress needs of a terminal, over `out`, so that all text of this process leaves in order. */
-function terminal(out: Out): NodeJS.WritableStream {
-  const stream = { isTTY: true, columns: 80, write: (text: string) => out.write(text) };
-  return stream as unknown as NodeJS.WritableStream;
+const plain: Formatter = (state, milliseconds) => `tsdask-mpi: ${countText(state)}, ${durationText(milliseconds / 1000)}`;
+const barSize = 24;
+
+/** cli-progress draws the bar; where it stands on the terminal is `out`'s business, so that other text never runs into it. */
+async function loadFormatter(): Promise<Formatter> {
+  const { BarFormat } = (await import("cli-progress")).default.Format;
+  const shape = { barsize: barSize, barCompleteString: "#".repeat(barSize), barIncompleteString: "-".repeat(barSize), barGlue: "" };
+  return (state, milliseconds) => {
+    const done = BarFormat(Math.min(1, state.registered / Math.max(1, state.expected)), shape);
+    return `tsdask-mpi: [${done}] ${countText(state)}, ${durationText(milliseconds / 1000)}`;
+  };
 }

@@ -1,5 +1,7 @@
 const hidden = "[hidden]";
-const secretKey = /token|secret|passw|passphrase|cookie|authorization|credential|private|(^|[^a-z])(key|pem)s?$|(Key|Pem)s?$/i;
+const secretKey = /token|secret|passw|passphrase|cookie|authorization|credential|private|^(key|pem)s?$/i;
+/** `keyPem`, `tls_key`, `TLS_KEY`, but not `monkey`. */
+const endsInKey = /(_(key|pem)|_(KEY|PEM)|Key|Pem)s?$/;
 /** File names are no secrets, and a log without them is of little use. */
 const namesAFile = /(file|path|dir|folder)s?$/i;
 const secretInText = /([?&](?:token|key|secret)=)[^&\s"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{8,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gi;
@@ -32,7 +34,7 @@ export function redact(value: unknown, depth = 0, above: readonly object[] = [])
 }
 
 function isSecret(key: string, value: unknown): boolean {
-  return value !== undefined && value !== null && typeof value !== "boolean" && secretKey.test(key) && !namesAFile.test(key);
+  return value !== undefined && value !== null && typeof value !== "boolean" && (secretKey.test(key) || endsInKey.test(key)) && !namesAFile.test(key);
 }
 
 /** Text without the tokens, bearer headers and private keys in it. */

@@ -1,0 +1,56 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { isatty } from "node:tty";
+
+/** Launchers that pass on what a rank writes as it is. */
+const launchers = new Set(["mpirun", "mpiexec", "orterun", "prterun", "orted", "prted", "prte", "mpirun.openmpi", "mpirun.mpich", "mpiexec.hydra", "mpiexec.mpich", "hydra_pmi_proxy"]);
+/** Options with which they do not: each line gets a label, or goes to a file, or to a window. */
+const rewriting = /^--?(tag-output|timestamp-output|output.*|display-output|merge-stderr.*|xterm|xml|stream-buffering|l|prepend-rank|prepend-pattern|outfile-pattern|errfile-pattern)$/;
+
+/** What is read of a process; the default reads Linux's `/proc`. */
+export interface ProcessView {
+  readonly parent: number;
+  readonly name: string;
+  readonly args: readonly string[];
+  /** What its standard error is: `/dev/pts/3`, `pipe:[123]`. */
+  readonly stderr: string;
+}
+
+/**
+ * Whether what this process writes on stderr is read on a terminal: directly, or through the launcher on the same machine that started it.
+ * Launchers give their ranks pipes, so that a rank cannot see this from its own descriptor.
+ */
+export function terminalBehind({ own = isatty(2), pid = process.ppid, view = readProcess }: {
+  readonly own?: boolean;
+  readonly pid?: number;
+  readonly view?: (pid: number) => ProcessView | undefined;
+} = {}): boolean {
+  if (own) return true;
+  let seen: ProcessView | undefined;
+  for (let next = view(pid), depth = 0; next !== undefined && depth < 8; next = view(next.parent), depth += 1) {
+    // Between a rank and its launcher stands at most a shell of the launcher's own.
+    if (launchers.has(next.name)) seen = next;
+    else if (seen !== undefined) break;
+  }
+  return seen !== undefined && /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) && !launcherOptions(seen.args).some((arg) => rewriting.test(arg));
+}
+
+/** The launcher's own options: those before our name, without their values. */
+function launcherOptions(args: readonly string[]): string[] {
+  const ours = args.findIndex((arg) => /(^|\/)(ts)?dask-mpi$/.test(arg));
+  return args.slice(1, ours < 0 ? undefined : ours).map((arg) => arg.split("=")[0] ?? "");
+}
+
+function readProcess(pid: number): ProcessView | undefined {
+  if (pid <= 1) return undefined;
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name stands in brackets and may hold anything; the parent is the second field after it (proc(5)).
+    const parent = Number(status.slice(status.lastIndexOf(")") + 2).split(" ")[1]);
+    const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    const name = (args[0] ?? "").split("/").at(-1) ?? "";
+    return { parent, name, args, stderr: readlinkSync(`/proc/${pid}/fd/2`) };
+  } catch {
+    // Another user's process, or one that has just ended.
+    return undefined;
+  }
+}
