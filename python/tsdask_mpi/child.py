@@ -1,0 +1,103 @@
+"""Runs one request: as the body of a forked child, or as a program of its own with the control connection on descriptor 3.
+
+A child's end is os._exit: what is left then (threads in a task, half-open connections) must neither delay nor print.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import types
+
+
+def blank_main() -> None:
+    """Make `__main__` an empty module, so that what multiprocessing spawns does not run our program again.
+
+    multiprocessing/spawn.py get_preparation_data() takes `__main__.__spec__` and `__main__.__file__` to be run in the new process.
+    """
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    main.__dict__["__annotations__"] = {}
+    sys.modules["__main__"] = main
+
+
+def lines_at_once() -> None:
+    """Open descriptors 1 and 2 anew: a line goes out as it is whole, and no character fails for want of a locale.
+
+    What was opened on them before the fork remembers that it may have been a file or a terminal.
+    """
+    from tsdask_mpi import logs
+
+    before = sys.stderr
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    logs.move_handlers(before, sys.stderr)
+
+
+def run(request: "dict", channel: "object", turn: "object", rank: "int | None", baseline: "object") -> None:
+    """Run one request to its end, and end the process; never returns."""
+    code = 1
+    try:
+        code = _run(request, channel, turn, rank, baseline)
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exc()
+        channel.send({"event": "failed", "code": type(error).__name__, "message": str(error)})  # type: ignore[attr-defined]
+    finally:
+        finish(code)
+
+
+def finish(code: int) -> None:
+    """End this process now, after the functions registered with atexit, without waiting for threads."""
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _run(request, channel, turn, rank, baseline) -> int:
+    from tsdask_mpi import logs, surroundings
+
+    blank_main()
+    lines_at_once()
+    surroundings.take(request, rank, baseline)
+    logs.set_level((request.get("params") or {}).get("log_level"))
+    kind = request.get("kind")
+    if kind == "scheduler":
+        from tsdask_mpi.scheduler import run_scheduler as body
+    elif kind == "worker":
+        from tsdask_mpi.worker import run_worker as body
+    else:
+        channel.send({"event": "failed", "code": "malformed", "message": f"no such kind: {kind!r}"})
+        return 64
+    from tsdask_mpi.loop import run_loop
+
+    return run_loop(body(request.get("params") or {}, channel, turn))
+
+
+def main() -> None:
+    """Run the request that comes on descriptor 3."""
+    import socket
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [os.path.dirname(here)] + [path for path in sys.path if path != here]
+    from tsdask_mpi.channel import Channel, Turn
+    from tsdask_mpi.wire import Malformed
+
+    channel = Channel(socket.socket(fileno=3))
+    try:
+        request = channel.first()
+    except (Malformed, OSError) as error:
+        channel.send({"event": "failed", "code": "malformed", "message": str(error)})
+        sys.exit(64)
+    run(request, channel, Turn(None), None, None)
+
+
+if __name__ == "__main__":
+    main()

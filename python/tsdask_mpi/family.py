@@ -1,0 +1,100 @@
+"""The fork server's children: who they are, how they end, and that nothing of them stays.
+
+A child leads a session of its own. What it leaves behind in its process group is killed with it; what left the group and lost
+its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass, field
+
+from tsdask_mpi.wire import Message, encode
+
+MARK = "TSDASK_CHILD"
+
+
+@dataclass
+class Child:
+    """One forked child: its rank's control connection (the server only writes the end of it) and its place in the queue of starters."""
+
+    pid: int
+    id: str
+    kind: str
+    control: socket.socket
+    turn: socket.socket
+    place: str = "starting"
+    mark: str = ""
+    orphans: set[int] = field(default_factory=set)
+
+
+def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to the process group that `pid` leads, and to `pid` if it does not lead one yet."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+    except PermissionError:
+        return
+
+
+def ended() -> list[tuple[int, int]]:
+    """Return (pid, wait status) of every process that has ended; its process group is killed before its pid is given back."""
+    gone: list[tuple[int, int]] = []
+    while True:
+        try:
+            info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return gone
+        if info is None:
+            return gone
+        kill_group(info.si_pid)
+        pid, status = os.waitpid(info.si_pid, 0)
+        gone.append((pid, status))
+
+
+def exit_event(status: int) -> Message:
+    """Return the message that tells a rank how its child ended."""
+    if os.WIFSIGNALED(status):
+        return {"event": "exit", "code": None, "signal": os.WTERMSIG(status)}
+    return {"event": "exit", "code": os.WEXITSTATUS(status), "signal": None}
+
+
+def tell(control: socket.socket, message: Message) -> None:
+    """Send a line to a rank without ever waiting for it; a rank that is gone or does not read misses it."""
+    try:
+        control.send(encode(message), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+    except OSError:
+        return
+
+
+def offspring() -> list[int]:
+    """Return the pids of this process's children; none where the kernel does not list them."""
+    try:
+        with open("/proc/thread-self/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def mark_of(pid: int) -> str:
+    """Return the mark of the child that a process descends from, or an empty string."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return ""
+    prefix = MARK.encode() + b"="
+    return next((v[len(prefix):].decode(errors="replace") for v in variables if v.startswith(prefix)), "")
+
+
+def kill_orphans(known: set[int], living: set[str]) -> None:
+    """Kill every process that came to us as an orphan and does not descend from a living child."""
+    for pid in offspring():
+        if pid not in known and mark_of(pid) not in living:
+            kill_group(pid)

@@ -1,0 +1,29 @@
+"""Entry of a host's fork server: `python forkserver.py`, its configuration one JSON line on stdin.
+
+This file alone must run under an old Python, to say that it is too old; all else is in `server.py`.
+"""
+
+import json
+import os
+import sys
+
+
+def main():
+    """Check the Python, make the package importable, and serve."""
+    if sys.version_info < (3, 10):
+        sys.stdin.readline()
+        version = ".".join(str(part) for part in sys.version_info[:3])
+        event = {"event": "failed", "reason": "old-python", "python": version, "executable": sys.executable,
+                 "message": "Python %s is too old: 3.10 or newer is needed" % version}
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+        sys.exit(1)
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [os.path.dirname(here)] + [path for path in sys.path if path != here]
+    from tsdask_mpi.server import serve
+
+    serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What is imported once, before any fork, so that no child imports it again.
+
+LAZY lists what Dask, tornado and the standard library import only while a scheduler or worker starts, connects or ends
+(found by comparing sys.modules before and after); a name that a version of Dask does not have is passed over.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from typing import NamedTuple
+
+from tsdask_mpi.linux import thread_count
+
+OLDEST_DASK = (2022, 12)
+
+MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+ENGINE = (
+    "dask",
+    "distributed",
+    "distributed.scheduler",
+    "distributed.worker",
+    "distributed.nanny",
+)
+
+LAZY: tuple[str, ...] = ()
+
+PACKAGES = ("msgpack", "tornado", "cloudpickle", "toolz", "numpy", "pandas", "lz4")
+
+
+class ImportFailure(Exception):
+    """A module that must be there cannot be imported; `reason` is the word that goes to the leader."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Refused(NamedTuple):
+    """A module of --warm that is not kept warm, and why."""
+
+    module: str
+    reason: str
+    message: str
+
+
+def import_engine() -> None:
+    """Import Dask and all it needs to start; raises ImportFailure (no-dask, old-dask)."""
+    for name in ENGINE:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            if name in ("dask", "distributed") and getattr(error, "name", None) == name:
+                raise ImportFailure("no-dask", f"{sys.executable} has no module {name}") from error
+            raise ImportFailure("no-dask", f"{sys.executable} cannot import {name}: {error}") from error
+    import distributed
+
+    version = tuple(int(part) for part in distributed.__version__.split(".")[:2])
+    if version < OLDEST_DASK:
+        raise ImportFailure("old-dask", f"distributed {distributed.__version__} is too old: 2022.12 or newer is needed")
+    for name in LAZY:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+
+
+def warm(names: list[str]) -> list[Refused]:
+    """Import the user's modules; those that fail or start threads are returned, and nothing is raised."""
+    refused = []
+    for name in names:
+        before = thread_count()
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            refused.append(Refused(name, "warm", f"cannot import {name}: {type(error).__name__}: {error}"))
+            continue
+        started = thread_count() - before
+        if started > 0:
+            refused.append(Refused(name, "threads", f"importing {name} starts {started} thread(s), and a process with threads cannot be forked safely"))
+    return refused
+
+
+def limit_math_threads() -> dict[str, str | None]:
+    """Keep numerical libraries from starting threads at import; returns what the variables were, for `restore`."""
+    before = {name: os.environ.get(name) for name in MATH_THREADS}
+    for name in MATH_THREADS:
+        os.environ[name] = "1"
+    return before
+
+
+def restore(before: dict[str, str | None]) -> None:
+    """Give the environment variables their values back."""
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def freeze() -> None:
+    """Move all that is alive out of the collector's sight, so that children share its memory pages."""
+    gc.collect()
+    gc.freeze()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that must agree between hosts, of those that are imported."""
+    found = {}
+    for name in PACKAGES:
+        module = sys.modules.get(name)
+        version = getattr(module, "__version__", None) or getattr(module, "version", None)
+        if module is None or version is None:
+            continue
+        found[name] = ".".join(str(part) for part in version) if isinstance(version, tuple) else str(version)
+    return found

@@ -1,0 +1,53 @@
+"""The few Linux calls that Python's standard library does not offer, through ctypes (prctl(2), mallopt(3))."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import struct
+from typing import NamedTuple
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_M_TRIM_THRESHOLD = -1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Peer(NamedTuple):
+    """Who is at the other end of a unix socket, as the kernel saw it when it connected (SO_PEERCRED, unix(7))."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    """Return the process at the other end of a connected unix socket."""
+    return Peer(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent (whose pid is given) ends; exits at once when it is gone already."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def adopt_orphans() -> None:
+    """Make every orphaned descendant a child of this process."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def trim_threshold(size: int) -> None:
+    """Have malloc give memory back to the system once `size` bytes at the top of the heap are free; no effect outside glibc."""
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, size)
+
+
+def thread_count() -> int:
+    """Return how many threads this process has now, Python's and others'."""
+    return len(os.listdir("/proc/self/task"))

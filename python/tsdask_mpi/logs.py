@@ -1,0 +1,35 @@
+"""Dask's logs: their level while it runs, and silence while it ends."""
+
+from __future__ import annotations
+
+import logging
+from typing import TextIO
+
+NOISY = ("distributed", "tornado", "asyncio", "bokeh")
+
+
+def set_level(level: str | None) -> None:
+    """Set the level (debug, info, warning, error, critical) of Dask's own loggers."""
+    if not level:
+        return
+    number = logging.getLevelName(level.upper())
+    if isinstance(number, int):
+        for name in ("distributed", "tsdask_mpi"):
+            logging.getLogger(name).setLevel(number)
+        for name, logger in logging.Logger.manager.loggerDict.items():
+            if name.startswith("distributed.") and isinstance(logger, logging.Logger) and logger.level:
+                logger.setLevel(number)
+
+
+def quiet() -> None:
+    """Say nothing more: what breaks while a cluster is taken down is not worth a reader's time."""
+    logging.disable(logging.CRITICAL)
+
+
+def move_handlers(before: TextIO, after: TextIO) -> None:
+    """Have every log handler that writes to one stream write to another."""
+    loggers = [logging.root, *(logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger))]
+    for logger in loggers:
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.stream = after

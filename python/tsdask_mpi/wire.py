@@ -1,0 +1,61 @@
+"""The wire between a rank, the fork server and its children: one JSON object per line, in UTF-8, at most 4 MiB long."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+
+Message = dict[str, Any]
+
+
+class Malformed(Exception):
+    """A peer sent what is not a line of JSON holding one object, or a line that is too long."""
+
+
+def encode(message: Message) -> bytes:
+    """Return the line that carries `message`, its newline included."""
+    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the object in one line; raises Malformed."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise Malformed("not a JSON object")
+    return message
+
+
+class LineBuffer:
+    """Cuts what arrives in pieces into lines, and holds no more than one line of the greatest length."""
+
+    def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._held = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes; raises Malformed for a line over the limit."""
+        head, newline, rest = data.partition(b"\n")
+        self._pieces.append(head)
+        self._held += len(head)
+        if self._held > self._limit:
+            raise Malformed(f"a line is longer than {self._limit} bytes")
+        if not newline:
+            return []
+        lines = [b"".join(self._pieces)]
+        *more, last = rest.split(b"\n")
+        lines.extend(more)
+        self._pieces = [last]
+        self._held = len(last)
+        if any(len(line) > self._limit for line in more) or self._held > self._limit:
+            raise Malformed(f"a line is longer than {self._limit} bytes")
+        return lines
+
+    def rest(self) -> bytes:
+        """Return what came after the last whole line."""
+        return b"".join(self._pieces)
