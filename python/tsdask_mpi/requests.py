@@ -14,8 +14,8 @@ from tsdask_mpi.linux import Peer, peer_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 
 REQUEST_SECONDS = 10.0
-MOST_PENDING = 4096
-MOST_PENDING_PER_PEER = 8
+MOST_PENDING = 1024
+MOST_PENDING_PER_PEER = 256
 KINDS = ("scheduler", "worker")
 
 
