@@ -44,6 +44,36 @@ export const messages = define({
     cause: "This is a fresh clone, or its last build failed.",
     cure: "Run `npm start` in its folder once (it installs, builds and tries it), or `npm ci && npm run build`.",
   },
+  "TSD-006": {
+    exit: 64,
+    what: "{program}: {problem}.",
+    cause: "It is mistyped, or belongs to the script: what comes after the script's name is the script's own.",
+    cure: "{suggestion}`{program} --help` lists the options.",
+  },
+  "TSD-007": {
+    exit: 64,
+    what: "{options} do not go together.",
+    cause: "{problem}",
+    cure: "{hint} `tsdask-mpi config` shows where each value came from.",
+  },
+  "TSD-008": {
+    exit: 64,
+    what: "{option} has no value.",
+    cause: "It is the last word, or another option follows it.",
+    cure: "Put its value after it; `--help` shows what it takes.",
+  },
+  "TSD-009": {
+    exit: 64,
+    what: "The configuration file {file}{line} cannot be read: {problem}.",
+    cause: "The file is missing, is not readable for you, or is not YAML.",
+    cure: "Mend it, one `name: value` to a line (names as in `tsdask-mpi --help`, without the dashes); the site's file can be replaced by setting TSDASK_SITE_CONFIG.",
+  },
+  "TSD-010": {
+    exit: 64,
+    what: "The configuration file {file} names an option that does not exist: {key} (line {line}).",
+    cause: "It is mistyped, or belongs to another version of tsdask-mpi.",
+    cure: "{suggestion}Names are those of `tsdask-mpi --help`, without the dashes.",
+  },
   "TSD-011": {
     exit: 64,
     what: "{variable} is {value}, which is not a number.",
@@ -97,6 +127,36 @@ export const messages = define({
     what: "{path} cannot be read: {problem}.",
     cause: "The cluster that wrote it has ended (its folder goes with it), or its folder is not mounted on this host, or it belongs to somebody else.",
     cure: "Check with `ls -l` whether the cluster's folder is there, and start the cluster again if it has ended.",
+  },
+  "TSD-075": {
+    exit: 69,
+    what: "{address} does not answer: {problem}.",
+    cause: "The cluster has ended, its host is gone, or this host cannot reach that network (a login node often cannot).",
+    cure: "Look whether its job still runs; if it does, try from one of its hosts. `tsdask-mpi connect` shows what the cluster's file says.",
+  },
+  "TSD-076": {
+    exit: 69,
+    what: "No secure connection to {address}: {problem}.",
+    cause: "Each launch has its own certificates: those at hand belong to another launch, or something else listens at that address now.",
+    cure: "Use the scheduler.json of the cluster that runs now, or start the cluster again.",
+  },
+  "TSD-077": {
+    exit: 69,
+    what: "{address} does not speak Dask's protocol: it sent {problem}.",
+    cause: "Another program listens there (an old address, a port taken over), or its Dask is much newer than this tsdask-mpi knows.",
+    cure: "Check the address; `tsdask-mpi connect` shows the cluster's own. Dask 2022.12 and newer are supported.",
+  },
+  "TSD-078": {
+    exit: 69,
+    what: "The scheduler at {address} could not do {op}: {problem}",
+    cause: "Dask itself reports this error.",
+    cure: "The scheduler's log in the cluster's log folder has the whole story.",
+  },
+  "TSD-086": {
+    exit: 64,
+    what: "{address} is not an address of a Dask scheduler that tsdask-mpi can talk to.",
+    cause: "It wants `tls://host:port` or `tcp://host:port` with a port from 1 to 65535; other protocols (ucx, ws) are Dask's alone.",
+    cure: "Take the address from the scheduler.json, or run the scheduler with --protocol tls or tcp.",
   },
 });
 

@@ -1,0 +1,145 @@
+/** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` fills them. */
+export { readOptions, type ReadInput, type ReadResult } from "./read.ts";
+
+/** How much memory a worker may use: its fair share, no limit, a fraction of the host's memory (0 to 1), or bytes. */
+export type MemoryLimit =
+  | { readonly kind: "auto" }
+  | { readonly kind: "none" }
+  | { readonly kind: "fraction"; readonly fraction: number }
+  | { readonly kind: "bytes"; readonly bytes: number };
+
+/** Ports `first` to `last`, both included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What the client's rank runs: `words[0]` is the file or the program, as the user wrote it; the rest are its arguments, untouched. */
+export interface Script {
+  readonly kind: "python" | "notebook" | "command";
+  readonly words: readonly string[];
+}
+
+/** PEM files of a site's own certificates (absolute paths); `key` may be the same file as `cert`. */
+export interface TlsFiles {
+  readonly caFile: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export type LogLevel = "debug" | "info" | "warning" | "error" | "critical";
+export type JupyterKind = "lab" | "notebook" | "server";
+
+/** All options of a launch. Durations are seconds, sizes are bytes, paths are absolute, `undefined` means "not said: decide". */
+export interface Options {
+  /** The program whose command line was read: it names itself so in messages. */
+  readonly program: "tsdask-mpi" | "dask-mpi";
+  readonly script: Script | undefined;
+  /** A running cluster to join, with its scheme (`tcp://…`, `tls://…`); `scheduler` is then false. */
+  readonly schedulerAddress: string | undefined;
+
+  /** Absolute; `{job_id}` in it is still to be filled in. `undefined` (dask-mpi only): write none. */
+  readonly schedulerFile: string | undefined;
+  readonly scheduler: boolean;
+  readonly schedulerRank: number;
+  /** `undefined`: the first rank that is not the scheduler's. */
+  readonly clientRank: number | undefined;
+  /** True: no worker on the scheduler's rank. */
+  readonly exclusiveWorkers: boolean;
+  readonly np: number | undefined;
+  /** Workers to wait for before the script starts; 0: none. */
+  readonly waitWorkers: number | "all";
+  readonly startTimeout: number;
+  readonly rendezvous: "auto" | "pmi" | "file";
+  readonly launchId: string | undefined;
+
+  readonly python: string | undefined;
+  readonly spawn: "auto" | "fork" | "exec";
+  /** Python modules that the fork server imports before it forks. */
+  readonly warm: readonly string[];
+
+  /** Per worker; `undefined`: its fair share of the host. */
+  readonly nthreads: number | undefined;
+  readonly memoryLimit: MemoryLimit;
+  readonly localDirectory: string | undefined;
+  /** Prefix of the workers' names: `<name>-<rank>`. */
+  readonly name: string;
+  /** True: Dask's own Nanny was asked for; `workerClass` says so too. */
+  readonly nanny: boolean;
+  /** An importable class, e.g. `distributed.Worker`. */
+  readonly workerClass: string;
+  /** More keyword arguments for the worker class. */
+  readonly workerOptions: Readonly<Record<string, unknown>>;
+  readonly resources: Readonly<Record<string, number>>;
+  /** Modules to load in scheduler and workers: `[name, ...arguments]` each. */
+  readonly preload: readonly (readonly string[])[];
+  readonly preloadNanny: readonly (readonly string[])[];
+  readonly workerPort: PortRange | undefined;
+  readonly workerDashboardAddress: string | undefined;
+  readonly listenAddress: string | undefined;
+  readonly contactAddress: string | undefined;
+  /** Seconds a worker waits for a lost scheduler. */
+  readonly deathTimeout: number | undefined;
+  readonly lifetime: number | undefined;
+  readonly lifetimeStagger: number | undefined;
+  readonly lifetimeRestart: boolean;
+  /** How often a worker that dies is started again; a restart that Dask asks for does not count. */
+  readonly restarts: number;
+
+  /** 0: any free port. */
+  readonly schedulerPort: number;
+  /** More keyword arguments for `distributed.Scheduler`. */
+  readonly schedulerOptions: Readonly<Record<string, unknown>>;
+  readonly idleTimeout: number | undefined;
+  readonly dashboard: boolean;
+  /** `host:port` or `:port`. */
+  readonly dashboardAddress: string;
+
+  readonly interface: string | undefined;
+  readonly host: string | undefined;
+  /** As the user said it, without `://`; `undefined`: `tls` or `tcp`, as `security` has it. */
+  readonly protocol: string | undefined;
+  readonly contact: "address" | "hostname";
+
+  /** `sources.security.kind === "default"` tells whether the user said so. */
+  readonly security: "tls" | "none";
+  readonly tls: TlsFiles | undefined;
+
+  readonly jupyter: JupyterKind | undefined;
+  /** `undefined`: 8888 or a free port after it. */
+  readonly jupyterPort: number | undefined;
+  readonly loginHost: string | undefined;
+  readonly tunnel: "direct" | "jump" | "reverse";
+
+  /** `undefined`: ask the batch system. */
+  readonly walltime: number | undefined;
+  /** How long before the walltime's end the workers are retired; `undefined`: scaled to the walltime. */
+  readonly drain: number | undefined;
+  /** How long an orderly end may take before it becomes a hard one. */
+  readonly grace: number;
+
+  readonly logLevel: LogLevel;
+  readonly logDir: string | undefined;
+  readonly quiet: boolean;
+}
+
+/** Where a value came from. `derived`: it follows from another option. */
+export type Source =
+  | { readonly kind: "command-line"; readonly option: string }
+  | { readonly kind: "environment"; readonly variable: string }
+  | { readonly kind: "user" | "site"; readonly file: string; readonly line: number }
+  | { readonly kind: "derived"; readonly from: string }
+  | { readonly kind: "default" };
+
+export type OptionKey = Exclude<keyof Options, "program" | "script" | "schedulerAddress" | "tls"> | "tlsCaFile" | "tlsCert" | "tlsKey";
+export type Sources = Readonly<Record<OptionKey, Source>>;
+
+export const SUBCOMMANDS = ["config", "connect", "env", "script", "scale", "adapt"] as const;
+export type Subcommand = (typeof SUBCOMMANDS)[number];
+
+/** What the command line asks for; `argv` are the words after a subcommand's name. */
+export type Command =
+  | { readonly kind: "launch" }
+  | { readonly kind: "help" }
+  | { readonly kind: "version" }
+  | { readonly kind: Subcommand; readonly argv: readonly string[] };

@@ -1,0 +1,111 @@
+import { Command, CommanderError, Option } from "commander";
+import { Failure } from "../failure.ts";
+import type { OptionKey, Options } from "./options.ts";
+import { nearest } from "./suggest.ts";
+import { kebab, type OptionSpec } from "./table.ts";
+import { show, type Raw } from "./values.ts";
+
+export type Specs = { readonly [K in OptionKey]?: OptionSpec<unknown> };
+
+/** A value of the command line, and the flag that gave it. */
+export interface Said {
+  readonly raw: Raw;
+  readonly option: string;
+}
+
+export interface Line {
+  readonly said: ReadonlyMap<OptionKey, Said>;
+  /** All words from the first that is not an option; those after `--` when `separated`. */
+  readonly words: readonly string[];
+  readonly separated: boolean;
+  readonly asks: "help" | "version" | undefined;
+}
+
+/** What a command line consists of; `interspersed`: options may follow the first word (dask-mpi), else it ends them. */
+export interface Grammar {
+  readonly program: Options["program"];
+  readonly specs: Specs;
+  readonly interspersed: boolean;
+  readonly version: boolean;
+}
+
+/** Reads the words of a command line, without looking at what the values mean; throws Failure TSD-006 and TSD-008. */
+export function parseLine(argv: readonly string[], grammar: Grammar): Line {
+  const said = new Map<OptionKey, Said>();
+  let asks: Line["asks"];
+  const flags = flagsOf(grammar);
+  const command = buildCommand(grammar);
+  command.on("option:help", () => (asks ??= "help"));
+  command.on("option:version", () => (asks ??= "version"));
+  for (const { key, flag, spec, negative } of flags) {
+    command.on(`option:${flag.slice(2)}`, (value?: string) => {
+      if (value?.startsWith("--")) throw missingValue(flag);
+      const raw: Raw = value ?? !negative;
+      const before = spec.repeat ? said.get(key)?.raw : undefined;
+      said.set(key, { raw: spec.repeat ? [...(Array.isArray(before) ? (before as readonly Raw[]) : []), raw] : raw, option: flag });
+    });
+  }
+  const { operands, unknown } = run(command, argv);
+  const wrong = unknown[0];
+  if (wrong !== undefined && asks === undefined) throw unknownOption(wrong, grammar);
+  const separated = argv[argv.length - operands.length - 1] === "--";
+  return { said, words: operands, separated, asks };
+}
+
+/** A commander command with the options of `grammar`, which prints nothing and never exits: for parsing and for help. */
+export function buildCommand({ program, specs, interspersed, version }: Grammar): Command {
+  const command = new Command(program).helpOption(false).helpCommand(false).allowExcessArguments();
+  command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
+  command.passThroughOptions(!interspersed);
+  for (const key of Object.keys(specs) as OptionKey[]) {
+    const spec = specs[key];
+    if (spec === undefined) continue;
+    const option = new Option(`--${kebab(key)}${spec.value === undefined ? "" : ` ${spec.value}`}`, spec.help);
+    command.addOption(option.helpGroup(`${spec.group}:`));
+    if (spec.negative !== undefined) command.addOption(new Option(`--${spec.negative}`).hideHelp());
+  }
+  command.addOption(new Option("-h, --help", "this text").helpGroup("More:"));
+  if (version) command.addOption(new Option("-V, --version", "the version").helpGroup("More:"));
+  return command;
+}
+
+interface Flag {
+  readonly key: OptionKey;
+  readonly flag: `--${string}`;
+  readonly spec: OptionSpec<unknown>;
+  readonly negative: boolean;
+}
+
+const flagsOf = ({ specs }: Grammar): readonly Flag[] =>
+  (Object.keys(specs) as OptionKey[]).flatMap((key) => {
+    const spec = specs[key];
+    if (spec === undefined) return [];
+    const plain: Flag = { key, flag: `--${kebab(key)}`, spec, negative: false };
+    return spec.negative === undefined ? [plain] : [plain, { key, flag: `--${spec.negative}`, spec, negative: true }];
+  });
+
+const run = (command: Command, argv: readonly string[]): { operands: string[]; unknown: string[] } => {
+  try {
+    return command.parseOptions([...argv]);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const flag = /'(?:-\w, )?(--?[\w-]+)/.exec(error.message)?.[1];
+    throw error.code === "commander.optionMissingArgument" && flag !== undefined
+      ? missingValue(flag)
+      : new Failure("TSD-006", { program: command.name(), problem: show(error.message), suggestion: "" }, { cause: error });
+  }
+};
+
+const missingValue = (flag: string): Failure => new Failure("TSD-008", { option: flag });
+
+const unknownOption = (word: string, grammar: Grammar): Failure => {
+  const name = word.split("=")[0] ?? word;
+  const flags = flagsOf(grammar).map(({ flag }) => flag);
+  const isFlag = flags.find((flag) => flag === name);
+  const guess = nearest(name.replace(/^-+/, ""), flags.map((flag) => flag.slice(2)));
+  return new Failure("TSD-006", {
+    program: grammar.program,
+    problem: isFlag === undefined ? `${show(name)} is not one of its options` : `${isFlag} takes no value`,
+    suggestion: isFlag === undefined ? (guess === undefined ? "" : `Did you mean --${guess}? `) : `Write ${isFlag} alone. `,
+  });
+};
