@@ -158,6 +158,78 @@ export const messages = define({
     cause: "It wants `tls://host:port` or `tcp://host:port` with a port from 1 to 65535; other protocols (ucx, ws) are Dask's alone.",
     cure: "Take the address from the scheduler.json, or run the scheduler with --protocol tls or tcp.",
   },
+  "TSD-090": {
+    exit: 69,
+    what: "{system} refused the job: {words}",
+    cause: "{command} ended with exit code {code}; the words are its own.",
+    cure: "{hint}",
+  },
+  "TSD-091": {
+    exit: 69,
+    what: "The command {command} was not found.",
+    cause: "The batch system's commands are not in PATH: this is not a login node of it, or its module is not loaded.",
+    cure: "Run this where `{command}` works, or name another batch system with --batch (`--batch local` starts workers on this machine).",
+  },
+  "TSD-092": {
+    exit: 69,
+    what: "{command} did not answer within {seconds} s.",
+    cause: "The batch system's server is overloaded or down.",
+    cure: "Try `{command}` by hand, and this again when it answers.",
+  },
+  "TSD-093": {
+    exit: 70,
+    what: "The answer of {system}'s {command} was not understood: {words}",
+    cause: "This version of {system} writes another form than the known ones, or a site's wrapper around {command} adds words of its own.",
+    cure: "Please report it with these words. Submit and cancel by hand until then; give the end of the job with --walltime.",
+  },
+  "TSD-094": {
+    exit: 69,
+    what: "{system} did not answer {command}: {words}",
+    cause: "The batch system's server cannot be reached from this host, or it knows no such job.",
+    cure: "Try the command by hand on a login node; give the end of the job with --walltime where compute nodes may not ask.",
+  },
+  "TSD-095": {
+    exit: 69,
+    what: "{system} did not cancel the job(s) {jobs}: {words}",
+    cause: "The jobs belong to someone else, or the batch system's server does not answer.",
+    cure: "Cancel them by hand: `{line}`.",
+  },
+  "TSD-096": {
+    exit: 64,
+    what: "The worker job script {path} cannot be read: {problem}",
+    cause: "--script names a file that is not there or that you may not read.",
+    cure: "Correct the path, or leave --script out: a script is then written from the options (`tsdask-mpi script --help`).",
+  },
+  "TSD-097": {
+    exit: 69,
+    what: "{count} worker job(s) ended before their workers joined: {jobs}",
+    cause: "The jobs failed at their start: a module, the Python environment or the scheduler file is not there on their hosts, or they cannot reach the scheduler.",
+    cure: "Read the output of these jobs ({output}), mend the worker script, and start this command again.",
+  },
+  "TSD-098": {
+    exit: 69,
+    what: "Another `tsdask-mpi {command}` ({owner}) already grows and shrinks this cluster.",
+    cause: "Two of them would submit and cancel each other's jobs.",
+    cure: "End that one first (Ctrl-C), or let it do the work. If it is gone, remove {path}.",
+  },
+  "TSD-099": {
+    exit: 69,
+    what: "The list of worker jobs {path} cannot be used: {problem}",
+    cause: "It was edited by hand, or written by another version of tsdask-mpi.",
+    cure: "Look for jobs that are left with the batch system's own command (squeue, qstat, bjobs), cancel them, and remove the file.",
+  },
+  "TSD-100": {
+    exit: 64,
+    what: "{path} exists already.",
+    cause: "A script is never written over another file unasked.",
+    cure: "Give another name with -o, or --force.",
+  },
+  "TSD-101": {
+    exit: 64,
+    what: "{problem}",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

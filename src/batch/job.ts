@@ -1,4 +1,4 @@
-import type { BatchName, BatchSystem, Job, Run } from "./system.ts";
+import type { BatchName, BatchSystem, Job, Shell } from "./system.ts";
 import { flux } from "./flux.ts";
 import { htcondor } from "./htcondor.ts";
 import { kubernetes } from "./kubernetes.ts";
@@ -25,8 +25,8 @@ export function describeJob(env: NodeJS.ProcessEnv): Job {
  * The job with what only its batch system knows: when it ends (seconds since 1970), its hosts, how often it was requeued.
  * Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood), TSD-094 (refused).
  */
-export async function inquireJob(job: Job, run: Run): Promise<Job> {
-  return job.jobId === undefined ? job : batchSystem(job.system).inquire(job, run);
+export async function inquireJob(job: Job, shell: Shell): Promise<Job> {
+  return job.jobId === undefined ? job : batchSystem(job.system).inquire(job, shell);
 }
 
 /** The batch system of this name. */
@@ -36,6 +36,17 @@ export function batchSystem(name: BatchName): BatchSystem {
 
 /** The names of all batch systems, `local` last. */
 export const batchNames: readonly BatchName[] = systems.map(({ name }) => name);
+
+/**
+ * Whether a worker label belongs to a submitted job: the same id, or one task of it when it is an array
+ * (`12_3` of Slurm's `12`, `12.3.pbs` of PBS's `12[].pbs`, `12.3` of SGE's and LSF's `12`).
+ */
+export function labelOf(label: string, jobId: string): boolean {
+  const [, head = jobId, tail = ""] = /^(\d+)(?:\[\])?(.*)$/.exec(jobId) ?? [];
+  const rest = safeLabel(tail);
+  if (!label.startsWith(head) || !label.endsWith(rest)) return label === safeLabel(jobId);
+  return /^(?:[_.]\d+)?$/.test(label.slice(head.length, label.length - rest.length));
+}
 
 /** A job id as it may stand in a worker's name: letters, digits, dot, underscore and minus; `12[3].pbs` becomes `12.3.pbs`. */
 export function safeLabel(id: string): string {

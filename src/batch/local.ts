@@ -1,6 +1,64 @@
-import type { BatchSystem, Job } from "./system.ts";
+import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
+
+/**
+ * Where there is no batch system: a "job" is a process group in the background of this machine. Its id, `local.<pid>.<start>`, holds
+ * the process's start in clock ticks since boot (field 22 of proc_pid_stat(5)), so that a reused pid is not taken for it.
+ */
+export const local: BatchSystem = { name: "local", submitCommand: "sh", describe, inquire, submit, cancel, states };
 
 function describe(): Job | undefined {
   return undefined;
 }
-export const local = { name: "local", describe } as unknown as BatchSystem;
+
+async function inquire(job: Job): Promise<Job> {
+  return job;
+}
+
+/** The shell learns the id from its own /proc entry, sets it as TSDASK_JOB and becomes the script. */
+const starter = `
+read -r stat < /proc/$$/stat
+set -- "$1" "\${stat##*) }"
+script=$1
+set -- $2
+export TSDASK_JOB="local.$$.\${20}"
+if [ -x "$script" ]; then exec "$script"; else exec bash "$script"; fi`;
+
+async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: Shell): Promise<string> {
+  const [{ spawn }, { openSync, closeSync }, { join }] = await Promise.all([import("node:child_process"), import("node:fs"), import("node:path")]);
+  const output = logFolder === undefined ? "ignore" : openSync(join(logFolder, `local-job-${Math.round(shell.now() * 1000)}.log`), "a", 0o600);
+  try {
+    const child = spawn("/bin/sh", ["-c", starter, "sh", path], { detached: true, stdio: ["ignore", output, output], env: { ...shell.env, ...env }, ...(cwd === undefined ? {} : { cwd }) });
+    await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+    child.unref();
+    const { pid } = child;
+    return `local.${pid}.${(pid === undefined ? undefined : await processOf(pid))?.start ?? 0}`;
+  } finally {
+    if (output !== "ignore") closeSync(output);
+  }
+}
+
+/** SIGTERM to each job's process group: its ranks end in order. */
+async function cancel(ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const pid = await livePid(id);
+    if (pid !== undefined) process.kill(-pid, "SIGTERM");
+  }
+}
+
+async function states(ids: readonly string[]): Promise<ReadonlyMap<string, JobState>> {
+  const pairs = ids.map(async (id): Promise<readonly [string, JobState]> => [id, (await livePid(id)) === undefined ? "gone" : "running"]);
+  return new Map(await Promise.all(pairs));
+}
+
+async function livePid(id: string): Promise<number | undefined> {
+  const [, pid, start] = /^local\.(\d+)\.(\d+)$/.exec(id) ?? [];
+  const found = pid === undefined ? undefined : await processOf(Number(pid));
+  return found !== undefined && found.start === Number(start) && found.state !== "Z" && found.state !== "X" ? Number(pid) : undefined;
+}
+
+async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {
+  const { readFile } = await import("node:fs/promises");
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields === undefined ? undefined : { state: fields[0] ?? "", start: Number(fields[19]) };
+}

@@ -1,5 +1,9 @@
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
 import { jobOf, once } from "./describe.ts";
-import type { BatchSystem, Job } from "./system.ts";
+import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
+
+/** IBM Spectrum LSF: bsub(1), bjobs(1), bkill(1) of its command reference. */
+export const lsf: BatchSystem = { name: "lsf", submitCommand: "bsub", describe, inquire, submit, cancel, states };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const id = env["LSB_JOBID"];
@@ -20,4 +24,59 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
 function hostsOf(pairs: string): readonly string[] {
   return pairs.split(/\s+/).filter((word, i) => i % 2 === 0 && word !== "");
 }
-export const lsf = { name: "lsf", describe } as unknown as BatchSystem;
+
+/** `time_left` is `hours:minutes` and a letter that says where the limit is from, or `-` without a limit; whole minutes, so never too late. */
+async function inquire(job: Job, shell: Shell): Promise<Job> {
+  if (job.jobId === undefined) return job;
+  const ran = await shell.run("bjobs", ["-noheader", "-o", "time_left", job.jobId]);
+  if (ran.code !== 0) throw noAnswer("lsf", "bjobs", ran);
+  const text = lines(ran.stdout)[0] ?? "";
+  if (text === "-") return job;
+  const match = /^(\d+):(\d{1,2})(?:\s+[A-Z])?$/.exec(text);
+  if (match === null) throw notUnderstood("lsf", "bjobs", ran.stdout);
+  return jobOf({ ...job, endTime: Math.floor(shell.now()) + Number(match[1]) * 3600 + Number(match[2]) * 60 });
+}
+
+/** bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. */
+async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+  const { readFile } = await import("node:fs/promises");
+  const ran = await shell.run("bsub", args, { input: await readFile(path, "utf8"), env, ...(cwd === undefined ? {} : { cwd }) });
+  if (ran.code !== 0) throw refused("lsf", "bsub", ran, hints);
+  const id = /^Job <(\d+)> is submitted to /m.exec(ran.stdout)?.[1];
+  if (id === undefined) throw notUnderstood("lsf", "bsub", ran.stdout);
+  return id;
+}
+
+async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
+  if (ids.length === 0) return;
+  const ran = await shell.run("bkill", ids);
+  const fine = /being terminated|no matching job|already finished|is not found|being signaled/i;
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine)) throw notCancelled("lsf", "bkill", ids, ran);
+}
+
+async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("bjobs", ["-a", "-noheader", "-o", "jobid jobindex stat delimiter='|'", ...ids]);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /is not found|no matching job|no job found/i)) throw noAnswer("lsf", "bjobs", ran);
+  return statesOf(ids, lines(ran.stdout).flatMap((line) => {
+    const [id, index, word] = line.split("|");
+    const state = word === undefined ? undefined : jobStates[word];
+    if (id === undefined || state === undefined) throw notUnderstood("lsf", "bjobs", line);
+    return [[id, state], [`${id}[${index}]`, state]] as const;
+  }));
+}
+
+/** The `stat` words of bjobs(1). */
+const jobStates: Readonly<Record<string, JobState>> = {
+  PEND: "pending", WAIT: "pending", PROV: "pending", FWD_PEND: "pending", PSUSP: "held",
+  RUN: "running", USUSP: "running", SSUSP: "running", UNKWN: "running",
+  DONE: "gone", EXIT: "gone", ZOMBI: "gone",
+};
+
+const hints: readonly Hint[] = [
+  [/no such queue|queue.*(closed|inactive)|cannot use the queue/i, "`bqueues -u $USER` lists your queues; put one into the script (#BSUB -q) or give --queue."],
+  [/project|user group|service class/i, "Put your project into the script (#BSUB -P) or give --account."],
+  [/RUNLIMIT|run ?limit|limit/i, "`bqueues -l` shows each queue's limits; lower the script's -W or its size."],
+  [/resource requirement|bad resource/i, "`bhosts -w` and `lsload -l` show what the hosts have; correct the script's -R lines."],
+  [/LSF daemon|master|not responding|cannot connect/i, "LSF does not answer; `badmin showstatus` or `bhosts` tell when it is back."],
+];

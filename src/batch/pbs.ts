@@ -1,15 +1,110 @@
-import { jobOf } from "./describe.ts";
-import type { BatchSystem, Job } from "./system.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { jobOf, once, wholeNumber } from "./describe.ts";
+import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
+
+/**
+ * PBS Professional, OpenPBS and TORQUE. What qstat says is read from its text form (`qstat -f`), which all three share: the JSON form
+ * is invalid when a job's environment holds shell functions (openpbs#2541) and drops jobs when asked for several (openpbs#2672).
+ */
+export const pbs: BatchSystem = { name: "pbs", submitCommand: "qsub", describe, inquire, submit, cancel, states };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const jobId = env["PBS_JOBID"];
   if (jobId === undefined || jobId === "") return undefined;
+  return jobOf({ system: "pbs", jobId, submitHost: env["PBS_O_HOST"], hostFile: env["PBS_NODEFILE"], queue: env["PBS_QUEUE"] || env["PBS_O_QUEUE"] });
+}
+
+async function inquire(job: Job, shell: Shell): Promise<Job> {
+  if (job.jobId === undefined) return job;
+  const ran = await shell.run("qstat", ["-f", job.jobId]);
+  if (ran.code !== 0) throw noAnswer("pbs", "qstat", ran);
+  const found = parseQstat(ran.stdout)[0]?.fields;
+  if (found === undefined) throw notUnderstood("pbs", "qstat", ran.stdout);
+  const walltime = secondsOf(found.get("Resource_List.walltime"));
+  const startTime = secondsSince1970(found.get("stime") ?? found.get("start_time"));
+  const left = wholeNumber(found.get("Walltime.Remaining"));
+  const planned = startTime === undefined || walltime === undefined ? undefined : startTime + walltime;
+  const runs = wholeNumber(found.get("run_count") ?? found.get("start_count"));
   return jobOf({
-    system: "pbs",
-    jobId,
-    submitHost: env["PBS_O_HOST"],
-    hostFile: env["PBS_NODEFILE"],
-    queue: env["PBS_QUEUE"] ?? env["PBS_O_QUEUE"],
+    ...job,
+    startTime,
+    endTime: planned ?? (left === undefined ? undefined : shell.now() + left),
+    submitHost: job.submitHost ?? found.get("Submit_Host") ?? found.get("submit_host"),
+    hosts: once((found.get("exec_host") ?? "").split("+").map((slot) => slot.split("/")[0] ?? "").filter((host) => host !== "")),
+    requeues: runs === undefined || runs === 0 ? undefined : runs - 1,
+    queue: job.queue ?? found.get("queue"),
   });
 }
-export const pbs = { name: "pbs", describe } as unknown as BatchSystem;
+
+async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+  // A name alone after -v takes the value from qsub's own environment, so that no value has to be quoted.
+  const names = Object.keys(env);
+  const variables = names.length === 0 ? [] : ["-v", names.join(",")];
+  const ran = await shell.run("qsub", [...variables, ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
+  if (ran.code !== 0) throw refused("pbs", "qsub", ran, hints);
+  const id = /^\d+(?:\[\])?(?:\.\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
+  if (id === undefined) throw notUnderstood("pbs", "qsub", ran.stdout);
+  return id;
+}
+
+async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
+  if (ids.length === 0) return;
+  const ran = await shell.run("qdel", ids);
+  if (ran.code !== 0 && !onlySays(ran, /unknown job id|job has finished|request invalid for state of job/i)) throw notCancelled("pbs", "qdel", ids, ran);
+}
+
+async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("qstat", ["-f", ...ids]);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i)) throw noAnswer("pbs", "qstat", ran);
+  return statesOf(ids, parseQstat(ran.stdout).map(({ id, fields }) => {
+    const state = jobStates[fields.get("job_state") ?? ""];
+    if (state === undefined) throw notUnderstood("pbs", "qstat", `${id}: job_state = ${fields.get("job_state") ?? "(none)"}`);
+    return [ids.find((asked) => sameJob(asked, id)) ?? id, state];
+  }));
+}
+
+/** `123` and `123.pbs01` name the same job when one of them lacks the server. */
+function sameJob(asked: string, found: string): boolean {
+  return asked === found || (asked.split(".")[0] === found.split(".")[0] && (!asked.includes(".") || !found.includes(".") || found.startsWith(asked) || asked.startsWith(found)));
+}
+
+/** The jobs in the output of `qstat -f`: `Job Id: …`, then `key = value` lines; a line that starts with a tab goes on with the one before. */
+export function parseQstat(text: string): readonly { readonly id: string; readonly fields: ReadonlyMap<string, string> }[] {
+  const jobs: { id: string; fields: Map<string, string> }[] = [];
+  for (const line of text.replace(/\n\t/g, "").split("\n")) {
+    const head = /^Job Id:\s*(\S+)\s*$/.exec(line);
+    if (head?.[1] !== undefined) jobs.push({ id: head[1], fields: new Map() });
+    const field = /^\s{2,}(\S+) = (.*)$/.exec(line);
+    if (field?.[1] !== undefined && field[2] !== undefined) jobs.at(-1)?.fields.set(field[1], field[2].trim());
+  }
+  return jobs;
+}
+
+/** Seconds of `[[HH:]MM:]SS`. */
+function secondsOf(time: string | undefined): number | undefined {
+  if (time === undefined || !/^\d+(:\d+){0,2}(\.\d+)?$/.test(time)) return undefined;
+  return time.split(":").reduce((total, part) => total * 60 + Number.parseInt(part, 10), 0);
+}
+
+/** Seconds since 1970 of `Thu Feb 22 14:27:48 2018`, which qstat writes in the time zone of whoever asks. */
+function secondsSince1970(date: string | undefined): number | undefined {
+  const match = /^\w{3} (\w{3}) +(\d+) (\d\d:\d\d:\d\d) (\d{4})$/.exec(date ?? "");
+  const time = match === null ? Number.NaN : Date.parse(`${match[2]} ${match[1]} ${match[4]} ${match[3]}`);
+  return Number.isNaN(time) ? undefined : time / 1000;
+}
+
+/** The letters of `job_state`: qstat(1B) of PBS Professional and of TORQUE. */
+const jobStates: Readonly<Record<string, JobState>> = {
+  Q: "pending", W: "pending", T: "pending", M: "pending", H: "held", R: "running", S: "running", U: "running", B: "running",
+  E: "ending", F: "gone", X: "gone", C: "gone",
+};
+
+const hints: readonly Hint[] = [
+  [/unknown queue/i, "`qstat -Q` lists the queues; put one into the script (#PBS -q) or give --queue."],
+  [/account|project|allocation/i, "Put your project into the script (#PBS -A, or #PBS -P where the site uses it) or give --account."],
+  [/exceeds|resource limits|walltime/i, "`qstat -Qf` shows each queue's limits (resources_max); ask for less."],
+  [/unknown resource|illegal attribute|resource/i, "This PBS does not know a resource of the script; `pbsnodes -a` shows what the nodes have. TORQUE wants -l nodes=N:ppn=K instead of -l select."],
+  [/unauthorized|not authorized/i, "This queue, or submitting from this host, is not open to you; submit on a login node or to another queue."],
+  [/cannot connect|connection refused/i, "The PBS server does not answer; `qstat -B` tells when it is back."],
+];

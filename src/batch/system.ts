@@ -34,37 +34,54 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/**
- * Runs one command of a batch system (no shell), with a deadline; a non-zero exit is returned, not thrown.
- * Throws Failure TSD-091 when the command is not installed, TSD-092 when the deadline passed.
- */
-export type Run = (command: string, args: readonly string[], input?: { readonly text?: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string }) => Promise<Ran>;
+/** What a command is given besides its arguments. */
+export interface Given {
+  /** Text for its standard input; none by default. */
+  readonly input?: string;
+  /** Variables added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
 
-/** A job to be submitted: a script file, further arguments for the submit command, and variables the job must find set. */
+/** How commands of a batch system are run: `run.ts` with real ones, a table of recorded answers in tests. */
+export interface Shell {
+  /**
+   * Runs one command (no shell in between) within a deadline; a non-zero exit is returned, not thrown.
+   * Throws Failure TSD-091 when it is not installed, TSD-092 when the deadline passed.
+   */
+  readonly run: (command: string, args: readonly string[], given?: Given) => Promise<Ran>;
+  readonly env: NodeJS.ProcessEnv;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+}
+
+/** A job to be submitted: its script, further arguments of the submit command, and variables the job must find set. */
 export interface Submission {
-  /** Absolute path of the script (or submit description, or manifest). */
+  /** Absolute path of the script, submit description or manifest. */
   readonly path: string;
-  /** Further arguments of the submit command, before the script's name. */
+  /** Further arguments of the submit command, placed before the script's name. */
   readonly args?: readonly string[];
   /** Variables added to the job's environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Working directory of the submit command. */
   readonly cwd?: string;
+  /** Folder for the output of jobs that have no batch system to keep it. */
+  readonly logFolder?: string;
 }
 
 /** One batch system: what it says of a job, and the three things one does with it. */
 export interface BatchSystem {
   readonly name: BatchName;
-  /** The commands that submit, list and cancel. */
-  readonly commands: readonly string[];
+  /** The command that submits; where it is in PATH, the system is there. */
+  readonly submitCommand: string;
   /** The job of this environment; undefined when it is not one of this system's. Pure. */
   readonly describe: (env: NodeJS.ProcessEnv) => Job | undefined;
   /** Asks the system what the environment does not say (end time, hosts, restarts). Throws Failure TSD-091 to TSD-094. */
-  readonly inquire: (job: Job, run: Run) => Promise<Job>;
-  /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words. */
-  readonly submit: (submission: Submission, run: Run) => Promise<string>;
+  readonly inquire: (job: Job, shell: Shell) => Promise<Job>;
+  /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words, TSD-093. */
+  readonly submit: (submission: Submission, shell: Shell) => Promise<string>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
-  readonly cancel: (ids: readonly string[], run: Run) => Promise<void>;
-  /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood. */
-  readonly states: (ids: readonly string[], run: Run) => Promise<ReadonlyMap<string, JobState>>;
+  readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
+  /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is none. */
+  readonly states: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, JobState>>;
 }

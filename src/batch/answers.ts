@@ -1,0 +1,58 @@
+import { Failure } from "../failure.ts";
+import type { BatchName, JobState, Ran } from "./system.ts";
+
+/** A refusal that is recognised in a batch system's words, and what to do about it. */
+export type Hint = readonly [words: RegExp, cure: string];
+
+/** Failure TSD-090: the batch system refused a job; its own words, and the cure that fits them. */
+export function refused(system: BatchName, command: string, ran: Ran, hints: readonly Hint[]): Failure {
+  const words = wordsOf(ran);
+  const cure = hints.find(([pattern]) => pattern.test(words))?.[1] ?? "Correct the script's directives, or the options it was generated from, as these words say.";
+  return new Failure("TSD-090", { system, command, words, code: ran.code, hint: cure });
+}
+
+/** Failure TSD-093: an answer that has another form than the known one. */
+export function notUnderstood(system: BatchName, command: string, text: string): Failure {
+  return new Failure("TSD-093", { system, command, words: shorten(text) || "(nothing)" });
+}
+
+/** Failure TSD-094: the batch system did not answer a question. */
+export function noAnswer(system: BatchName, command: string, ran: Ran): Failure {
+  return new Failure("TSD-094", { system, command, words: wordsOf(ran), code: ran.code });
+}
+
+/** Failure TSD-095: the batch system did not cancel jobs. */
+export function notCancelled(system: BatchName, command: string, ids: readonly string[], ran: Ran): Failure {
+  return new Failure("TSD-095", { system, jobs: ids.join(" "), words: wordsOf(ran), line: `${command} ${ids.join(" ")}` });
+}
+
+/** Whether each line that a command wrote on stderr is one of the expected kind, and there is at least one. */
+export function onlySays(ran: Ran, expected: RegExp): boolean {
+  const said = lines(ran.stderr === "" ? ran.stdout : ran.stderr);
+  return said.length > 0 && said.every((line) => expected.test(line));
+}
+
+/** The lines of a text that are not blank, trimmed. */
+export function lines(text: string): readonly string[] {
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+}
+
+/** The states of `ids`: those found, and `gone` for the others; of several tasks of one job the liveliest counts. */
+export function statesOf(ids: readonly string[], found: readonly (readonly [id: string, state: JobState])[]): ReadonlyMap<string, JobState> {
+  const order: readonly JobState[] = ["gone", "ending", "held", "pending", "running"];
+  const states = new Map<string, JobState>(ids.map((id) => [id, "gone"]));
+  for (const [id, state] of found) {
+    const known = states.get(id);
+    if (known !== undefined && order.indexOf(state) > order.indexOf(known)) states.set(id, state);
+  }
+  return states;
+}
+
+function wordsOf({ stderr, stdout, code }: Ran): string {
+  return shorten(stderr) || shorten(stdout) || `it only returned exit code ${code}`;
+}
+
+function shorten(text: string): string {
+  const joined = lines(text).join("; ");
+  return joined.length > 600 ? `${joined.slice(0, 600)} …` : joined;
+}

@@ -1,0 +1,42 @@
+import { execa } from "execa";
+import { Failure } from "../failure.ts";
+import type { Shell } from "./system.ts";
+
+/** How long a command of a batch system may take, in ms: a busy server answers late, a dead one never. */
+const commandDeadline = 60_000;
+
+/**
+ * Real commands, in the environment of a fresh login rather than of the job this process may run in (see `outsideJob`).
+ * `run` throws Failure TSD-091 when a command is not installed, TSD-092 when it did not end within `deadline` ms.
+ */
+export function commandShell({ env, deadline = commandDeadline }: { readonly env: NodeJS.ProcessEnv; readonly deadline?: number }): Shell {
+  const base = outsideJob(env);
+  return {
+    env,
+    now: () => Date.now() / 1000,
+    run: async (command, args, given = {}) => {
+      const ran = await execa(command, [...args], {
+        env: { ...base, ...given.env },
+        extendEnv: false,
+        reject: false,
+        timeout: deadline,
+        forceKillAfterDelay: 2_000,
+        maxBuffer: 20_000_000,
+        ...(given.input === undefined ? { stdin: "ignore" as const } : { input: given.input }),
+        ...(given.cwd === undefined ? {} : { cwd: given.cwd }),
+      });
+      if (ran.code === "ENOENT" || ran.code === "EACCES") throw new Failure("TSD-091", { command }, { cause: ran.cause });
+      if (ran.timedOut) throw new Failure("TSD-092", { command, seconds: Math.round(deadline / 1000) });
+      return { code: ran.exitCode ?? 128, stdout: ran.stdout ?? "", stderr: ran.stderr ?? "" };
+    },
+  };
+}
+
+/**
+ * An environment without what the surrounding job and its launcher left in it: sbatch and qsub pass their environment on, and the
+ * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Where Slurm's files are stays.
+ */
+export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const foreign = /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|PMI_|PMIX_|OMPI_|PRTE_|MPI_LOCAL|HYD|MV2_|PALS_|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE)$)/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
+}
