@@ -1,0 +1,47 @@
+import { Failure } from "../failure.ts";
+import { readClusterCredentials } from "../security/cluster-folder.ts";
+import type { TlsCredentials } from "./comm.ts";
+import { readSchedulerFile } from "./read-scheduler-file.ts";
+import { identity } from "./rpc.ts";
+import type { SchedulerFile } from "./scheduler-file.ts";
+
+/** Whether the cluster that a scheduler.json names is there. */
+export type Probe =
+  | { readonly state: "live"; readonly address: string; readonly host: string | undefined; readonly why: string }
+  | { readonly state: "gone"; readonly why: string };
+
+/**
+ * Asks the scheduler that the file at `path` names who it is. `gone` when it does not answer as the one in the file; `live` also when
+ * something accepts the connection and stays silent for all of `deadline` (ms): a busy scheduler must not be taken for a dead one.
+ */
+export async function probeCluster(path: string, { deadline }: { readonly deadline: number }): Promise<Probe> {
+  try {
+    const file = await readSchedulerFile(path);
+    return await probeScheduler(file, await credentialsFor(file), deadline);
+  } catch (error) {
+    if (error instanceof Failure) return { state: "gone", why: firstLine(error) };
+    throw error;
+  }
+}
+
+/** The credentials that open the cluster of a scheduler.json: none for a plain or insecure one. Throws TSD-073, TSD-074. */
+export async function credentialsFor(file: SchedulerFile): Promise<TlsCredentials | undefined> {
+  return file.tsdask?.security === "tls" ? readClusterCredentials(file.tsdask.folder) : undefined;
+}
+
+async function probeScheduler(file: SchedulerFile, tls: TlsCredentials | undefined, deadline: number): Promise<Probe> {
+  const { address } = file;
+  const live = (why: string): Probe => ({ state: "live", address, host: file.tsdask?.host, why });
+  try {
+    const found = await identity({ address, tls }, { deadline });
+    if (found.id === file.id) return live("its scheduler answers");
+    return { state: "gone", why: `another scheduler listens at ${address} now` };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const accepted = error.code === "TSD-075" && error.facts["stage"] !== "connect";
+    if (accepted && String(error.facts["problem"]).startsWith("no answer")) return live("something listens at its address and is too busy to answer");
+    return { state: "gone", why: firstLine(error) };
+  }
+}
+
+const firstLine = (failure: Failure): string => failure.message.split("\n", 1)[0] ?? failure.message;

@@ -1,0 +1,78 @@
+import { open } from "node:fs/promises";
+import * as v from "valibot";
+import { Failure } from "../failure.ts";
+import { systemCode } from "../security/file-problems.ts";
+import type { SchedulerFile } from "./scheduler-file.ts";
+
+/** The file of a cluster with ten thousand workers has about 10 MB; nothing larger is read. */
+const LARGEST = 64 * 1024 * 1024;
+
+const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
+const Place = v.object({ host: v.string(), port: Port });
+
+const ClusterRecord = v.object({
+  version: v.string(),
+  launch: v.pipe(v.string(), v.nonEmpty()),
+  pid: v.number(),
+  host: v.string(),
+  hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
+  folder: v.pipe(v.string(), v.startsWith("/")),
+  dashboard: v.nullable(Place),
+  jupyter: v.nullable(Place),
+  hosts: v.array(v.string()),
+  security: v.picklist(["tls", "none"]),
+  started: v.number(),
+});
+
+const Content = v.object({
+  type: v.optional(v.string(), "Scheduler"),
+  id: v.pipe(v.string(), v.nonEmpty()),
+  address: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9+.-]*:\/\/\S+$/, "not an address with a protocol")),
+  services: v.optional(v.record(v.string(), v.unknown()), {}),
+  started: v.optional(v.number()),
+  workers: v.optional(v.record(v.string(), v.unknown()), {}),
+  tsdask: v.optional(ClusterRecord),
+});
+
+/**
+ * Reads a scheduler.json, ours or plain Dask's (then without `tsdask`).
+ * Throws TSD-023 when it is not there or cannot be read, TSD-024 when it is not what it should be.
+ */
+export async function readSchedulerFile(path: string): Promise<SchedulerFile> {
+  return parse(path, await readText(path));
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    await using file = await open(path, "r");
+    const { size } = await file.stat();
+    if (size > LARGEST) throw new Failure("TSD-024", { path, problem: `it is far too large (${size} bytes)` });
+    return await file.readFile("utf8");
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("TSD-023", { path, problem: readProblem(error) }, { cause: error });
+  }
+}
+
+function readProblem(error: unknown): string {
+  const code = systemCode(error);
+  if (code === "ENOENT") return "there is no such file";
+  if (code === "EACCES" || code === "EPERM") return "you may not read it";
+  if (code === "EISDIR") return "it is a folder";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function parse(path: string, text: string): SchedulerFile {
+  if (text.trim() === "") throw new Failure("TSD-024", { path, problem: "it is empty" });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Failure("TSD-024", { path, problem: "it is not JSON" }, { cause: error });
+  }
+  const result = v.safeParse(Content, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const where = v.getDotPath(issue) ?? "the whole";
+  throw new Failure("TSD-024", { path, problem: `${where}: ${issue.message}` });
+}

@@ -1,0 +1,99 @@
+import { lstat, readFile, unlink } from "node:fs/promises";
+import { Failure } from "../failure.ts";
+import { systemCode, unwritable } from "../security/file-problems.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+
+/**
+ * `scheduler.json`: the fields Dask's own scheduler writes (its `identity`), so that `Client(scheduler_file=…)` works, plus `tsdask`.
+ * This file holds what rank 0 needs at its start and end, and loads nothing more; reading and checking is in `read-scheduler-file.ts`.
+ */
+export interface SchedulerFile {
+  readonly type: string;
+  readonly id: string;
+  readonly address: string;
+  readonly services: Readonly<Record<string, unknown>>;
+  readonly started?: number | undefined;
+  readonly workers: Readonly<Record<string, unknown>>;
+  /** What our own commands need; absent in a file that plain Dask wrote. */
+  readonly tsdask?: ClusterRecord | undefined;
+}
+
+/** Where something of the cluster listens. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ClusterRecord {
+  readonly version: string;
+  readonly launch: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly hub: { readonly addresses: readonly string[]; readonly fingerprint: string };
+  /** The cluster folder, absolute. */
+  readonly folder: string;
+  readonly dashboard: Place | null;
+  readonly jupyter: Place | null;
+  readonly hosts: readonly string[];
+  readonly security: "tls" | "none";
+  /** Seconds since the epoch. */
+  readonly started: number;
+}
+
+/** Whose a scheduler.json is that lies where ours should go. */
+export type Claim = { readonly state: "free" } | { readonly state: "stale"; readonly why: string };
+
+/** Longest wait for the scheduler that an existing file names (ms). */
+const LIVE_DEADLINE = 2_000;
+
+/**
+ * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be replaced.
+ * Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
+ */
+export async function claimSchedulerFile(path: string, { deadline = LIVE_DEADLINE }: { readonly deadline?: number } = {}): Promise<Claim> {
+  try {
+    const found = await lstat(path);
+    if (found.isDirectory()) throw new Failure("TSD-026", { path, problem: "there is a folder of that name" });
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    if (systemCode(error) === "ENOENT") return { state: "free" };
+    throw unwritable(path, error);
+  }
+  const { probeCluster } = await import("./live-cluster.ts");
+  const probe = await probeCluster(path, { deadline });
+  if (probe.state !== "live") return { state: "stale", why: probe.why };
+  const { address, host = "another host", why } = probe;
+  throw new Failure("TSD-025", { path, address, host, why, template: "scheduler-{job_id}.json" });
+}
+
+/** Writes scheduler.json as a whole, mode 0600. Throws TSD-072. */
+export async function writeSchedulerFile(path: string, content: SchedulerFile): Promise<void> {
+  await writePrivateFile(path, `${JSON.stringify(content, null, 2)}\n`);
+}
+
+/**
+ * Removes scheduler.json if it is still the one of this launch; another launch's is left alone. Returns whether it was removed.
+ * Throws TSD-072 when the system refuses.
+ */
+export async function removeSchedulerFile(path: string, launch: string): Promise<boolean> {
+  try {
+    if (launchOf(await readFile(path, "utf8")) !== launch) return false;
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return false;
+    throw unwritable(path, error);
+  }
+}
+
+function launchOf(text: string): unknown {
+  try {
+    const content: unknown = JSON.parse(text);
+    if (typeof content !== "object" || content === null || !("tsdask" in content)) return undefined;
+    const { tsdask } = content;
+    return typeof tsdask === "object" && tsdask !== null && "launch" in tsdask ? tsdask.launch : undefined;
+  } catch {
+    // Not JSON, so not ours: we write whole files only.
+    return undefined;
+  }
+}
