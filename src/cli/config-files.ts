@@ -27,6 +27,13 @@ export interface ConfigFile {
   readonly sections: ReadonlyMap<Section, Readonly<Record<string, unknown>>>;
 }
 
+/** Where a file is looked for, and whether its absence is an error. */
+export interface ConfigPlace {
+  readonly kind: "user" | "site";
+  readonly file: string;
+  readonly mustExist: boolean;
+}
+
 export interface ConfigPlaces {
   readonly env: NodeJS.ProcessEnv;
   readonly home: string;
@@ -48,11 +55,7 @@ export async function readConfigFiles(places: ConfigPlaces): Promise<readonly Co
 }
 
 /** Where the two files are looked for; a site file that a variable names must exist. */
-export function configPlaces({ env, home, userFile, siteFile }: ConfigPlaces): readonly {
-  readonly kind: "user" | "site";
-  readonly file: string;
-  readonly mustExist: boolean;
-}[] {
+export function configPlaces({ env, home, userFile, siteFile }: ConfigPlaces): readonly ConfigPlace[] {
   const xdg = env["XDG_CONFIG_HOME"] ?? "";
   const folder = isAbsolute(xdg) ? xdg : join(home, ".config");
   const named = env["TSDASK_SITE_CONFIG"] || undefined;

@@ -44,7 +44,7 @@ export interface Options {
   readonly schedulerRank: number;
   /** `undefined`: the first rank that is not the scheduler's. */
   readonly clientRank: number | undefined;
-  /** True: no worker on the scheduler's rank. */
+  /** True: no workers on the ranks of the scheduler and the client. */
   readonly exclusiveWorkers: boolean;
   readonly np: number | undefined;
   /** Workers to wait for before the script starts; 0: none. */

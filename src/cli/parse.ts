@@ -64,8 +64,9 @@ export function buildCommand({ program, specs, interspersed, version }: Grammar)
     command.addOption(option.helpGroup(`${spec.group}:`));
     if (spec.negative !== undefined) command.addOption(new Option(`--${spec.negative}`).hideHelp());
   }
-  command.addOption(new Option("-h, --help", "this text").helpGroup("More:"));
-  if (version) command.addOption(new Option("-V, --version", "the version").helpGroup("More:"));
+  const moreGroup = version ? "More" : "Options";
+  command.addOption(new Option("-h, --help", "this text").helpGroup(`${moreGroup}:`));
+  if (version) command.addOption(new Option("-V, --version", "the version").helpGroup(`${moreGroup}:`));
   return command;
 }
 

@@ -90,8 +90,8 @@ const settleRoles = ({ values, sources, warnings }: Draft, script: Script | unde
     }
   }
   const hasClient = script !== undefined || values.jupyter !== undefined;
-  if (values.clientRank !== undefined && hasClient && values.clientRank === values.schedulerRank) {
-    throw together(`--client-rank ${values.clientRank} and --scheduler-rank ${values.schedulerRank}`, "The script and the scheduler need a rank each.", "Choose two different ranks.");
+  if (hasClient && values.exclusiveWorkers && values.scheduler && values.clientRank === values.schedulerRank) {
+    throw together(`--client-rank ${values.clientRank} and --scheduler-rank ${values.schedulerRank}`, "The script and the scheduler need a rank each.", "Choose two different ranks, or add --inclusive-workers.");
   }
   if (values.clientRank !== undefined && !hasClient && sources.clientRank.kind === "command-line") {
     warnings.push("--client-rank has no effect: there is no script to run.");
@@ -115,7 +115,7 @@ const settleSecurity = (draft: Draft, address: string | undefined): void => {
     const said = `--protocol ${protocol}`;
     if (sources.security.kind === "default" && (scheme !== undefined || protocol.startsWith("ucx"))) derive(draft, "security", "none", scheme === undefined ? said : "the scheduler's address");
     else if (LEVEL[sources.security.kind] < LEVEL[sources.protocol.kind] || LEVEL[sources.security.kind] === LEVEL[sources.protocol.kind] || scheme !== undefined) {
-      throw together(`${scheme === undefined ? said : show(address)} and --security tls`, `Dask's ${protocol}:// is not encrypted.`, "Leave out --protocol (tls:// is TCP with encryption), or say --security none if everyone on the network may see and use the cluster.");
+      throw together(`${scheme === undefined ? said : show(address)} and --security tls${sources.security.kind === "default" ? " (the default)" : ""}`, `Dask's ${protocol}:// is not encrypted.`, "Leave out --protocol (tls:// is TCP with encryption), or say --security none if everyone on the network may see and use the cluster.");
     } else reset(draft, "protocol", "--security tls");
   }
   if ((protocol === "tls" || protocol === "wss") && values.security === "none") exclude(draft, "security", "protocol", `Dask's ${protocol}:// needs certificates.`, "Leave out one of them.");

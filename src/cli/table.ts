@@ -24,11 +24,9 @@ export type Values = {
   readonly [K in OptionKey]: K extends keyof Options ? Options[K] : string | undefined;
 };
 
-export const GROUPS = ["Starting", "Roles", "Workers", "Scheduler and dashboard", "Network", "Security", "JupyterLab and tunnels", "Batch jobs", "What it says"] as const;
-
 /** One option: its command line, environment and YAML names follow from its key, its help is used by `--help` and `docs/options.md`. */
 export interface OptionSpec<T> {
-  readonly group: (typeof GROUPS)[number];
+  readonly group: string;
   /** What stands for the value in the help; absent: a yes/no option. */
   readonly value?: string;
   /** The flag that says "no" (or its own opposite). */
@@ -42,7 +40,8 @@ export interface OptionSpec<T> {
   readonly help: string;
 }
 
-type Table = { readonly [K in OptionKey]: OptionSpec<Values[K]> };
+/** A specification for every option. */
+export type Table = { readonly [K in OptionKey]: OptionSpec<Values[K]> };
 
 const word = text("a name without blanks", /^[^\s\p{Cc}]+$/u);
 const host = text("a host name or an IP address", /^(?:[\w.-]+|[0-9a-fA-F:.]+|\[[0-9a-fA-F:.]+\])$/);
@@ -68,7 +67,7 @@ export const table: Table = {
   scheduler: { group: "Roles", negative: "no-scheduler", read: flag, initial: true, help: "start a scheduler; --no-scheduler: join the running cluster that --scheduler-file or the address names" },
   schedulerRank: { group: "Roles", value: "<rank>", read: rank, initial: 0, help: "the rank that runs the scheduler" },
   clientRank: { group: "Roles", value: "<rank>", read: rank, initial: undefined, otherwise: "the first that is not the scheduler's", help: "the rank that runs the script" },
-  exclusiveWorkers: { group: "Roles", negative: "inclusive-workers", read: flag, initial: true, help: "no worker on the scheduler's rank; --inclusive-workers: one there too" },
+  exclusiveWorkers: { group: "Roles", negative: "inclusive-workers", read: flag, initial: true, help: "no workers on the ranks of the scheduler and the script; --inclusive-workers: there, too" },
 
   nthreads: { group: "Workers", value: "<n>", read: orWord(auto, integer(1, 65536)), initial: undefined, otherwise: "its fair share of the host's cores", help: "threads per worker" },
   memoryLimit: { group: "Workers", value: "<size>", read: memoryLimit, initial: { kind: "auto" }, otherwise: "auto: its fair share of the host's memory", help: "memory per worker: auto, 4GiB, a fraction of the host's (0.25), or 0 for no limit" },
@@ -106,17 +105,17 @@ export const table: Table = {
   tlsCert: { group: "Security", value: "<file>", read: path, initial: undefined, otherwise: "made for each launch", help: "your own certificate (PEM)" },
   tlsKey: { group: "Security", value: "<file>", read: path, initial: undefined, otherwise: "in the file of --tls-cert", help: "its private key (PEM)" },
 
-  jupyter: { group: "JupyterLab and tunnels", value: "<kind>", read: choice(["lab", "notebook", "server"]), initial: undefined, otherwise: "no", help: "run JupyterLab (lab), Notebook or a bare server in place of a script" },
-  jupyterPort: { group: "JupyterLab and tunnels", value: "<port>", read: orWord(auto, port), initial: undefined, otherwise: "8888, or a free one", help: "port of Jupyter" },
-  loginHost: { group: "JupyterLab and tunnels", value: "<host>", read: text("a host, or user@host", /^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/), initial: undefined, otherwise: "where the job was submitted", help: "the host that your laptop reaches with ssh, for the tunnel lines" },
-  tunnel: { group: "JupyterLab and tunnels", value: "<kind>", read: choice(["direct", "jump", "reverse"]), initial: "direct", help: "direct: through the login host; jump: ssh -J to the compute node; reverse: the node connects out" },
+  jupyter: { group: "Jupyter and tunnels", value: "<kind>", read: choice(["lab", "notebook", "server"]), initial: undefined, otherwise: "no", help: "run JupyterLab (lab), Notebook or a bare server in place of a script" },
+  jupyterPort: { group: "Jupyter and tunnels", value: "<port>", read: orWord(auto, port), initial: undefined, otherwise: "8888, or a free one", help: "port of Jupyter" },
+  loginHost: { group: "Jupyter and tunnels", value: "<host>", read: text("a host, or user@host", /^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/), initial: undefined, otherwise: "where the job was submitted", help: "the host that your laptop reaches with ssh, for the tunnel lines" },
+  tunnel: { group: "Jupyter and tunnels", value: "<kind>", read: choice(["direct", "jump", "reverse"]), initial: "direct", help: "direct: through the login host; jump: ssh -J to the compute node; reverse: the node connects out" },
 
   walltime: { group: "Batch jobs", value: "<time>", read: orWord(auto, duration("positive")), initial: undefined, otherwise: "asked of the batch system", help: "how long from now the job may run" },
   drain: { group: "Batch jobs", value: "<time>", read: orWord(auto, duration(0)), initial: undefined, otherwise: "scaled to the walltime", help: "how long before the end the workers hand over their results and go" },
 
-  logLevel: { group: "What it says", value: "<level>", read: choice(["debug", "info", "warning", "error", "critical"], { warn: "warning", fatal: "critical" }), initial: "warning", help: "how much of Dask's log to show on stderr: debug, info, warning, error, critical" },
-  logDir: { group: "What it says", value: "<folder>", read: path, initial: undefined, otherwise: "log/ in the cluster's own folder, gone at its end", help: "where the logs (JSON lines) go, to be kept" },
-  quiet: { group: "What it says", negative: "no-quiet", read: flag, initial: false, help: "say nothing on stderr but warnings and errors" },
+  logLevel: { group: "Messages", value: "<level>", read: choice(["debug", "info", "warning", "error", "critical"], { warn: "warning", fatal: "critical" }), initial: "warning", help: "how much of Dask's log to show on stderr: debug, info, warning, error, critical" },
+  logDir: { group: "Messages", value: "<folder>", read: path, initial: undefined, otherwise: "log/ in the cluster's own folder, gone at its end", help: "where the logs (JSON lines) go, to be kept" },
+  quiet: { group: "Messages", negative: "no-quiet", read: flag, initial: false, help: "say nothing on stderr but warnings and errors" },
 };
 
 /** All keys, in the order of the help. */

@@ -1,0 +1,39 @@
+import { Failure } from "../failure.ts";
+import type { Command, Options } from "./options.ts";
+import { VERSION } from "./version.ts";
+
+/** Where a command writes: standard output or error, or a test's ear. */
+export interface TextSink {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
+
+/** What a command reads and writes besides its words. */
+export interface CommandContext {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly stdout: TextSink;
+  readonly stderr: TextSink;
+}
+
+/** Runs a command that is not a launch, loading only that command; resolves to the exit code. Throws the command's Failures. */
+export async function runCommand(
+  command: Exclude<Command, { kind: "launch" }>,
+  context: CommandContext,
+  program: Options["program"] = "tsdask-mpi",
+): Promise<number> {
+  switch (command.kind) {
+    case "help": {
+      const { helpText } = await import("./help.ts");
+      context.stdout.write(helpText(program, context.stdout.columns ?? 100));
+      return 0;
+    }
+    case "version":
+      context.stdout.write(`tsdask-mpi ${VERSION}\n`);
+      return 0;
+    case "config":
+      return (await import("./config-command.ts")).configCommand(command.argv, context);
+    default:
+      throw new Failure("TSD-006", { program, problem: `${command.kind} is not part of this build`, suggestion: "" });
+  }
+}
