@@ -18,12 +18,15 @@ export interface Pmi {
   readonly get: (key: string) => Promise<string | undefined>;
   /** Says goodbye; a rank that opened PMI and exits without it makes the launcher end the whole launch. */
   readonly finalize: () => Promise<void>;
+  /** Asks the launcher to end all ranks now and to exit with this code; it kills this process too, so say what there is to say before. */
+  readonly abort: (exitCode: number) => void;
 }
 
 /**
  * Opens the launcher's key-value store. `deadline` bounds each exchange and `fenceDeadline` each fence, in milliseconds. A fence needs every
  * rank of the launch: each opens, fences and finalizes once. Everything rejects with a Failure: TSD-030 cannot be opened, TSD-031 no reply in time,
- * TSD-032 the launcher closed the connection, TSD-033 an unexpected reply; after one, the connection is closed.
+ * TSD-032 the launcher closed the connection, TSD-033 an unexpected reply. The connection stays open then: Hydra kills a
+ * launch whose rank closes it, and its message would be lost.
  */
 export async function openPmi(
   world: World,
@@ -32,26 +35,19 @@ export async function openPmi(
   const { deadline, fenceDeadline = deadline } = options;
   const endpoint = world.pmi ?? { version: 1 };
   const wire = await openWire(endpoint, { launcher: world.launcher, rank: world.rank });
-  const orClose = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await work;
-    } catch (error) {
-      wire.close();
-      throw error;
-    }
-  };
   const open = endpoint.version === 2 ? openPmi2 : openPmi1;
-  const store = await orClose(open(wire, world, endpoint, deadline));
+  const store = await open(wire, world, endpoint, deadline);
   return {
     kvsName: store.kvsName,
     maxValue: store.maxValue,
-    put: (key, value) => orClose(putAll(store, key, value)),
-    fence: (within = fenceDeadline) => orClose(store.fence(within)),
-    get: (key) => orClose(getAll(store, key)),
+    put: (key, value) => putAll(store, key, value),
+    fence: (within = fenceDeadline) => store.fence(within),
+    get: (key) => getAll(store, key),
     finalize: async () => {
-      await orClose(store.finalize());
+      await store.finalize();
       wire.close();
     },
+    abort: store.abort,
   };
 }
 

@@ -38,6 +38,7 @@ export async function openPmi1(wire: Wire, world: World, endpoint: PmiEndpoint, 
     finalize: async () => {
       await ask("cmd=finalize", "finalize_ack", "finalize");
     },
+    abort: (exitCode) => wire.tell(`cmd=abort exitcode=${exitCode}\n`),
   };
 }
 

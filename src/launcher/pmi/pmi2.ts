@@ -10,11 +10,10 @@ const maxValue = 1023;
  * Its source is MPICH's PMI-2 client (src/pmi/src/pmi2.c) and Slurm's plugin (src/plugins/mpi/pmi2), observed against Slurm 22.05.
  */
 export async function openPmi2(wire: Wire, world: World, endpoint: PmiEndpoint, deadline: number): Promise<Store> {
+  const frame = (body: string): string => `${String(body.length).padStart(6)}${body}`;
   const ask = async (fields: string, name: string, within = deadline): Promise<Reply> => {
-    const body = `cmd=${name};${fields}`;
-    const request = `${String(body.length).padStart(6)}${body}`;
     const reply = await wire.exchange({
-      request,
+      request: frame(`cmd=${name};${fields}`),
       cmd: `${name}-response`,
       step: name,
       deadline: within,
@@ -52,5 +51,7 @@ export async function openPmi2(wire: Wire, world: World, endpoint: PmiEndpoint, 
     finalize: async () => {
       await ask("", "finalize");
     },
+    // srun exits with its own code then: the wire has no room for ours
+    abort: () => wire.tell(frame("cmd=abort;isworld=TRUE;msg=;")),
   };
 }

@@ -7,6 +7,7 @@ export interface Store {
   readonly fence: (deadline: number) => Promise<void>;
   readonly get: (key: string) => Promise<string | undefined>;
   readonly finalize: () => Promise<void>;
+  readonly abort: (exitCode: number) => void;
 }
 
 /**

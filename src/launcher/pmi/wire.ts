@@ -25,6 +25,8 @@ export interface Exchange {
 /** A connection to the launcher's PMI server; one exchange at a time. It holds the process up only while it waits. */
 export interface Wire {
   readonly exchange: (exchange: Exchange) => Promise<Reply>;
+  /** Writes and waits for nothing. */
+  readonly tell: (request: string) => void;
   readonly refuse: (code: MessageCode, facts?: Facts) => Promise<never>;
   readonly close: () => void;
 }
@@ -109,6 +111,7 @@ export async function openWire(endpoint: PmiEndpoint, where: Facts): Promise<Wir
 
   return {
     refuse,
+    tell: (request) => void socket.write(request, "latin1"),
     close: () => socket.destroy(),
     exchange: async (exchange) => {
       if (exchange.request !== undefined) socket.write(exchange.request, "latin1");
