@@ -1,5 +1,5 @@
 import { Failure, render, type Facts } from "../failure.ts";
-import type { MessageCode } from "../messages.ts";
+import { messages, type MessageCode } from "../messages.ts";
 import { said } from "./banner.ts";
 import { hostList, numberRanges } from "./ranges.ts";
 
@@ -23,16 +23,23 @@ export function failureText(report: FailureReport | Failure, { colour = false, p
   /** Ranks with the same failure; by default the report's own. */
   readonly places?: readonly Place[];
 } = {}): string {
-  const own = report instanceof Failure ? [] : placeOf(report);
-  const where = placesText(places.length > 0 ? places : own);
+  const all = places.length > 0 || report instanceof Failure ? places : placeOf(report);
+  // A message that names its rank needs no second line for it.
+  const where = all.length === 1 && messages[report.code].what.includes("{rank}") ? "" : placesText(all);
   const [what = "", ...rest] = render(report.code, report.facts).split("\n");
-  const first = colour ? what.replace(/^\S+/, (code) => `\u001b[1;31m${code}\u001b[0m`) : what;
+  const tint = isWarning(report.code) ? "\u001b[1;33m" : "\u001b[1;31m";
+  const first = colour ? what.replace(/^\S+/, (code) => `${tint}${code}\u001b[0m`) : what;
   return said([first, ...rest, ...(where === "" ? [] : [`  where: ${where}`])]);
 }
 
 export interface Place {
   readonly rank: number;
   readonly host?: string;
+}
+
+/** Whether the launch goes on after it: its exit code is 0. */
+export function isWarning(code: MessageCode): boolean {
+  return messages[code].exit === 0;
 }
 
 /** Shows failures once, however many ranks meet the same one. */
@@ -45,10 +52,11 @@ export interface FailureCollector {
 
 const patienceMs = 300;
 const longestMs = 2_000;
+const warningsShown = 20;
 
 /**
  * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the ranks listed.
- * A failure that was shown already is not shown again.
+ * A failure that was shown already is not shown again; a warning is, when it comes again later, up to 20 times.
  */
 export function collectFailures({ show, colour = false, now = () => performance.now() }: {
   readonly show: (text: string) => void;
@@ -56,7 +64,7 @@ export function collectFailures({ show, colour = false, now = () => performance.
   readonly now?: () => number;
 }): FailureCollector {
   const held = new Map<string, { readonly report: FailureReport; readonly places: Place[] }>();
-  const told = new Set<string>();
+  const told = new Map<string, number>();
   let since = 0;
   let timer: NodeJS.Timeout | undefined;
 
@@ -64,8 +72,11 @@ export function collectFailures({ show, colour = false, now = () => performance.
     clearTimeout(timer);
     timer = undefined;
     for (const [key, { report, places }] of held) {
-      told.add(key);
+      const kind = isWarning(report.code) ? report.code : key;
+      const times = (told.get(kind) ?? 0) + 1;
+      told.set(kind, times);
       show(failureText(report, { colour, places }));
+      if (isWarning(report.code) && times === warningsShown) show(said(`further ${report.code} are in the log only`));
     }
     held.clear();
   };
@@ -73,7 +84,8 @@ export function collectFailures({ show, colour = false, now = () => performance.
     flush,
     add: (report) => {
       const key = sameness(report);
-      if (told.has(key)) return;
+      const times = told.get(isWarning(report.code) ? report.code : key) ?? 0;
+      if (times >= (isWarning(report.code) ? warningsShown : 1)) return;
       if (held.size === 0) since = now();
       const entry = held.get(key) ?? { report, places: [] };
       entry.places.push(...placeOf(report));

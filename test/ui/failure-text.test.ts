@@ -10,10 +10,11 @@ const facts = { problem: "it broke", log: "/log", rank: 3, host: "h1" };
 test("a failure is one block: what, cause, cure and where, each line behind our name", () => {
   const text = failureText({ code: "TSD-070", facts, rank: 3, host: "h1" });
   const lines = text.trimEnd().split("\n");
-  expect(lines).toHaveLength(4);
+  expect(lines).toHaveLength(3);
   expect(lines.every((line) => line.startsWith("tsdask-mpi: "))).toBe(true);
   expect(lines[0]).toContain("TSD-070 ");
-  expect(lines[3]).toBe("tsdask-mpi:   where: rank 3 on h1");
+  // It names its rank itself; a message that does not gets a line for it.
+  expect(failureText({ code: "TSD-001", facts: {}, rank: 3, host: "h1" })).toContain("tsdask-mpi:   where: rank 3 on h1\n");
   expect(text).not.toContain("\u001b");
 });
 
@@ -42,6 +43,18 @@ test("the same failure on many ranks is shown once, with the ranks", () => {
   failures.add({ code: "TSD-001", facts: {}, rank: 3, host: "n1" });
   failures.flush();
   expect(shown).toHaveLength(2);
+});
+
+test("a warning may come again, but not without end", () => {
+  const shown: string[] = [];
+  const failures = collectFailures({ show: (text) => shown.push(text) });
+  for (let rank = 0; rank < 100; rank += 1) {
+    failures.add({ code: "TSD-055", facts: { rank, host: "h1", why: "it crashed" }, rank, host: "h1" });
+    failures.flush();
+  }
+  expect(shown).toHaveLength(21);
+  expect(shown[1]).toContain("worker of rank 1 on h1");
+  expect(shown.at(-1)).toBe("tsdask-mpi: further TSD-055 are in the log only\n");
 });
 
 test("a steady stream of failures does not hold them back for ever", () => {
