@@ -1,0 +1,133 @@
+import { createHash } from "node:crypto";
+import { hostPort } from "../dask/address.ts";
+import { isLoopback } from "./interfaces.ts";
+
+/** How a laptop gets to the cluster: through the login host; by `ssh -J` to the compute node; or by a line that the compute node opens itself. */
+export type TunnelKind = "direct" | "jump" | "reverse";
+
+/** A web page of the cluster: JupyterLab or Dask's dashboard. */
+export interface Service {
+  readonly name: "JupyterLab" | "dashboard";
+  /** The compute node as other hosts know it. */
+  readonly node: string;
+  /** Where it listens on that node; a loopback address can be reached by `jump` and `reverse` only. */
+  readonly host: string;
+  readonly port: number;
+  /** What stands behind `http://localhost:<port>`: `/lab`, `/status`. */
+  readonly path: string;
+}
+
+export interface TunnelRequest {
+  readonly kind: TunnelKind;
+  readonly services: readonly Service[];
+  readonly user: string;
+  /** The host that the laptop reaches with ssh, perhaps with `user@`; undefined when nobody knows. */
+  readonly login: string | undefined;
+  /** The launch's id: two launches get different local ports. */
+  readonly launch: string;
+  /** The launch's token, where the reader must be its owner; without it the links are shown bare. */
+  readonly token?: string | undefined;
+  /** Use 8888 and 8787 on the laptop: for a user who has no other cluster. */
+  readonly usualPorts?: boolean;
+}
+
+export interface Tunnel {
+  /** To be typed on a compute node first (`reverse` only): one `ssh` line per node. */
+  readonly onNode: readonly { readonly node: string; readonly line: string }[];
+  /** To be pasted on the laptop. */
+  readonly onLaptop: readonly string[];
+  readonly links: readonly { readonly name: Service["name"]; readonly url: string }[];
+  /** A sentence about what was guessed, or cannot work as it is. */
+  readonly notes: readonly string[];
+}
+
+const USUAL: Readonly<Record<Service["name"], number>> = { JupyterLab: 8888, dashboard: 8787 };
+/** Local and login-host ports are chosen in this range, below those that systems give to outgoing connections (32768 and up). */
+const FIRST_PORT = 10_000;
+const PAIRS = 10_000;
+
+/** The ssh lines that lead from a laptop to the cluster's pages, and the links to open then. Pure. */
+export function tunnel(request: TunnelRequest): Tunnel {
+  const { services, launch, token, usualPorts = false } = request;
+  const local = (service: Service): number => (usualPorts ? USUAL[service.name] : launchPort(launch, service.name));
+  const links = services.map((service) => ({ name: service.name, url: link(service, local(service), token) }));
+  const loopback = services.some(({ host }) => isLoopback(host));
+  const known = request.login !== undefined;
+  if (request.kind === "reverse" && known) return { ...reverse(request, local), links };
+  if (request.kind === "jump" || (loopback && request.kind === "direct")) return { ...jump(request, local), links };
+  return { ...direct(request, local), links };
+}
+
+/**
+ * The login host of a job: what the user or the site says (`option`), else the host it was submitted from, as the batch system tells.
+ * PBS, Slurm, LSF, Grid Engine and LoadLeveler each have a variable for it.
+ */
+export function loginHost({ option, env }: { readonly option?: string | undefined; readonly env: NodeJS.ProcessEnv }): string | undefined {
+  const told = [option, ...["PBS_O_HOST", "SLURM_SUBMIT_HOST", "LSB_SUB_HOST", "SGE_O_HOST", "LOADL_SUBMIT_HOST"].map((name) => env[name])];
+  return told.find((host) => host !== undefined && isHostName(host));
+}
+
+/** A port of 10000 to 29999 that follows from the launch's id, so that two clusters of one user do not meet on their laptop. */
+export function launchPort(launch: string, name: Service["name"]): number {
+  const hash = createHash("sha256").update(launch).digest().readUInt32BE(0);
+  return FIRST_PORT + 2 * (hash % PAIRS) + (name === "JupyterLab" ? 0 : 1);
+}
+
+type Lines = Omit<Tunnel, "links">;
+type LocalPort = (service: Service) => number;
+
+function direct({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
+  const node = services[0]?.node ?? "";
+  const forwards = services.map((service) => `-L ${local(service)}:${hostPort(login === undefined ? nearest(service) : target(service), service.port)}`);
+  const notes = login === undefined ? [`nobody told the login host; if ${node} cannot be reached from your computer, give --login-host`] : guessed(login);
+  return { onNode: [], onLaptop: [ssh(forwards, at(user, login ?? node))], notes };
+}
+
+function jump({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
+  const lines = nodes(services).map((node) => {
+    const forwards = services.filter((one) => one.node === node).map((one) => `-L ${local(one)}:${hostPort(nearest(one), one.port)}`);
+    const through = login === undefined || bare(login) === node ? [] : [`-J ${at(user, login)}`];
+    return ssh([...forwards, ...through], at(user, node));
+  });
+  return { onNode: [], onLaptop: lines, notes: login === undefined ? [] : guessed(login) };
+}
+
+function reverse({ services, user, login = "", launch }: TunnelRequest, local: LocalPort): Lines {
+  const meeting = (service: Service): number => launchPort(`${launch} reverse`, service.name);
+  const onNode = nodes(services).map((node) => {
+    const forwards = services.filter((one) => one.node === node).map((one) => `-R ${meeting(one)}:${hostPort(nearest(one), one.port)}`);
+    return { node, line: ssh(forwards, at(user, login)) };
+  });
+  const forwards = services.map((service) => `-L ${local(service)}:localhost:${meeting(service)}`);
+  return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: guessed(login) };
+}
+
+const ssh = (options: readonly string[], host: string): string => ["ssh -N", ...options, host].join(" ");
+
+const at = (user: string, host: string): string => (host.includes("@") ? host : `${user}@${host}`);
+
+const bare = (host: string): string => host.replace(/^.*@/, "");
+
+const nodes = (services: readonly Service[]): readonly string[] => [...new Set(services.map(({ node }) => node))];
+
+/** What the login host calls the page's host: a wildcard address is its node. */
+const target = ({ host, node }: Service): string => (isWildcard(host) ? node : host);
+
+/** What the node itself calls it. */
+const nearest = ({ host }: Service): string => (isWildcard(host) || isLoopback(host) ? "localhost" : host);
+
+const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
+
+function link({ path }: Service, port: number, token: string | undefined): string {
+  return `http://localhost:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
+}
+
+/** A submit host without a domain is often a name that only the cluster's own hosts know. */
+function guessed(login: string): string[] {
+  return login.includes(".") ? [] : [`if your computer does not know ${login}, give the name you use for ssh with --login-host`];
+}
+
+/** The words of a shell line must not be able to say more than a host. */
+function isHostName(host: string): boolean {
+  return /^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/.test(host);
+}
