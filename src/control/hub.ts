@@ -1,0 +1,149 @@
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { randomBytes } from "node:crypto";
+import { WebSocketServer, type WebSocket } from "ws";
+import { deadlines } from "../deadlines.ts";
+import { checkProof } from "../security/tokens.ts";
+import type { Channel } from "./channel.ts";
+import { controlVersion, type FromLeader, type ToLeader } from "./messages.ts";
+import { acceptFromLeader } from "./schemas.ts";
+import { largestMessage, wsChannel } from "./ws-channel.ts";
+
+export interface HubOptions {
+  readonly launch: string;
+  readonly size: number;
+  /** PEM. The leaders pin its fingerprint; no authority has to be trusted. */
+  readonly cert: string;
+  readonly key: string;
+  readonly host?: string;
+  /** The keys that the leader of this rank may prove to hold: the record's secret, the key agreed with it over PMI. */
+  readonly keysOf: (rank: number) => Promise<readonly (string | Uint8Array)[]>;
+  readonly onHost: (channel: Channel<ToLeader, FromLeader>, host: string, rank: number, via: { readonly localAddress: string | undefined }) => void;
+}
+
+export interface Hub {
+  readonly port: number;
+  readonly close: () => void;
+}
+
+/** Connections that may stand unproved at once; more are turned away, so that strangers cost a bounded amount of memory. */
+const mostUnproved = 512;
+const pingEvery = 5_000;
+
+/** What a leader signs to prove that it belongs to the launch: everything that makes the proof worthless elsewhere. */
+export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly nonce: string; readonly launch: string; readonly rank: number; readonly host: string; readonly fingerprint: string }): readonly string[] {
+  return ["tsdask-mpi join", nonce, launch, String(rank), host, fingerprint];
+}
+
+/**
+ * Opens the hub: a WebSocket server over TLS that takes the leaders of one launch, each after it has answered a challenge.
+ * Everything else is turned away within a deadline, without a word. Rejects when no port can be had.
+ */
+export async function openHub(options: HubOptions & { readonly fingerprint: string }): Promise<Hub> {
+  const server = createServer({ cert: options.cert, key: options.key, minVersion: "TLSv1.3", handshakeTimeout: deadlines.hubProof }, (_, response) => {
+    response.writeHead(404).end();
+  });
+  server.headersTimeout = deadlines.hubProof;
+  server.requestTimeout = deadlines.hubProof;
+  server.keepAliveTimeout = 1;
+  const wss = new WebSocketServer({ noServer: true, maxPayload: largestMessage, perMessageDeflate: false, clientTracking: false });
+  const proved = new Set<WebSocket>();
+  let unproved = 0;
+  server.on("connection", (socket) => {
+    socket.on("error", () => socket.destroy());
+  });
+  server.on("tlsClientError", (_, socket) => socket.destroy());
+  server.on("upgrade", (request, socket, head) => {
+    if (unproved >= mostUnproved) {
+      socket.destroy();
+      return;
+    }
+    unproved += 1;
+    const { localAddress } = request.socket;
+    wss.handleUpgrade(request, socket, head, (ws) => {
+      let counted = true;
+      const uncount = (): void => {
+        if (counted) unproved -= 1;
+        counted = false;
+      };
+      ws.on("close", () => {
+        uncount();
+        proved.delete(ws);
+      });
+      void receive(ws, options).then((joined) => {
+        uncount();
+        if (joined === undefined) {
+          ws.terminate();
+          return;
+        }
+        proved.add(ws);
+        options.onHost(joined.channel, joined.host, joined.rank, { localAddress });
+      });
+    });
+    socket.on("error", () => socket.destroy());
+  });
+  const pings = setInterval(() => {
+    for (const ws of proved) ws.ping();
+  }, pingEvery);
+  pings.unref();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port: 0, host: options.host ?? "::", exclusive: true }, resolve);
+  }).catch(async (error: unknown) => {
+    // A machine without IPv6.
+    if ((error as NodeJS.ErrnoException).code !== "EAFNOSUPPORT" && (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL") throw error;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port: 0, host: "0.0.0.0", exclusive: true }, resolve);
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      clearInterval(pings);
+      for (const ws of proved) ws.close();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** Challenges one connection; resolves to its channel when it proved to be of the launch in time, else to undefined. Never rejects. */
+async function receive(ws: WebSocket, options: HubOptions & { readonly fingerprint: string }): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number } | undefined> {
+  const channel = wsChannel<ToLeader, FromLeader>(ws, acceptFromLeader, deadlines.hubSilence);
+  const nonce = randomBytes(32).toString("base64url");
+  const { promise, resolve } = Promise.withResolvers<FromLeader | undefined>();
+  const patience = setTimeout(resolve, deadlines.hubProof, undefined);
+  channel.onClose(() => resolve(undefined));
+  const later: FromLeader[] = [];
+  let first = true;
+  channel.onMessage((message) => {
+    if (first) {
+      first = false;
+      resolve(message);
+    } else if (later.length < 1000) later.push(message);
+  });
+  channel.send({ t: "challenge", nonce });
+  const join = await promise;
+  clearTimeout(patience);
+  if (join?.t !== "join") return undefined;
+  const { host, rank, launch } = join;
+  if (join.v !== controlVersion || rank >= options.size) {
+    channel.send({ t: "refused", code: "TSD-036", facts: { host, version: join.v } });
+    return undefined;
+  }
+  const parts = joinParts({ nonce, launch: options.launch, rank, host, fingerprint: options.fingerprint });
+  const keys = await options.keysOf(rank).catch(() => []);
+  if (launch !== options.launch || !keys.some((key) => checkProof(key, parts, join.proof))) return undefined;
+  return {
+    host,
+    rank,
+    channel: {
+      ...channel,
+      onMessage: (reader) => {
+        channel.onMessage(reader);
+        for (const message of later.splice(0)) reader(message);
+      },
+    },
+  };
+}

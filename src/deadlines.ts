@@ -1,0 +1,42 @@
+/**
+ * Every wait of a launch, by name, in milliseconds. A wait that passes its deadline ends with a message that names it;
+ * those marked with * are replaced by `--start-timeout`, `--grace` or `--drain` where the user set them.
+ */
+export const deadlines = {
+  /** A rank waits for its host's leader to listen. */
+  hostLeader: 15_000,
+  /** A leader waits for a reply from a host socket that may be stale. */
+  hostProbe: 500,
+  /** A leader waits for all ranks of its host before it divides the host among them. */
+  hostRanks: 5_000,
+  /** A leader whose options were wrong tells its host's ranks before it leaves. */
+  badUsage: 2_000,
+  /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */
+  recordLocal: 7_000,
+  /** * A leader waits for the hub's record on a shared file system. */
+  recordShared: 120_000,
+  /** The launcher's key-value store: each exchange; a fence waits for every rank and gets `recordShared`. */
+  pmi: 20_000,
+  /** One attempt to connect to one address of the hub, TLS and proof of the launch included. */
+  hubConnect: 3_000,
+  /** A connection to the hub must prove its launch within this. */
+  hubProof: 5_000,
+  /** The hub hears from a host at least this often, else the host is taken for lost. */
+  hubSilence: 20_000,
+  /** * From the start to a scheduler that answers, and to the workers a script waits for. */
+  start: 120_000,
+  /** The fork server answers a request to fork, its imports included. */
+  fork: 90_000,
+  /** * From the request to end in order to the end by force. */
+  grace: 5_000,
+  /** The script gets this long to end when the launch fails under it. */
+  scriptAfterLoss: 2_000,
+  /** The hub waits for the other hosts to say that they are done, after the grace. */
+  hostsDone: 3_000,
+  /** The client's rank waits for rank 0 to be gone before it returns the script's code. */
+  lastRank: 1_000,
+  /** The fork server ends and removes the host's folder. */
+  forkServerEnd: 2_000,
+} as const;
+
+export type DeadlineName = keyof typeof deadlines;

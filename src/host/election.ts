@@ -1,0 +1,86 @@
+import { linkSync, rmSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { deadlines } from "../deadlines.ts";
+import { privateFolder } from "../security/private-files.ts";
+import type { HostPaths } from "./folder.ts";
+
+/** A host's socket, bound by its leader. Connections that come before `onConnection` is called wait for it. */
+export interface HostDoor {
+  readonly onConnection: (reader: (socket: Socket) => void) => void;
+  readonly close: () => void;
+}
+
+/**
+ * Tries to become the leader of this host: the first rank that binds the socket is. Resolves to undefined when another
+ * process of this launch leads already; a socket that a dead launch left is replaced. Throws TSD-071 and TSD-072 for a
+ * folder that is not private or cannot be made.
+ */
+export async function becomeLeader(paths: HostPaths): Promise<HostDoor | undefined> {
+  privateFolder(paths.base);
+  privateFolder(paths.folder);
+  const own = `${paths.socket}.${process.pid}`;
+  rmSync(own, { force: true });
+  const { server, door } = await listen(own);
+  for (let attempt = 0; attempt < 20; attempt += 1) {
+    try {
+      // A hard link is atomic and fails when the name is taken: that is the election.
+      linkSync(own, paths.socket);
+      return door;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+        server.close();
+        throw error;
+      }
+    }
+    if (await answers(paths.socket)) {
+      server.close();
+      return undefined;
+    }
+    try {
+      unlinkSync(paths.socket);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+  server.close();
+  return undefined;
+}
+
+async function listen(path: string): Promise<{ readonly server: Server; readonly door: HostDoor }> {
+  let reader: ((socket: Socket) => void) | undefined;
+  const early: Socket[] = [];
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    if (reader) reader(socket);
+    else early.push(socket);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ path, backlog: 4096 }, resolve);
+  });
+  return {
+    server,
+    door: {
+      onConnection: (next) => {
+        reader = next;
+        for (const socket of early.splice(0)) next(socket);
+      },
+      close: () => server.close(),
+    },
+  };
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const over = (alive: boolean): void => {
+      clearTimeout(late);
+      socket.destroy();
+      resolve(alive);
+    };
+    // One that accepts nothing for so long is a stopped process, not a leader.
+    const late = setTimeout(over, deadlines.hostProbe, false);
+    socket.once("connect", () => over(true));
+    socket.once("error", () => over(false));
+  });
+}

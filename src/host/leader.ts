@@ -1,0 +1,229 @@
+import type { Socket } from "node:net";
+import { channelPair, lineChannel, type Channel } from "../control/channel.ts";
+import type { Assign, FromLeader, FromMember, Hello, ToLeader, ToMember } from "../control/messages.ts";
+import { acceptFromMember } from "../control/schemas.ts";
+import { deadlines } from "../deadlines.ts";
+import type { ForkServer } from "./fork-server.ts";
+
+export interface LeaderContext {
+  readonly rank: number;
+  readonly host: string;
+  /** Ranks on this host, when the launcher tells. */
+  readonly localSize: number | undefined;
+  readonly size: number;
+  /** The one rank that returns the launch's exit code; the others return 0. */
+  readonly resultRank: number;
+  readonly clientRank: number | undefined;
+  /** True: every rank takes part in the launcher's key-value exchange. */
+  readonly pmi: boolean;
+  readonly up: Channel<FromLeader, ToLeader>;
+  readonly forkServer: Promise<ForkServer>;
+  /** Writes the credentials down for this host's Dask processes; resolves when they are there. */
+  readonly prepare: (welcome: Extract<ToLeader, { t: "welcome" }>) => Promise<void>;
+  /** What a rank of this host is to do. `present` are the ranks that have met here so far. */
+  readonly assign: (hello: Hello, present: readonly Hello[]) => Promise<Assign>;
+  /** True: the ranks' cores differ, so nobody's share is known before all have come. */
+  readonly waitForAll: boolean;
+  readonly report: (problem: string) => void;
+  /** This host is done, or its hub is gone: the leader's process may leave with this code. */
+  readonly finished: (code: number) => void;
+}
+
+export interface Leader {
+  /** Takes a connection of another rank of this host. */
+  readonly admit: (socket: Socket) => void;
+  /** The leader's own rank, as a member of its own host. */
+  readonly join: (hello: Hello) => Channel<FromMember, ToMember>;
+  /** The leader's own rank has nothing left to do. */
+  readonly ownDone: () => void;
+}
+
+interface Seat {
+  readonly hello: Hello;
+  readonly channel: Channel<ToMember, FromMember>;
+  assigned: boolean;
+  gone: boolean;
+}
+
+/** Exit code when the hub goes away without a word. */
+const hubLost = 72;
+
+/**
+ * Leads one host: meets its ranks, gives them what the hub and the options say, passes on what they report, and leaves
+ * after them. It ends the fork server, which removes the host's folder.
+ */
+export function leadHost(context: LeaderContext): Leader {
+  const { up } = context;
+  const seats = new Map<number, Seat>();
+  let ready = false;
+  let scheduler: string | undefined;
+  let ended: { readonly code: number; readonly grace: number } | undefined;
+  let ownDone = false;
+  let done = false;
+  let complete = !context.waitForAll || context.localSize === undefined;
+
+  const present = (): Hello[] => [...seats.values()].map(({ hello }) => hello);
+
+  const settle = (seat: Seat): void => {
+    if (!ready || !complete || seat.assigned || ended !== undefined) return;
+    seat.assigned = true;
+    void context.assign(seat.hello, present()).then(
+      (assign) => {
+        seat.channel.send(assign);
+        if (scheduler !== undefined) seat.channel.send({ t: "address", scheduler });
+        if (ended !== undefined) seat.channel.send(endFor(seat));
+      },
+      (error: unknown) => {
+        context.report(error instanceof Error ? error.message : String(error));
+        const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
+        if (failure.code?.startsWith("TSD-")) {
+          up.send({ t: "event", rank: seat.hello.rank, event: { k: "failure", code: failure.code as never, facts: failure.facts ?? {}, exit: failure.exitCode ?? 70 } });
+        }
+      },
+    );
+  };
+  const settleAll = (): void => {
+    for (const seat of seats.values()) settle(seat);
+  };
+  if (!complete) {
+    setTimeout(() => {
+      complete = true;
+      settleAll();
+    }, deadlines.hostRanks).unref();
+  }
+
+  const endFor = (seat: Seat): ToMember => ({
+    t: "end",
+    code: seat.hello.rank === context.resultRank ? (ended?.code ?? 0) : 0,
+    grace: ended?.grace ?? 0,
+  });
+
+  const sit = (hello: Hello, channel: Channel<ToMember, FromMember>): void => {
+    if (seats.has(hello.rank)) {
+      channel.close();
+      return;
+    }
+    const seat: Seat = { hello, channel, assigned: false, gone: false };
+    seats.set(hello.rank, seat);
+    if (context.pmi) channel.send({ t: "pmi" });
+    up.send({ t: "ranks", ranks: [hello.rank] });
+    if (seats.size === context.localSize) complete = true;
+    if (ended !== undefined) channel.send(endFor(seat));
+    else if (complete) settleAll();
+  };
+
+  const onMember = (rank: number, message: FromMember): void => {
+    if (message.t === "event") up.send({ t: "event", rank, event: message.event });
+  };
+  const onMemberGone = (rank: number): void => {
+    const seat = seats.get(rank);
+    if (seat === undefined || seat.gone) return;
+    seat.gone = true;
+    if (ended === undefined) up.send({ t: "gone", rank });
+    maybeDone();
+  };
+
+  const maybeDone = (): void => {
+    if (ended === undefined || done || !ownDone) return;
+    // The client's rank stays until everybody else has left.
+    if ([...seats.values()].some((seat) => !seat.gone && seat.hello.rank !== context.clientRank && seat.hello.rank !== context.rank)) return;
+    done = true;
+    const { grace, code } = ended;
+    void context.forkServer
+      .then((server) => Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then((quiet) => quiet !== true && server.kill()))
+      .catch((error: unknown) => context.report(String(error)))
+      .then(() => {
+        up.send({ t: "host-done" });
+        if (context.rank === 0) return;
+        const clientHere = context.clientRank !== undefined && seats.has(context.clientRank);
+        // With the client's rank here, the host stays until the hub has left.
+        if (!clientHere || hubGone) context.finished(codeFor(code));
+      });
+  };
+  let hubGone = false;
+  const codeFor = (code: number): number => (context.rank === context.resultRank ? code : 0);
+
+  const end = (code: number, grace: number): void => {
+    if (ended !== undefined) return;
+    ended = { code, grace };
+    for (const seat of seats.values()) seat.channel.send(endFor(seat));
+    maybeDone();
+  };
+
+  up.onMessage((message) => {
+    switch (message.t) {
+      case "welcome":
+        void context.prepare(message).then(
+          () => {
+            ready = true;
+            settleAll();
+          },
+          (error: unknown) => {
+            context.report(String(error));
+            const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
+            if (failure.code?.startsWith("TSD-")) up.send({ t: "event", rank: context.rank, event: { k: "failure", code: failure.code as never, facts: failure.facts ?? {}, exit: failure.exitCode ?? 70 } });
+          },
+        );
+        break;
+      case "address":
+        scheduler = message.scheduler;
+        for (const seat of seats.values()) if (seat.assigned) seat.channel.send({ t: "address", scheduler });
+        break;
+      case "to-rank":
+        seats.get(message.rank)?.channel.send(message.message);
+        break;
+      case "end":
+        end(message.code, message.grace);
+        break;
+      default:
+        break;
+    }
+  });
+  up.onClose(() => {
+    hubGone = true;
+    if (done) {
+      context.finished(codeFor(ended?.code ?? 0));
+      return;
+    }
+    if (ended !== undefined) return;
+    end(hubLost, 0);
+    context.report("the hub on rank 0 is gone");
+  });
+
+  return {
+    admit: (socket) => {
+      const channel = lineChannel<ToMember, FromMember>(socket, acceptFromMember);
+      let rank: number | undefined;
+      // A connection that does not say who it is does not stay.
+      const patience = setTimeout(() => socket.destroy(), deadlines.hubProof);
+      channel.onMessage((message) => {
+        if (rank !== undefined) onMember(rank, message);
+        else if (message.t === "hello" && message.size === context.size && message.rank < context.size) {
+          clearTimeout(patience);
+          rank = message.rank;
+          sit(message, channel);
+        } else socket.destroy();
+      });
+      channel.onClose(() => {
+        clearTimeout(patience);
+        if (rank !== undefined && seats.get(rank)?.channel === channel) onMemberGone(rank);
+      });
+    },
+    join: (hello) => {
+      const [mine, theirs] = channelPair<ToMember, FromMember>();
+      mine.onMessage((message) => onMember(hello.rank, message));
+      sit(hello, mine);
+      return theirs;
+    },
+    ownDone: () => {
+      ownDone = true;
+      maybeDone();
+    },
+  };
+}
+
+function delay(ms: number): Promise<false> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms, false).unref();
+  });
+}

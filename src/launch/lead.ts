@@ -1,0 +1,308 @@
+import { availableParallelism, hostname, networkInterfaces, totalmem } from "node:os";
+import { existsSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { describeJob } from "../batch/job.ts";
+import { readOptions, type Options, type ReadResult } from "../cli/options.ts";
+import type { Channel } from "../control/channel.ts";
+import type { Assign, FromLeader, Hello, ToLeader } from "../control/messages.ts";
+import { Failure } from "../failure.ts";
+import type { HostDoor } from "../host/election.ts";
+import { shortName, type HostPaths } from "../host/folder.ts";
+import { startForkServer, type ForkServer } from "../host/fork-server.ts";
+import { leadHost, type Leader } from "../host/leader.ts";
+import { childEnvironment } from "../launcher/strip.ts";
+import type { World } from "../launcher/world.ts";
+import { helloOf } from "../rank/light.ts";
+import { runMember, type Member } from "../rank/member.ts";
+import { plan as planRoles, rolesOf, type Plan } from "../roles/plan.ts";
+import { schedulerRequest, workerRequest, type HostSecrets } from "../roles/requests.ts";
+import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+import type { Out } from "../ui/out.ts";
+import { relay } from "../ui/relay.ts";
+import { clusterFolder } from "./cluster-folder.ts";
+import { startRankZero, type RankZero } from "./rank-zero.ts";
+
+export interface LeadContext {
+  readonly world: World;
+  readonly program: "tsdask-mpi" | "dask-mpi";
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly uid: number;
+  readonly out: Out;
+  readonly paths: HostPaths;
+  readonly hostKey: string;
+  readonly door: HostDoor;
+  readonly pythonRoot: string;
+  readonly started: number;
+  readonly exit: (code: number) => void;
+}
+
+/**
+ * Is the first rank of a host: reads the options, starts the fork server, meets the other hosts, leads this one, and does
+ * its own rank's part. Throws the Failure that keeps the launch from starting.
+ */
+export async function lead(context: LeadContext): Promise<Member> {
+  const { world, env, cwd, out, paths } = context;
+  const host = hostname();
+  const read = await readFor(context.program, context.argv, env, cwd);
+  const { options } = read;
+  for (const warning of world.rank === 0 ? read.warnings : []) out.write(`tsdask-mpi: ${warning}\n`);
+  const plan = planFor(options, world.size);
+  const python = findPython(options, env);
+  const forkServer = startForkServer({
+    python,
+    pythonRoot: context.pythonRoot,
+    socket: paths.forkSocket,
+    folder: paths.folder,
+    warm: options.warm,
+    imports: options.spawn !== "exec",
+    env: childEnvironment(env),
+    cwd,
+    stderr: (source) => {
+      relay({ source: source as never, out, label: `[fork server ${host}]` });
+    },
+  });
+  const multiHost = world.localSize === undefined || world.localSize < world.size;
+  const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : `${host}:${context.hostKey}`);
+  const job = describeJob(env);
+  const key = launchKey ?? `${job.jobId ?? "no job"}:${options.schedulerFile ?? cwd}:${world.size}`;
+  const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll("{job_id}", job.jobId ?? shortName(key).slice(0, 8));
+  const folder = clusterFolder(schedulerFile, key);
+  const addresses = ownAddresses();
+  const resultRank = plan.clientRank ?? 0;
+
+  let zero: RankZero | undefined;
+  let localAddress: string | undefined = addresses[0];
+  let up: Promise<Channel<FromLeader, ToLeader>>;
+  const usePmi = multiHost && world.pmi !== undefined && options.rendezvous !== "file";
+  let beforeExit = async (): Promise<void> => undefined;
+  const leave = (code: number): void => {
+    void beforeExit()
+      .catch(() => undefined)
+      .then(() => context.exit(code));
+  };
+
+  if (world.rank === 0) {
+    if (options.script?.kind === "python" || options.script?.kind === "notebook") checkScript(options, cwd, host);
+    zero = await startRankZero({
+      world,
+      options,
+      plan,
+      env,
+      cwd,
+      out,
+      python,
+      key,
+      folder,
+      schedulerFile,
+      schedulerFileIsDefault: read.sources.schedulerFile.kind === "default",
+      multiHost,
+      addresses,
+      forkServer: Promise.resolve(forkServer),
+      join: options.scheduler ? undefined : undefined,
+      started: context.started,
+      finished: (code) => leave(resultRank === 0 ? code : 0),
+    });
+    up = Promise.resolve(zero.up);
+    if (multiHost) {
+      const { openRankZeroHub } = await import("./rank-zero-hub.ts");
+      const rankZero = zero;
+      void openRankZeroHub({ world, zero: rankZero, key, folder, addresses, usePmi, useFile: options.rendezvous !== "pmi" }).then(
+        (hub) => {
+          beforeExit = async () => {
+            hub.close();
+            await hub.finalize();
+          };
+        },
+        (error: unknown) => rankZero.launch.fail(error instanceof Failure ? error : new Failure("TSD-070", { rank: 0, host, problem: String(error), log: folder })),
+      );
+    }
+  } else {
+    const link = usePmi
+      ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host)
+      : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
+    up = link.then((found) => {
+      localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
+      return found.channel;
+    });
+  }
+
+  const secrets: HostSecrets = {
+    security: options.security === "tls" ? { ca: clusterFiles(paths.folder).ca, cert: clusterFiles(paths.folder).cert, key: clusterFiles(paths.folder).key } : null,
+    tokenFile: options.security === "tls" ? clusterFiles(paths.folder).token : null,
+  };
+  const assign = async (hello: Hello): Promise<Assign> => assignment({ context, hello, own: options, plan, python, secrets, localAddress, host });
+
+  // Other ranks of this host are told to take part in the key-value exchange before this one waits in its fence.
+  const waiting: import("node:net").Socket[] = [];
+  let leader: Leader | undefined;
+  context.door.onConnection((socket) => {
+    if (leader) leader.admit(socket);
+    else waiting.push(socket);
+  });
+  const lateUp = deferred(up);
+  leader = leadHost({
+    rank: world.rank,
+    host,
+    localSize: world.localSize,
+    size: world.size,
+    resultRank,
+    clientRank: plan.clientRank,
+    pmi: usePmi,
+    up: lateUp,
+    forkServer: Promise.resolve(forkServer),
+    prepare: async ({ credentials, token }) => {
+      if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
+      if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
+    },
+    assign,
+    waitForAll: false,
+    report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
+    finished: leave,
+  });
+  for (const socket of waiting.splice(0)) leader.admit(socket);
+  up.catch((error: unknown) => {
+    const failure = error instanceof Failure ? error : undefined;
+    void import("../ui/failure-text.ts").then(({ failureText }) => {
+      out.write(failure ? failureText(failure) : `tsdask-mpi: ${String(error)}\n`);
+      void forkServer.end(0).then(() => context.exit(failure?.exitCode ?? 70));
+    });
+  });
+
+  forkServer.onReady((ready) => {
+    zero?.pythonKnown({ version: ready.python, dask: ready.dask });
+    lateUp.send({ t: "python", report: { host, executable: ready.executable, python: ready.python, dask: ready.dask, distributed: ready.distributed, packages: ready.packages } });
+  });
+  forkServer.onFailed(({ reason, message }) => {
+    lateUp.send({ t: "event", rank: world.rank, event: { k: "failure", code: "TSD-047", facts: { host, python, problem: `${reason}: ${message}` }, exit: 69 } });
+  });
+
+  const ownUp = leader.join(helloOf(world, context.argv, env, cwd));
+  return runMember({
+    rank: world.rank,
+    up: ownUp,
+    childEnv: () => childEnvironment(env),
+    cwd,
+    out,
+    joinPmi: () => undefined,
+    idle: leader.ownDone,
+    // A leader leaves when its host is done, which is after its own part.
+    exit: () => undefined,
+  });
+}
+
+/** A channel that may still be on its way: what is sent before it is there waits for it. */
+function deferred<Out, In>(coming: Promise<Channel<Out, In>>): Channel<Out, In> {
+  let channel: Channel<Out, In> | undefined;
+  const early: Out[] = [];
+  const then = (use: (channel: Channel<Out, In>) => void): void => {
+    coming.then(use, () => undefined);
+  };
+  then((found) => {
+    channel = found;
+    for (const message of early.splice(0)) found.send(message);
+  });
+  return {
+    send: (message) => {
+      if (channel) channel.send(message);
+      else early.push(message);
+    },
+    onMessage: (reader) => then((found) => found.onMessage(reader)),
+    onClose: (reader) => then((found) => found.onClose(reader)),
+    close: () => then((found) => found.close()),
+  };
+}
+
+/** The options of a command line, of ours or of dask-mpi's. */
+export async function readFor(program: "tsdask-mpi" | "dask-mpi", argv: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<ReadResult> {
+  if (program === "tsdask-mpi") return readOptions({ argv, env, cwd });
+  const { readDaskMpiOptions } = await import("../cli/dask-mpi.ts");
+  return readDaskMpiOptions({ argv, env, cwd });
+}
+
+function planFor(options: Options, size: number): Plan {
+  return planRoles({
+    size,
+    scheduler: options.scheduler,
+    schedulerRank: options.schedulerRank,
+    clientRank: options.clientRank,
+    client: options.script !== undefined || options.jupyter !== undefined,
+    exclusiveWorkers: options.exclusiveWorkers,
+  });
+}
+
+function checkScript(options: Options, cwd: string, host: string): void {
+  const file = options.script?.words[0] ?? "";
+  if (!existsSync(resolve(cwd, file))) throw new Failure("TSD-015", { file, cwd, host });
+}
+
+async function assignment({ context, hello, own, plan, python, secrets, localAddress, host }: {
+  readonly context: LeadContext;
+  readonly hello: Hello;
+  readonly own: Options;
+  readonly plan: Plan;
+  readonly python: string;
+  readonly secrets: HostSecrets;
+  readonly localAddress: string | undefined;
+  readonly host: string;
+}): Promise<Assign> {
+  const { paths, cwd } = context;
+  const same = hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
+  const options = same ? own : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
+  const roles = rolesOf(hello.rank, plan);
+  const script = own.script?.kind === "python" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
+  const input = {
+    options,
+    rank: hello.rank,
+    secrets,
+    address: localAddress,
+    scriptFolder: script === undefined ? undefined : dirname(script),
+    scratch: `${paths.folder}/scratch`,
+    hostMemory: totalmem(),
+  };
+  const workers = Math.max(1, plan.workerRanks.length);
+  const cpus = availableParallelism();
+  const share = {
+    nthreads: options.nthreads ?? Math.max(1, Math.floor(cpus / workers)),
+    memoryLimit: Math.floor(totalmem() / workers),
+    cpus,
+  };
+  return {
+    t: "assign",
+    roles,
+    host,
+    leaderPid: process.pid,
+    ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, cpus) } : {}),
+    ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${options.name}-${hello.rank}`, null) } : {}),
+    ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
+    python,
+    pythonRoot: context.pythonRoot,
+    restarts: options.restarts,
+    terminateAt: 0,
+    logLevel: options.logLevel,
+    grace: options.grace,
+  };
+}
+
+function findPython(options: Options, env: NodeJS.ProcessEnv): string {
+  if (options.python !== undefined) return options.python;
+  for (const base of [env["VIRTUAL_ENV"], env["CONDA_PREFIX"]]) {
+    if (base && existsSync(`${base}/bin/python`)) return `${base}/bin/python`;
+  }
+  for (const folder of (env["PATH"] ?? "").split(":")) {
+    for (const name of ["python3", "python"]) if (existsSync(`${folder}/${name}`)) return `${folder}/${name}`;
+  }
+  return "python3";
+}
+
+function ownAddresses(): string[] {
+  const found = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((one) => !one.internal && one.family === "IPv4")
+    .map((one) => one.address);
+  return found.length > 0 ? found : ["127.0.0.1"];
+}
+
+export const scriptLabel = (options: Options): string => basename(options.script?.words[0] ?? "");

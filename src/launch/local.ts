@@ -1,0 +1,75 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { Failure } from "../failure.ts";
+import { signalNumber } from "../rank/child.ts";
+import type { Out } from "../ui/out.ts";
+import { readFor } from "./lead.ts";
+import { plan } from "../roles/plan.ts";
+
+/** Ranks that outlive the first that failed are given this long (ms) to end by themselves, as mpirun does. */
+const patience = 10_000;
+
+/**
+ * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: the first
+ * that is not 0, or 128 plus a signal's number. Throws TSD-001 when no number of ranks was given.
+ */
+export async function launchLocally({ program, argv, env, cwd, self }: {
+  readonly program: "tsdask-mpi" | "dask-mpi";
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly out: Out;
+  readonly self: readonly string[];
+}): Promise<number> {
+  const { options, command } = await readFor(program, argv, env, cwd);
+  if (command.kind !== "launch") {
+    const { runCommand } = await import("../cli/run-command.ts");
+    return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr });
+  }
+  const size = options.np;
+  if (size === undefined) throw new Failure("TSD-001");
+  const client = options.script !== undefined || options.jupyter !== undefined;
+  // Too small a world is said here once, before anything is started.
+  const { clientRank } = plan({ size, scheduler: options.scheduler, schedulerRank: options.schedulerRank, clientRank: options.clientRank, client, exclusiveWorkers: options.exclusiveWorkers });
+  const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
+  const [file = "", ...args] = self;
+  const ranks: ChildProcess[] = [];
+  const { promise, resolve } = Promise.withResolvers<number>();
+  let code = 0;
+  let left = size;
+
+  const onExit = (status: number | null, signal: NodeJS.Signals | null): void => {
+    left -= 1;
+    const own = signal === null ? (status ?? 1) : 128 + signalNumber(signal);
+    if (own !== 0 && code === 0) {
+      code = own;
+      if (signal !== null) setTimeout(() => killAll("SIGKILL"), patience).unref();
+    }
+    if (left === 0) resolve(code);
+  };
+  const killAll = (signal: NodeJS.Signals): void => {
+    for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
+  };
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => killAll(name));
+
+  for (let rank = 0; rank < size; rank += 1) {
+    const child = spawn(file, [...args, ...argv], {
+      cwd,
+      env: {
+        ...env,
+        ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
+        TSDASK_RANK: String(rank),
+        TSDASK_SIZE: String(size),
+        TSDASK_LOCAL_RANK: String(rank),
+        TSDASK_LOCAL_SIZE: String(size),
+        TSDASK_LAUNCH_ID: launchId,
+        TSDASK_PARENT_FD: "3",
+      },
+      stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
+    });
+    child.on("exit", onExit);
+    child.on("error", () => onExit(70, null));
+    ranks.push(child);
+  }
+  return promise;
+}

@@ -1,0 +1,215 @@
+import { hostname } from "node:os";
+import { basename, join } from "node:path";
+import type { Options } from "../cli/options.ts";
+import { VERSION } from "../cli/version.ts";
+import { channelPair, type Channel } from "../control/channel.ts";
+import type { FromLeader, ToLeader } from "../control/messages.ts";
+import type { ForkServer } from "../host/fork-server.ts";
+import { shortName } from "../host/folder.ts";
+import type { World } from "../launcher/world.ts";
+import type { Plan } from "../roles/plan.ts";
+import { writeClusterCredentials, clusterFiles } from "../security/cluster-folder.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+import { banner, said } from "../ui/banner.ts";
+import { endText } from "../ui/end.ts";
+import { collectFailures, wantsColour } from "../ui/failure-text.ts";
+import { openLog, silentLog, type Log } from "../ui/log.ts";
+import type { Out } from "../ui/out.ts";
+import { workerProgress, type Progress } from "../ui/progress.ts";
+import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../dask/scheduler-file.ts";
+import { clientStart } from "./client-start.ts";
+import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
+import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
+import { launcherTitle } from "./launcher-title.ts";
+import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
+
+export interface RankZeroContext {
+  readonly world: World;
+  readonly options: Options;
+  readonly plan: Plan;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly out: Out;
+  readonly python: string;
+  /** The key that all hosts share, and the cluster folder that follows from it. */
+  readonly key: string;
+  readonly folder: string;
+  readonly schedulerFile: string;
+  readonly schedulerFileIsDefault: boolean;
+  readonly multiHost: boolean;
+  readonly addresses: readonly string[];
+  readonly forkServer: Promise<ForkServer>;
+  readonly join: ((log: Log) => Promise<SchedulerFacts>) | undefined;
+  readonly started: number;
+  readonly finished: (code: number) => void;
+}
+
+export interface RankZero {
+  readonly launch: Launch;
+  readonly up: Channel<FromLeader, ToLeader>;
+  readonly secrets: Promise<LaunchSecrets>;
+  readonly log: Log;
+  /** What the world below needs of the Python, once the fork server has told. */
+  readonly pythonKnown: (python: { readonly version: string; readonly dask: string }) => void;
+}
+
+/**
+ * Sets up what only rank 0 has: the cluster folder, the secrets, the launch's state, what people see, and `scheduler.json`.
+ * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072.
+ */
+export async function startRankZero(context: RankZeroContext): Promise<RankZero> {
+  const { options, plan, out, folder } = context;
+  const launchName = `${shortName(context.key)}.${Date.now().toString(36)}`;
+  const say = (text: string): void => {
+    if (!options.quiet) out.write(text);
+  };
+  await takeClusterFolder(folder, hostname());
+  void context.forkServer.then((server) => server.own({ paths: [folder] }));
+  let schedulerFile = context.schedulerFile;
+  const secrets = makeSecrets({ options, launch: launchName, hub: context.multiHost, host: hostname(), addresses: context.addresses });
+  secrets.catch(() => undefined);
+  const credentialsWritten = secrets.then(async ({ credentials, token }) => {
+    if (credentials !== null) await writeClusterCredentials(folder, credentials);
+    if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
+  });
+  credentialsWritten.catch(() => undefined);
+  const log = options.logDir === undefined ? silentLog : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
+  const failures = collectFailures({ show: (text) => void out.write(text), colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }) });
+  let progress: Progress | undefined;
+  let python: { readonly version: string; readonly dask: string } | undefined;
+  let published = false;
+  let scriptStarted: number | undefined;
+
+  const launch = createLaunch({
+    plan,
+    folder,
+    schedulerFile,
+    secrets,
+    waitWorkers: options.waitWorkers,
+    startTimeout: options.startTimeout,
+    grace: options.grace,
+    scriptName: scriptName(options),
+    jupyter: options.jupyter !== undefined,
+    idleTimeout: options.idleTimeout,
+    join: context.join?.(log),
+    log,
+    hooks: {
+      onScheduler: async (scheduler, hosts) => {
+        await credentialsWritten;
+        if (context.join === undefined) {
+          const { daskYaml } = await import("../dask/configuration.ts");
+          await writePrivateFile(clusterFiles(folder).daskConfig, daskYaml({ address: scheduler.address, folder, security: options.security }));
+          if (options.schedulerFile !== undefined) {
+            schedulerFile = await publish(schedulerFile, context, schedulerContent(scheduler, hosts, launchName, context), say);
+            published = true;
+            void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
+          }
+        }
+        say(
+          banner({
+            version: VERSION,
+            launcher: launcherTitle(context.world.launcher),
+            size: context.world.size,
+            hosts,
+            roles: rolesShown(plan),
+            ...(python === undefined ? {} : { python: python.version, pythonPath: context.python, dask: python.dask }),
+            scheduler: scheduler.address,
+            ...(scheduler.dashboard === null ? {} : { dashboard: `http://${bareHost(scheduler.address)}:${scheduler.dashboard}/status` }),
+            ...(published ? { schedulerFile } : {}),
+          }),
+        );
+      },
+      onWorkers: (workers, expected, missing) => {
+        progress ??= workerProgress({ out, started: context.started, write: say });
+        if (!options.quiet) progress.update({ registered: workers.size, expected, missing });
+      },
+      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets }),
+      onClient: () => {
+        scriptStarted = performance.now();
+      },
+      onJupyter: () => undefined,
+      onFailure: (report) => failures.add(report),
+      onPythons: () => undefined,
+      onEnd: async (ending, workers) => {
+        progress?.stop();
+        failures.flush();
+        const seconds = (performance.now() - (scriptStarted ?? context.started)) / 1000;
+        say(endText(ending, { seconds, workers, ...(options.logDir === undefined ? {} : { log: options.logDir }) }));
+        if (published) await removeSchedulerFile(schedulerFile, launchName);
+        await removeClusterFolder(folder);
+      },
+      finished: (code) => {
+        log.close();
+        context.finished(code);
+      },
+    },
+  });
+  const [toLaunch, toLeader] = channelPair<FromLeader, ToLeader>();
+  launch.attach(toLeader, hostname(), 0);
+  return {
+    launch,
+    up: toLaunch,
+    secrets,
+    log,
+    pythonKnown: (known) => {
+      python = known;
+    },
+  };
+}
+
+/** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */
+async function publish(path: string, context: RankZeroContext, content: SchedulerFile, say: (text: string) => void): Promise<string> {
+  let place = path;
+  try {
+    await claimSchedulerFile(path);
+  } catch (error) {
+    if (!context.schedulerFileIsDefault || (error as { code?: string }).code !== "TSD-025") throw error;
+    place = join(path, "..", `${basename(path, ".json")}-${shortName(context.key).slice(0, 8)}.json`);
+    say(said(`${path} belongs to another running cluster and is left alone; this one's is ${place}`));
+    await claimSchedulerFile(place);
+  }
+  await writeSchedulerFile(place, content);
+  return place;
+}
+
+function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], launch: string, context: RankZeroContext): SchedulerFile {
+  const identity = scheduler.identity as Partial<SchedulerFile>;
+  return {
+    type: identity.type ?? "Scheduler",
+    id: identity.id ?? "",
+    address: scheduler.address,
+    services: identity.services ?? {},
+    started: identity.started,
+    workers: identity.workers ?? {},
+    tsdask: {
+      version: VERSION,
+      launch,
+      pid: process.pid,
+      host: hostname(),
+      hub: { addresses: [], fingerprint: "" },
+      folder: context.folder,
+      dashboard: scheduler.dashboard === null ? null : { host: bareHost(scheduler.address), port: scheduler.dashboard },
+      jupyter: null,
+      hosts,
+      security: context.options.security,
+      started: Date.now() / 1000,
+    },
+  };
+}
+
+function rolesShown(plan: Plan): { readonly role: string; readonly ranks: readonly number[] }[] {
+  return [
+    ...(plan.schedulerRank === undefined ? [] : [{ role: "scheduler", ranks: [plan.schedulerRank] }]),
+    ...(plan.clientRank === undefined ? [] : [{ role: "client", ranks: [plan.clientRank] }]),
+    { role: plan.workerRanks.length === 1 ? "worker" : "workers", ranks: plan.workerRanks },
+  ];
+}
+
+function scriptName(options: Options): string {
+  return basename(options.script?.words[0] ?? "the script");
+}
+
+/** The host of a Dask address, as it stands in a URL. */
+function bareHost(address: string): string {
+  return address.replace(/^[a-z][a-z0-9+.-]*:\/\//, "").replace(/:\d+$/, "");
+}

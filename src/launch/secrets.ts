@@ -1,0 +1,55 @@
+import type { Credentials } from "../control/messages.ts";
+import type { Options } from "../cli/options.ts";
+import { readFileSync } from "node:fs";
+import { Failure } from "../failure.ts";
+import type { Secrets } from "./launch.ts";
+
+/** The launch's secrets and, where other hosts must find the hub, the hub's own certificate. */
+export interface LaunchSecrets extends Secrets {
+  readonly hub: { readonly cert: string; readonly key: string; readonly fingerprint: string } | undefined;
+}
+
+/**
+ * Makes what a launch's connections prove themselves with: a certificate authority in this process's memory, a
+ * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
+ * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 when they cannot be read.
+ */
+export async function makeSecrets({ options, launch, hub, host, addresses }: {
+  readonly options: Options;
+  readonly launch: string;
+  readonly hub: boolean;
+  readonly host: string;
+  readonly addresses: readonly string[];
+}): Promise<LaunchSecrets> {
+  const secure = options.security === "tls";
+  const own = secure && options.tls === undefined;
+  if (!own && !hub) return { credentials: siteCredentials(options), token: secure ? await token() : null, hub: undefined };
+  const { createAuthority, fingerprint } = await import("../security/certificates.ts");
+  const authority = await createAuthority({ launch });
+  const names = { dnsNames: [host, "localhost"], addresses: ["127.0.0.1", ...addresses] };
+  const dask = own ? await authority.issue({ name: "dask", ...names, server: true, client: true }) : undefined;
+  const door = hub ? await authority.issue({ name: "hub", ...names, server: true }) : undefined;
+  return {
+    credentials: dask === undefined ? siteCredentials(options) : { ca: authority.certificate, ...dask },
+    token: secure ? await token() : null,
+    hub: door === undefined ? undefined : { ...door, fingerprint: fingerprint(door.cert) },
+  };
+}
+
+async function token(): Promise<string> {
+  const { randomToken } = await import("../security/tokens.ts");
+  return randomToken();
+}
+
+function siteCredentials(options: Options): Credentials | null {
+  const { tls } = options;
+  if (options.security !== "tls" || tls === undefined) return null;
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, "utf8");
+    } catch (error) {
+      throw new Failure("TSD-074", { path, problem: (error as Error).message });
+    }
+  };
+  return { ca: read(tls.caFile), cert: read(tls.cert), key: read(tls.key) };
+}

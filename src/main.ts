@@ -1,0 +1,116 @@
+import { isatty } from "node:tty";
+import { hostPaths } from "./host/folder.ts";
+import { subcommandOf } from "./cli/quick.ts";
+import { hostLaunchKey } from "./launcher/host-key.ts";
+import { identify, type World } from "./launcher/world.ts";
+import { signalNumber } from "./rank/child.ts";
+import { meetLeader, runLight } from "./rank/light.ts";
+import type { Member } from "./rank/member.ts";
+import { openOut } from "./ui/out.ts";
+
+/** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
+const secondSignalAfter = 300;
+
+const started = performance.now();
+const { env } = process;
+const argv = process.argv.slice(2);
+const cwd = process.cwd();
+const uid = process.getuid?.() ?? 0;
+const out = openOut(2, { tty: isatty(2) });
+const program = env["TSDASK_COMMAND"] === "dask-mpi" ? "dask-mpi" : "tsdask-mpi";
+delete env["TSDASK_COMMAND"];
+let leaving = false;
+
+/** Leaves with this code once everything that was said is out. */
+function exit(code: number): void {
+  if (leaving) return;
+  leaving = true;
+  void out.flush(1000).then(() => process.exit(code));
+}
+
+async function fail(error: unknown): Promise<void> {
+  const { failureOf } = await import("./launch/failure-of.ts");
+  const { failureText } = await import("./ui/failure-text.ts");
+  const failure = failureOf(error);
+  out.write(failureText(failure));
+  exit(failure.exitCode);
+}
+
+let member: Member | undefined;
+function onSignals(): void {
+  let first: number | undefined;
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) {
+    process.on(name, () => {
+      const now = performance.now();
+      if (first === undefined) {
+        first = now;
+        if (member) member.signal(name);
+        else exit(128 + signalNumber(name));
+      } else if (now - first > secondSignalAfter) {
+        member?.killNow();
+        exit(128 + signalNumber(name));
+      }
+    });
+  }
+}
+
+/** The built-in launcher keeps a pipe open to each rank: its end is the launcher's. */
+function watchParent(): void {
+  const fd = Number(env["TSDASK_PARENT_FD"] ?? "");
+  delete env["TSDASK_PARENT_FD"];
+  if (!Number.isInteger(fd) || fd < 3) return;
+  void import("node:net").then(({ Socket }) => {
+    const pipe = new Socket({ fd, readable: true, writable: false });
+    pipe.on("error", () => pipe.destroy());
+    pipe.on("close", () => {
+      member?.killNow();
+      exit(129);
+    });
+    pipe.resume();
+    pipe.unref();
+  });
+}
+
+async function run(world: World): Promise<void> {
+  onSignals();
+  watchParent();
+  const hostKey = hostLaunchKey(world, { parent: process.ppid });
+  const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
+  const lead = async (): Promise<boolean> => {
+    const { becomeLeader } = await import("./host/election.ts");
+    const door = await becomeLeader(paths);
+    if (door === undefined) return false;
+    const { leadOrTell } = await import("./launch/lead-or-tell.ts");
+    member = await leadOrTell({ world, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit });
+    return true;
+  };
+  if ((world.localRank === undefined || world.localRank === 0) && (await lead())) return;
+  const socket = await meetLeader(paths, uid);
+  if (socket === undefined) {
+    await fail({ code: "TSD-020", facts: { rank: world.rank, host: (await import("node:os")).hostname(), seconds: 15, folder: paths.folder } });
+    return;
+  }
+  member = runLight({ world, socket, argv, env, cwd, out, exit });
+}
+
+async function main(): Promise<void> {
+  const command = program === "tsdask-mpi" ? subcommandOf(argv) : undefined;
+  if (command !== undefined) {
+    const { runCommand } = await import("./cli/run-command.ts");
+    process.exitCode = await runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr });
+    return;
+  }
+  const world = identify(env);
+  if (world !== undefined) {
+    await run(world);
+    return;
+  }
+  const { launchLocally } = await import("./launch/local.ts");
+  exit(await launchLocally({ program, argv, env, cwd, out, self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""] }));
+}
+
+process.on("uncaughtException", (error) => {
+  member?.killNow();
+  void fail(error);
+});
+void main().catch(fail);

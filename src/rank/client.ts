@@ -1,0 +1,68 @@
+import { connect } from "node:net";
+import { execa } from "execa";
+import type { ClientStart, RankEvent } from "../control/messages.ts";
+import { killPid, signalNumber } from "./child.ts";
+
+export interface ClientRun {
+  readonly signal: (name: NodeJS.Signals) => void;
+  /** Ends the script if it still runs: SIGTERM, then SIGKILL after `grace` seconds. */
+  readonly end: (grace: number) => Promise<void>;
+  readonly killNow: () => void;
+}
+
+/**
+ * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
+ * the host's fork server, which kills the script should this process be killed outright.
+ */
+export function runClient({ start, env, cwd, guardSocket, report }: {
+  readonly start: ClientStart;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly guardSocket: string | undefined;
+  readonly report: (event: RankEvent) => void;
+}): ClientRun {
+  const full: Record<string, string> = { ...env };
+  for (const [name, value] of Object.entries(start.env)) {
+    if (value === null) delete full[name];
+    else full[name] = value;
+  }
+  const child = execa(start.file, start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false });
+  const guard = child.pid === undefined || guardSocket === undefined ? undefined : watch(guardSocket, child.pid);
+  if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
+  let over = false;
+  const done = child.then((result) => {
+    over = true;
+    guard?.destroy();
+    const error = result as { code?: string; originalMessage?: string };
+    if (child.pid === undefined) {
+      report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
+    } else {
+      report({ k: "client-exit", code: result.signal === undefined ? (result.exitCode ?? 1) : 128 + signalNumber(result.signal) });
+    }
+  });
+  return {
+    signal: (name) => {
+      killPid(child.pid, name);
+    },
+    end: async (grace) => {
+      if (over || child.pid === undefined) return;
+      killPid(child.pid, "SIGTERM");
+      const force = setTimeout(() => killPid(child.pid, "SIGKILL"), grace * 1000);
+      await done;
+      clearTimeout(force);
+    },
+    killNow: () => {
+      killPid(child.pid, "SIGKILL");
+    },
+  };
+}
+
+/** Asks the fork server to kill `pid` when the returned connection closes, which it does at the latest when this process ends. */
+function watch(path: string, pid: number): { destroy: () => void } {
+  const socket = connect(path, () => {
+    socket.write(`${JSON.stringify({ op: "watch", pid })}\n`);
+  });
+  socket.on("error", () => socket.destroy());
+  socket.unref();
+  return socket;
+}

@@ -1,0 +1,76 @@
+import { lstatSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { lineChannel } from "../control/channel.ts";
+import { controlVersion, type FromMember, type Hello, type ToMember } from "../control/messages.ts";
+import { deadlines } from "../deadlines.ts";
+import type { HostPaths } from "../host/folder.ts";
+import { childEnvironment } from "../launcher/strip.ts";
+import type { World } from "../launcher/world.ts";
+import type { Out } from "../ui/out.ts";
+import { runMember, type Member } from "./member.ts";
+
+/** A leader that has just been started may take this long (ms) to listen; it is looked for this often. */
+const lookEvery = 4;
+
+/**
+ * Connects to the host's leader, trying until it listens. Resolves to undefined when it does not within
+ * `deadlines.hostLeader`. A folder of somebody else is never entered.
+ */
+export async function meetLeader(paths: HostPaths, uid: number): Promise<Socket | undefined> {
+  const until = performance.now() + deadlines.hostLeader;
+  for (let wait = lookEvery; performance.now() < until; wait = Math.min(wait * 1.2, 100)) {
+    const socket = await attempt(paths, uid);
+    if (socket !== undefined) return socket;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+  return undefined;
+}
+
+function attempt(paths: HostPaths, uid: number): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(paths.socket);
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      if (lstatSync(paths.folder, { throwIfNoEntry: false })?.uid === uid) resolve(socket);
+      else {
+        socket.destroy();
+        resolve(undefined);
+      }
+    });
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
+/** What this rank says of itself to its leader. */
+export function helloOf(world: World, argv: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Hello {
+  const own: Record<string, string> = {};
+  for (const name in env) if (name.startsWith("TSDASK_")) own[name] = env[name] ?? "";
+  return { t: "hello", v: controlVersion, rank: world.rank, size: world.size, pid: process.pid, argv, cwd, env: own };
+}
+
+/** A rank that only does what its leader says: all but one of a host's ranks, so it loads next to nothing. */
+export function runLight({ world, socket, argv, env, cwd, out, exit }: {
+  readonly world: World;
+  readonly socket: Socket;
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly out: Out;
+  readonly exit: (code: number) => void;
+}): Member {
+  const up = lineChannel<FromMember, ToMember>(socket, accept);
+  up.send(helloOf(world, argv, env, cwd));
+  const joinPmi = (): void => {
+    void import("../rendezvous/exchange.ts")
+      .then(({ passThrough }) => passThrough(world))
+      .catch((error: unknown) => {
+        // The leaders meet, or report why not; a rank without a leader to say it to has nothing to add.
+        up.send({ t: "event", event: { k: "note", level: "warn", text: `the launcher's key-value exchange failed: ${String(error)}` } });
+      });
+  };
+  return runMember({ rank: world.rank, up, childEnv: () => childEnvironment(env), cwd, out, joinPmi, idle: () => undefined, exit });
+}
+
+/** The leader is this user's own process, found in a private folder: its messages need no more than a form. */
+const accept = (value: unknown): ToMember | undefined =>
+  typeof value === "object" && value !== null && typeof (value as { t?: unknown }).t === "string" ? (value as ToMember) : undefined;

@@ -1,0 +1,73 @@
+import type { ChildRequest, RankEvent } from "../control/messages.ts";
+import type { Child, ChildEvent } from "./child.ts";
+import { describeExit, endChild } from "./worker.ts";
+
+export interface SchedulerSupervision {
+  readonly request: ChildRequest;
+  readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
+  readonly report: (event: RankEvent) => void;
+  readonly lastWords: () => string;
+}
+
+export interface SupervisedScheduler {
+  readonly dashboard: () => void;
+  readonly end: (grace: number) => Promise<void>;
+  readonly killNow: () => void;
+}
+
+/** Starts the Dask scheduler, once: a scheduler that ends takes the cluster's state with it, so its end is the launch's. */
+export function superviseScheduler(options: SchedulerSupervision): SupervisedScheduler {
+  let child: Child | undefined;
+  let why: string | undefined;
+  let closing: string | undefined;
+  let ending = false;
+  let over: (() => void) | undefined;
+
+  const onEvent = (event: ChildEvent): void => {
+    switch (event.event) {
+      case "ready":
+        options.report({
+          k: "scheduler-ready",
+          address: String(event["address"]),
+          identity: (event["identity"] ?? {}) as Record<string, unknown>,
+          dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
+        });
+        break;
+      case "closing":
+        closing = event.reason;
+        break;
+      case "failed":
+        why = event.message;
+        break;
+      case "refused":
+        gone(null, null, `it could not be started: ${event.message ?? event.reason}`);
+        break;
+      case "exit":
+        gone(event.code, event.signal, why ?? (event.code === 0 ? (closing ?? "closed") : describeExit(event.code, event.signal, options.lastWords())));
+        break;
+      default:
+        break;
+    }
+  };
+
+  const gone = (code: number | null, signal: number | null, text: string): void => {
+    child = undefined;
+    if (ending) over?.();
+    else options.report({ k: "scheduler-exit", code, signal, why: text });
+  };
+
+  child = options.start(options.request, onEvent);
+  return {
+    dashboard: () => child?.tell({ op: "dashboard" }),
+    end: (grace) => {
+      ending = true;
+      return endChild(child, grace, (done) => {
+        over = done;
+      });
+    },
+    killNow: () => {
+      ending = true;
+      child?.kill("SIGKILL");
+    },
+  };
+}

@@ -1,0 +1,176 @@
+import { readFileSync } from "node:fs";
+import type { ChildRequest, RankEvent } from "../control/messages.ts";
+import { signalName, type Child, type ChildEvent } from "./child.ts";
+
+export interface WorkerSupervision {
+  readonly request: ChildRequest;
+  /** How often a worker that died is started again before the rank gives up. */
+  readonly restarts: number;
+  /** Resident bytes at which the worker is killed and started again, as Dask's Nanny does (`distributed.worker.memory.terminate`); 0: never. */
+  readonly terminateAt: number;
+  readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
+  readonly report: (event: RankEvent) => void;
+  /** The last words of the worker's output, for the message that tells why it died. */
+  readonly lastWords: () => string;
+}
+
+export interface SupervisedWorker {
+  readonly address: (scheduler: string) => void;
+  /** Ends the worker: in order within `grace` seconds, then by force. */
+  readonly end: (grace: number) => Promise<void>;
+  readonly killNow: () => void;
+}
+
+/** A worker that died this long (ms) after it was ready starts with a clean record. */
+const cleanRecordAfter = 60_000;
+const firstPause = 200;
+const longestPause = 5_000;
+/** How often the worker's memory is looked at, in ms; Dask's Nanny looks as often (`distributed.worker.memory.monitor-interval`: 100 ms). */
+const memoryInterval = 200;
+
+/** Why a worker that closed by itself is not started again: the scheduler wanted it gone, or there is no scheduler. */
+const staysAway: ReadonlySet<string> = new Set(["retired", "scheduler-lost", "scheduler-closed", "stop", "idle", "lifetime"]);
+
+/**
+ * Is the nanny of one worker: starts it, starts it again when it dies, with a growing pause and a limit, ends it when its
+ * memory passes the limit, and leaves it away when the scheduler retired it.
+ */
+export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
+  let scheduler: string | undefined;
+  let child: Child | undefined;
+  let closing: string | undefined;
+  let why: string | undefined;
+  let failures = 0;
+  let readyAt: number | undefined;
+  let pause: NodeJS.Timeout | undefined;
+  let ending = false;
+  let over: (() => void) | undefined;
+
+  const launch = (): void => {
+    closing = undefined;
+    why = undefined;
+    readyAt = undefined;
+    pause = undefined;
+    child = options.start(options.request, onEvent);
+    if (scheduler !== undefined) child.tell({ op: "address", scheduler });
+  };
+
+  const onEvent = (event: ChildEvent): void => {
+    switch (event.event) {
+      case "ready":
+        readyAt = performance.now();
+        options.report({
+          k: "worker-ready",
+          address: String(event["address"]),
+          name: String(event["name"]),
+          dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
+          nthreads: Number(event["nthreads"] ?? 0),
+          memoryLimit: Number(event["memory_limit"] ?? 0),
+          pid: child?.pid() ?? 0,
+        });
+        break;
+      case "closing":
+        closing = event.reason;
+        break;
+      case "failed":
+        why = event.message;
+        break;
+      case "refused":
+        gone(`it could not be started: ${event.message ?? event.reason}`);
+        break;
+      case "exit":
+        gone(why ?? describeExit(event.code, event.signal, options.lastWords()));
+        break;
+      default:
+        break;
+    }
+  };
+
+  const gone = (text: string): void => {
+    child = undefined;
+    if (ending) {
+      over?.();
+      return;
+    }
+    if (closing === "restart") {
+      launch();
+      return;
+    }
+    if (closing !== undefined && staysAway.has(closing)) {
+      options.report({ k: "worker-away", why: closing });
+      return;
+    }
+    if (readyAt !== undefined && performance.now() - readyAt > cleanRecordAfter) failures = 0;
+    failures += 1;
+    const restarting = failures <= options.restarts;
+    options.report({ k: "worker-lost", why: text, restarting });
+    if (restarting) pause = setTimeout(launch, Math.min(firstPause * 2 ** (failures - 1), longestPause));
+  };
+
+  const memory = setInterval(() => {
+    const pid = child?.pid();
+    if (pid === undefined || options.terminateAt === 0) return;
+    const resident = residentBytes(pid);
+    if (resident === undefined || resident < options.terminateAt) return;
+    why = `it used ${Math.round(resident / 2 ** 20)} MiB, more than its limit allows (it is ended at ${Math.round(options.terminateAt / 2 ** 20)} MiB)`;
+    child?.kill("SIGKILL");
+  }, memoryInterval);
+  memory.unref();
+
+  launch();
+  return {
+    address: (address) => {
+      scheduler = address;
+      child?.tell({ op: "address", scheduler: address });
+    },
+    end: (grace) => {
+      ending = true;
+      clearTimeout(pause);
+      clearInterval(memory);
+      return endChild(child, grace, (done) => {
+        over = done;
+      });
+    },
+    killNow: () => {
+      ending = true;
+      child?.kill("SIGKILL");
+    },
+  };
+}
+
+/** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
+export async function endChild(child: Child | undefined, grace: number, whenGone: (done: () => void) => void): Promise<void> {
+  if (child === undefined) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  whenGone(resolve);
+  child.tell({ op: "stop", grace });
+  const force = setTimeout(() => child.kill("SIGKILL"), grace * 1000);
+  // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
+  const give = setTimeout(resolve, grace * 1000 + 1000);
+  await promise;
+  clearTimeout(force);
+  clearTimeout(give);
+}
+
+/** How a process ended, in words, with the last lines that it wrote. */
+export function describeExit(code: number | null, signal: number | null, lastWords: string): string {
+  const how =
+    signal === 9
+      ? "it was killed (SIGKILL): by the system for want of memory, or by somebody"
+      : signal !== null
+        ? `it was ended by ${signalName(signal)}`
+        : `it ended with exit code ${code ?? "?"}`;
+  const words = lastWords.trim();
+  return words === "" ? how : `${how}; its last words: ${words.split("\n").slice(-3).join(" | ").slice(-600)}`;
+}
+
+/** Resident memory of a process in bytes, from Linux' `/proc/<pid>/statm` (pages of 4 KiB on every machine we support). */
+function residentBytes(pid: number): number | undefined {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]);
+    return Number.isFinite(pages) ? pages * 4096 : undefined;
+  } catch {
+    // It has just ended: its exit is on the way.
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+import * as v from "valibot";
+import { Failure } from "../failure.ts";
+import { linkToHub, type Link } from "../control/link.ts";
+import { deadlines } from "../deadlines.ts";
+import { openPmi, type Pmi } from "../launcher/pmi/pmi.ts";
+import type { World } from "../launcher/world.ts";
+import { keyPair, sharedKey } from "../security/tokens.ts";
+
+/**
+ * What rank 0 tells through the launcher's key-value store: where the hub is and what it is known by. A stranger may read
+ * it: whoever joins is known by a public key that only a rank of this launch could have put there.
+ */
+const announcement = v.object({ launch: v.string(), addresses: v.array(v.string()), fingerprint: v.string(), publicKey: v.string() });
+export type Announcement = Omit<v.InferOutput<typeof announcement>, "publicKey">;
+
+const hubKey = "tsdask-hub";
+const leaderKey = (rank: number): string => `tsdask-leader-${rank}`;
+const open = (world: World): Promise<Pmi> => openPmi(world, { deadline: deadlines.pmi, fenceDeadline: deadlines.recordShared });
+
+/** Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to TSD-033. */
+export async function passThrough(world: World): Promise<void> {
+  const pmi = await open(world);
+  await pmi.fence();
+  await pmi.finalize();
+}
+
+export interface HubExchange {
+  /** The key agreed with the leader of this rank; empty when that rank is no leader. */
+  readonly keysOf: (rank: number) => Promise<readonly Uint8Array[]>;
+  readonly finalize: () => Promise<void>;
+}
+
+/** Rank 0's side: announces the hub and, afterwards, knows every leader by its public key. Throws TSD-030 to TSD-033. */
+export async function announceHub(world: World, hub: Announcement): Promise<HubExchange> {
+  const own = keyPair();
+  const pmi = await open(world);
+  await pmi.put(hubKey, JSON.stringify({ ...hub, publicKey: own.publicKey }));
+  await pmi.fence();
+  // The store takes one question at a time.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(ask: () => Promise<T>): Promise<T> => {
+    const next = last.then(ask, ask);
+    last = next.catch(() => undefined);
+    return next;
+  };
+  let over = false;
+  return {
+    keysOf: (rank) =>
+      inTurn(async () => {
+        const peer = over ? undefined : await pmi.get(leaderKey(rank));
+        return peer === undefined ? [] : [sharedKey(own.privateKey, peer)];
+      }),
+    finalize: () =>
+      inTurn(async () => {
+        if (over) return;
+        over = true;
+        await pmi.finalize();
+      }),
+  };
+}
+
+/** A leader's side: tells its public key, learns where the hub is, and links to it. Throws TSD-022 and TSD-030 to TSD-033. */
+export async function meetByExchange(world: World, host: string): Promise<Link> {
+  const own = keyPair();
+  const pmi = await open(world);
+  await pmi.put(leaderKey(world.rank), own.publicKey);
+  await pmi.fence();
+  const text = await pmi.get(hubKey);
+  await pmi.finalize();
+  const parsed = v.safeParse(announcement, text === undefined ? undefined : JSON.parse(text));
+  if (!parsed.success) throw new Failure("TSD-033", { rank: world.rank, problem: "rank 0 did not announce its hub" });
+  const { launch, addresses, fingerprint, publicKey } = parsed.output;
+  const place = { launch, addresses, fingerprint, key: sharedKey(own.privateKey, publicKey) };
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const link = await linkToHub(place, { rank: world.rank, host });
+    if (link !== undefined) return link;
+  }
+  throw new Failure("TSD-022", { rank: world.rank, host, hub: "rank 0", addresses: addresses.join(", "), seconds: Math.round((3 * deadlines.hubConnect) / 1000) });
+}

@@ -1,0 +1,102 @@
+import { mkdir, rmdir, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import * as v from "valibot";
+import { Failure } from "../failure.ts";
+import { deadlines } from "../deadlines.ts";
+import { linkToHub, type HubPlace, type Link } from "../control/link.ts";
+import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
+
+/** The hub's record in the cluster folder: mode 0600 in a folder of mode 0700, so what it holds only its owner can read. */
+const recordSchema = v.object({
+  v: v.literal(1),
+  launch: v.string(),
+  pid: v.number(),
+  host: v.string(),
+  addresses: v.array(v.string()),
+  fingerprint: v.string(),
+  secret: v.string(),
+});
+export type HubRecord = v.InferOutput<typeof recordSchema>;
+
+export const recordPath = (folder: string): string => join(folder, "hub.json");
+
+/** Writes the hub's record where the other hosts' leaders look for it. Throws TSD-072. */
+export async function publishRecord(folder: string, record: HubRecord): Promise<void> {
+  await writePrivateFile(recordPath(folder), `${JSON.stringify(record)}\n`);
+}
+
+/** Reads a record; undefined when there is none, or none that can be believed. */
+export async function readRecord(folder: string): Promise<HubRecord | undefined> {
+  try {
+    const parsed = v.safeParse(recordSchema, JSON.parse(await readPrivateFile(recordPath(folder))));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    // Not there yet, half visible on a slow file system, or somebody else's: it is looked for again.
+    return undefined;
+  }
+}
+
+/**
+ * Finds the hub by its record and links to it. The record is polled gently, at most twice a second, by leaders only; one
+ * that was left by a dead launch costs a retry. Throws TSD-021 when no record appears (the folder is not shared), TSD-022
+ * when there is one but no hub answers.
+ */
+export async function meetByRecord({ folder, launch, rank, host, startTimeout }: {
+  readonly folder: string;
+  readonly launch: string;
+  readonly rank: number;
+  readonly host: string;
+  /** Seconds. */
+  readonly startTimeout: number;
+}): Promise<Link> {
+  const started = performance.now();
+  const shared = await sharedFileSystem(dirname(folder));
+  const deadline = started + (shared.shared ? startTimeout * 1000 : Math.min(startTimeout * 1000, deadlines.recordLocal));
+  let seen: HubRecord | undefined;
+  for (let wait = 20; performance.now() < deadline; wait = Math.min(wait * 1.5, 500)) {
+    const record = await readRecord(folder);
+    if (record?.launch === launch) {
+      seen = record;
+      const place: HubPlace = { launch, addresses: record.addresses, fingerprint: record.fingerprint, key: record.secret };
+      const link = await linkToHub(place, { rank, host });
+      if (link !== undefined) return link;
+    } else if (performance.now() - started > 2000) await refreshDirectory(dirname(folder), rank);
+    await pause(wait);
+  }
+  const seconds = Math.round((performance.now() - started) / 1000);
+  if (seen === undefined) throw new Failure("TSD-021", { rank, host, folder: dirname(folder), seconds, filesystem: shared.name });
+  throw new Failure("TSD-022", { rank, host, hub: seen.host, addresses: seen.addresses.join(", "), seconds });
+}
+
+/** A network file system may answer from its cache that a name does not exist; a change of ours in the folder makes it ask again. */
+async function refreshDirectory(folder: string, rank: number): Promise<void> {
+  const probe = join(folder, `.tsdask-look-${process.pid}-${rank}`);
+  try {
+    await mkdir(probe);
+    await rmdir(probe);
+  } catch {
+    // A folder we may only read, or that is not there: the next look says it again.
+  }
+}
+
+/** Types of file systems that live on one host (statfs(2), `linux/magic.h`); everything else is taken for shared. */
+const localTypes: Readonly<Record<number, string>> = {
+  0xef53: "ext4",
+  0x58465342: "xfs",
+  0x9123683e: "btrfs",
+  0x01021994: "tmpfs",
+  0x858458f6: "ramfs",
+  0x794c7630: "overlay",
+  0xf2f52010: "f2fs",
+};
+
+async function sharedFileSystem(folder: string): Promise<{ readonly shared: boolean; readonly name: string }> {
+  try {
+    const { type } = await statfs(folder);
+    const name = localTypes[type];
+    return { shared: name === undefined, name: name ?? `type 0x${type.toString(16)}` };
+  } catch {
+    return { shared: false, name: "not there on this host" };
+  }
+}
