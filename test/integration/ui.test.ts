@@ -8,8 +8,8 @@ import { type Clean, nothingLeft } from "./bed/left.ts";
 import { type Finished, run } from "./bed/run.ts";
 
 const host = hostname().split(".")[0] ?? "";
-/** Where each launcher sends its stdin is its own choice: these make it the script's rank. */
-const stdinToScript: Readonly<Record<string, readonly string[]>> = { openmpi4: ["--stdin", "1"], local: [] };
+/** Launchers give their stdin to rank 0: these make it the script's. */
+const scriptOnRank0 = ["--client-rank", "0", "--scheduler-rank", "1"];
 
 const python = (body: string): string => `import sys\nfrom dask.distributed import Client\n${body}`;
 
@@ -27,10 +27,10 @@ const intoFile = ({ file, args, env }: Command, path: string, more = ""): Comman
   env,
 });
 
-const launch = async (clean: Clean, { command: of, ready }: Launcher, script: string, options: readonly string[] = [], launcherOptions: readonly string[] = []): Promise<Command> => {
+const launch = async (clean: Clean, { command: of, ready }: Launcher, script: string, options: readonly string[] = []): Promise<Command> => {
   await ready();
   clean.write("script.py", script);
-  return of(4, [tsdaskMpi, ...options, "script.py"], { options: launcherOptions });
+  return of(4, [tsdaskMpi, ...options, "script.py"]);
 };
 
 describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("under $name", (launcher) => {
@@ -101,11 +101,11 @@ if __name__ == "__main__":
   });
 });
 
-describe.each(availableLaunchers("openmpi4", "local"))("stdin under $name", (launcher) => {
+describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("stdin under $name", (launcher) => {
   test("is the script's", { timeout: 60_000 }, async () => {
     await using clean = nothingLeft();
     const input = Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`).join("");
-    const whole = await launch(clean, launcher, "import sys\nsys.stdout.write(sys.stdin.read())\n", [], stdinToScript[launcher.name]);
+    const whole = await launch(clean, launcher, "import sys\nsys.stdout.write(sys.stdin.read())\n", scriptOnRank0);
     const result = await run(whole, { folder: clean.folder, env: clean.env, input });
     expect(result.code, result.stderr).toBe(0);
     expect(result.stdout).toBe(input);
