@@ -75,9 +75,10 @@ class Channel:
 
 
 class Turn:
-    """A child's place among those that start at once: it asks the server before it starts, and says when it has.
+    """A child's line to the fork server: it asks for a place among those that start at once, and says where its files are.
 
-    One byte each way on a socket pair: `w` I am waiting, `a` may I go on, `r` I have started; the server answers `g`.
+    Lines on a socket pair: `w` waiting, nothing to do yet; `a` may I go on (the server answers `g`); `d PATH` a folder to remove if I
+    am killed; `r` I have started.
     """
 
     def __init__(self, connection: socket.socket | None) -> None:
@@ -89,23 +90,26 @@ class Turn:
         """Give the place up while there is nothing to do."""
         self._say(b"w")
 
-    async def ask(self) -> None:
-        """Wait for a place."""
+    async def ask(self, stop: asyncio.Future[float]) -> None:
+        """Wait for a place, or until it is time to stop."""
         if self._connection is None:
             return
         self._say(b"a")
-        await asyncio.get_running_loop().sock_recv(self._connection, 1)
+        go = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(self._connection, 1))
+        await asyncio.wait([go, stop], return_when=asyncio.FIRST_COMPLETED)
+
+    def folder(self, path: str | None) -> None:
+        """Name the folder that is to be removed even when this process is killed."""
+        if path:
+            self._say(b"d " + os.fsencode(path))
 
     def done(self) -> None:
         """Give the place up for good."""
-        if self._connection is not None:
-            self._say(b"r")
-            self._connection.close()
-            self._connection = None
+        self._say(b"r")
 
-    def _say(self, byte: bytes) -> None:
+    def _say(self, line: bytes) -> None:
         if self._connection is not None:
             try:
-                os.write(self._connection.fileno(), byte)
+                self._connection.send(line + b"\n", socket.MSG_NOSIGNAL)
             except OSError:
                 self._connection = None

@@ -43,10 +43,9 @@ def run(request: "dict", channel: "object", turn: "object", rank: "int | None", 
     try:
         code = _run(request, channel, turn, rank, baseline)
     except BaseException as error:
-        import traceback
+        from tsdask_mpi.failures import failed
 
-        traceback.print_exc()
-        channel.send({"event": "failed", "code": type(error).__name__, "message": str(error)})  # type: ignore[attr-defined]
+        channel.send(failed(error))  # type: ignore[attr-defined]
     finally:
         finish(code)
 
@@ -86,7 +85,7 @@ def main() -> None:
     import socket
 
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [os.path.dirname(here)] + [path for path in sys.path if path != here]
+    sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
     from tsdask_mpi.channel import Channel, Turn
     from tsdask_mpi.wire import Malformed
 

@@ -7,10 +7,12 @@ its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is kn
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tsdask_mpi.turns import Seat
 from tsdask_mpi.wire import Message, encode
 
 MARK = "TSDASK_CHILD"
@@ -18,29 +20,22 @@ MARK = "TSDASK_CHILD"
 
 @dataclass
 class Child:
-    """One forked child: its rank's control connection (the server only writes the end of it) and its place in the queue of starters."""
+    """One forked child, its rank's control connection (the server only writes the end of it), and its place among the starters."""
 
     pid: int
-    id: str
-    kind: str
     control: socket.socket
-    turn: socket.socket
-    place: str = "starting"
-    mark: str = ""
-    orphans: set[int] = field(default_factory=set)
+    seat: Seat
+    mark: str
 
 
 def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to the process group that `pid` leads, and to `pid` if it does not lead one yet."""
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
+    for kill in (os.killpg, os.kill):
         try:
-            os.kill(pid, number)
-        except ProcessLookupError:
+            kill(pid, number)
             return
-    except PermissionError:
-        return
+        except (ProcessLookupError, PermissionError):
+            continue
 
 
 def ended() -> list[tuple[int, int]]:
@@ -54,8 +49,7 @@ def ended() -> list[tuple[int, int]]:
         if info is None:
             return gone
         kill_group(info.si_pid)
-        pid, status = os.waitpid(info.si_pid, 0)
-        gone.append((pid, status))
+        gone.append(os.waitpid(info.si_pid, 0))
 
 
 def exit_event(status: int) -> Message:
@@ -74,7 +68,7 @@ def tell(control: socket.socket, message: Message) -> None:
 
 
 def offspring() -> list[int]:
-    """Return the pids of this process's children; none where the kernel does not list them."""
+    """Return the pids of this process's children; none where the kernel does not list them (proc(5), CONFIG_PROC_CHILDREN)."""
     try:
         with open("/proc/thread-self/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
@@ -98,3 +92,17 @@ def kill_orphans(known: set[int], living: set[str]) -> None:
     for pid in offspring():
         if pid not in known and mark_of(pid) not in living:
             kill_group(pid)
+
+
+def remove_folder(path: str | None) -> None:
+    """Remove what a killed child left on disk, in a process of its own that ends by itself.
+
+    distributed/diskutils.py: beside a work folder lies its lock, NAME.dirlock.
+    """
+    if not path or not os.path.lexists(path) or os.fork() != 0:
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    for lock in (f"{path}.dirlock",):
+        if os.path.exists(lock):
+            os.unlink(lock)
+    os._exit(0)

@@ -1,6 +1,6 @@
 """Entry of a host's fork server: `python forkserver.py`, its configuration one JSON line on stdin.
 
-This file alone must run under an old Python, to say that it is too old; all else is in `server.py`.
+This file alone must run under an old Python, to say that it is too old; all else is in `serve.py`.
 """
 
 import json
@@ -19,8 +19,8 @@ def main():
         sys.stdout.flush()
         sys.exit(1)
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [os.path.dirname(here)] + [path for path in sys.path if path != here]
-    from tsdask_mpi.server import serve
+    sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
+    from tsdask_mpi.serve import serve
 
     serve()
 

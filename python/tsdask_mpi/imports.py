@@ -10,9 +10,13 @@ import gc
 import importlib
 import os
 import sys
+import time
 from typing import NamedTuple
 
 from tsdask_mpi.linux import thread_count
+from tsdask_mpi.wire import Message
+
+SETTLE_SECONDS = 0.05
 
 OLDEST_DASK = (2022, 12)
 
@@ -78,10 +82,19 @@ def warm(names: list[str]) -> list[Refused]:
         except Exception as error:
             refused.append(Refused(name, "warm", f"cannot import {name}: {type(error).__name__}: {error}"))
             continue
-        started = thread_count() - before
+        started = _settled_threads(before) - before
         if started > 0:
             refused.append(Refused(name, "threads", f"importing {name} starts {started} thread(s), and a process with threads cannot be forked safely"))
     return refused
+
+
+def _settled_threads(before: int) -> int:
+    """Count threads, and once more a little later when there are more than before: some end by themselves."""
+    count = thread_count()
+    if count > before:
+        time.sleep(SETTLE_SECONDS)
+        count = thread_count()
+    return count
 
 
 def limit_math_threads() -> dict[str, str | None]:
@@ -107,13 +120,15 @@ def freeze() -> None:
     gc.freeze()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that must agree between hosts, of those that are imported."""
+def versions() -> Message:
+    """Return the versions of Dask, and of the packages that must agree between hosts, of those that are imported."""
+    import dask
+    import distributed
+
     found = {}
     for name in PACKAGES:
         module = sys.modules.get(name)
         version = getattr(module, "__version__", None) or getattr(module, "version", None)
-        if module is None or version is None:
-            continue
-        found[name] = ".".join(str(part) for part in version) if isinstance(version, tuple) else str(version)
-    return found
+        if module is not None and isinstance(version, (str, tuple)):
+            found[name] = ".".join(str(part) for part in version) if isinstance(version, tuple) else version
+    return {"dask": dask.__version__, "distributed": distributed.__version__, "packages": found}

@@ -44,7 +44,8 @@ class Start(NamedTuple):
 class Requests:
     """All connections that are not yet a child's."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
         self._open: dict[int, Connection] = {}
         self._stdio: dict[tuple[int, str], Connection] = {}
         self._forks: dict[tuple[int, str], Connection] = {}
@@ -53,7 +54,7 @@ class Requests:
         """Return every socket that is held here."""
         return [c.socket for table in (self._open, self._stdio, self._forks) for c in table.values()]
 
-    def accept(self, listener: socket.socket, epoll: select.epoll) -> None:
+    def accept(self, listener: socket.socket) -> None:
         """Take all connections that wait; another user's, or too many of one process, are closed at once."""
         while True:
             try:
@@ -68,10 +69,10 @@ class Requests:
                 continue
             fd = connection.fileno()
             self._open[fd] = Connection(connection, peer, time.monotonic() + REQUEST_SECONDS)
-            epoll.register(fd, select.EPOLLIN)
-            self.readable(fd, epoll)
+            self._epoll.register(fd, select.EPOLLIN)
+            self.readable(fd)
 
-    def readable(self, fd: int, epoll: select.epoll) -> None:
+    def readable(self, fd: int) -> None:
         """Read what a connection has to say."""
         connection = self._open.get(fd)
         if connection is None:
@@ -80,21 +81,21 @@ class Requests:
             data = connection.socket.recv(1 << 18)
             lines = connection.buffer.feed(data) if data else None
             if lines is None:
-                self._drop(fd, epoll, None)
+                self._drop(fd, None)
             elif lines:
-                self._take(fd, connection, decode(lines[0]), epoll)
+                self._take(fd, connection, decode(lines[0]))
         except BlockingIOError:
             return
         except Malformed as error:
-            self._drop(fd, epoll, {"event": "refused", "reason": "malformed", "message": str(error)})
+            self._drop(fd, {"event": "refused", "reason": "malformed", "message": str(error)})
         except OSError:
-            self._drop(fd, epoll, None)
+            self._drop(fd, None)
 
-    def _take(self, fd: int, connection: Connection, message: Message, epoll: select.epoll) -> None:
+    def _take(self, fd: int, connection: Connection, message: Message) -> None:
         fault = fault_of(message)
         if fault:
             raise Malformed(fault)
-        epoll.unregister(fd)
+        self._epoll.unregister(fd)
         del self._open[fd]
         key = (connection.peer.pid, message["id"])
         connection.request = message
@@ -104,9 +105,9 @@ class Requests:
             old.socket.close()
         table[key] = connection
 
-    def _drop(self, fd: int, epoll: select.epoll, answer: Message | None) -> None:
+    def _drop(self, fd: int, answer: Message | None) -> None:
         connection = self._open.pop(fd)
-        epoll.unregister(fd)
+        self._epoll.unregister(fd)
         if answer is not None:
             tell(connection.socket, answer)
         connection.socket.close()
@@ -130,11 +131,11 @@ class Requests:
         deadlines += [c.deadline for key, c in self._forks.items() if key not in self._stdio]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
-    def drop_late(self, epoll: select.epoll) -> None:
+    def drop_late(self) -> None:
         """Close what has not become a request in REQUEST_SECONDS."""
         now = time.monotonic()
         for fd in [fd for fd, c in self._open.items() if c.deadline <= now]:
-            self._drop(fd, epoll, {"event": "refused", "reason": "late", "message": f"no whole request within {REQUEST_SECONDS:g} s"})
+            self._drop(fd, {"event": "refused", "reason": "late", "message": f"no whole request within {REQUEST_SECONDS:g} s"})
         for table, other in ((self._stdio, self._forks), (self._forks, self._stdio)):
             for key in [key for key, c in table.items() if c.deadline <= now and key not in other]:
                 connection = table.pop(key)

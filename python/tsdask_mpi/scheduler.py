@@ -1,85 +1,93 @@
 """Runs distributed's own Scheduler for one request.
 
 Facts relied on (distributed/scheduler.py, distributed/node.py):
-- Scheduler.__init__ opens the HTTP port itself, and imports Bokeh only if `dashboard` says so; distributed/dashboard/scheduler.py
-  connect(application, server, scheduler, prefix) adds the dashboard to an open port later.
-- The RPC `terminate` and the idle timeout both end in Scheduler.close; the handlers table holds the bound method.
+- Scheduler.__init__ opens the HTTP port itself, and imports Bokeh only if `dashboard` says so.
+- The RPC `terminate` and the idle timeout both end in Scheduler.close; `Scheduler.handlers` holds the bound method of the former,
+  and new versions give the latter reason="idle-timeout-exceeded".
+- Scheduler.close tells every worker to close; it ends at once when it has been called before.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 
-from tsdask_mpi import logs
+from tsdask_mpi import dashboard, logs, orders, token_gate
 from tsdask_mpi.channel import Channel, Turn
+from tsdask_mpi.classes import arguments_for, call_with
+from tsdask_mpi.preloads import preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
-STOP_SECONDS = 2.0
+CLOSE_SECONDS = 10.0
 
 
 async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
-    """Start a scheduler, tell the rank, and return its exit code when it has closed."""
-    from distributed import Scheduler
-
-    from tsdask_mpi.dashboard import add_dashboard
-    from tsdask_mpi.preloads import preload_kwargs
-
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[float] = loop.create_future()
-    dashboard: asyncio.Event = asyncio.Event()
-
-    def ask_stop(grace: float) -> None:
-        if not stop.done():
-            stop.set_result(grace)
-
-    def order(message: Message) -> None:
-        if message.get("op") == "stop":
-            ask_stop(float(message.get("grace", STOP_SECONDS)))
-        elif message.get("op") == "dashboard":
-            dashboard.set()
-
-    channel.listen(order, lambda: ask_stop(0.0))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask_stop, STOP_SECONDS)
-
-    kwargs: dict[str, Any] = dict(params.get("kwargs") or {})
-    kwargs["dashboard"] = False
-    scheduler = Scheduler(security=security_of(params.get("security")), **kwargs, **preload_kwargs(params.get("preload")))
-    reasons: list[str] = []
-    _note_close(scheduler, reasons)
+    """Start a scheduler, tell the rank, and return the exit code when it has closed."""
+    wanted = asyncio.Event()
+    stop = orders.listen(channel, {"dashboard": lambda _: wanted.set()})
+    scheduler = make_scheduler(params)
+    closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    watch_close(scheduler, closing, channel)
+    turn.folder(getattr(getattr(scheduler, "_workdir", None), "dir_path", None))
     await scheduler
     turn.done()
     port = getattr(getattr(scheduler, "http_server", None), "port", None)
     channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})
-
-    async def dashboard_later() -> None:
-        await dashboard.wait()
-        await add_dashboard(scheduler, kwargs.get("http_prefix") or "/")
-
-    extra = loop.create_task(dashboard_later()) if params.get("dashboard") else None
-    finished = loop.create_task(scheduler.finished())
-    await asyncio.wait([finished, stop], return_when=asyncio.FIRST_COMPLETED)
-    if extra is not None:
-        extra.cancel()
-    if not finished.done():
-        channel.send({"event": "closing", "reason": "stop"})
-        logs.quiet()
-        await asyncio.wait([loop.create_task(scheduler.close()), finished], timeout=stop.result(), return_when=asyncio.FIRST_COMPLETED)
-    elif not reasons:
-        channel.send({"event": "closing", "reason": "terminate"})
+    pages = asyncio.ensure_future(dashboard.when_wanted(scheduler, prefix_of(params), wanted, channel)) if params.get("dashboard") else None
+    finished = asyncio.ensure_future(scheduler.finished())
+    await asyncio.wait([closing, finished, stop], return_when=asyncio.FIRST_COMPLETED)
+    if pages is not None:
+        pages.cancel()
     logs.quiet()
+    if stop.done() and not closing.done():
+        closing.set_result("stop")
+        channel.send({"event": "closing", "reason": "stop"})
+        end = asyncio.ensure_future(call_with(scheduler.close, {"reason": "stop"}))
+        await asyncio.wait([end], timeout=stop.result())
+    else:
+        await asyncio.wait([finished], timeout=stop.result() if stop.done() else CLOSE_SECONDS)
     return 0
 
 
-def _note_close(scheduler: Any, reasons: list[str]) -> None:
+def prefix_of(params: Message) -> str:
+    """Return the path that the scheduler's pages hang below."""
+    return (params.get("user_kwargs") or {}).get("http_prefix") or (params.get("kwargs") or {}).get("http_prefix") or "/"
+
+
+def make_scheduler(params: Message) -> Any:
+    """Return the scheduler, not yet started, its HTTP port open and without the dashboard; raises OSError for a port that is taken."""
+    from distributed import Scheduler
+
+    token_gate.install_from(params.get("token_file"))
+    kwargs = arguments_for(Scheduler, params.get("kwargs") or {})
+    return Scheduler(**{
+        **kwargs,
+        "security": security_of(params.get("security")),
+        "dashboard": False,
+        **preload_kwargs(params.get("preload")),
+        **(params.get("user_kwargs") or {}),
+    })
+
+
+def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel) -> None:
+    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler."""
     close = scheduler.close
 
-    async def noted(*args: Any, **kwargs: Any) -> None:
-        reasons.append(str(kwargs.get("reason", "terminate")))
-        return await close(*args, **kwargs)
+    def note(reason: str) -> None:
+        if not closing.done():
+            closing.set_result(reason)
+            channel.send({"event": "closing", "reason": reason})
 
-    scheduler.close = noted
-    scheduler.handlers["terminate"] = noted
+    async def closed(*args: Any, **kwargs: Any) -> None:
+        given = kwargs.get("reason")
+        unnamed = "idle" if scheduler.idle_timeout else "closed"
+        note("idle" if given == "idle-timeout-exceeded" else str(given or unnamed))
+        await close(*args, **kwargs)
+
+    async def terminated(*args: Any, **kwargs: Any) -> None:
+        note("terminate")
+        await close(*args, **kwargs)
+
+    scheduler.close = closed
+    scheduler.handlers["terminate"] = terminated

@@ -3,168 +3,179 @@
 Facts relied on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py):
 - retire_workers sets the worker's status to closing_gracefully by the stream message worker-status-change before it removes it
   (and back, when it gives up); restart and restart_workers remove it straight away. Both end in
-  {"op": "close", "reason": "scheduler-remove-worker"} and Worker.close(reason=…).
+  {"op": "close", "reason": "scheduler-remove-worker"} and so in Worker.close(reason=…).
 - Scheduler.close sends {"op": "close", "reason": "scheduler-close"}; a broken connection ends in
   Worker.close(reason="worker-handle-scheduler-connection-broken"); `lifetime` in close_gracefully(reason="worker-lifetime-reached").
-- A worker under a Nanny passes its reason on by Nanny.close_gracefully(reason=…).
+- retire_workers(close_workers=False) leaves the worker to find out by its next heartbeat: Worker.close(reason="worker-heartbeat-missing"),
+  in old versions Worker.close(nanny=False). The RPC `terminate` is Worker.close() without a reason.
+- A worker under a Nanny closes it by Nanny.close_gracefully(reason=its own); Client.restart kills it by Nanny.kill instead.
+- Worker.close waits for its tasks' threads for up to 30 s, beside the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
+import functools
 import inspect
-import signal
+import os
 from typing import Any
 
-from tsdask_mpi import logs
+from tsdask_mpi import gate_environment, logs, orders, token_gate
 from tsdask_mpi.channel import Channel, Turn
+from tsdask_mpi.classes import arguments_for, call_with, import_class, runs_workers_elsewhere
+from tsdask_mpi.preloads import preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
-STOP_SECONDS = 2.0
+CLOSE_SECONDS = 10.0
+LOST_CLOSE_SECONDS = 1.5
 
 REASONS = {
     "scheduler-close": "scheduler-closed",
+    "worker-close": "closed",
     "scheduler-close-worker": "retired",
+    "scheduler-remove-worker": "restart",
     "worker-handle-scheduler-connection-broken": "scheduler-lost",
     "worker-heartbeat-missing": "restart",
+    "worker-heartbeat-error": "scheduler-lost",
     "worker-lifetime-reached": "lifetime",
-    "scheduler-remove-worker": "restart",
 }
+ENDED_WITH_SCHEDULER = ("scheduler-closed", "scheduler-lost")
 
 
-def import_class(name: str) -> type:
-    """Return the class that a dotted name leads to; raises ImportError."""
-    module, _, attribute = name.rpartition(".")
-    if not module:
-        raise ImportError(f"{name!r} is not a dotted name of a class, as in distributed.Worker")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except AttributeError as error:
-        raise ImportError(f"module {module} has no {attribute}") from error
-
-
-def accepted(cls: type, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return those arguments that the class, or a class that it hands its **kwargs to, names."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        init = base.__dict__.get("__init__")
-        if init is None or base is object:
-            continue
-        parameters = inspect.signature(init).parameters.values()
-        names.update(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return {name: value for name, value in kwargs.items() if name in names}
-
-
-def reason_of(reason: str, status_before: str) -> str:
-    """Translate Dask's reason for closing, and the status it found, into the word that the rank acts on."""
-    if reason in ("scheduler-remove-worker", "worker-heartbeat-missing") and status_before == "closing_gracefully":
-        return "retired"
-    return REASONS.get(reason, reason)
+def reason_of(reason: str, was_retired: bool) -> str:
+    """Translate Dask's reason for closing into the word that the rank acts on."""
+    word = REASONS.get(reason, reason)
+    return "retired" if word == "restart" and was_retired else word
 
 
 async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
-    """Start a worker once the scheduler's address is known, tell the rank, and return its exit code when it has closed."""
-    loop = asyncio.get_running_loop()
-    address: asyncio.Future[str] = loop.create_future()
-    stop: asyncio.Future[float] = loop.create_future()
+    """Start a worker once the scheduler's address is known, tell the rank, and return the exit code when it has closed."""
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def ask_stop(grace: float) -> None:
-        if not stop.done():
-            stop.set_result(grace)
+    def take_address(message: Message) -> None:
+        if not address.done() and isinstance(message.get("scheduler"), str):
+            address.set_result(message["scheduler"])
 
-    def order(message: Message) -> None:
-        if message.get("op") == "stop":
-            ask_stop(float(message.get("grace", STOP_SECONDS)))
-        elif message.get("op") == "address" and not address.done():
-            address.set_result(str(message["scheduler"]))
-
-    channel.listen(order, lambda: ask_stop(0.0))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask_stop, STOP_SECONDS)
-
+    stop = orders.listen(channel, {"address": take_address})
     if params.get("scheduler"):
-        address.set_result(params["scheduler"])
+        address.set_result(str(params["scheduler"]))
     else:
         turn.waiting()
         await asyncio.wait([address, stop], return_when=asyncio.FIRST_COMPLETED)
-        if stop.done():
-            return 0
-        await turn.ask()
-    return await _serve(params, address.result(), channel, turn, stop)
+        if not stop.done():
+            await turn.ask(stop)
+    if stop.done():
+        return 0
+    worker = make_worker(params, address.result())
+    return await live(worker, channel, turn, stop)
 
 
-async def _serve(params: Message, scheduler: str, channel: Channel, turn: Turn, stop: asyncio.Future[float]) -> int:
-    from tsdask_mpi.preloads import preload_kwargs
-
-    loop = asyncio.get_running_loop()
+def make_worker(params: Message, scheduler: str) -> Any:
+    """Return the worker, not yet started; raises ImportError for its class, TypeError for the user's arguments."""
     cls = import_class(params.get("class") or "distributed.Worker")
-    kwargs = accepted(cls, {**(params.get("kwargs") or {}), "security": security_of(params.get("security")), **preload_kwargs(params.get("preload"))})
-    worker = cls(scheduler, **{**kwargs, **(params.get("user_kwargs") or {})})
-    reasons: list[str] = []
-    _note_close(worker, channel, reasons)
-    starting = loop.create_task(_start(worker))
+    preload = list(params.get("preload") or [])
+    if params.get("token_file"):
+        if runs_workers_elsewhere(cls):
+            preload = gate_environment.pass_on(params["token_file"], preload)
+        else:
+            token_gate.install_from(params["token_file"])
+    offered = {**(params.get("kwargs") or {}), "security": security_of(params.get("security")), **preload_kwargs(preload)}
+    return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
+
+
+async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[float]) -> int:
+    """Start a worker and stay with it until it has closed, by itself or because the rank says so."""
+    loop = asyncio.get_running_loop()
+    closing: asyncio.Future[str] = loop.create_future()
+    watch_close(worker, closing, channel)
+    turn.folder(getattr(getattr(worker, "_workdir", None), "dir_path", None))
+    starting = asyncio.ensure_future(_started(worker))
     await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
     turn.done()
-    if starting.done():
-        starting.result()
-        channel.send(_ready(worker))
-        finished = loop.create_task(worker.finished())
-        await asyncio.wait([finished, stop], return_when=asyncio.FIRST_COMPLETED)
-        if finished.done():
+    if not stop.done():
+        await starting
+        channel.send(ready(worker))
+        finished = asyncio.ensure_future(worker.finished())
+        await asyncio.wait([closing, finished, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            reason = closing.result() if closing.done() else ""
+            await asyncio.wait([finished, stop], timeout=LOST_CLOSE_SECONDS if reason in ENDED_WITH_SCHEDULER else CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             logs.quiet()
             return 0
-    reasons.append("stop")
-    channel.send({"event": "closing", "reason": "stop"})
+    if not closing.done():
+        closing.set_result("stop")
+        channel.send({"event": "closing", "reason": "stop"})
     logs.quiet()
-    closing = loop.create_task(worker.close(**accepted_call(worker.close, {"executor_wait": False, "timeout": stop.result()})))
-    await asyncio.wait([closing], timeout=stop.result())
+    end = asyncio.ensure_future(call_with(worker.close, {"executor_wait": False, "timeout": stop.result(), "reason": "stop"}))
+    await asyncio.wait([end], timeout=stop.result())
     return 0
 
 
-def accepted_call(function: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return those arguments that a function names."""
-    names = inspect.signature(function).parameters
-    return {name: value for name, value in kwargs.items() if name in names}
-
-
-async def _start(worker: Any) -> None:
+async def _started(worker: Any) -> None:
     await worker
 
 
-def _ready(worker: Any) -> Message:
-    server = getattr(worker, "http_server", None)
+def ready(worker: Any) -> Message:
+    """Return the event for a worker that is registered with its scheduler."""
     memory = getattr(getattr(worker, "memory_manager", None), "memory_limit", None)
-    state = getattr(worker, "state", None)
+    threads = getattr(getattr(worker, "state", None), "nthreads", None)
     return {
         "event": "ready",
-        "address": getattr(worker, "worker_address", None) or worker.address,
-        "name": worker.name,
-        "dashboard": getattr(server, "port", None),
-        "nthreads": getattr(state, "nthreads", None) or getattr(worker, "nthreads", None),
+        "address": getattr(worker, "worker_address", None) or getattr(worker, "address", None),
+        "name": getattr(worker, "name", None),
+        "dashboard": getattr(getattr(worker, "http_server", None), "port", None),
+        "nthreads": threads if threads is not None else getattr(worker, "nthreads", None),
         "memory_limit": memory,
+        "pid": os.getpid(),
     }
 
 
-def _note_close(worker: Any, channel: Channel, reasons: list[str]) -> None:
-    close = worker.close
+def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> None:
+    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the worker."""
+    in_nanny = not hasattr(worker, "state")
+    passed_on: list[str] = []
 
     def note(reason: str) -> None:
-        if not reasons:
-            status = getattr(worker.status, "name", str(worker.status))
-            reasons.append(reason_of(reason, status))
-            channel.send({"event": "closing", "reason": reasons[0], "dask": reason})
+        if closing.done():
+            return
+        reason = passed_on[0] if passed_on else reason
+        retired = in_nanny or getattr(worker.status, "name", "") == "closing_gracefully"
+        closing.set_result(reason_of(reason, retired))
+        channel.send({"event": "closing", "reason": closing.result(), "dask": reason})
+        if closing.result() in ENDED_WITH_SCHEDULER:
+            logs.quiet()
 
-    async def noted(*args: Any, **kwargs: Any) -> Any:
-        note(str(kwargs.get("reason", "worker-close")))
-        return await close(*args, **kwargs)
+    _wrap(worker, "close", lambda kwargs: note(given_reason(kwargs)))
+    if in_nanny and hasattr(worker, "close_gracefully"):
+        _wrap(worker, "close_gracefully", lambda kwargs: passed_on.append(str(kwargs.get("reason", "nanny-close-gracefully"))))
 
-    noted.__signature__ = inspect.signature(close)  # type: ignore[attr-defined]
-    worker.close = noted
+
+def given_reason(kwargs: dict[str, Any]) -> str:
+    """Return the reason in a call of Worker.close, as new versions of Dask would give it."""
+    unnamed = "worker-heartbeat-missing" if kwargs.get("nanny") is False else "worker-close"
+    return str(kwargs.get("reason") or unnamed)
+
+
+def _wrap(worker: Any, name: str, before: Any) -> None:
+    """Call `before` with the keyword arguments of each call of a method, also where the tables of handlers hold the method.
+
+    distributed/core.py handle_stream() awaits a handler only when it is a coroutine function.
+    """
+    method = getattr(worker, name)
+
+    @functools.wraps(method)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        before(kwargs)
+        return method(*args, **kwargs)
+
+    @functools.wraps(method)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        before(kwargs)
+        return await method(*args, **kwargs)
+
+    wrapped = awaited if inspect.iscoroutinefunction(method) else called
+    setattr(worker, name, wrapped)
     for table in (worker.handlers, worker.stream_handlers):
-        for name, handler in table.items():
-            if handler == close:
-                table[name] = noted
+        for key in [key for key, handler in table.items() if handler == method]:
+            table[key] = wrapped

@@ -1,0 +1,50 @@
+"""Why a scheduler or worker could not start, in a word that its rank knows."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+import traceback
+
+from tsdask_mpi.wire import Message
+
+TIMEOUTS = (asyncio.TimeoutError, TimeoutError)
+
+
+def code_of(error: BaseException) -> str:
+    """Return the word for an exception: timeout, tls, port, address, import, arguments, refused, or the exception's own name."""
+    chain = _chain(error)
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            return "tls"
+        if isinstance(cause, ImportError):
+            return "import"
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
+            return "port"
+        if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
+            return "address"
+    if isinstance(error, TIMEOUTS):
+        return "timeout"
+    if isinstance(error, TypeError):
+        return "arguments"
+    if any("Unexpected response from register" in str(cause) for cause in chain):
+        return "refused"
+    return type(error).__name__
+
+
+def failed(error: BaseException) -> Message:
+    """Return the event that tells a rank of an exception; the traceback is for its log."""
+    innermost = _chain(error)[-1]
+    message = str(error) or type(error).__name__
+    if innermost is not error and str(innermost) and str(innermost) not in message:
+        message = f"{message}: {innermost}"
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return {"event": "failed", "code": code_of(error), "message": message, "traceback": trace[-20_000:]}
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain

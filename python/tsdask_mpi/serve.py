@@ -1,0 +1,118 @@
+"""The fork server's life: configuration, socket, imports, service."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from tsdask_mpi import imports, linux
+from tsdask_mpi.server import Server, allow_many_files, tell_leader
+from tsdask_mpi.wire import Message
+
+BACKLOG = 4096
+RESUME = "TSDASK_RESUME"
+
+
+def serve() -> NoReturn:
+    """Read the configuration from stdin, bind, import, and serve until the leader is gone; exits with 1 when Dask cannot be imported."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    state, listener = _resume() if RESUME in os.environ else _begin()
+    variables = imports.limit_math_threads()
+    gc.disable()
+    try:
+        imports.import_engine()
+        refused = imports.warm(list(state["warm"]))
+    except imports.ImportFailure as failure:
+        tell_leader({"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)})
+        sys.exit(1)
+    finally:
+        imports.restore(variables)
+    for module, reason, message in refused:
+        tell_leader({"event": "failed", "reason": reason, "module": module, "message": message})
+    if any(reason == "threads" for _, reason, _ in refused):
+        state["warm"] = [name for name in state["warm"] if name not in [module for module, _, _ in refused]]
+        _exec_again(state, listener)
+    _serve(state, listener)
+
+
+def _serve(state: Message, listener: socket.socket) -> NoReturn:
+    from tsdask_mpi import child, scheduler, surroundings, worker  # noqa: F401 - imported here for the children
+
+    linux.adopt_orphans()
+    allow_many_files()
+    server = Server(listener, state["host_dir"], state["orders"].encode())
+    server.baseline = surroundings.read_baseline()
+    imports.freeze()
+    gc.enable()
+    tell_leader({
+        "event": "ready",
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "executable": sys.executable,
+        "seconds": round(time.time() - state["started"], 3),
+        "threads": linux.thread_count(),
+        **imports.versions(),
+    })
+    server.run()
+
+
+def _begin() -> tuple[Message, socket.socket]:
+    started = time.time()
+    line, rest = _first_line()
+    config: dict[str, Any] = json.loads(line)
+    listener = _bind(str(config["socket"]))
+    tell_leader({"event": "listening"})
+    warm = [str(name) for name in config.get("warm") or []]
+    return {"host_dir": str(config["host_dir"]), "warm": warm, "started": started, "orders": rest.decode()}, listener
+
+
+def _exec_again(state: Message, listener: socket.socket) -> NoReturn:
+    """Become a new Python, without the threads, with the same pid, pipes and socket."""
+    state["listener"] = listener.detach()
+    os.set_inheritable(state["listener"], True)
+    os.environ[RESUME] = json.dumps(state)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *_flags(), sys.argv[0]])
+
+
+def _flags() -> list[str]:
+    import subprocess
+
+    return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+
+
+def _resume() -> tuple[Message, socket.socket]:
+    state = json.loads(os.environ.pop(RESUME))
+    os.set_inheritable(state["listener"], False)
+    return state, socket.socket(fileno=state["listener"])
+
+
+def _bind(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if os.path.lexists(path):
+        os.unlink(path)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(mask)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _first_line() -> tuple[bytes, bytes]:
+    data = b""
+    while b"\n" not in data:
+        piece = os.read(0, 65536)
+        if not piece:
+            sys.exit(0)
+        data += piece
+    line, _, rest = data.partition(b"\n")
+    return line, rest

@@ -1,0 +1,149 @@
+"""Lets only requests that carry the launch's token reach what Dask serves by HTTP, pages and WebSockets alike.
+
+Facts relied on:
+- distributed/node.py start_http_server() makes `HTTPServer(self.http_application)` of the name HTTPServer in its own module, in
+  the scheduler and in every worker; all handlers, the dashboard's WebSockets included, hang below that application.
+- tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request and gives it the headers before any body;
+  what a delegate answers at once ends the request, and tornado closes the connection when more of a body comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from tornado import httputil
+from tornado.httpserver import HTTPServer
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>A token is needed</title>
+<body style="font-family: sans-serif; max-width: 40em; margin: 4em auto">
+<h1>A token is needed</h1>
+<p>This Dask cluster answers only its owner. Open the link that ends in <code>?token=…</code>:
+<code>tsdask-mpi connect</code>, run where scheduler.json can be read, prints it.</p>
+</body></html>
+"""
+
+
+def cookie_of(token: str) -> tuple[str, str]:
+    """Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is not the token."""
+    name = hashlib.sha256(b"tsdask-mpi cookie name " + token.encode()).hexdigest()[:12]
+    value = hmac.new(token.encode(), b"tsdask-mpi cookie", hashlib.sha256).hexdigest()
+    return f"tsdask-{name}", value
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+
+
+def split_token(path: str) -> tuple[str, list[str]]:
+    """Take all `token` arguments out of a request's path; returns the path without them, and their values."""
+    if "token=" not in path:
+        return path, []
+    parts = urlsplit(path)
+    try:
+        arguments = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return path, []
+    tokens = [value for name, value in arguments if name == "token"]
+    rest = urlencode([(name, value) for name, value in arguments if name != "token"])
+    return (urlunsplit(parts._replace(query=rest)) if tokens else path), tokens
+
+
+def header_token(value: str) -> str:
+    """Return the token in an Authorization header (`Bearer …` or `token …`), or an empty string."""
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() in ("bearer", "token") else ""
+
+
+def has_cookie(header: str, name: str, value: str) -> bool:
+    """Tell whether a Cookie header holds that cookie."""
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return any(key == name and _same(given, value) for key, _, given in pairs)
+
+
+class Gate(httputil.HTTPMessageDelegate):
+    """One request on its way: passed on to the delegate that `inner` makes when it carries the token, answered with 403 otherwise."""
+
+    def __init__(self, token: str, connection: Any, inner: Any) -> None:
+        self._token = token
+        self._connection = connection
+        self._make_inner = inner
+        self._inner: Any = None
+
+    def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
+        """Decide, on the first line and the headers alone."""
+        path, given = split_token(start_line.path)
+        name, value = cookie_of(self._token)
+        if any(_same(token, self._token) for token in given):
+            self._set_cookie(name, value)
+        elif not has_cookie(headers.get("Cookie", ""), name, value):
+            if not _same(header_token(headers.get("Authorization", "")), self._token):
+                return self._refuse()
+        self._inner = self._make_inner()
+        return self._inner.headers_received(start_line._replace(path=path), headers)
+
+    def data_received(self, chunk: bytes) -> Any:
+        """Pass a piece of the body on."""
+        return self._inner.data_received(chunk) if self._inner is not None else None
+
+    def finish(self) -> None:
+        """Pass the end of the request on."""
+        if self._inner is not None:
+            self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        """Pass on that the other side has gone."""
+        if self._inner is not None:
+            self._inner.on_connection_close()
+
+    def _refuse(self) -> None:
+        body = PAGE.encode()
+        headers = httputil.HTTPHeaders({
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Connection": "close",
+        })
+        self._connection.write_headers(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, body)
+        self._connection.finish()
+
+    def _set_cookie(self, name: str, value: str) -> None:
+        write_headers = self._connection.write_headers
+
+        def with_cookie(start_line: Any, headers: httputil.HTTPHeaders, chunk: bytes | None = None) -> Any:
+            headers.add("Set-Cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax")
+            headers["Referrer-Policy"] = "same-origin"
+            return write_headers(start_line, headers, chunk)
+
+        self._connection.write_headers = with_cookie
+
+
+def gated(token: str) -> type[HTTPServer]:
+    """Return tornado's HTTPServer with the gate before whatever it serves."""
+
+    class GatedHTTPServer(HTTPServer):
+        def start_request(self, server_conn: object, request_conn: Any) -> httputil.HTTPMessageDelegate:
+            return Gate(token, request_conn, lambda: HTTPServer.start_request(self, server_conn, request_conn))
+
+    return GatedHTTPServer
+
+
+def install(token: str) -> None:
+    """Put the gate before every HTTP port that Dask opens in this process from now on; raises ValueError for an empty token."""
+    if not token:
+        raise ValueError("the token is empty")
+    import distributed.node
+
+    if not hasattr(distributed.node, "HTTPServer"):
+        raise RuntimeError("this version of distributed opens its HTTP port in a way that the token gate does not know")
+    distributed.node.HTTPServer = gated(token)  # type: ignore[misc]
+
+
+def install_from(path: str | None) -> None:
+    """Install the gate with the token in the first line of a file; nothing without a file."""
+    if path:
+        with open(path, encoding="utf-8") as file:
+            install(file.readline().strip())
