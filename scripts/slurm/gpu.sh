@@ -1,0 +1,55 @@
+#!/bin/bash
+# Dask on GPU nodes: one worker for each GPU, and on the first node two ranks more, for the scheduler and the script.
+# Each worker sees its own GPU alone (CUDA_VISIBLE_DEVICES). Where dask_cuda is installed, workers are its CUDAWorker.
+
+# --- change from here ---
+#SBATCH --job-name=dask-gpu
+#SBATCH --nodes=2
+#SBATCH --exclusive
+#SBATCH --gres=gpu:4
+#SBATCH --time=01:00:00
+##SBATCH --partition=NAME
+##SBATCH --account=NAME
+#SBATCH --output=%x-%j.out
+
+# module load python openmpi cuda
+# source /path/to/venv/bin/activate
+gpus=4                                    # of each node, as in --gres
+script=(analysis.py)
+launch=srun                               # or: mpirun
+# --- to here ---
+
+# One line for each rank: the first two and the first node's workers on the first node.
+hosts=$(mktemp "$PWD/.dask-hosts-XXXXXX") || exit 1
+trap 'rm -f "$hosts"' EXIT
+scontrol show hostnames "$SLURM_JOB_NODELIST" | awk -v n="$gpus" '{ for (i = NR == 1 ? -2 : 0; i < n; i++) print $1 }' > "$hosts"
+ranks=$(wc -l < "$hosts")
+
+if [ "$launch" = srun ]; then
+  export SLURM_HOSTFILE=$hosts
+  run=(srun --distribution=arbitrary --ntasks="$ranks" --overcommit --cpu-bind=none)
+else
+  export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+  export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+  run=("$launch" -np "$ranks" -machinefile "$hosts")
+fi
+
+worker=()
+if python3 -c 'import sys, importlib.util; sys.exit(importlib.util.find_spec("dask_cuda") is None)'; then
+  worker=(--worker-class dask_cuda.CUDAWorker)
+fi
+
+# Each rank picks its GPU from those that Slurm granted on its node; ranks 0 and 1 get none. Its first argument is the number of GPUs.
+# shellcheck disable=SC2016 # the rank's shell expands it
+pick='
+rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-${PMIX_RANK:-$SLURM_PROCID}}}
+if [ "$rank" -lt 2 ]; then
+  export CUDA_VISIBLE_DEVICES=
+else
+  granted=${CUDA_VISIBLE_DEVICES:-$(seq -s, 0 $(($1 - 1)))}
+  export CUDA_VISIBLE_DEVICES=$(echo "$granted" | cut -d, -f$(((rank - 2) % $1 + 1)))
+fi
+shift
+exec tsdask-mpi "$@"'
+
+"${run[@]}" bash -c "$pick" rank "$gpus" "${worker[@]}" "${script[@]}"
