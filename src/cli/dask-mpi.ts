@@ -1,9 +1,10 @@
 import { Failure } from "../failure.ts";
 import { lacksScheme, readAddress } from "./address.ts";
+import type { Grammar } from "./grammar.ts";
 import type { OptionKey, Options, Source } from "./options.ts";
-import { parseLine, type Grammar } from "./parse.ts";
 import { homeOf, type ReadInput, type ReadResult } from "./read.ts";
 import { resolveValues } from "./resolve.ts";
+import { readLine } from "./scan.ts";
 import { table, type OptionSpec, type Table, type Values } from "./table.ts";
 import { show } from "./values.ts";
 
@@ -47,8 +48,8 @@ export const DASK_MPI_GRAMMAR: Grammar = {
  * Unlike it, --no-nanny works (there, every worker raises DeprecationWarning), and an address means --no-scheduler (there, the scheduler would idle).
  * Throws Failure TSD-003, TSD-006 to TSD-008.
  */
-export function readDaskMpiOptions(input: ReadInput): ReadResult {
-  const line = parseLine(input.argv, DASK_MPI_GRAMMAR);
+export async function readDaskMpiOptions(input: ReadInput): Promise<ReadResult> {
+  const line = await readLine(input.argv, DASK_MPI_GRAMMAR);
   const [word, unexpected] = line.words;
   if (unexpected !== undefined) {
     throw new Failure("TSD-006", { program: "dask-mpi", problem: `${show(unexpected)} is one word too many`, suggestion: "It takes one address at most, and runs no script: `tsdask-mpi script.py` does. " });

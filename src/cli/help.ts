@@ -1,6 +1,7 @@
 import { DASK_MPI_GRAMMAR, daskMpiTable } from "./dask-mpi.ts";
+import type { Grammar } from "./grammar.ts";
 import type { OptionKey, Options } from "./options.ts";
-import { buildCommand, type Grammar } from "./parse.ts";
+import { buildCommand } from "./parse.ts";
 import { GRAMMAR } from "./read.ts";
 import { kebab, table, type Table } from "./table.ts";
 

@@ -1,54 +1,28 @@
 import { Command, CommanderError, Option } from "commander";
 import { Failure } from "../failure.ts";
-import type { OptionKey, Options } from "./options.ts";
+import { flagsOf, take, type Grammar, type Line, type Said } from "./grammar.ts";
+import type { OptionKey } from "./options.ts";
 import { nearest } from "./suggest.ts";
-import { kebab, type OptionSpec } from "./table.ts";
-import { show, type Raw } from "./values.ts";
-
-export type Specs = { readonly [K in OptionKey]?: OptionSpec<unknown> };
-
-/** A value of the command line, and the flag that gave it. */
-export interface Said {
-  readonly raw: Raw;
-  readonly option: string;
-}
-
-export interface Line {
-  readonly said: ReadonlyMap<OptionKey, Said>;
-  /** All words from the first that is not an option; those after `--` when `separated`. */
-  readonly words: readonly string[];
-  readonly separated: boolean;
-  readonly asks: "help" | "version" | undefined;
-}
-
-/** What a command line consists of; `interspersed`: options may follow the first word (dask-mpi), else it ends them. */
-export interface Grammar {
-  readonly program: Options["program"];
-  readonly specs: Specs;
-  readonly interspersed: boolean;
-  readonly version: boolean;
-}
+import { kebab } from "./table.ts";
+import { show } from "./values.ts";
 
 /** Reads the words of a command line, without looking at what the values mean; throws Failure TSD-006 and TSD-008. */
 export function parseLine(argv: readonly string[], grammar: Grammar): Line {
   const said = new Map<OptionKey, Said>();
   let asks: Line["asks"];
-  const flags = flagsOf(grammar);
   const command = buildCommand(grammar);
   command.on("option:help", () => (asks ??= "help"));
   command.on("option:version", () => (asks ??= "version"));
-  for (const { key, flag, spec, negative } of flags) {
-    command.on(`option:${flag.slice(2)}`, (value?: string) => {
-      if (value?.startsWith("--")) throw missingValue(flag);
-      const raw: Raw = value ?? !negative;
-      const before = spec.repeat ? said.get(key)?.raw : undefined;
-      said.set(key, { raw: spec.repeat ? [...(Array.isArray(before) ? (before as readonly Raw[]) : []), raw] : raw, option: flag });
+  for (const flag of flagsOf(grammar)) {
+    command.on(`option:${flag.flag.slice(2)}`, (value?: string) => {
+      if (value?.startsWith("--")) throw missingValue(flag.flag);
+      take(said, flag, value);
     });
   }
   const { operands, unknown } = run(command, argv);
   const wrong = unknown[0];
   if (wrong !== undefined && asks === undefined) throw unknownOption(wrong, grammar);
-  const separated = argv[argv.length - operands.length - 1] === "--";
+  const separated = !grammar.interspersed && argv[argv.length - operands.length - 1] === "--";
   return { said, words: operands, separated, asks };
 }
 
@@ -69,21 +43,6 @@ export function buildCommand({ program, specs, interspersed, version }: Grammar)
   if (version) command.addOption(new Option("-V, --version", "the version").helpGroup(`${moreGroup}:`));
   return command;
 }
-
-interface Flag {
-  readonly key: OptionKey;
-  readonly flag: `--${string}`;
-  readonly spec: OptionSpec<unknown>;
-  readonly negative: boolean;
-}
-
-const flagsOf = ({ specs }: Grammar): readonly Flag[] =>
-  (Object.keys(specs) as OptionKey[]).flatMap((key) => {
-    const spec = specs[key];
-    if (spec === undefined) return [];
-    const plain: Flag = { key, flag: `--${kebab(key)}`, spec, negative: false };
-    return spec.negative === undefined ? [plain] : [plain, { key, flag: `--${spec.negative}`, spec, negative: true }];
-  });
 
 const run = (command: Command, argv: readonly string[]): { operands: string[]; unknown: string[] } => {
   try {

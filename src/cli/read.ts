@@ -2,10 +2,11 @@ import { homedir } from "node:os";
 import { Failure } from "../failure.ts";
 import { lacksScheme, looksLikeAddress, readAddress } from "./address.ts";
 import { configPlaces, readConfigFiles, type ConfigFile, type ConfigPlace, type Section } from "./config-files.ts";
+import type { Grammar, Line } from "./grammar.ts";
 import type { Command, Options, Sources } from "./options.ts";
-import { parseLine, type Grammar, type Line } from "./parse.ts";
 import { subcommandOf } from "./quick.ts";
 import { resolveValues } from "./resolve.ts";
+import { readLine } from "./scan.ts";
 import { settle } from "./settle.ts";
 import { edits } from "./suggest.ts";
 import { optionKeys, table, variable } from "./table.ts";
@@ -38,7 +39,7 @@ export const GRAMMAR: Grammar = { program: "tsdask-mpi", specs: table, intersper
  */
 export async function readOptions(input: ReadInput): Promise<ReadResult> {
   const subcommand = subcommandOf(input.argv);
-  const line = subcommand === undefined ? parseTsdask(input.argv) : NOTHING_SAID;
+  const line = subcommand === undefined ? await parseTsdask(input.argv) : NOTHING_SAID;
   const asks = line.asks ?? (subcommand?.kind === "help" || subcommand?.kind === "version" ? subcommand.kind : undefined);
   if (asks !== undefined) return { ...finish(NOTHING_SAID, [], { ...input, env: {} }), command: { kind: asks } };
   const files = await readConfigFiles({ ...input, home: homeOf(input) });
@@ -75,12 +76,12 @@ interface Addressed extends Line {
 const NOTHING_SAID: Addressed = { said: new Map(), address: undefined, words: [], separated: false, asks: undefined };
 
 /** Options may stand before and after the address; the first other word begins the script. */
-const parseTsdask = (argv: readonly string[]): Addressed => {
-  const line = parseLine(argv, GRAMMAR);
+const parseTsdask = async (argv: readonly string[]): Promise<Addressed> => {
+  const line = await readLine(argv, GRAMMAR);
   const [word = "", ...others] = line.words;
   if (line.asks !== undefined || line.separated || !(looksLikeAddress(word) || lacksScheme(word))) return { ...line, address: undefined };
   const address = readAddress(word);
-  const rest = parseTsdask(others);
+  const rest = await parseTsdask(others);
   if (rest.address !== undefined) {
     const options = `${show(address)} and ${show(rest.address)}`;
     throw new Failure("TSD-007", { options, problem: "One launch joins one cluster.", hint: "Leave out one of the addresses." });

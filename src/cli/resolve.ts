@@ -1,7 +1,7 @@
 import { Failure } from "../failure.ts";
 import type { ConfigFile } from "./config-files.ts";
+import type { Line } from "./grammar.ts";
 import type { OptionKey, Source, Sources } from "./options.ts";
-import type { Line } from "./parse.ts";
 import { kebab, optionKeys, variable, type Table, type Values } from "./table.ts";
 import { BadValue, show, type Raw, type ReadContext, type Reader } from "./values.ts";
 

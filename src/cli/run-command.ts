@@ -33,6 +33,8 @@ export async function runCommand(
       return 0;
     case "config":
       return (await import("./config-command.ts")).configCommand(command.argv, context);
+    case "script":
+      return (await import("./script.ts")).scriptCommand(command.argv, context);
     default:
       throw new Failure("TSD-006", { program, problem: `${command.kind} is not part of this build`, suggestion: "" });
   }
