@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { channelPair, lineChannel, type Channel } from "../control/channel.ts";
 import type { Assign, FromLeader, FromMember, Hello, ToLeader, ToMember } from "../control/messages.ts";
@@ -8,6 +9,8 @@ import type { ForkServer } from "./fork-server.ts";
 export interface LeaderContext {
   readonly rank: number;
   readonly host: string;
+  /** The launch's folder on this host. */
+  readonly folder: string;
   /** Ranks on this host, when the launcher tells. */
   readonly localSize: number | undefined;
   readonly size: number;
@@ -133,6 +136,8 @@ export function leadHost(context: LeaderContext): Leader {
       .then((server) => Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then((quiet) => quiet !== true && server.kill()))
       .catch((error: unknown) => context.report(String(error)))
       .then(() => {
+        // The server removes the folder as it ends; one that died could not.
+        rmSync(context.folder, { recursive: true, force: true });
         up.send({ t: "host-done" });
         if (context.rank === 0) return;
         const clientHere = context.clientRank !== undefined && seats.has(context.clientRank);

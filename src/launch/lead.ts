@@ -22,6 +22,7 @@ import type { Out } from "../ui/out.ts";
 import { relay } from "../ui/relay.ts";
 import { clusterFolder } from "./cluster-folder.ts";
 import { startRankZero, type RankZero } from "./rank-zero.ts";
+import { siteCredentials } from "./secrets.ts";
 
 export interface LeadContext {
   readonly world: World;
@@ -101,7 +102,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       multiHost,
       addresses,
       forkServer: Promise.resolve(forkServer),
-      join: options.scheduler ? undefined : undefined,
+      join: options.scheduler ? undefined : import("./join.ts").then(({ findCluster }) => findCluster(options, schedulerFile, siteCredentials(options))),
       started: context.started,
       finished: (code) => leave(resultRank === 0 ? code : 0),
     });
@@ -129,11 +130,9 @@ export async function lead(context: LeadContext): Promise<Member> {
     });
   }
 
-  const secrets: HostSecrets = {
-    security: options.security === "tls" ? { ca: clusterFiles(paths.folder).ca, cert: clusterFiles(paths.folder).cert, key: clusterFiles(paths.folder).key } : null,
-    tokenFile: options.security === "tls" ? clusterFiles(paths.folder).token : null,
-  };
-  const assign = async (hello: Hello): Promise<Assign> => assignment({ context, hello, own: options, plan, python, secrets, localAddress, host });
+  let secrets: HostSecrets = { security: null, tokenFile: null };
+  const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
+  const assign = async (hello: Hello): Promise<Assign> => assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix });
 
   // Other ranks of this host are told to take part in the key-value exchange before this one waits in its fence.
   const waiting: import("node:net").Socket[] = [];
@@ -146,6 +145,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   leader = leadHost({
     rank: world.rank,
     host,
+    folder: paths.folder,
     localSize: world.localSize,
     size: world.size,
     resultRank,
@@ -156,6 +156,8 @@ export async function lead(context: LeadContext): Promise<Member> {
     prepare: async ({ credentials, token }) => {
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
+      const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
+      secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null ? null : tokenFile };
     },
     assign,
     waitForAll: false,
@@ -238,7 +240,7 @@ function checkScript(options: Options, cwd: string, host: string): void {
   if (!existsSync(resolve(cwd, file))) throw new Failure("TSD-015", { file, cwd, host });
 }
 
-async function assignment({ context, hello, own, plan, python, secrets, localAddress, host }: {
+async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix }: {
   readonly context: LeadContext;
   readonly hello: Hello;
   readonly own: Options;
@@ -247,6 +249,8 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
   readonly secrets: HostSecrets;
   readonly localAddress: string | undefined;
   readonly host: string;
+  /** Workers' names begin so; those of a joined launch never collide with the cluster's own. */
+  readonly workerPrefix: string;
 }): Promise<Assign> {
   const { paths, cwd } = context;
   const same = hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
@@ -275,7 +279,7 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     host,
     leaderPid: process.pid,
     ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, cpus) } : {}),
-    ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${options.name}-${hello.rank}`, null) } : {}),
+    ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${workerPrefix}-${hello.rank}`, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
     python,
     pythonRoot: context.pythonRoot,

@@ -19,6 +19,7 @@ import { workerProgress, type Progress } from "../ui/progress.ts";
 import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
+import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
 import { launcherTitle } from "./launcher-title.ts";
 import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
@@ -39,7 +40,8 @@ export interface RankZeroContext {
   readonly multiHost: boolean;
   readonly addresses: readonly string[];
   readonly forkServer: Promise<ForkServer>;
-  readonly join: ((log: Log) => Promise<SchedulerFacts>) | undefined;
+  /** The cluster that this launch joins instead of starting one. */
+  readonly join: Promise<JoinedCluster> | undefined;
   readonly started: number;
   readonly finished: (code: number) => void;
 }
@@ -66,9 +68,11 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   await takeClusterFolder(folder, hostname());
   void context.forkServer.then((server) => server.own({ paths: [folder] }));
   let schedulerFile = context.schedulerFile;
-  const secrets = makeSecrets({ options, launch: launchName, hub: context.multiHost, host: hostname(), addresses: context.addresses });
+  const secrets = makeSecrets({ options, launch: launchName, hub: context.multiHost, host: hostname(), addresses: context.addresses, join: context.join });
   secrets.catch(() => undefined);
   const credentialsWritten = secrets.then(async ({ credentials, token }) => {
+    // A cluster that is joined keeps its own in its own folder.
+    if (context.join !== undefined) return;
     if (credentials !== null) await writeClusterCredentials(folder, credentials);
     if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
   });
@@ -91,7 +95,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     scriptName: scriptName(options),
     jupyter: options.jupyter !== undefined,
     idleTimeout: options.idleTimeout,
-    join: context.join?.(log),
+    join: context.join?.then(({ scheduler }) => scheduler),
     log,
     hooks: {
       onScheduler: async (scheduler, hosts) => {

@@ -14,24 +14,26 @@ export interface LaunchSecrets extends Secrets {
  * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
  * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 when they cannot be read.
  */
-export async function makeSecrets({ options, launch, hub, host, addresses }: {
+export async function makeSecrets({ options, launch, hub, host, addresses, join }: {
   readonly options: Options;
   readonly launch: string;
   readonly hub: boolean;
   readonly host: string;
   readonly addresses: readonly string[];
+  /** The cluster that is joined: its secrets are Dask's, then. */
+  readonly join: Promise<Secrets> | undefined;
 }): Promise<LaunchSecrets> {
   const secure = options.security === "tls";
-  const own = secure && options.tls === undefined;
-  if (!own && !hub) return { credentials: siteCredentials(options), token: secure ? await token() : null, hub: undefined };
+  const own = secure && options.tls === undefined && join === undefined;
+  const found = async (): Promise<Secrets> => (await join) ?? { credentials: siteCredentials(options), token: secure ? await token() : null };
+  if (!own && !hub) return { ...(await found()), hub: undefined };
   const { createAuthority, fingerprint } = await import("../security/certificates.ts");
   const authority = await createAuthority({ launch });
   const names = { dnsNames: [host, "localhost"], addresses: ["127.0.0.1", ...addresses] };
   const dask = own ? await authority.issue({ name: "dask", ...names, server: true, client: true }) : undefined;
   const door = hub ? await authority.issue({ name: "hub", ...names, server: true }) : undefined;
   return {
-    credentials: dask === undefined ? siteCredentials(options) : { ca: authority.certificate, ...dask },
-    token: secure ? await token() : null,
+    ...(dask === undefined ? await found() : { credentials: { ca: authority.certificate, ...dask }, token: await token() }),
     hub: door === undefined ? undefined : { ...door, fingerprint: fingerprint(door.cert) },
   };
 }
@@ -41,7 +43,8 @@ async function token(): Promise<string> {
   return randomToken();
 }
 
-function siteCredentials(options: Options): Credentials | null {
+/** The site's own certificates, as `--tls-*` name them; null without. Throws TSD-074. */
+export function siteCredentials(options: Options): Credentials | null {
   const { tls } = options;
   if (options.security !== "tls" || tls === undefined) return null;
   const read = (path: string): string => {

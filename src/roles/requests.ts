@@ -87,8 +87,8 @@ function common({ options, rank, secrets }: RequestInput): Readonly<Record<strin
   return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, rank };
 }
 
-function listen({ options, address }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
-  const protocol = options.protocol ?? (options.security === "tls" ? "tls" : "tcp");
+function listen({ options, address, secrets }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
+  const protocol = options.protocol ?? (secrets.security === null ? "tcp" : "tls");
   const host = options.host ?? (options.interface === undefined ? address : undefined);
   return { protocol, ...given("interface", options.interface), ...given("host", host), ...given("port", port) };
 }
