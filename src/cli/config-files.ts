@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { Failure } from "../failure.ts";
 import type { OptionKey } from "./options.ts";
@@ -67,9 +67,10 @@ export function configPlaces({ env, home, userFile, siteFile }: ConfigPlaces): r
 
 const readText = (file: string, mustExist: boolean): string | undefined => {
   try {
-    const content = readFileSync(file, "utf8");
-    if (content.length > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES} bytes`);
-    return content;
+    const about = statSync(file);
+    if (!about.isFile()) throw new Error("it is not a file");
+    if (about.size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES} bytes`);
+    return readFileSync(file, "utf8");
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (!mustExist && (code === "ENOENT" || code === "ENOTDIR")) return undefined;
