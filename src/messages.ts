@@ -338,6 +338,12 @@ export const messages = define({
     cause: "It wants `tls://host:port` or `tcp://host:port` with a port from 1 to 65535; other protocols (ucx, ws) are Dask's alone.",
     cure: "Take the address from the scheduler.json, or run the scheduler with --protocol tls or tcp.",
   },
+  "TSD-087": {
+    exit: 69,
+    what: "The cluster of {path} does not answer any more ({address}: {problem}).",
+    cause: "It has ended without taking its file away: its job was killed outright, or its host went down.",
+    cure: "Remove the file and start the cluster again; if its job still runs, its log folder says what happened.",
+  },
   "TSD-090": {
     exit: 69,
     what: "{system} refused the job: {words}",

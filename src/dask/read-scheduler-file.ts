@@ -8,19 +8,24 @@ import type { SchedulerFile } from "./scheduler-file.ts";
 const LARGEST = 64 * 1024 * 1024;
 
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
-const Place = v.object({ host: v.string(), port: Port });
+/** These words end up in shell lines that people paste, so they must be no more than hosts and paths. */
+const Host = v.pipe(v.string(), v.regex(/^[\w.:%*-]*$/, "not a host"), v.check((host) => !host.startsWith("-"), "not a host"));
+const LinkPath = v.pipe(v.string(), v.regex(/^\/[\w./-]*$/, "not a path"));
+const Login = v.pipe(v.string(), v.regex(/^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/, "not a host"));
+const Place = v.object({ host: Host, port: Port, node: v.optional(Host), path: v.optional(LinkPath) });
 
 const ClusterRecord = v.object({
   version: v.string(),
   launch: v.pipe(v.string(), v.nonEmpty()),
   pid: v.number(),
-  host: v.string(),
+  host: Host,
   hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
   folder: v.pipe(v.string(), v.startsWith("/")),
   dashboard: v.nullable(Place),
   jupyter: v.nullable(Place),
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
+  tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
   started: v.number(),
 });
 

@@ -18,10 +18,15 @@ export interface SchedulerFile {
   readonly tsdask?: ClusterRecord | undefined;
 }
 
-/** Where something of the cluster listens. */
+/** Where a web page of the cluster is served. */
 export interface Place {
+  /** What it listens at, as other hosts reach it; a loopback address when only its own node does. */
   readonly host: string;
   readonly port: number;
+  /** The name of its node, for `ssh`; `host` when absent. */
+  readonly node?: string | undefined;
+  /** What stands behind the port in a link: `/lab`, `/status`. */
+  readonly path?: string | undefined;
 }
 
 export interface ClusterRecord {
@@ -36,6 +41,8 @@ export interface ClusterRecord {
   readonly jupyter: Place | null;
   readonly hosts: readonly string[];
   readonly security: "tls" | "none";
+  /** How laptops get there: what `--tunnel` said, and the login host where it was known. */
+  readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
   /** Seconds since the epoch. */
   readonly started: number;
 }

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { Failure } from "../failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 
-/** A port of `host` that was free a moment ago; the system chooses it. Throws TSD-029 when the host is not one of this machine. */
+/** A port of `host` (one of this machine's addresses) that was free a moment ago; the system chooses it. Throws TSD-028. */
 export async function freePort(host: string): Promise<number> {
   const { port, problem } = await tryPort(host, 0);
   if (port === undefined) throw new Failure("TSD-028", { port: "any", host, problem, option: "--interface" });

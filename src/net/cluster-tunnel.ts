@@ -1,0 +1,56 @@
+import type { ClusterRecord, Place } from "../dask/scheduler-file.ts";
+import { isLoopback } from "./interfaces.ts";
+import { tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
+
+export interface ClusterTunnelRequest {
+  readonly record: Pick<ClusterRecord, "launch" | "host" | "dashboard" | "jupyter" | "tunnel">;
+  readonly user: string;
+  /** The launch's token, where the reader must be its owner. */
+  readonly token?: string | undefined;
+  /** What is said here and now goes before what the record says. */
+  readonly kind?: TunnelKind | undefined;
+  readonly login?: string | undefined;
+}
+
+/** The ssh lines and links of a cluster's pages, from its record; undefined when it has no page. Pure. */
+export function clusterTunnel({ record, user, token, kind, login }: ClusterTunnelRequest): Tunnel | undefined {
+  const services = clusterServices(record);
+  if (services.length === 0) return undefined;
+  return tunnel({
+    kind: kind ?? record.tunnel?.kind ?? "direct",
+    services,
+    user,
+    login: login ?? record.tunnel?.login,
+    launch: record.launch,
+    token,
+  });
+}
+
+/**
+ * What people are told, line by line: what to type where, and what to open then.
+ * `tokenHint` stands in for the token where the links had to go without it.
+ */
+export function tunnelLines({ onNode, onLaptop, links, notes }: Tunnel, tokenHint?: string): readonly string[] {
+  const width = Math.max(...links.map(({ name }) => name.length));
+  return [
+    ...onNode.flatMap(({ node, line }) => [`on ${node}, first:`, `  ${line}`]),
+    "on your own computer:",
+    ...onLaptop.map((line) => `  ${line}`),
+    "then open there:",
+    ...links.map(({ name, url }) => `  ${name.padEnd(width)}  ${url}`),
+    ...(tokenHint === undefined ? [] : [`  (${tokenHint})`]),
+    ...notes.map((note) => `note: ${note}`),
+  ];
+}
+
+function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["record"]): Service[] {
+  return [
+    ...(jupyter === null ? [] : [service("JupyterLab", jupyter, host, "/lab")]),
+    ...(dashboard === null ? [] : [service("dashboard", dashboard, host, "/status")]),
+  ];
+}
+
+function service(name: Service["name"], place: Place, fallback: string, path: string): Service {
+  const named = place.host === "" || place.host === "0.0.0.0" || place.host === "::" || isLoopback(place.host) ? fallback : place.host;
+  return { name, node: place.node ?? named, host: place.host, port: place.port, path: place.path ?? path };
+}
