@@ -33,6 +33,10 @@ export async function runCommand(
       return 0;
     case "config":
       return (await import("./config-command.ts")).configCommand(command.argv, context);
+    case "connect":
+      return (await import("./connect.ts")).connectCommand(command.argv, context);
+    case "env":
+      return (await import("./env.ts")).envCommand(command.argv, context);
     case "script":
       return (await import("./script.ts")).scriptCommand(command.argv, context);
     default:
