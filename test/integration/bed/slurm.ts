@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { createServer } from "node:net";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Availability, command, isRoot, needs, which } from "./command.ts";
+import { freePorts } from "./ports.ts";
 import { environmentOf, isAlive, processes, signalAll } from "./processes.ts";
 import { output, run } from "./run.ts";
 
@@ -216,22 +216,4 @@ async function withLock<T>(act: () => Promise<T>): Promise<T> {
   } finally {
     rmSync(path, { force: true });
   }
-}
-
-/** Ports of loopback that nobody listens on at this moment. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => server.once("error", reject).listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  return await Promise.all(
-    servers.map(async (server) => {
-      const address = server.address();
-      await new Promise((resolve) => server.close(resolve));
-      return typeof address === "object" && address !== null ? address.port : 0;
-    }),
-  );
 }

@@ -1,0 +1,20 @@
+import type { Availability } from "./command.ts";
+import { chromiumAvailable } from "./chromium.ts";
+import { hostsAvailable } from "./hosts.ts";
+import { launchers } from "./launchers.ts";
+import { pythons } from "./pythons.ts";
+import { sshdAvailable } from "./sshd.ts";
+import { strangerAvailable } from "./user.ts";
+
+/** One line for each part of the bed that this machine lacks: which tests are left out, and what is missing for them. */
+export function leftOut(): readonly string[] {
+  const parts: readonly (readonly [string, Availability])[] = [
+    ...launchers.map(({ name, available }) => [`the launcher ${name}`, available] as const),
+    ...pythons.map(({ name, available }) => [name, available] as const),
+    ["three hosts", hostsAvailable()],
+    ["another user", strangerAvailable()],
+    ["ssh tunnels", sshdAvailable()],
+    ["a browser", chromiumAvailable()],
+  ];
+  return parts.flatMap(([tests, available]) => (available === true ? [] : [`tests with ${tests}: ${available.missing}`]));
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config";
+import { closingLine } from "./test/closing-line.ts";
+
+export default defineConfig({
+  test: {
+    reporters: ["default", closingLine()],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/integration/**"],
+          testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // Real launchers and real Dask on two cores: one file at a time.
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          globalSetup: ["test/integration/bed/setup.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
