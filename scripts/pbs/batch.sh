@@ -1,0 +1,25 @@
+#!/bin/bash
+# A Dask cluster for one script: rank 0 is the scheduler, rank 1 runs the script, all others are workers.
+# Submit with `qsub batch.sh`; the job ends with the script, and with its exit code.
+
+# --- change from here ---
+#PBS -N dask
+#PBS -l select=2:ncpus=16:mpiprocs=8:ompthreads=2:mem=32gb
+#PBS -l place=scatter
+#PBS -l walltime=01:00:00
+##PBS -q NAME
+##PBS -A NAME
+#PBS -j oe
+
+# module load python openmpi
+# source /path/to/venv/bin/activate
+script=(analysis.py)
+mpirun=(mpirun)
+# --- to here ---
+
+cd "$PBS_O_WORKDIR" || exit 1
+# Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
+export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+
+# The file has one line for each rank, whatever MPI this is and whether it knows PBS or not.
+exec "${mpirun[@]}" -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi "${script[@]}"

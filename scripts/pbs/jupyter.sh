@@ -1,0 +1,25 @@
+#!/bin/bash
+# JupyterLab with a Dask cluster behind it: rank 1 runs JupyterLab, all ranks from 2 on are workers.
+# Submit with `qsub -koed jupyter.sh`, which shows the job's output in your home folder while it runs. It holds the ssh line that leads
+# from your laptop to JupyterLab and the dashboard; `tsdask-mpi connect` in the same folder prints it again, with the links and their token,
+# for you alone. `Client()` in a notebook is connected. The job ends when JupyterLab is shut down from its page (File > Shut Down), or at its time.
+
+# --- change from here ---
+#PBS -N dask-jupyter
+#PBS -l select=1:ncpus=20:mpiprocs=10:ompthreads=2:mem=64gb
+#PBS -l walltime=04:00:00
+##PBS -q NAME
+##PBS -A NAME
+#PBS -j oe
+
+# module load python openmpi
+# source /path/to/venv/bin/activate
+options=(--jupyter lab --idle-timeout 2h)
+mpirun=(mpirun)
+# --- to here ---
+
+cd "$PBS_O_WORKDIR" || exit 1
+# Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
+export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+
+exec "${mpirun[@]}" -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi "${options[@]}"

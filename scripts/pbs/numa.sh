@@ -1,0 +1,43 @@
+#!/bin/bash
+# One worker for each NUMA domain, with the domain's cores and memory; on the first node two ranks more, for the scheduler and the script.
+# For programs whose threads share large arrays: they stay close to their memory.
+
+# --- change from here ---
+#PBS -N dask-numa
+#PBS -l select=2:ncpus=64:mpiprocs=8:mem=240gb
+#PBS -l place=scatter:excl
+#PBS -l walltime=01:00:00
+##PBS -q NAME
+##PBS -A NAME
+#PBS -j oe
+
+# module load python openmpi
+# source /path/to/venv/bin/activate
+script=(analysis.py)
+mpirun=(mpirun)
+# --- to here ---
+
+cd "$PBS_O_WORKDIR" || exit 1
+# Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
+export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+
+# The domains of this node stand for those of all: ask for nodes of one kind.
+domains=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)
+if [ "$domains" -eq 0 ]; then domains=1; fi
+
+# One line for each rank: the first two and the first node's workers on the first node.
+hosts=$(mktemp "$PWD/.dask-hosts-XXXXXX") || exit 1
+trap 'rm -f "$hosts"' EXIT
+awk -v n="$domains" '!seen[$1]++ { for (i = NR == 1 ? -2 : 0; i < n; i++) print $1 }' "$PBS_NODEFILE" > "$hosts"
+
+# Each worker's rank moves to its domain's cores; memory is taken where the cores are. Its first argument is the number of domains.
+# shellcheck disable=SC2016 # the rank's shell expands it
+pick='
+rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-$PMIX_RANK}}
+cores=/sys/devices/system/node/node$(((rank - 2) % $1))/cpulist
+shift
+if [ "$rank" -ge 2 ] && [ -r "$cores" ]; then exec taskset -c "$(cat "$cores")" tsdask-mpi "$@"; fi
+exec tsdask-mpi "$@"'
+
+"${mpirun[@]}" -np "$(wc -l < "$hosts")" -machinefile "$hosts" bash -c "$pick" rank "$domains" "${script[@]}"
