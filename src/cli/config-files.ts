@@ -98,11 +98,14 @@ const parseFile = async (kind: "user" | "site", file: string, content: string): 
     const position = isScalar(key) ? (key.range?.[0] ?? 0) : 0;
     const line = lines.linePos(position).line;
     let plain: unknown;
+    let isData: boolean;
     try {
       plain = isScalar(value) ? scalarOf(value) : ((value as { toJS?: (doc: unknown) => unknown } | null)?.toJS?.(document) ?? null);
+      isData = isPlain(plain);
     } catch (cause) {
       throw unreadable((cause as Error).message, line);
     }
+    if (!isData) throw unreadable(`${name} has a YAML type that is neither text, number, yes/no, list nor mapping`, line);
     const section = SECTIONS.find((known) => known === name);
     const option = optionKeys.find((known) => kebab(known) === name);
     if (section !== undefined) {
@@ -121,6 +124,13 @@ const parseFile = async (kind: "user" | "site", file: string, content: string): 
 const scalarOf = (node: { value: unknown; source?: string | undefined; type?: unknown }): Raw | null => {
   if (node.value === null) return null;
   return typeof node.value === "number" ? (node.source ?? node.value) : (node.value as Raw);
+};
+
+/** Data as JSON has it: no dates, sets or bytes, which YAML's tags can make. */
+const isPlain = (value: unknown): boolean => {
+  if (typeof value !== "object" || value === null) return value !== undefined && typeof value !== "bigint";
+  if (Array.isArray(value)) return value.every(isPlain);
+  return Object.getPrototypeOf(value) === Object.prototype && Object.values(value).every(isPlain);
 };
 
 const unknownKey = (file: string, line: number, name: string): Failure => {

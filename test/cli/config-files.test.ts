@@ -64,6 +64,10 @@ describe("hostile and broken files", () => {
     ["np: 2\n---\nnp: 3", 2],
     ["script: 5", 1],
     ["np: 1\nnthreads: *nobody", 2],
+    ["np: 1\nworker-options: !!set {a, b}", 2],
+    ["worker-options: {a: !!binary aGk=}", 1],
+    ["worker-options: &a {x: *a}", 1],
+    [`worker-options: ${"{a: ".repeat(5000)}1${"}".repeat(5000)}`, 1],
   ])("%j is refused with its line", async (content, line) => {
     const { code, message, exitCode } = await failure(content);
     expect([code, exitCode]).toEqual(["TSD-009", 64]);

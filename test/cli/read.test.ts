@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readOptions, type ReadResult } from "../../src/cli/read.ts";
+import { kebab, optionKeys, table, variable } from "../../src/cli/table.ts";
 import { Failure } from "../../src/failure.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsdask-options-"));
@@ -142,6 +143,30 @@ describe("mistakes", () => {
     const { warnings } = await read([], { env: { TSDASK_NTHREAD: "2", TSDASK_RANK: "0", TSDASK_SIZE: "4", TSDASK_LOCAL_RANK: "0", TSDASK_SITE_CONFIG: "" } });
     expect(warnings).toEqual(["TSDASK_NTHREAD is set, but has no effect: did you mean TSDASK_NTHREADS?"]);
   });
+});
+
+describe("garbage", () => {
+  test("in any place ends in options or in a Failure with exit code 64", async () => {
+    const garbage = ["", " ", "-", "-1", "0", "1e309", "NaN", "auto", "none", "~", "$X", "a,b", "{}", "[]", '{"a":', "a=1", "=", "\u0000", "\u001b[2J", "٣", "..", "tcp://", "x".repeat(5000), "1:2:3", "9".repeat(30), "__proto__", "'", '"', "\\", "a\nb"];
+    const keys = optionKeys.filter((key) => table[key].value !== undefined);
+    for (const key of keys) {
+      for (const value of garbage) {
+        for (const attempt of [() => read([`--${kebab(key)}=${value}`]), () => read([], { env: { [variable(key)]: value } }), () => read([], { user: `${kebab(key)}: ${JSON.stringify(value)}` })]) {
+          const outcome = await attempt().catch((error: unknown) => error);
+          if (outcome instanceof Failure) {
+            expect(outcome.exitCode).toBe(64);
+            expect(outcome.message).not.toMatch(/[\u0000\u001b]|\?\n|undefined/);
+            expect(outcome.message.length).toBeLessThan(1500);
+          } else expect(outcome).toHaveProperty("options");
+        }
+      }
+      for (const value of ["[[[1]]]", "{a: {b: 1}}", "[null]", "{1: [x]}", "!!binary aGk=", "2001-01-01", "!!set {a, b}", ".nan", "[a, [b]]", "true"]) {
+        const outcome = await read([], { site: `${kebab(key)}: ${value}` }).catch((error: unknown) => error);
+        if (outcome instanceof Failure) expect(outcome.exitCode).toBe(64);
+        else expect(outcome).toHaveProperty("options");
+      }
+    }
+  }, 60_000);
 });
 
 describe("help, version and commands", () => {
