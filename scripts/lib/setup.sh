@@ -196,8 +196,9 @@ make_python() {
     :
   elif wrap_system_dask; then
     :
-  elif install_debian python3 python3-venv python3-distributed python3-bokeh python3-numpy python3-pandas jupyter-notebook jupyter-nbconvert python3-ipykernel && wrap_system_dask; then
-    :
+  elif install_debian python3 python3-venv python3-distributed python3-numpy python3-pandas && wrap_system_dask; then
+    # For notebooks; without them everything else works.
+    install_debian jupyter-notebook jupyter-nbconvert python3-ipykernel
   else
     rm -rf .venv
     give_up "No Python with Dask could be made." \

