@@ -1,0 +1,89 @@
+/** A limit and who set it, for people to read. */
+export interface Limit {
+  readonly value: number;
+  readonly why: string;
+}
+
+type Env = NodeJS.ProcessEnv;
+type Read = (path: string) => string | undefined;
+
+/** What one batch system's variables say of this host's part of the job: cores, and bytes. */
+interface System {
+  readonly here: string;
+  readonly cpus?: (env: Env, host: string, read: Read) => Limit | undefined;
+  readonly memory?: (env: Env) => Limit | undefined;
+}
+
+const systems: readonly System[] = [
+  {
+    // sbatch(1), srun(1): per node, whatever the step; 0 means all of the node's memory
+    here: "SLURM_JOB_ID",
+    cpus: (env) => limit(env["SLURM_CPUS_ON_NODE"], "SLURM_CPUS_ON_NODE") ?? perTask(env),
+    memory: (env) =>
+      limit(env["SLURM_MEM_PER_NODE"], "SLURM_MEM_PER_NODE", mebi) ??
+      limit(env["SLURM_MEM_PER_CPU"], "SLURM_MEM_PER_CPU", mebi * (whole(env["SLURM_CPUS_ON_NODE"]) ?? 0)),
+  },
+  {
+    here: "PBS_JOBID",
+    cpus: (env, host, read) => limit(env["PBS_NUM_PPN"], "PBS_NUM_PPN") ?? pbsCpus(env, host, read),
+  },
+  {
+    // "host1 4 host2 8"
+    here: "LSB_JOBID",
+    cpus: (env, host) => {
+      const words = (env["LSB_MCPU_HOSTS"] ?? "").trim().split(/\s+/);
+      const slots = words.find((_, index) => index % 2 === 1 && sameHost(words[index - 1], host));
+      return limit(slots, "LSB_MCPU_HOSTS");
+    },
+  },
+  {
+    // sge_pe(5): "host slots queue processors" lines; without a parallel environment the slots are all here
+    here: "JOB_SCRIPT",
+    cpus: (env, host, read) => {
+      const file = env["PE_HOSTFILE"];
+      if (file === undefined) return limit(env["NSLOTS"], "NSLOTS");
+      const lines = (read(file) ?? "").split("\n").map((line) => line.split(/\s+/));
+      const here = lines.filter(([name]) => sameHost(name, host)).map(([, slots]) => whole(slots) ?? 0);
+      const slots = here.reduce((sum, more) => sum + more, 0);
+      return limit(String(slots), "PE_HOSTFILE") ?? (env["NHOSTS"] === "1" ? limit(env["NSLOTS"], "NSLOTS") : undefined);
+    },
+  },
+];
+
+const mebi = 1024 ** 2;
+
+/** The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. */
+export function batchLimits(env: Env, host: string, read: Read): { readonly cpus: Limit | undefined; readonly memory: Limit | undefined } {
+  const system = systems.find(({ here }) => env[here] !== undefined);
+  return { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env) };
+}
+
+function limit(text: string | undefined, why: string, unit = 1): Limit | undefined {
+  const value = (whole(text) ?? 0) * unit;
+  return value > 0 ? { value, why } : undefined;
+}
+
+function whole(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** An old Slurm without SLURM_CPUS_ON_NODE: cores of a task times this node's tasks, where both are alike on all nodes. */
+function perTask(env: Env): Limit | undefined {
+  const tasks = whole(/^(\d+)(?:\(x\d+\))?$/.exec(env["SLURM_TASKS_PER_NODE"] ?? "")?.[1]);
+  return limit(env["SLURM_CPUS_PER_TASK"], "SLURM_CPUS_PER_TASK", tasks ?? 0);
+}
+
+/**
+ * PBS sets NCPUS to the chunk's `ompthreads`, or to its `ncpus` when that was not asked for; a host has one line in PBS_NODEFILE for each of its `mpiprocs`.
+ * With fewer threads than lines, each line stands for NCPUS cores; otherwise the chunk's cores are NCPUS.
+ */
+function pbsCpus(env: Env, host: string, read: Read): Limit | undefined {
+  const threads = whole(env["NCPUS"]);
+  if (threads === undefined || env["PBS_NODEFILE"] === undefined) return limit(env["NCPUS"], "NCPUS");
+  const lines = (read(env["PBS_NODEFILE"]) ?? "").split("\n").filter((line) => sameHost(line.trim(), host)).length;
+  return limit(env["NCPUS"], "NCPUS", threads < lines ? lines : 1);
+}
+
+function sameHost(name: string | undefined, host: string): boolean {
+  return name !== undefined && name !== "" && name.split(".")[0] === host.split(".")[0];
+}

@@ -1,0 +1,95 @@
+import type { MemoryLimit } from "../cli/options.ts";
+import type { Grant } from "./grant.ts";
+
+/** One role of a rank of this host; a rank that holds two (`--inclusive-workers`) stands here twice. */
+export interface Sharer {
+  readonly rank: number;
+  readonly role: "scheduler" | "client" | "worker";
+  /** The rank's own CPU affinity; the leader's when it is not known. */
+  readonly cpuList?: readonly number[];
+}
+
+/** A worker's part of its host. */
+export interface Share {
+  readonly nthreads: number;
+  /** Bytes; 0 for no limit. */
+  readonly memoryLimit: number;
+  /** Cores that the rank can use at most, for Dask's `CPU_COUNT`. */
+  readonly cpus: number;
+}
+
+/** What a scheduler's or a client's process is left with: a tenth of the host's memory each, and no more than this. */
+const reserve = { part: 0.1, most: 4 * 1024 ** 3 };
+
+/**
+ * Divides what a host grants among its worker ranks; pure. Ranks that the launcher bound to cores of their own keep these; ranks with
+ * cores in common divide them. Everybody has at least one thread. Schedulers and clients get no cores, because they mostly wait, but
+ * memory is set aside for them: what a script gathers, a scheduler's tables. The rest is divided in proportion to the threads.
+ * `nthreads` and `memoryLimit` are the user's, per worker: a fraction is one of all that the host grants, as in Dask, and no limit is more than that.
+ */
+export function fairShares(
+  grant: Grant,
+  ranks: readonly Sharer[],
+  options: { readonly nthreads?: number | undefined; readonly memoryLimit: MemoryLimit },
+): Map<number, Share> {
+  const workers = ranks.filter(({ role }) => role === "worker");
+  const cpusOf = ({ cpuList = grant.cpuList }: Sharer): readonly number[] => cpuList;
+  const bound = divideCores(workers, cpusOf);
+  const limited = evenly(grant.limit ?? Number.MAX_SAFE_INTEGER, workers.length);
+  const threads = workers.map((_, index) => Math.max(1, Math.min(bound[index] ?? 1, limited[index] ?? 1)));
+
+  const others = ranks.length - workers.length;
+  const left = grant.memory - others * Math.min(grant.memory * reserve.part, reserve.most);
+  const all = threads.reduce((sum, more) => sum + more, 0);
+  return new Map(
+    workers.map((worker, index) => {
+      const own = threads[index] ?? 1;
+      const share: Share = {
+        nthreads: options.nthreads ?? own,
+        memoryLimit: memoryOf(options.memoryLimit, grant.memory, Math.floor((Math.max(left, grant.memory / 2) * own) / all)),
+        cpus: Math.max(1, Math.min(cpusOf(worker).length, grant.limit ?? Infinity)),
+      };
+      return [worker.rank, share];
+    }),
+  );
+}
+
+/** How many cores each of these ranks has for itself: those of its group (ranks linked by common cores), divided in the group. */
+function divideCores(workers: readonly Sharer[], cpusOf: (worker: Sharer) => readonly number[]): number[] {
+  const groupOf = new Map<number, number[]>(); // core → indices of the workers of its group
+  for (const [index, worker] of workers.entries()) {
+    const cpus = cpusOf(worker);
+    const linked = new Set(cpus.flatMap((cpu) => groupOf.get(cpu) ?? []));
+    const group = [...linked, index];
+    const cores = new Set([...group.flatMap((member) => cpusOf(workers[member] ?? worker))]);
+    for (const cpu of cores) groupOf.set(cpu, group);
+  }
+  const shares = workers.map(() => 1);
+  for (const group of new Set(groupOf.values())) {
+    const cores = new Set(group.flatMap((index) => cpusOf(workers[index] as Sharer)));
+    const parts = evenly(cores.size, group.length);
+    const inOrder = [...group].sort((a, b) => a - b);
+    for (const [place, index] of inOrder.entries()) {
+      shares[index] = Math.min(parts[place] ?? 1, cpusOf(workers[index] as Sharer).length);
+    }
+  }
+  return shares;
+}
+
+/** 8 among 3 → 3, 3, 2. */
+function evenly(total: number, parts: number): number[] {
+  return Array.from({ length: parts }, (_, index) => Math.floor(total / parts) + (index < total % parts ? 1 : 0));
+}
+
+function memoryOf(wish: MemoryLimit, granted: number, share: number): number {
+  switch (wish.kind) {
+    case "none":
+      return 0;
+    case "auto":
+      return share;
+    case "fraction":
+      return Math.floor(wish.fraction * granted);
+    case "bytes":
+      return granted > 0 ? Math.min(wish.bytes, granted) : wish.bytes;
+  }
+}
