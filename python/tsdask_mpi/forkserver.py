@@ -20,8 +20,10 @@ def main():
         sys.exit(1)
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
+    write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     from tsdask_mpi.serve import serve
 
+    sys.dont_write_bytecode = write_bytecode
     serve()
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import os
 import sys
 import time
 from typing import NamedTuple
 
+from tsdask_mpi import economy
 from tsdask_mpi.linux import thread_count
 from tsdask_mpi.wire import Message
 
@@ -30,7 +32,10 @@ ENGINE = (
     "distributed.nanny",
 )
 
-LAZY: tuple[str, ...] = ()
+LAZY = (
+    "tornado.platform.asyncio",
+    "distributed.counter",
+)
 
 PACKAGES = ("msgpack", "tornado", "cloudpickle", "toolz", "numpy", "pandas", "lz4")
 
@@ -52,7 +57,15 @@ class Refused(NamedTuple):
 
 
 def import_engine() -> None:
-    """Import Dask and all it needs to start; raises ImportFailure (no-dask, old-dask)."""
+    """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask)."""
+    logging.disable(logging.WARNING)
+    try:
+        _import_engine()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _import_engine() -> None:
     for name in ENGINE:
         try:
             importlib.import_module(name)
@@ -65,11 +78,15 @@ def import_engine() -> None:
     version = tuple(int(part) for part in distributed.__version__.split(".")[:2])
     if version < OLDEST_DASK:
         raise ImportFailure("old-dask", f"distributed {distributed.__version__} is too old: 2022.12 or newer is needed")
-    for name in LAZY:
+    import dask.config
+
+    routes = [dask.config.get(f"distributed.{kind}.http.routes", []) for kind in ("scheduler", "worker")]
+    for name in (*LAZY, *routes[0], *routes[1]):
         try:
             importlib.import_module(name)
         except ImportError:
             continue
+    economy.ask_once()
 
 
 def warm(names: list[str]) -> list[Refused]:

@@ -43,7 +43,7 @@ def serve() -> NoReturn:
 
 
 def _serve(state: Message, listener: socket.socket) -> NoReturn:
-    from tsdask_mpi import child, scheduler, surroundings, worker  # noqa: F401 - imported here for the children
+    from tsdask_mpi import child, loop, scheduler, surroundings, worker  # noqa: F401 - imported here for the children
 
     linux.adopt_orphans()
     allow_many_files()

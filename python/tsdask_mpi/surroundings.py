@@ -18,7 +18,7 @@ import resource
 import sys
 from typing import Any, NamedTuple
 
-from tsdask_mpi import linux
+from tsdask_mpi import economy, linux
 from tsdask_mpi.wire import Message
 
 CONFIG_PLACES = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "HOME", "XDG_CONFIG_HOME")
@@ -46,12 +46,15 @@ def read_baseline() -> Baseline:
 def take_environment(env: dict[str, str]) -> None:
     """Replace the whole environment, and put what its PYTHONPATH adds to sys.path."""
     before = os.environ.get("PYTHONPATH", "")
+    temporary = economy.temp_variables()
     if env != os.environ:
         os.environ.clear()
         os.environ.update(env)
     if env.get("PYTHONPATH", "") != before:
         added = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
         sys.path[:0] = added
+    if economy.temp_variables() != temporary:
+        economy.forget_temporary_folder()
 
 
 def take_limits_of(rank: int) -> None:

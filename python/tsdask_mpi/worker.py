@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import os
 from typing import Any
 
@@ -135,10 +134,10 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
     """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the worker."""
     in_nanny = not hasattr(worker, "state")
     passed_on: list[str] = []
+    called: list[bool] = []
+    close = worker.close
 
     def note(reason: str) -> None:
-        if closing.done():
-            return
         reason = passed_on[0] if passed_on else reason
         retired = in_nanny or getattr(worker.status, "name", "") == "closing_gracefully"
         closing.set_result(reason_of(reason, retired))
@@ -146,9 +145,25 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
         if closing.result() in ENDED_WITH_SCHEDULER:
             logs.quiet()
 
-    _wrap(worker, "close", lambda kwargs: note(given_reason(kwargs)))
+    async def noted(*args: Any, **kwargs: Any) -> Any:
+        """Close, the first time; wait for it later, as Dask does itself, but without a traceback for whoever waits no longer."""
+        if called:
+            return await worker.finished()
+        called.append(True)
+        if not closing.done():
+            note(given_reason(kwargs))
+        return await close(*args, **kwargs)
+
+    replace(worker, "close", functools.wraps(close)(noted))
     if in_nanny and hasattr(worker, "close_gracefully"):
-        _wrap(worker, "close_gracefully", lambda kwargs: passed_on.append(str(kwargs.get("reason", "nanny-close-gracefully"))))
+        close_gracefully = worker.close_gracefully
+
+        @functools.wraps(close_gracefully)
+        def gracefully(*args: Any, **kwargs: Any) -> Any:
+            passed_on.append(str(kwargs.get("reason", "nanny-close-gracefully")))
+            return close_gracefully(*args, **kwargs)
+
+        replace(worker, "close_gracefully", gracefully)
 
 
 def given_reason(kwargs: dict[str, Any]) -> str:
@@ -157,25 +172,13 @@ def given_reason(kwargs: dict[str, Any]) -> str:
     return str(kwargs.get("reason") or unnamed)
 
 
-def _wrap(worker: Any, name: str, before: Any) -> None:
-    """Call `before` with the keyword arguments of each call of a method, also where the tables of handlers hold the method.
+def replace(worker: Any, name: str, function: Any) -> None:
+    """Put a function in a method's place, also where the tables of handlers hold the method.
 
     distributed/core.py handle_stream() awaits a handler only when it is a coroutine function.
     """
     method = getattr(worker, name)
-
-    @functools.wraps(method)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        before(kwargs)
-        return method(*args, **kwargs)
-
-    @functools.wraps(method)
-    async def awaited(*args: Any, **kwargs: Any) -> Any:
-        before(kwargs)
-        return await method(*args, **kwargs)
-
-    wrapped = awaited if inspect.iscoroutinefunction(method) else called
-    setattr(worker, name, wrapped)
+    setattr(worker, name, function)
     for table in (worker.handlers, worker.stream_handlers):
         for key in [key for key, handler in table.items() if handler == method]:
-            table[key] = wrapped
+            table[key] = function
