@@ -115,7 +115,7 @@ function openLine(socket: Socket, address: string): Line {
     try {
       for (const frames of decoder.push(chunk)) {
         // A message without frames is a sign of life, no more.
-        if (frames[0] !== undefined) arrived.push(decode(frames[0]));
+        if (frames[0] !== undefined) arrived.push(decode(frames[0], { mapKeyConverter: keyOf }));
       }
       if (arrived.length > 0) stage = "answer";
     } catch (error) {
@@ -174,4 +174,9 @@ function tlsProblem(message: string, code: string): string {
   if (/ALERT|CERTIFICATE_REQUIRED/.test(code)) return `it refused our certificate (${code.replace(/^ERR_SSL_/, "")})`;
   if (/SELF_SIGNED|UNABLE_TO|SIGNATURE/.test(code)) return "its certificate is not of this cluster";
   return message;
+}
+
+/** Python's dictionaries have other keys than strings too: a busy worker's metrics have tuples (`("execute", "inc", "executor", "seconds")`). */
+function keyOf(key: unknown): string | number {
+  return typeof key === "string" || typeof key === "number" ? key : JSON.stringify(key);
 }
