@@ -206,6 +206,48 @@ export const messages = define({
     cause: "Rank 0's process or host died, or the network between the hosts failed.",
     cure: "Look at the launcher's messages and at rank 0's host (memory, walltime); then start the job again.",
   },
+  "TSD-040": {
+    exit: 64,
+    what: "No Python was found on {host}.",
+    cause: "No virtual or conda environment is active, and neither python3 nor python is in PATH ({path}).",
+    cure: "Load or activate the environment with Dask in the job's script (`module load python`, `source venv/bin/activate`, `conda activate dask`) before the launcher, or name it with --python; some launchers pass the environment on only when told to (`mpirun -x PATH`).",
+  },
+  "TSD-041": {
+    exit: 64,
+    what: "{python} cannot be started on {host}: {problem}",
+    cause: "The path given with --python (or the active environment's) is not a program there: a misspelling, or a folder that this host does not have.",
+    cure: "Try `{python} --version` on {host}; the environment must be in a folder that all hosts see.",
+  },
+  "TSD-042": {
+    exit: 64,
+    what: "The Python of {host} is too old: {problem}",
+    cause: "{python} was taken because --python, the active environment or PATH says so; it may be the system's own.",
+    cure: "Load or activate an environment with Python 3.10 or newer before the launcher (`module avail python`), or name one with --python.",
+  },
+  "TSD-043": {
+    exit: 64,
+    what: "Dask is not in the Python of {host}: {problem}",
+    cause: "{python} is not the environment that Dask was installed in, or part of Dask is missing there.",
+    cure: "Install it, `{python} -m pip install 'dask[distributed]' bokeh` or `conda install -c conda-forge dask bokeh`; or load the site's module, or name another Python with --python.",
+  },
+  "TSD-044": {
+    exit: 64,
+    what: "The hosts do not have the same Dask: {problem}",
+    cause: "Not all hosts found the same environment: {first}, {other}.",
+    cure: "Keep the environment in a folder that all hosts see, and name its Python with --python; a profile that changes PATH on some hosts is a frequent reason.",
+  },
+  "TSD-045": {
+    exit: 64,
+    what: "The Dask of {host} is too old: {problem}",
+    cause: "{python} has a release of distributed from before December 2022.",
+    cure: "`{python} -m pip install --upgrade 'dask[distributed]'`, or name another Python with --python.",
+  },
+  "TSD-046": {
+    exit: 0,
+    what: "A module of --warm is not kept warm on {host}: {problem}",
+    cause: "It cannot be imported in {python}, or it starts threads when it is imported.",
+    cure: "Leave it out of --warm; workers import it themselves when a task needs it. The launch goes on.",
+  },
   "TSD-047": {
     exit: 69,
     what: "The Python that starts Dask on {host} ended: {problem}",

@@ -1,0 +1,159 @@
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import type { PythonReport } from "../control/messages.ts";
+import { Failure, type Facts } from "../failure.ts";
+import type { MessageCode } from "../messages.ts";
+
+/** The Python that runs Dask, and what named it, for people to read. */
+export interface PythonFound {
+  readonly path: string;
+  readonly from: "--python" | "VIRTUAL_ENV" | "CONDA_PREFIX" | "PATH";
+}
+
+/** What is wrong with a host's Python: a message's code and facts, and whether the launch can go on. */
+export interface PythonTrouble {
+  readonly code: MessageCode;
+  readonly facts: Facts;
+  readonly fatal: boolean;
+}
+
+/**
+ * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active conda environment's,
+ * else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
+ * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run.
+ */
+export function findPython({ wish, env, cwd, host }: {
+  readonly wish: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly host: string;
+}): PythonFound {
+  if (wish !== undefined) return { path: wished(wish, env, cwd, host), from: "--python" };
+  for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
+    const prefix = env[from];
+    const path = prefix ? join(prefix, "bin", "python") : undefined;
+    if (path !== undefined && kind(path) === "program") return { path, from };
+  }
+  const path = inPath(["python3", "python"], env);
+  if (path !== undefined) return { path, from: "PATH" };
+  throw new Failure("TSD-040", { host, path: env["PATH"] ?? "(empty)" });
+}
+
+function wished(wish: string, env: NodeJS.ProcessEnv, cwd: string, host: string): string {
+  if (!wish.includes("/")) {
+    const path = inPath([wish], env);
+    if (path !== undefined) return path;
+    throw new Failure("TSD-041", { host, python: wish, problem: "no such program in PATH" });
+  }
+  const path = resolve(cwd, wish);
+  const found = kind(path);
+  if (found === "program") return path;
+  const inFolder = join(path, "bin", "python");
+  // an environment's folder is what people often have at hand
+  if (found === "folder" && kind(inFolder) === "program") return inFolder;
+  const problem = { folder: "it is a folder without bin/python", file: "it is not executable", nothing: "it is not there" }[found];
+  throw new Failure("TSD-041", { host, python: path, problem });
+}
+
+function inPath(names: readonly string[], env: NodeJS.ProcessEnv): string | undefined {
+  for (const folder of (env["PATH"] ?? "").split(":")) {
+    if (!folder.startsWith("/")) continue; // an empty or relative entry means another folder for every rank
+    for (const name of names) {
+      const path = join(folder, name);
+      if (kind(path) === "program") return path;
+    }
+  }
+  return undefined;
+}
+
+function kind(path: string): "program" | "file" | "folder" | "nothing" {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return "nothing";
+  if (stat.isDirectory()) return "folder";
+  return stat.isFile() && (stat.mode & 0o111) !== 0 ? "program" : "file";
+}
+
+/** What the fork server's word for a failure (`reason` of its `failed` event) means for the launch. */
+export function pythonTrouble({ host, python, reason, message }: {
+  readonly host: string;
+  readonly python: string;
+  readonly reason: string;
+  readonly message: string;
+}): PythonTrouble {
+  const facts = { host, python, problem: message };
+  switch (reason) {
+    case "spawn":
+      return { code: "TSD-041", facts, fatal: true };
+    case "old-python":
+      return { code: "TSD-042", facts, fatal: true };
+    case "no-dask":
+      return { code: "TSD-043", facts, fatal: true };
+    case "old-dask":
+      return { code: "TSD-045", facts, fatal: true };
+    case "warm":
+    case "threads":
+      // the server goes on without that module
+      return { code: "TSD-046", facts, fatal: false };
+    default:
+      return { code: "TSD-047", facts: { ...facts, problem: `${reason}: ${message}` }, fatal: true };
+  }
+}
+
+/**
+ * Whether the Pythons of all hosts can work together; pure. Python's minor version, Dask's and distributed's must be the same everywhere (tasks travel as
+ * pickled bytecode, messages in distributed's own form): else `trouble` is TSD-044. Other packages that differ are worth a warning each.
+ */
+export function checkPythons(reports: readonly PythonReport[]): {
+  readonly trouble: PythonTrouble | undefined;
+  readonly warnings: readonly string[];
+} {
+  const must: readonly [string, (report: PythonReport) => string][] = [
+    ["Python", ({ python }) => python.split(".").slice(0, 2).join(".")],
+    ["dask", ({ dask }) => dask],
+    ["distributed", ({ distributed }) => distributed],
+  ];
+  const wrong = must.flatMap(([name, versionOf]) => difference(name, reports, versionOf) ?? []);
+  const packages = [...new Set(reports.flatMap((report) => Object.keys(report.packages)))].sort();
+  const warnings = packages.flatMap((name) => difference(name, reports, ({ packages: found }) => found[name]) ?? []);
+  const [first, other] = odd(reports, must);
+  const trouble: PythonTrouble | undefined =
+    wrong.length === 0
+      ? undefined
+      : {
+          code: "TSD-044",
+          facts: { problem: wrong.join("; "), first: `${first?.executable} on ${first?.host}`, other: `${other?.executable} on ${other?.host}` },
+          fatal: true,
+        };
+  return { trouble, warnings };
+}
+
+/** `dask 2024.1.0 on node1, node2 but 2023.12.1 on node3`; `undefined` when all that have it agree. */
+function difference(
+  name: string,
+  reports: readonly PythonReport[],
+  versionOf: (report: PythonReport) => string | undefined,
+): string | undefined {
+  const hosts = new Map<string, string[]>();
+  for (const report of reports) {
+    const version = versionOf(report);
+    if (version !== undefined) hosts.set(version, [...(hosts.get(version) ?? []), report.host]);
+  }
+  if (hosts.size < 2) return undefined;
+  const most = [...hosts].sort(([, a], [, b]) => b.length - a.length);
+  return `${name} ${most.map(([version, on]) => `${version} on ${some(on)}`).join(" but ")}`;
+}
+
+function some(hosts: readonly string[]): string {
+  return hosts.length <= 3 ? hosts.join(", ") : `${hosts.slice(0, 3).join(", ")} and ${hosts.length - 3} more`;
+}
+
+/** The first host's report, and the first one that differs from it. */
+function odd(
+  reports: readonly PythonReport[],
+  must: readonly [string, (report: PythonReport) => string][],
+): readonly [PythonReport | undefined, PythonReport | undefined] {
+  const [first] = reports;
+  const other = reports.find((report) => first !== undefined && must.some(([, versionOf]) => versionOf(report) !== versionOf(first)));
+  return [first, other];
+}

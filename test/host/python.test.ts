@@ -1,0 +1,132 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import type { PythonReport } from "../../src/control/messages.ts";
+import { render } from "../../src/failure.ts";
+import { checkPythons, findPython, pythonTrouble, type PythonFound } from "../../src/host/python.ts";
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "tsdask-python-"));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+function program(path: string, mode = 0o755): string {
+  const full = join(root, path);
+  mkdirSync(dirname(full), { recursive: true });
+  writeFileSync(full, "#!/bin/sh\n");
+  chmodSync(full, mode);
+  return full;
+}
+const find = (env: Record<string, string>, wish?: string): PythonFound => findPython({ wish, env, cwd: root, host: "node1" });
+
+describe("the Python", () => {
+  it("is --python's before the active environment's, and that before PATH's", () => {
+    const [wish, venv, conda, own] = ["my/python", "venv/bin/python", "conda/bin/python", "usr/bin/python3"].map((path) => program(path));
+    const env = { VIRTUAL_ENV: join(root, "venv"), CONDA_PREFIX: join(root, "conda"), PATH: join(root, "usr/bin") };
+    expect(find(env, wish)).toEqual({ path: wish, from: "--python" });
+    expect(find(env)).toEqual({ path: venv, from: "VIRTUAL_ENV" });
+    expect(find({ ...env, VIRTUAL_ENV: join(root, "removed") })).toEqual({ path: conda, from: "CONDA_PREFIX" });
+    expect(find({ PATH: env.PATH })).toEqual({ path: own, from: "PATH" });
+  });
+
+  it("is the first folder's of PATH, python3 before python, and nothing that cannot be run", () => {
+    program("a/python3", 0o644);
+    mkdirSync(join(root, "b/python3"), { recursive: true });
+    const [python3, python] = [program("c/python3"), program("c/python")];
+    const folders = ["relative", "", join(root, "a"), join(root, "b"), join(root, "c")];
+    expect(find({ PATH: folders.join(":") }).path).toBe(python3);
+    rmSync(python3);
+    expect(find({ PATH: folders.join(":") }).path).toBe(python);
+  });
+
+  it("can be named by a name in PATH, a relative path, or an environment's folder", () => {
+    const path = program("env/bin/python");
+    program("bin/python3.12");
+    expect(find({}, "env/bin/python").path).toBe(path);
+    expect(find({}, join(root, "env")).path).toBe(path);
+    expect(find({ PATH: join(root, "bin") }, "python3.12").path).toBe(join(root, "bin/python3.12"));
+  });
+
+  it.each<[string, string, RegExp]>([
+    ["a misspelt path", "no/such/python", /is not there/],
+    ["a name that is not in PATH", "python9", /no such program in PATH/],
+    ["a file that is not executable", "./plain", /not executable/],
+    ["a folder that is no environment", "./folder", /folder without bin\/python/],
+  ])("is refused for %s", (_, wish, problem) => {
+    program("plain", 0o644);
+    mkdirSync(join(root, "folder"));
+    expect(() => find({ PATH: "" }, wish)).toThrow(expect.objectContaining({ code: "TSD-041", exitCode: 64 }) as Error);
+    expect(() => find({ PATH: "" }, wish)).toThrow(problem);
+  });
+
+  it("is missed with a message that says how to load one", () => {
+    expect(() => find({})).toThrow(expect.objectContaining({ code: "TSD-040" }) as Error);
+    expect(() => find({})).toThrow(/module load/);
+  });
+});
+
+it.each<[string, string, boolean]>([
+  ["spawn", "TSD-041", true],
+  ["old-python", "TSD-042", true],
+  ["no-dask", "TSD-043", true],
+  ["old-dask", "TSD-045", true],
+  ["warm", "TSD-046", false],
+  ["threads", "TSD-046", false],
+  ["ended", "TSD-047", true],
+])("the fork server's word %s is message %s", (reason, code, fatal) => {
+  const trouble = pythonTrouble({ host: "node1", python: "/usr/bin/python3", reason, message: "no module distributed" });
+  expect(trouble).toMatchObject({ code, fatal });
+  expect(render(trouble.code, trouble.facts)).not.toMatch(/\?(?!\S)|[{}]/);
+});
+
+const report = (host: string, changes: Partial<PythonReport> = {}): PythonReport => ({
+  host,
+  executable: "/opt/env/bin/python",
+  python: "3.11.7",
+  dask: "2024.1.0",
+  distributed: "2024.1.0",
+  packages: { msgpack: "1.0.5", numpy: "2.0.0" },
+  ...changes,
+});
+
+describe("the Pythons of all hosts", () => {
+  it("agree when they are alike, or differ in what does not matter", () => {
+    expect(checkPythons([])).toEqual({ trouble: undefined, warnings: [] });
+    expect(checkPythons([report("a"), report("b", { python: "3.11.2", executable: "/other/python" })])).toEqual({
+      trouble: undefined,
+      warnings: [],
+    });
+    // a package that only one host has imported so far
+    expect(checkPythons([report("a"), report("b", { packages: {} })]).warnings).toEqual([]);
+  });
+
+  it.each<[string, Partial<PythonReport>, string]>([
+    ["Python", { python: "3.12.1" }, "Python 3.11 on a, b but 3.12 on c"],
+    ["Dask", { dask: "2023.5.0" }, "dask 2024.1.0 on a, b but 2023.5.0 on c"],
+    ["distributed", { distributed: "2023.5.0" }, "distributed 2024.1.0 on a, b but 2023.5.0 on c"],
+  ])("cannot work together with different versions of %s", (_, changes, problem) => {
+    const { trouble } = checkPythons([report("a"), report("b"), report("c", { ...changes, executable: "/usr/bin/python3" })]);
+    expect(trouble).toMatchObject({
+      code: "TSD-044",
+      fatal: true,
+      facts: { problem, first: "/opt/env/bin/python on a", other: "/usr/bin/python3 on c" },
+    });
+  });
+
+  it("may differ in other packages, with a warning", () => {
+    const { trouble, warnings } = checkPythons([report("a"), report("b", { packages: { msgpack: "1.0.5", numpy: "1.26.4" } })]);
+    expect(trouble).toBeUndefined();
+    expect(warnings).toEqual(["numpy 2.0.0 on a but 1.26.4 on b"]);
+  });
+
+  it("are told in a line even when there are many hosts", () => {
+    const many = Array.from({ length: 100 }, (_, index) => report(`n${index}`, index === 7 ? { dask: "2023.1.0" } : {}));
+    expect(checkPythons(many).trouble?.facts["problem"]).toBe("dask 2024.1.0 on n0, n1, n2 and 96 more but 2023.1.0 on n7");
+  });
+});
