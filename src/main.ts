@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { isatty } from "node:tty";
 import { hostPaths } from "./host/folder.ts";
 import { subcommandOf } from "./cli/quick.ts";
@@ -74,7 +75,8 @@ function watchParent(): void {
 async function run(world: World): Promise<void> {
   onSignals();
   watchParent();
-  const hostKey = hostLaunchKey(world, { parent: process.ppid });
+  // The temporary folder may be one that hosts share: the host's name keeps them apart.
+  const hostKey = `${hostname()}:${hostLaunchKey(world, { parent: process.ppid })}`;
   const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
   const lead = async (): Promise<boolean> => {
     const { becomeLeader } = await import("./host/election.ts");
@@ -87,17 +89,17 @@ async function run(world: World): Promise<void> {
   if ((world.localRank === undefined || world.localRank === 0) && (await lead())) return;
   const socket = await meetLeader(paths, uid);
   if (socket === undefined) {
-    await fail({ code: "TSD-020", facts: { rank: world.rank, host: (await import("node:os")).hostname(), seconds: 15, folder: paths.folder } });
+    await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds: 15, folder: paths.folder } });
     return;
   }
   member = runLight({ world, socket, argv, env, cwd, out, exit });
 }
 
 async function main(): Promise<void> {
-  const command = program === "tsdask-mpi" ? subcommandOf(argv) : undefined;
+  const command = subcommandOf(argv, program);
   if (command !== undefined) {
     const { runCommand } = await import("./cli/run-command.ts");
-    process.exitCode = await runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr });
+    process.exitCode = await runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
     return;
   }
   const world = identify(env);

@@ -1,4 +1,4 @@
-import { linkSync, rmSync, unlinkSync } from "node:fs";
+import { existsSync, linkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { deadlines } from "../deadlines.ts";
 import { privateFolder } from "../security/private-files.ts";
@@ -16,8 +16,7 @@ export interface HostDoor {
  * folder that is not private or cannot be made.
  */
 export async function becomeLeader(paths: HostPaths): Promise<HostDoor | undefined> {
-  privateFolder(paths.base);
-  privateFolder(paths.folder);
+  makeFolders(paths);
   const own = `${paths.socket}.${process.pid}`;
   rmSync(own, { force: true });
   const { server, door } = await listen(own);
@@ -44,6 +43,30 @@ export async function becomeLeader(paths: HostPaths): Promise<HostDoor | undefin
   }
   server.close();
   return undefined;
+}
+
+function makeFolders({ base, folder }: HostPaths): void {
+  for (let attempt = 0; ; attempt += 1) {
+    privateFolder(base);
+    try {
+      privateFolder(folder);
+      return;
+    } catch (error) {
+      // Another launch that ends may have removed the empty base in between.
+      if (attempt === 10 || existsSync(base)) throw error;
+    }
+  }
+}
+
+/** Removes the launch's folder on this host, and the user's own base when no other launch uses it. */
+export function removeHostFolder({ base, folder }: HostPaths): void {
+  rmSync(folder, { recursive: true, force: true });
+  try {
+    rmdirSync(base);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOTEMPTY" && code !== "ENOENT") throw error;
+  }
 }
 
 async function listen(path: string): Promise<{ readonly server: Server; readonly door: HostDoor }> {

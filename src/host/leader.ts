@@ -1,16 +1,16 @@
-import { rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { channelPair, lineChannel, type Channel } from "../control/channel.ts";
 import type { Assign, FromLeader, FromMember, Hello, ToLeader, ToMember } from "../control/messages.ts";
 import { acceptFromMember } from "../control/schemas.ts";
 import { deadlines } from "../deadlines.ts";
+import { removeHostFolder } from "./election.ts";
+import type { HostPaths } from "./folder.ts";
 import type { ForkServer } from "./fork-server.ts";
 
 export interface LeaderContext {
   readonly rank: number;
   readonly host: string;
-  /** The launch's folder on this host. */
-  readonly folder: string;
+  readonly paths: HostPaths;
   /** Ranks on this host, when the launcher tells. */
   readonly localSize: number | undefined;
   readonly size: number;
@@ -137,7 +137,7 @@ export function leadHost(context: LeaderContext): Leader {
       .catch((error: unknown) => context.report(String(error)))
       .then(() => {
         // The server removes the folder as it ends; one that died could not.
-        rmSync(context.folder, { recursive: true, force: true });
+        removeHostFolder(context.paths);
         up.send({ t: "host-done" });
         if (context.rank === 0) return;
         const clientHere = context.clientRank !== undefined && seats.has(context.clientRank);

@@ -1,7 +1,7 @@
 import { lineChannel } from "../control/channel.ts";
 import type { FromMember, ToMember } from "../control/messages.ts";
 import { deadlines } from "../deadlines.ts";
-import { rmSync } from "node:fs";
+import { removeHostFolder } from "../host/election.ts";
 import { failureText } from "../ui/failure-text.ts";
 import type { Member } from "../rank/member.ts";
 import { failureOf } from "./failure-of.ts";
@@ -20,7 +20,7 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
     let left = (context.world.localSize ?? 1) - 1;
     const leave = (): void => {
       context.door.close();
-      rmSync(context.paths.folder, { recursive: true, force: true });
+      removeHostFolder(context.paths);
       context.exit(failure.exitCode);
     };
     context.door.onConnection((socket) => {

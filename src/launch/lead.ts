@@ -66,7 +66,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     },
   });
   const multiHost = world.localSize === undefined || world.localSize < world.size;
-  const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : `${host}:${context.hostKey}`);
+  const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : context.hostKey);
   const job = describeJob(env);
   const key = launchKey ?? `${job.jobId ?? "no job"}:${options.schedulerFile ?? cwd}:${world.size}`;
   const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll("{job_id}", job.jobId ?? shortName(key).slice(0, 8));
@@ -145,7 +145,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   leader = leadHost({
     rank: world.rank,
     host,
-    folder: paths.folder,
+    paths,
     localSize: world.localSize,
     size: world.size,
     resultRank,

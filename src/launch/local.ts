@@ -24,7 +24,7 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
   const { options, command } = await readFor(program, argv, env, cwd);
   if (command.kind !== "launch") {
     const { runCommand } = await import("../cli/run-command.ts");
-    return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr });
+    return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
   }
   const size = options.np;
   if (size === undefined) throw new Failure("TSD-001");

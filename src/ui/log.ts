@@ -65,7 +65,7 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
   /** Fields of every record: rank, host, launch. */
   readonly base?: LogData;
 }): Promise<Log> {
-  const { pino } = await import("pino");
+  const { default: pino } = await import("pino");
   const destination = pino.destination({ dest: `${folder}/${name}.jsonl`, sync: true, append: true, mode: 0o600 });
   let broken = false;
   destination.on("error", () => {
