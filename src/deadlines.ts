@@ -9,6 +9,8 @@ export const deadlines = {
   hostProbe: 500,
   /** A leader waits for all ranks of its host before it divides the host among them. */
   hostRanks: 5_000,
+  /** No further rank of a host of unknown size has come for so long: all are here. */
+  hostQuiet: 400,
   /** A leader whose options were wrong tells its host's ranks before it leaves. */
   badUsage: 2_000,
   /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */

@@ -75,18 +75,22 @@ function watchParent(): void {
 async function run(world: World): Promise<void> {
   onSignals();
   watchParent();
+  const singleHost = world.localSize === world.size;
   // The temporary folder may be one that hosts share: the host's name keeps them apart.
-  const hostKey = `${hostname()}:${hostLaunchKey(world, { parent: process.ppid })}`;
+  // Rank 0 always leads; where it is not the first rank of its host (Open MPI 5 numbers freely), it leads itself alone.
+  const alone = world.rank === 0 && world.localRank !== 0 && !singleHost ? ":rank 0" : "";
+  const hostKey = `${hostname()}:${hostLaunchKey(world, { parent: process.ppid })}${alone}`;
   const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
   const lead = async (): Promise<boolean> => {
     const { becomeLeader } = await import("./host/election.ts");
     const door = await becomeLeader(paths);
     if (door === undefined) return false;
     const { leadOrTell } = await import("./launch/lead-or-tell.ts");
-    member = await leadOrTell({ world, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit });
+    member = await leadOrTell({ world, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit, ...(alone === "" ? {} : { alone: true }) });
     return true;
   };
-  if ((world.localRank === undefined || world.localRank === 0) && (await lead())) return;
+  const leads = singleHost ? world.rank === 0 : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
+  if (leads && (await lead())) return;
   const socket = await meetLeader(paths, uid);
   if (socket === undefined) {
     await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds: 15, folder: paths.folder } });
@@ -103,7 +107,8 @@ async function main(): Promise<void> {
     return;
   }
   const world = identify(env);
-  if (world !== undefined) {
+  // One task of an interactive job is a world of one rank; --np asks for more of them right here.
+  if (world !== undefined && !(world.size === 1 && argv.some((word) => word.startsWith("--np")))) {
     await run(world);
     return;
   }

@@ -37,6 +37,10 @@ export async function runCommand(
       return (await import("./connect.ts")).connectCommand(command.argv, context);
     case "env":
       return (await import("./env.ts")).envCommand(command.argv, context);
+    case "scale":
+      return (await import("./scale.ts")).scaleCommand(command.argv, context);
+    case "adapt":
+      return (await import("./adapt.ts")).adaptCommand(command.argv, context);
     case "script":
       return (await import("./script.ts")).scriptCommand(command.argv, context);
     default:

@@ -38,6 +38,8 @@ export type RankEvent =
   | { readonly k: "jupyter-ready"; readonly host: string; readonly port: number }
   | { readonly k: "signal"; readonly signal: string }
   | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }
+  /** A message that the launch survives. */
+  | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly k: "note"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
 
 export type FromMember = Hello | { readonly t: "event"; readonly event: RankEvent };

@@ -90,7 +90,11 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
     if (message.event === "ready") {
       ready = message;
       onReady?.(message);
-    } else if (message.event === "failed") fail(message);
+    } else if (message.event === "failed") {
+      // A module that could not be warmed is left out; the server goes on.
+      if (message.reason === "warm" || message.reason === "threads") onFailed?.(message);
+      else fail(message);
+    }
   });
   child.on("error", (error) => {
     fail({ reason: "spawn", message: error.message });

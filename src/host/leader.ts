@@ -63,7 +63,7 @@ export function leadHost(context: LeaderContext): Leader {
   let ended: { readonly code: number; readonly grace: number } | undefined;
   let ownDone = false;
   let done = false;
-  let complete = !context.waitForAll || context.localSize === undefined;
+  let complete = !context.waitForAll || context.localSize === 1;
 
   const present = (): Hello[] => [...seats.values()].map(({ hello }) => hello);
 
@@ -88,12 +88,12 @@ export function leadHost(context: LeaderContext): Leader {
   const settleAll = (): void => {
     for (const seat of seats.values()) settle(seat);
   };
-  if (!complete) {
-    setTimeout(() => {
-      complete = true;
-      settleAll();
-    }, deadlines.hostRanks).unref();
-  }
+  const allHere = (): void => {
+    complete = true;
+    settleAll();
+  };
+  // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
+  const quiet = complete ? undefined : setTimeout(allHere, context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks).unref();
 
   const endFor = (seat: Seat): ToMember => ({
     t: "end",
@@ -111,6 +111,7 @@ export function leadHost(context: LeaderContext): Leader {
     if (context.pmi) channel.send({ t: "pmi" });
     up.send({ t: "ranks", ranks: [hello.rank] });
     if (seats.size === context.localSize) complete = true;
+    else if (context.localSize === undefined) quiet?.refresh();
     if (ended !== undefined) channel.send(endFor(seat));
     else if (complete) settleAll();
   };

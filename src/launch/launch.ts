@@ -270,6 +270,9 @@ export function createLaunch(context: LaunchContext): Launch {
         hooks.onFailure({ code: event.code, facts: event.facts, rank, host: host.name });
         end({ kind: "failed", code: event.code }, event.exit);
         break;
+      case "warning":
+        hooks.onFailure({ code: event.code, facts: event.facts, rank, host: host.name });
+        break;
       case "note":
         log[event.level](event.text, { rank, host: host.name });
         break;

@@ -1,26 +1,32 @@
-import { availableParallelism, hostname, networkInterfaces, totalmem } from "node:os";
+import { hostname } from "node:os";
 import { existsSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { describeJob } from "../batch/job.ts";
 import { readOptions, type Options, type ReadResult } from "../cli/options.ts";
 import type { Channel } from "../control/channel.ts";
 import type { Assign, FromLeader, Hello, ToLeader } from "../control/messages.ts";
 import { Failure } from "../failure.ts";
-import type { HostDoor } from "../host/election.ts";
+import { messages } from "../messages.ts";
+import { removeHostFolder, type HostDoor } from "../host/election.ts";
 import { shortName, type HostPaths } from "../host/folder.ts";
 import { startForkServer, type ForkServer } from "../host/fork-server.ts";
+import { affinityOf, hostGrant, type Grant } from "../host/grant.ts";
 import { leadHost, type Leader } from "../host/leader.ts";
+import { findPython, pythonTrouble } from "../host/python.ts";
+import { fairShares, type Share, type Sharer } from "../host/shares.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
 import { helloOf } from "../rank/light.ts";
 import { runMember, type Member } from "../rank/member.ts";
 import { plan as planRoles, rolesOf, type Plan } from "../roles/plan.ts";
+import { interfaceAddresses, listeningAddress, reachableAddresses } from "../net/interfaces.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../roles/requests.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import type { Out } from "../ui/out.ts";
 import { relay } from "../ui/relay.ts";
 import { clusterFolder } from "./cluster-folder.ts";
+import { failureOf } from "./failure-of.ts";
 import { startRankZero, type RankZero } from "./rank-zero.ts";
 import { siteCredentials } from "./secrets.ts";
 
@@ -37,6 +43,8 @@ export interface LeadContext {
   readonly door: HostDoor;
   readonly pythonRoot: string;
   readonly started: number;
+  /** True: rank 0 apart from the other ranks of its host, which another rank leads. */
+  readonly alone?: boolean;
   readonly exit: (code: number) => void;
 }
 
@@ -51,7 +59,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   const { options } = read;
   for (const warning of world.rank === 0 ? read.warnings : []) out.write(`tsdask-mpi: ${warning}\n`);
   const plan = planFor(options, world.size);
-  const python = findPython(options, env);
+  const { path: python } = findPython({ wish: options.python, env, cwd, host });
   const forkServer = startForkServer({
     python,
     pythonRoot: context.pythonRoot,
@@ -65,17 +73,19 @@ export async function lead(context: LeadContext): Promise<Member> {
       relay({ source: source as never, out, label: `[fork server ${host}]` });
     },
   });
-  const multiHost = world.localSize === undefined || world.localSize < world.size;
+  const multiHost = !isSingleHost(world);
   const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : context.hostKey);
   const job = describeJob(env);
   const key = launchKey ?? `${job.jobId ?? "no job"}:${options.schedulerFile ?? cwd}:${world.size}`;
   const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll("{job_id}", job.jobId ?? shortName(key).slice(0, 8));
   const folder = clusterFolder(schedulerFile, key);
-  const addresses = ownAddresses();
+  const known = interfaceAddresses();
+  const address = listeningAddress({ interface: options.interface, singleHost: !multiHost, addresses: known });
+  const addresses = [...new Set([address, ...reachableAddresses({ addresses: known })])];
   const resultRank = plan.clientRank ?? 0;
 
   let zero: RankZero | undefined;
-  let localAddress: string | undefined = addresses[0];
+  let localAddress: string | undefined = address;
   let up: Promise<Channel<FromLeader, ToLeader>>;
   const usePmi = multiHost && world.pmi !== undefined && options.rendezvous !== "file";
   let beforeExit = async (): Promise<void> => undefined;
@@ -98,7 +108,8 @@ export async function lead(context: LeadContext): Promise<Member> {
       key,
       folder,
       schedulerFile,
-      schedulerFileIsDefault: read.sources.schedulerFile.kind === "default",
+      // A script's environment names its own cluster's file, which a launch inside the script must not take over.
+      schedulerFileIsDefault: ["default", "environment"].includes(read.sources.schedulerFile.kind),
       multiHost,
       addresses,
       forkServer: Promise.resolve(forkServer),
@@ -125,14 +136,18 @@ export async function lead(context: LeadContext): Promise<Member> {
       ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host)
       : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
     up = link.then((found) => {
-      localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
+      // The address that this host had on the way to rank 0 is one that rank 0's host can reach.
+      if (options.interface === undefined) localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
       return found.channel;
     });
   }
 
   let secrets: HostSecrets = { security: null, tokenFile: null };
   const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
-  const assign = async (hello: Hello): Promise<Assign> => assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix });
+  const grant = hostGrant({ env, host });
+  const bound = isBound(grant);
+  const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> =>
+    assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers: sharersOf({ plan, present, multiHost, bound }) });
 
   // Other ranks of this host are told to take part in the key-value exchange before this one waits in its fence.
   const waiting: import("node:net").Socket[] = [];
@@ -146,7 +161,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     rank: world.rank,
     host,
     paths,
-    localSize: world.localSize,
+    localSize: context.alone ? 1 : world.localSize,
     size: world.size,
     resultRank,
     clientRank: plan.clientRank,
@@ -160,16 +175,18 @@ export async function lead(context: LeadContext): Promise<Member> {
       secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null ? null : tokenFile };
     },
     assign,
-    waitForAll: false,
+    waitForAll: multiHost || bound,
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
     finished: leave,
   });
   for (const socket of waiting.splice(0)) leader.admit(socket);
   up.catch((error: unknown) => {
-    const failure = error instanceof Failure ? error : undefined;
-    void import("../ui/failure-text.ts").then(({ failureText }) => {
-      out.write(failure ? failureText(failure) : `tsdask-mpi: ${String(error)}\n`);
-      void forkServer.end(0).then(() => context.exit(failure?.exitCode ?? 70));
+    const failure = failureOf(error);
+    void import("../ui/failure-text.ts").then(async ({ failureText }) => {
+      out.write(failureText(failure));
+      await forkServer.end(0);
+      removeHostFolder(paths);
+      context.exit(failure.exitCode);
     });
   });
 
@@ -178,7 +195,9 @@ export async function lead(context: LeadContext): Promise<Member> {
     lateUp.send({ t: "python", report: { host, executable: ready.executable, python: ready.python, dask: ready.dask, distributed: ready.distributed, packages: ready.packages } });
   });
   forkServer.onFailed(({ reason, message }) => {
-    lateUp.send({ t: "event", rank: world.rank, event: { k: "failure", code: "TSD-047", facts: { host, python, problem: `${reason}: ${message}` }, exit: 69 } });
+    const trouble = pythonTrouble({ host, python, reason, message });
+    const { exit } = messages[trouble.code];
+    lateUp.send({ t: "event", rank: world.rank, event: trouble.fatal ? { k: "failure", code: trouble.code, facts: trouble.facts, exit } : { k: "warning", code: trouble.code, facts: trouble.facts } });
   });
 
   const ownUp = leader.join(helloOf(world, context.argv, env, cwd));
@@ -240,7 +259,7 @@ function checkScript(options: Options, cwd: string, host: string): void {
   if (!existsSync(resolve(cwd, file))) throw new Failure("TSD-015", { file, cwd, host });
 }
 
-async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix }: {
+async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers }: {
   readonly context: LeadContext;
   readonly hello: Hello;
   readonly own: Options;
@@ -251,6 +270,8 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
   readonly host: string;
   /** Workers' names begin so; those of a joined launch never collide with the cluster's own. */
   readonly workerPrefix: string;
+  readonly grant: Grant;
+  readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
   const { paths, cwd } = context;
   const same = hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
@@ -264,49 +285,48 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     address: localAddress,
     scriptFolder: script === undefined ? undefined : dirname(script),
     scratch: `${paths.folder}/scratch`,
-    hostMemory: totalmem(),
+    hostMemory: grant.memory,
   };
-  const workers = Math.max(1, plan.workerRanks.length);
-  const cpus = availableParallelism();
-  const share = {
-    nthreads: options.nthreads ?? Math.max(1, Math.floor(cpus / workers)),
-    memoryLimit: Math.floor(totalmem() / workers),
-    cpus,
-  };
+  const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? { nthreads: 1, memoryLimit: grant.memory, cpus: grant.cpus };
   return {
     t: "assign",
     roles,
     host,
     leaderPid: process.pid,
-    ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, cpus) } : {}),
+    ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
     ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${workerPrefix}-${hello.rank}`, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
     python,
     pythonRoot: context.pythonRoot,
     restarts: options.restarts,
-    terminateAt: 0,
+    // Dask's own Nanny, and classes like it, watch over their worker's memory themselves.
+    terminateAt: options.workerClass === "distributed.Worker" ? Math.floor(share.memoryLimit * terminateFraction) : 0,
     logLevel: options.logLevel,
     grace: options.grace,
   };
 }
 
-function findPython(options: Options, env: NodeJS.ProcessEnv): string {
-  if (options.python !== undefined) return options.python;
-  for (const base of [env["VIRTUAL_ENV"], env["CONDA_PREFIX"]]) {
-    if (base && existsSync(`${base}/bin/python`)) return `${base}/bin/python`;
-  }
-  for (const folder of (env["PATH"] ?? "").split(":")) {
-    for (const name of ["python3", "python"]) if (existsSync(`${folder}/${name}`)) return `${folder}/${name}`;
-  }
-  return "python3";
+/** Dask's default of `distributed.worker.memory.terminate`: the part of its limit at which a worker is ended. */
+const terminateFraction = 0.95;
+
+/** Who divides this host: on a single host every rank of the plan, else those that have met here. */
+function sharersOf({ plan, present, multiHost, bound }: { readonly plan: Plan; readonly present: readonly Hello[]; readonly multiHost: boolean; readonly bound: boolean }): Sharer[] {
+  const pids = new Map(present.map(({ rank, pid }) => [rank, pid]));
+  const ranks = multiHost ? [...pids.keys()] : Array.from({ length: plan.size }, (_, rank) => rank);
+  return ranks.flatMap((rank) => {
+    const pid = pids.get(rank);
+    const cpuList = bound && pid !== undefined ? affinityOf(pid) : undefined;
+    return rolesOf(rank, plan).map((role) => ({ rank, role, ...(cpuList === undefined ? {} : { cpuList }) }));
+  });
 }
 
-function ownAddresses(): string[] {
-  const found = Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
-    .filter((one) => !one.internal && one.family === "IPv4")
-    .map((one) => one.address);
-  return found.length > 0 ? found : ["127.0.0.1"];
+/** Whether the launcher gave this rank cores of its own: its affinity differs from that of the process that started it. */
+function isBound(grant: Grant): boolean {
+  const parent = affinityOf(process.ppid);
+  return parent !== undefined && parent.join() !== grant.cpuList.join();
 }
 
-export const scriptLabel = (options: Options): string => basename(options.script?.words[0] ?? "");
+/** Whether the launcher says that all ranks are on this host. */
+export function isSingleHost(world: World): boolean {
+  return world.localSize !== undefined && world.localSize === world.size;
+}

@@ -4,6 +4,8 @@ import type { Options } from "../cli/options.ts";
 import { VERSION } from "../cli/version.ts";
 import { channelPair, type Channel } from "../control/channel.ts";
 import type { FromLeader, ToLeader } from "../control/messages.ts";
+import { Failure } from "../failure.ts";
+import { checkPythons } from "../host/python.ts";
 import type { ForkServer } from "../host/fork-server.ts";
 import { shortName } from "../host/folder.ts";
 import type { World } from "../launcher/world.ts";
@@ -133,7 +135,12 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       },
       onJupyter: () => undefined,
       onFailure: (report) => failures.add(report),
-      onPythons: () => undefined,
+      onPythons: (reports) => {
+        if (reports.length < 2) return;
+        const { trouble, warnings } = checkPythons(reports);
+        if (trouble !== undefined) throw new Failure(trouble.code, trouble.facts);
+        for (const warning of warnings) log.warn("packages differ between hosts", { warning });
+      },
       onEnd: async (ending, workers) => {
         progress?.stop();
         failures.flush();

@@ -1,0 +1,98 @@
+import { labelOf } from "./job.ts";
+import type { JobState } from "./system.ts";
+
+/** A worker as the scheduler tells of it. */
+export interface WorkerSeen {
+  readonly address: string;
+  readonly name: string;
+  /** Tasks that it runs or has in its queue. */
+  readonly busy: number;
+  /** Bytes of results that it holds. */
+  readonly bytes: number;
+}
+
+/** A worker job of ours. */
+export interface JobSeen {
+  readonly id: string;
+  readonly state: JobState;
+  /** Workers it is to bring. */
+  readonly expected: number;
+  /** Whether any worker of it was ever in. */
+  readonly joined: boolean;
+  /** Its workers that are in. */
+  readonly workers: readonly WorkerSeen[];
+}
+
+/** What to do: submit so many jobs; retire these jobs' workers, then cancel them; cancel these, which have no worker yet. */
+export interface GrowthPlan {
+  readonly submit: number;
+  readonly retire: readonly JobSeen[];
+  readonly cancel: readonly JobSeen[];
+}
+
+export interface GrowthInput {
+  /** Workers wanted in all. */
+  readonly target: number;
+  /** Workers that no job of ours brought: they stay. */
+  readonly others: number;
+  readonly jobs: readonly JobSeen[];
+  /** Workers that a new job would bring. */
+  readonly perJob: number;
+  /** Whether workers with tasks may be retired (their tasks then run elsewhere). */
+  readonly busyToo: boolean;
+}
+
+/** How many workers a job counts for: those it has, or those it will have once it starts. */
+export function countsFor({ state, expected, joined, workers }: JobSeen): number {
+  if (state === "gone" || state === "ending" || state === "held") return 0;
+  return joined ? workers.length : expected;
+}
+
+/**
+ * From the wanted number of workers to jobs. Pending jobs are counted in, so that a slow queue is not asked twice; when there are too many,
+ * pending jobs go first, then those whose workers are idle and hold least; never so many that fewer than `target` workers are left. Pure.
+ */
+export function growthPlan({ target, others, jobs, perJob, busyToo }: GrowthInput): GrowthPlan {
+  const counted = jobs.map((job) => ({ job, count: countsFor(job) })).filter(({ count }) => count > 0);
+  const capacity = others + counted.reduce((sum, { count }) => sum + count, 0);
+  if (capacity < target) return { submit: Math.ceil((target - capacity) / Math.max(1, perJob)), retire: [], cancel: [] };
+  const busy = (job: JobSeen): number => job.workers.reduce((sum, worker) => sum + worker.busy, 0);
+  const bytes = (job: JobSeen): number => job.workers.reduce((sum, worker) => sum + worker.bytes, 0);
+  const order = (job: JobSeen): readonly number[] => [job.workers.length === 0 ? 0 : 1, job.state === "pending" ? 0 : 1, busy(job), bytes(job)];
+  const candidates = counted
+    .filter(({ job }) => busyToo || busy(job) === 0)
+    .toSorted((a, b) => compare(order(a.job), order(b.job)));
+  let surplus = capacity - target;
+  const leaving: JobSeen[] = [];
+  for (const { job, count } of candidates) {
+    if (count > surplus) continue;
+    leaving.push(job);
+    surplus -= count;
+  }
+  return { submit: 0, retire: leaving.filter((job) => job.workers.length > 0), cancel: leaving.filter((job) => job.workers.length === 0) };
+}
+
+/** Whether a worker of this name belongs to a job: joined workers are named `<name>-<job's label>-<rank>`. */
+export function isOfJob(workerName: string, jobId: string): boolean {
+  const match = /^(.*)-\d+$/.exec(workerName);
+  const parts = (match?.[1] ?? "").split("-");
+  return match !== null && parts.some((_, i) => i > 0 && labelOf(parts.slice(i).join("-"), jobId));
+}
+
+/** The number of workers that each job of a worker script brings, read from its directives; undefined when they do not say. */
+export function workersOfScript(text: string): number | undefined {
+  const number = (pattern: RegExp): number | undefined => {
+    const found = pattern.exec(text)?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const select = number(/^#PBS\s+.*\bselect=(\d+)/m);
+  if (select !== undefined || /^#PBS\s.*\bmpiprocs=/m.test(text)) return (select ?? 1) * (number(/^#PBS\s.*\bmpiprocs=(\d+)/m) ?? 1);
+  const perNode = number(/^#SBATCH\s+--(?:n)?tasks-per-node[= ](\d+)/m);
+  if (perNode !== undefined) return perNode * (number(/^#SBATCH\s+(?:--nodes[= ]|-N ?)(\d+)/m) ?? 1);
+  return number(/^#SBATCH\s+(?:--ntasks[= ]|-n ?)(\d+)/m) ?? number(/^#BSUB\s+-n\s+(\d+)/m) ?? number(/^# ?flux:.*--nslots[= ](\d+)/m) ?? number(/--np[= ](\d+)/);
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const i = a.findIndex((value, at) => value !== b[at]);
+  return i < 0 ? 0 : (a[i] ?? 0) - (b[i] ?? 0);
+}
