@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import select
 import socket
@@ -12,13 +13,16 @@ from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode, encode
 
 SEND_SECONDS = 5.0
 
+logger = logging.getLogger("tsdask_mpi")
+
 
 class Channel:
-    """Events to the rank, orders from it; `on_order` is called for each order, `on_close` once when the rank is gone."""
+    """Events to the rank, orders from it. `rest` is what was read of the connection after the request's line."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, rest: bytes = b"") -> None:
         self._connection = connection
         self._buffer = LineBuffer()
+        self._rest = rest
         connection.setblocking(False)
 
     def send(self, message: Message) -> None:
@@ -35,43 +39,45 @@ class Channel:
                 return
 
     def listen(self, on_order: Callable[[Message], None], on_close: Callable[[], None]) -> None:
-        """Start to read orders on the running event loop."""
+        """Read orders on the running event loop: `on_order` is called for each, `on_close` once when the rank is gone."""
         loop = asyncio.get_running_loop()
+
+        def heard(data: bytes) -> None:
+            try:
+                for line in self._buffer.feed(data):
+                    on_order(decode(line))
+            except Malformed as error:
+                logger.warning("an order that cannot be read: %s", error)
 
         def readable() -> None:
             try:
                 data = self._connection.recv(65536)
-                lines = self._buffer.feed(data) if data else None
             except BlockingIOError:
                 return
-            except (OSError, Malformed):
-                lines = None
-            if lines is None:
+            except OSError:
+                data = b""
+            if data:
+                heard(data)
+            else:
                 loop.remove_reader(self._connection)
                 on_close()
-                return
-            for line in lines:
-                try:
-                    on_order(decode(line))
-                except Malformed:
-                    continue
 
+        heard(self._rest)
         loop.add_reader(self._connection, readable)
 
     def first(self) -> Message:
         """Read the first line, blocking; raises Malformed (also when the other end closes before it is whole)."""
         self._connection.setblocking(True)
-        line = b""
-        while not line.endswith(b"\n"):
-            data = self._connection.recv(65536, socket.MSG_PEEK)
+        lines: list[bytes] = []
+        while not lines:
+            data = self._connection.recv(65536)
             if not data:
                 raise Malformed("closed before the first line was whole")
-            cut = data.find(b"\n")
-            line += self._connection.recv(len(data) if cut < 0 else cut + 1)
-            if len(line) > 4 * 1024 * 1024:
-                raise Malformed("the first line is too long")
+            lines = self._buffer.feed(data)
+        self._rest = b"".join(line + b"\n" for line in lines[1:]) + self._buffer.rest()
+        self._buffer = LineBuffer()
         self._connection.setblocking(False)
-        return decode(line)
+        return decode(lines[0])
 
 
 class Turn:

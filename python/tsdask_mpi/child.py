@@ -86,9 +86,11 @@ def main() -> None:
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
+    from tsdask_mpi import linux
     from tsdask_mpi.channel import Channel, Turn
     from tsdask_mpi.wire import Malformed
 
+    linux.die_with_parent(os.getppid())
     channel = Channel(socket.socket(fileno=3))
     try:
         request = channel.first()

@@ -7,6 +7,7 @@ Facts relied on:
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from typing import Any
@@ -23,7 +24,8 @@ def import_class(name: str) -> type:
     return found
 
 
-def named_arguments(cls: type) -> set[str]:
+@functools.lru_cache(maxsize=None)
+def named_arguments(cls: type) -> frozenset[str]:
     """Return the names that a class, and the classes it hands its **kwargs to, give to their arguments."""
     names: set[str] = set()
     for base in cls.__mro__:
@@ -34,7 +36,7 @@ def named_arguments(cls: type) -> set[str]:
         names.update(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return names
+    return frozenset(names)
 
 
 def runs_workers_elsewhere(cls: type) -> bool:
@@ -51,7 +53,7 @@ def arguments_for(cls: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     names = named_arguments(cls)
     if issubclass(cls, Nanny):
         wanted = kwargs.get("worker_class") or Worker
-        names |= named_arguments(import_class(wanted) if isinstance(wanted, str) else wanted)
+        names = names | named_arguments(import_class(wanted) if isinstance(wanted, str) else wanted)
         if "port" in kwargs:
             kwargs = {**kwargs, "worker_port": kwargs["port"]}
             del kwargs["port"]

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 from dataclasses import dataclass
+from typing import Container
 
 from tsdask_mpi.turns import Seat
 from tsdask_mpi.wire import Message, encode
@@ -38,8 +39,8 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
             continue
 
 
-def ended() -> list[tuple[int, int]]:
-    """Return (pid, wait status) of every process that has ended; its process group is killed before its pid is given back."""
+def ended(known: Container[int]) -> list[tuple[int, int]]:
+    """Return (pid, wait status) of every process that has ended; a known child's process group is killed before its pid is given back."""
     gone: list[tuple[int, int]] = []
     while True:
         try:
@@ -48,7 +49,8 @@ def ended() -> list[tuple[int, int]]:
             return gone
         if info is None:
             return gone
-        kill_group(info.si_pid)
+        if info.si_pid in known:
+            kill_group(info.si_pid)
         gone.append(os.waitpid(info.si_pid, 0))
 
 

@@ -49,6 +49,6 @@ def _become(start: Start, mark: str, null: int, ours: list[Any], line: socket.so
             held.close()
         os.close(null)
         start.request.setdefault("env", {})[MARK] = mark
-        child.run(start.request, Channel(start.control), Turn(line), start.peer.pid, baseline)
+        child.run(start.request, Channel(start.control, start.rest), Turn(line), start.peer.pid, baseline)
     finally:
         os._exit(70)

@@ -1,13 +1,18 @@
-"""Connections to the fork server until they have become a request: read, checked, paired, and dropped when they take too long."""
+"""Connections to the fork server until they have become a request: read, checked, paired, and dropped when they take too long.
+
+Nothing here grows without bound: how many connections wait, how many of one process, how many bytes they hold, and for how long.
+"""
 
 from __future__ import annotations
 
 import os
+import resource
 import select
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from tsdask_mpi.family import tell
 from tsdask_mpi.linux import Peer, peer_of
@@ -16,10 +21,14 @@ from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 REQUEST_SECONDS = 10.0
 MOST_PENDING = 1024
 MOST_PENDING_PER_PEER = 256
+MOST_BYTES = 64 * 1024 * 1024
+READ_BYTES = 256 * 1024
 KINDS = ("scheduler", "worker")
 
+Key = tuple[int, str]
 
-@dataclass
+
+@dataclass(eq=False)
 class Connection:
     """A connection that has not become a request, or half of one."""
 
@@ -27,11 +36,12 @@ class Connection:
     peer: Peer
     deadline: float
     buffer: LineBuffer = field(default_factory=LineBuffer)
-    request: Message | None = None
+    request: Message = field(default_factory=dict)
+    rest: bytes = b""
 
 
 class Start(NamedTuple):
-    """A whole request: both its connections, and who sent it."""
+    """A whole request: both its connections, who sent it, and what came after the request's line."""
 
     id: str
     kind: str
@@ -39,38 +49,53 @@ class Start(NamedTuple):
     control: socket.socket
     stdio: socket.socket
     peer: Peer
+    rest: bytes
 
 
 class Requests:
     """All connections that are not yet a child's."""
 
-    def __init__(self, epoll: select.epoll) -> None:
+    def __init__(self, epoll: select.epoll, seconds: float = REQUEST_SECONDS) -> None:
         self._epoll = epoll
+        self._seconds = seconds
+        self._most = min(MOST_PENDING, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 3)
         self._open: dict[int, Connection] = {}
-        self._stdio: dict[tuple[int, str], Connection] = {}
-        self._forks: dict[tuple[int, str], Connection] = {}
+        self._stdio: dict[Key, Connection] = {}
+        self._forks: dict[Key, Connection] = {}
+        self._of_peer: Counter[int] = Counter()
 
     def sockets(self) -> list[socket.socket]:
         """Return every socket that is held here."""
-        return [c.socket for table in (self._open, self._stdio, self._forks) for c in table.values()]
+        return [connection.socket for connection in self._all()]
+
+    def _all(self) -> list[Connection]:
+        return [*self._open.values(), *self._stdio.values(), *self._forks.values()]
 
     def accept(self, listener: socket.socket) -> None:
-        """Take all connections that wait; another user's, or too many of one process, are closed at once."""
+        """Take all connections that wait; another user's, and those over the limits, are closed at once."""
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:
+            except BlockingIOError:
                 return
-            connection.setblocking(False)
+            except OSError:
+                self._make_room()
+                return
             peer = peer_of(connection)
-            held = [c for table in (self._open, self._stdio, self._forks) for c in table.values()]
-            if peer.uid not in (os.getuid(), 0) or len(held) >= MOST_PENDING or sum(c.peer.pid == peer.pid for c in held) >= MOST_PENDING_PER_PEER:
+            if peer.uid != os.getuid() or sum(self._of_peer.values()) >= self._most or self._of_peer[peer.pid] >= MOST_PENDING_PER_PEER:
                 connection.close()
                 continue
+            connection.setblocking(False)
             fd = connection.fileno()
-            self._open[fd] = Connection(connection, peer, time.monotonic() + REQUEST_SECONDS)
+            self._of_peer[peer.pid] += 1
+            self._open[fd] = Connection(connection, peer, time.monotonic() + self._seconds)
             self._epoll.register(fd, select.EPOLLIN)
             self.readable(fd)
+
+    def _make_room(self) -> None:
+        """Drop the connection that has waited longest, when the system has no descriptor for another."""
+        if self._open:
+            self._drop(next(iter(self._open.values())), "busy", "the fork server has too many connections")
 
     def readable(self, fd: int) -> None:
         """Read what a connection has to say."""
@@ -78,86 +103,112 @@ class Requests:
         if connection is None:
             return
         try:
-            data = connection.socket.recv(1 << 18)
-            lines = connection.buffer.feed(data) if data else None
-            if lines is None:
-                self._drop(fd, None)
-            elif lines:
-                self._take(fd, connection, decode(lines[0]))
+            data = connection.socket.recv(READ_BYTES)
+            if not data:
+                self._drop(connection)
+            elif lines := connection.buffer.feed(data):
+                connection.rest = b"".join(line + b"\n" for line in lines[1:]) + connection.buffer.rest()
+                self._take(connection, decode(lines[0]))
+            elif sum(other.buffer.held for other in self._open.values()) > MOST_BYTES:
+                self._drop(connection, "busy", "the requests that are not whole hold too many bytes")
         except BlockingIOError:
             return
         except Malformed as error:
-            self._drop(fd, {"event": "refused", "reason": "malformed", "message": str(error)})
+            self._drop(connection, "malformed", str(error))
         except OSError:
-            self._drop(fd, None)
+            self._drop(connection)
 
-    def _take(self, fd: int, connection: Connection, message: Message) -> None:
+    def _take(self, connection: Connection, message: Message) -> None:
         fault = fault_of(message)
         if fault:
             raise Malformed(fault)
-        self._epoll.unregister(fd)
-        del self._open[fd]
-        key = (connection.peer.pid, message["id"])
+        self._forget(connection)
+        self._of_peer[connection.peer.pid] += 1
         connection.request = message
+        key = (connection.peer.pid, str(message["id"]))
         table = self._stdio if message["op"] == "stdio" else self._forks
-        old = table.pop(key, None)
-        if old is not None:
-            old.socket.close()
+        if key in table:
+            self._drop(table[key], "malformed", "another connection has the same id")
         table[key] = connection
 
-    def _drop(self, fd: int, answer: Message | None) -> None:
-        connection = self._open.pop(fd)
-        self._epoll.unregister(fd)
-        if answer is not None:
-            tell(connection.socket, answer)
+    def _drop(self, connection: Connection, reason: str = "", message: str = "") -> None:
+        self._forget(connection)
+        if reason:
+            tell(connection.socket, {"event": "refused", "reason": reason, "message": message})
         connection.socket.close()
+
+    def _forget(self, connection: Connection) -> None:
+        if self._open.pop(connection.socket.fileno(), None) is not None:
+            self._epoll.unregister(connection.socket.fileno())
+        key = (connection.peer.pid, str(connection.request.get("id")))
+        for table in (self._stdio, self._forks):
+            if table.get(key) is connection:
+                del table[key]
+        self._of_peer[connection.peer.pid] -= 1
+        if self._of_peer[connection.peer.pid] <= 0:
+            del self._of_peer[connection.peer.pid]
 
     def next_start(self, workers: bool) -> Start | None:
         """Return the next whole request, schedulers first; workers only when they are wanted now."""
-        whole = [(key, c) for key, c in self._forks.items() if key in self._stdio]
-        for kind in KINDS if workers else KINDS[:1]:
-            for key, connection in whole:
-                request = connection.request
-                if request is not None and request["kind"] == kind:
-                    del self._forks[key]
-                    stdio = self._stdio.pop(key)
-                    return Start(key[1], kind, request, connection.socket, stdio.socket, connection.peer)
-        return None
+        wanted = KINDS if workers else KINDS[:1]
+        whole = [(key, connection) for key, connection in self._forks.items() if key in self._stdio]
+        whole = [(key, connection) for key, connection in whole if connection.request["kind"] in wanted]
+        if not whole:
+            return None
+        key, control = min(whole, key=lambda item: KINDS.index(item[1].request["kind"]))
+        stdio = self._stdio[key]
+        self._forget(stdio)
+        self._forget(control)
+        return Start(key[1], control.request["kind"], control.request, control.socket, stdio.socket, control.peer, control.rest)
+
+    def _late(self) -> list[Connection]:
+        return [
+            *self._open.values(),
+            *(connection for key, connection in self._stdio.items() if key not in self._forks),
+            *(connection for key, connection in self._forks.items() if key not in self._stdio),
+        ]
 
     def wait(self) -> float | None:
-        """Return the seconds until the next deadline."""
-        deadlines = [c.deadline for c in self._open.values()]
-        deadlines += [c.deadline for key, c in self._stdio.items() if key not in self._forks]
-        deadlines += [c.deadline for key, c in self._forks.items() if key not in self._stdio]
+        """Return the seconds until the next deadline, or None when there is none."""
+        deadlines = [connection.deadline for connection in self._late()]
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
 
     def drop_late(self) -> None:
-        """Close what has not become a request in REQUEST_SECONDS."""
+        """Close what has not become a request in time."""
         now = time.monotonic()
-        for fd in [fd for fd, c in self._open.items() if c.deadline <= now]:
-            self._drop(fd, {"event": "refused", "reason": "late", "message": f"no whole request within {REQUEST_SECONDS:g} s"})
-        for table, other in ((self._stdio, self._forks), (self._forks, self._stdio)):
-            for key in [key for key, c in table.items() if c.deadline <= now and key not in other]:
-                connection = table.pop(key)
-                tell(connection.socket, {"event": "refused", "reason": "late", "message": "the other connection of this request did not come"})
-                connection.socket.close()
+        for connection in self._late():
+            if connection.deadline <= now:
+                what = "the other connection of this request did not come" if connection.request else "the request was not whole"
+                self._drop(connection, "late", f"{what} within {self._seconds:g} s")
+
+
+CHECKS: tuple[tuple[Callable[[Message], bool], str], ...] = (
+    (lambda message: message.get("kind") in KINDS, "kind is neither scheduler nor worker"),
+    (lambda message: is_environment(message.get("env")), "env is not a table of strings without NUL"),
+    (lambda message: isinstance(message.get("params", {}), dict), "params is not an object"),
+    (lambda message: isinstance(message.get("cwd") or "", str), "cwd is not a string"),
+    (lambda message: is_list_of_strings(message.get("sys_path") or []), "sys_path is not a list of strings"),
+)
 
 
 def fault_of(message: Message) -> str | None:
     """Return what is wrong with a first line, or None."""
     if message.get("op") not in ("stdio", "fork"):
-        return f"no such op: {message.get('op')!r}"
-    if not isinstance(message.get("id"), str) or not message["id"]:
-        return "no id"
+        return "op is neither stdio nor fork"
+    if not isinstance(message.get("id"), str) or not 0 < len(message["id"]) <= 256:
+        return "id is not a string of 1 to 256 characters"
     if message["op"] == "stdio":
         return None
-    if message.get("kind") not in KINDS:
-        return f"no such kind: {message.get('kind')!r}"
-    env = message.get("env")
-    if not isinstance(env, dict) or not all(isinstance(k, str) and isinstance(v, str) for k, v in env.items()):
-        return "env is not a table of strings"
-    if not isinstance(message.get("params", {}), dict):
-        return "params is not an object"
-    if not isinstance(message.get("cwd", ""), str):
-        return "cwd is not a string"
-    return None
+    return next((fault for holds, fault in CHECKS if not holds(message)), None)
+
+
+def is_environment(value: object) -> bool:
+    """Tell whether a value can be a process's environment."""
+    return isinstance(value, dict) and all(
+        isinstance(text, str) and "\0" not in text and name and "=" not in name for name, text in value.items()
+    )
+
+
+def is_list_of_strings(value: object) -> bool:
+    """Tell whether a value is a list that holds strings alone."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

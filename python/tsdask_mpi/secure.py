@@ -1,18 +1,56 @@
-"""Dask's Security from the files that a launch made."""
+"""Dask's Security from the files that a launch made, read once for all children of a fork server.
+
+Facts relied on (distributed/security.py): Security makes one ssl.SSLContext for listening and one for connecting, in
+_get_tls_context(tls, purpose), whenever it is asked for its arguments, and nothing in a context changes after that;
+Security.__init__ checks its arguments against self.__slots__.
+"""
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from distributed.security import Security
 
+_contexts: dict[tuple[str, str], ssl.SSLContext] = {}
 
-def security_of(files: dict[str, str] | None) -> Security:
-    """Return a Security that demands TLS with these files (ca, cert, key) for every role; without files, that of Dask's configuration."""
+
+class SharedSecurity(Security):
+    """A Security whose contexts are made once per process and kept over a fork."""
+
+    __slots__ = Security.__slots__
+
+    def _get_tls_context(self, tls: dict[str, Any], purpose: ssl.Purpose) -> ssl.SSLContext | None:
+        key = (repr(sorted(tls.items(), key=str)), purpose.name)
+        if key not in _contexts:
+            context = super()._get_tls_context(tls, purpose)
+            if context is None:
+                return None
+            _contexts[key] = context
+        return _contexts[key]
+
+
+def security_of(files: dict[str, str] | None, shared: bool = True) -> Security:
+    """Return a Security that demands TLS with these files (ca, cert, key) for every role; without files, that of Dask's configuration.
+
+    Not `shared` when it is to be sent to another process.
+    """
     if not files:
         return Security()
-    pair: dict[str, Any] = {"tls_ca_file": files["ca"]}
+    named: dict[str, Any] = {"tls_ca_file": files["ca"]}
     for role in ("client", "scheduler", "worker"):
-        pair[f"tls_{role}_cert"] = files["cert"]
-        pair[f"tls_{role}_key"] = files["key"]
-    return Security(require_encryption=True, **pair)
+        named[f"tls_{role}_cert"] = files["cert"]
+        named[f"tls_{role}_key"] = files["key"]
+    return (SharedSecurity if shared else Security)(require_encryption=True, **named)
+
+
+def prepare(files: object) -> None:
+    """Make the contexts for these files before a fork; what is wrong with them is left for the child to tell."""
+    if not isinstance(files, dict):
+        return
+    try:
+        security = security_of(files)
+        security.get_connection_args("worker")
+        security.get_listen_args("worker")
+    except (OSError, KeyError, TypeError, ValueError):
+        return

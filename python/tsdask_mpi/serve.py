@@ -12,6 +12,7 @@ import time
 from typing import Any, NoReturn
 
 from tsdask_mpi import imports, linux
+from tsdask_mpi.requests import REQUEST_SECONDS
 from tsdask_mpi.server import Server, allow_many_files, tell_leader
 from tsdask_mpi.wire import Message
 
@@ -43,12 +44,18 @@ def serve() -> NoReturn:
 
 
 def _serve(state: Message, listener: socket.socket) -> NoReturn:
-    from tsdask_mpi import child, loop, scheduler, surroundings, worker  # noqa: F401 - imported here for the children
+    import distributed
+
+    from tsdask_mpi import child, classes, loop, scheduler, secure, surroundings, worker  # noqa: F401 - for the children
 
     linux.adopt_orphans()
     allow_many_files()
-    server = Server(listener, state["host_dir"], state["orders"].encode())
-    server.baseline = surroundings.read_baseline()
+    classes.named_arguments(distributed.Worker)
+
+    def prepare(request: Message) -> None:
+        secure.prepare((request.get("params") or {}).get("security"))
+
+    server = Server(listener, state["host_dir"], state["orders"].encode(), prepare, surroundings.read_baseline(), state["request_seconds"])
     imports.freeze()
     gc.enable()
     tell_leader({
@@ -69,7 +76,9 @@ def _begin() -> tuple[Message, socket.socket]:
     listener = _bind(str(config["socket"]))
     tell_leader({"event": "listening"})
     warm = [str(name) for name in config.get("warm") or []]
-    return {"host_dir": str(config["host_dir"]), "warm": warm, "started": started, "orders": rest.decode()}, listener
+    seconds = float(config.get("request_seconds") or REQUEST_SECONDS)
+    state = {"host_dir": str(config["host_dir"]), "warm": warm, "request_seconds": seconds, "started": started, "orders": rest.decode()}
+    return state, listener
 
 
 def _exec_again(state: Message, listener: socket.socket) -> NoReturn:

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from tsdask_mpi import family, kinship
 from tsdask_mpi.family import Child
@@ -24,7 +24,7 @@ from tsdask_mpi.turns import Turns
 from tsdask_mpi.wire import Message, encode
 
 GRACE_SECONDS = 1.0
-STARTING_PER_CORE = 2
+STARTING_PER_CORE = 4
 MAX_ORDER_BYTES = 65536
 
 
@@ -37,14 +37,17 @@ def tell_leader(message: Message) -> None:
 
 
 class Server:
-    """A running fork server: who is connected, who has been forked, and when it must end."""
+    """A running fork server: who is connected, who has been forked, and when it must end.
 
-    def __init__(self, listener: socket.socket, host_dir: str, orders: bytes) -> None:
+    `prepare` is called with each request before its fork; `baseline` is handed to every child.
+    """
+
+    def __init__(self, listener: socket.socket, host_dir: str, orders: bytes, prepare: Callable[[Message], None], baseline: Any, request_seconds: float) -> None:
         self._listener = listener
         self._host_dir = host_dir
         self._orders = orders
         self._epoll = select.epoll()
-        self._requests = Requests(self._epoll)
+        self._requests = Requests(self._epoll, request_seconds)
         self._children: dict[int, Child] = {}
         self._lines: dict[int, Child] = {}
         self._controls: dict[int, Child] = {}
@@ -54,7 +57,8 @@ class Server:
         self._wake, self._wake_up = socket.socketpair()
         self._cgroups = kinship.cgroups("self")
         self._count = 0
-        self.baseline: Any = None
+        self._prepare = prepare
+        self._baseline = baseline
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -66,6 +70,7 @@ class Server:
         while self._deadline is None or self._children:
             for fd, what in self._epoll.poll(self._timeout()):
                 self._event(fd)
+            self._turns.expire()
             self._start_what_is_whole()
             self._requests.drop_late()
             if self._deadline is not None and time.monotonic() >= self._deadline:
@@ -82,7 +87,7 @@ class Server:
             signal.signal(number, lambda *_: None)
 
     def _timeout(self) -> float:
-        waits = [self._requests.wait()]
+        waits = [self._requests.wait(), self._turns.wait()]
         if self._deadline is not None:
             waits.append(max(0.0, self._deadline - time.monotonic()))
         return min((wait for wait in waits if wait is not None), default=-1)
@@ -126,10 +131,11 @@ class Server:
     # --- children -----------------------------------------------------------------------------------------------------
 
     def _start_what_is_whole(self) -> None:
-        while self._deadline is None:
-            start = self._requests.next_start(workers=self._turns.free())
-            if start is None:
-                return
+        ending = self._deadline is not None
+        while start := self._requests.next_start(workers=ending or self._turns.free()):
+            if ending:
+                self._refuse(start, "ending", "the fork server is about to end")
+                continue
             why = kinship.difference(self._cgroups, kinship.cgroups(start.peer.pid), start.request.get("env") or {})
             if why:
                 self._refuse(start, "cgroup", why)
@@ -145,11 +151,12 @@ class Server:
         start.stdio.close()
 
     def _fork(self, start: Start) -> None:
+        self._prepare(start.request)
         self._count += 1
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
         ours += [held for child in self._children.values() for held in (child.control, child.seat.line)]
-        pid, line = fork(start, mark, self._null, ours, self.baseline)
+        pid, line = fork(start, mark, self._null, ours, self._baseline)
         start.stdio.close()
         child = Child(pid, start.control, self._turns.join(line), mark)
         self._children[pid] = child
@@ -164,7 +171,7 @@ class Server:
             self._epoll.unregister(fd)
 
     def _reap(self) -> None:
-        gone = family.ended()
+        gone = family.ended(self._children)
         for pid, status in gone:
             child = self._children.pop(pid, None)
             if child is None:

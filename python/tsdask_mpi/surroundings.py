@@ -16,7 +16,7 @@ import os
 import random
 import resource
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple
 
 from tsdask_mpi import economy, linux
 from tsdask_mpi.wire import Message
@@ -27,11 +27,12 @@ LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startsw
 
 
 class Baseline(NamedTuple):
-    """Dask's configuration without any variables, and the environment it was read in."""
+    """Dask's configuration without any variables, the environment it was read in, and the modules that have copied CPU_COUNT."""
 
     config: dict[str, Any]
     places: dict[str, str | None]
     variables: dict[str, str]
+    counters: tuple[str, ...]
 
 
 def read_baseline() -> Baseline:
@@ -40,7 +41,13 @@ def read_baseline() -> Baseline:
 
     config: dict[str, Any] = {}
     dask.config.refresh(config=config, env={})
-    return Baseline(config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables())
+    return Baseline(config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), counting_modules())
+
+
+def counting_modules() -> tuple[str, ...]:
+    """Return the names of those of Dask's modules that hold CPU_COUNT."""
+    names = [name for name in sys.modules if name.partition(".")[0] in ("dask", "distributed")]
+    return tuple(name for name in names if "CPU_COUNT" in vars(sys.modules[name]))
 
 
 def take_environment(env: dict[str, str]) -> None:
@@ -125,12 +132,11 @@ def reseed() -> None:
         numpy_random.seed()
 
 
-def take_shares(cpu_count: int | None, memory_limit: int | None) -> None:
+def take_shares(cpu_count: int | None, memory_limit: int | None, counters: Iterable[str]) -> None:
     """Tell Dask how many cores and bytes this process may take for the whole machine."""
     if cpu_count:
-        for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in ("dask", "distributed") and "CPU_COUNT" in getattr(module, "__dict__", {}):
-                module.CPU_COUNT = cpu_count  # type: ignore[attr-defined]
+        for name in counters:
+            sys.modules[name].CPU_COUNT = cpu_count  # type: ignore[attr-defined]
         memory = sys.modules.get("distributed.worker_memory")
         parse = getattr(memory, "parse_memory_limit", None)
         if parse is not None and parse.__defaults__ and len(parse.__defaults__) == 1:
@@ -160,4 +166,11 @@ def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
         pre_spawn_environ()
     reseed()
     explicit = (params.get("kwargs") or {}).get("memory_limit", "auto") not in (None, "auto")
-    take_shares(request.get("cpu_count"), None if explicit else request.get("memory_limit"))
+    counters = baseline.counters if baseline else _imported_counters()
+    take_shares(request.get("cpu_count"), None if explicit else request.get("memory_limit"), counters)
+
+
+def _imported_counters() -> tuple[str, ...]:
+    import distributed  # noqa: F401 - so that there is something to count
+
+    return counting_modules()

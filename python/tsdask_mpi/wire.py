@@ -36,14 +36,14 @@ class LineBuffer:
     def __init__(self, limit: int = MAX_LINE_BYTES) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []
-        self._held = 0
+        self.held = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` completes; raises Malformed for a line over the limit."""
         head, newline, rest = data.partition(b"\n")
         self._pieces.append(head)
-        self._held += len(head)
-        if self._held > self._limit:
+        self.held += len(head)
+        if self.held > self._limit:
             raise Malformed(f"a line is longer than {self._limit} bytes")
         if not newline:
             return []
@@ -51,8 +51,8 @@ class LineBuffer:
         *more, last = rest.split(b"\n")
         lines.extend(more)
         self._pieces = [last]
-        self._held = len(last)
-        if any(len(line) > self._limit for line in more) or self._held > self._limit:
+        self.held = len(last)
+        if any(len(line) > self._limit for line in more) or self.held > self._limit:
             raise Malformed(f"a line is longer than {self._limit} bytes")
         return lines
 

@@ -74,12 +74,13 @@ def make_worker(params: Message, scheduler: str) -> Any:
     """Return the worker, not yet started; raises ImportError for its class, TypeError for the user's arguments."""
     cls = import_class(params.get("class") or "distributed.Worker")
     preload = list(params.get("preload") or [])
+    elsewhere = runs_workers_elsewhere(cls)
     if params.get("token_file"):
-        if runs_workers_elsewhere(cls):
+        if elsewhere:
             preload = gate_environment.pass_on(params["token_file"], preload)
         else:
             token_gate.install_from(params["token_file"])
-    offered = {**(params.get("kwargs") or {}), "security": security_of(params.get("security")), **preload_kwargs(preload)}
+    offered = {**(params.get("kwargs") or {}), "security": security_of(params.get("security"), shared=not elsewhere), **preload_kwargs(preload)}
     return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
 
 
