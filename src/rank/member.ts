@@ -45,6 +45,7 @@ export function runMember(context: MemberContext): Member {
   let client: Promise<ClientRun> | undefined;
   let exitCode: number | undefined;
   let children = 0;
+  const outputs = new Set<Relay>();
 
   const report = (event: RankEvent): void => up.send({ t: "event", event });
 
@@ -63,6 +64,7 @@ export function runMember(context: MemberContext): Member {
         pythonRoot,
         output: (source) => {
           output = relay({ source: source as never, out: context.out, label: `[rank ${rank} ${host}]`, level: logLevel as LogLevel });
+          outputs.add(output);
         },
         onEvent,
       };
@@ -74,6 +76,7 @@ export function runMember(context: MemberContext): Member {
   const end = async (code: number, grace: number): Promise<void> => {
     if (exitCode !== undefined) return;
     exitCode = code;
+    for (const output of outputs) output.quieten();
     await Promise.all([client?.then((run) => run.end(grace)), worker?.end(grace), scheduler?.end(grace)]);
     context.idle();
     // The client's rank leaves last: its leader closes the connection when all others are gone.

@@ -13,8 +13,12 @@ export interface Out {
   flush(ms: number): Promise<void>;
   /** On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it. Elsewhere: nothing. */
   overlay(text: string | undefined): void;
-  /** Whether a terminal is at the other end. */
+  /** Whether a terminal is at the other end, and it is ours: an overlay would show. */
   readonly tty: boolean;
+  /** A terminal is at the other end after all, behind the launcher. */
+  asTerminal(): void;
+  /** The script writes to the same terminal from now on: the overlay goes, and none comes again. */
+  release(): void;
 }
 
 /** Back to the line's start, and the rest of it cleared (ECMA-48 EL). */
@@ -34,6 +38,8 @@ type Channel = (bytes: Uint8Array, done: (written: number | "gone") => void) => 
  * anything else (a file, a terminal, a socket) is written as it is, one system call at a time.
  */
 export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}): Out {
+  let ours = tty;
+  let released = false;
   let channel: Channel | undefined;
   let queue: Uint8Array[] = [];
   let queued = 0;
@@ -81,14 +87,26 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
     return queued <= highWater;
   };
 
+  const overlay = (text = ""): void => {
+    if (!ours || text === below) return;
+    send(`${clearLine}${text}`);
+    below = text;
+  };
+
   return {
-    tty,
-    write: (text) => send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
-    overlay: (text = "") => {
-      if (!tty || text === below) return;
-      send(`${clearLine}${text}`);
-      below = text;
+    get tty() {
+      return ours;
     },
+    overlay,
+    asTerminal: () => {
+      ours = !released;
+    },
+    release: () => {
+      overlay(undefined);
+      ours = false;
+      released = true;
+    },
+    write: (text) => send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
     drained: () => (queued <= highWater / 2 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     flush: (ms) => {
       if (queued === 0) return Promise.resolve();

@@ -2,6 +2,7 @@ import { said } from "./banner.ts";
 import { durationText } from "./format.ts";
 import type { Out } from "./out.ts";
 import { count } from "./ranges.ts";
+import { terminalBehind } from "./terminal.ts";
 
 /** How many workers have registered, of how many, and (when known) who is missing: `rank 3 on h1`. */
 export interface WorkerCount {
@@ -22,21 +23,21 @@ const leastGapMs = 1_000;
 const namesShown = 6;
 
 /**
- * Shows how the workers come in: a bar where `out` is a terminal, else a line at the first, at each quarter, at the last, and every 10 s with who is missing.
- * `started` and `now` are milliseconds of one clock (`performance.now()`).
+ * Shows how the workers come in: a bar where `out` is a terminal that is ours alone, else a line at the first, at each quarter, at the last, and every
+ * 10 s with who is missing. `started` and `now` are milliseconds of one clock (`performance.now()`).
  */
-export function workerProgress({ out, started, now = () => performance.now(), write = (text) => void out.write(text) }: {
+export function workerProgress({ out, started, now = () => performance.now(), write = (text) => void out.write(text), behind = terminalBehind }: {
   readonly out: Out;
   readonly started: number;
   readonly now?: () => number;
   /** Where lines go; the default is `out`. */
   readonly write?: (text: string) => void;
+  /** Whether a terminal is behind the launcher. */
+  readonly behind?: (own: { own: boolean }) => boolean;
 }): Progress {
-  return out.tty ? bar({ out, started, now }) : lines({ write, started, now });
-}
-
-function lines({ write, started, now }: { write: (text: string) => void; started: number; now: () => number }): Progress {
+  if (!out.tty && behind({ own: false })) out.asTerminal();
   let state: WorkerCount | undefined;
+  let format: Formatter | undefined;
   let quarter = 0;
   let lastLine = -Infinity;
   let stopped = false;
@@ -45,28 +46,40 @@ function lines({ write, started, now }: { write: (text: string) => void; started
     lastLine = now();
     write(said(`${text} after ${durationText((lastLine - started) / 1000)}`));
   };
-  const remind = (): void => {
-    if (state === undefined || state.registered >= state.expected || now() - lastLine < reminderMs - leastGapMs) return;
-    say(`${countText(state)}${missingText(state)}`);
+  const draw = (): void => {
+    if (format !== undefined && state !== undefined) out.overlay(format(state, now() - started));
   };
-  const timer = setInterval(remind, reminderMs);
+  const remind = (): void => {
+    if (state === undefined || stopped) return;
+    if (out.tty) draw();
+    else if (now() - Math.max(lastLine, started) >= reminderMs) say(`${countText(state)}${missingText(state)}`);
+  };
+  const timer = setInterval(remind, 1_000);
   timer.unref();
+  if (out.tty) {
+    const ready = (loaded: Formatter): void => {
+      format = loaded;
+      if (!stopped) draw();
+    };
+    loadFormatter().then(ready, () => ready(plain));
+  }
 
   const stop = (): void => {
     stopped = true;
     clearInterval(timer);
+    out.overlay(undefined);
   };
   return {
     stop,
     update: (next) => {
-      if (stopped) return;
+      if (stopped || next.expected <= 0) return;
       state = next;
       const { registered, expected } = next;
-      if (expected <= 0) return;
       if (registered >= expected) {
-        say(allText(expected));
-        return stop();
+        stop();
+        return say(allText(expected));
       }
+      if (out.tty) return draw();
       const reached = registered === 0 ? 0 : 1 + Math.floor((4 * registered) / expected);
       if (reached <= quarter || now() - lastLine < leastGapMs) return;
       quarter = reached;
@@ -92,40 +105,6 @@ function allText(expected: number): string {
 }
 
 type Formatter = (value: WorkerCount, milliseconds: number) => string;
-
-function bar({ out, started, now }: { out: Out; started: number; now: () => number }): Progress {
-  let state: WorkerCount | undefined;
-  let format: Formatter | undefined;
-  let stopped = false;
-
-  const draw = (): void => {
-    if (!stopped && format !== undefined && state !== undefined) out.overlay(format(state, now() - started));
-  };
-  const ready = (loaded: Formatter): void => {
-    format = loaded;
-    draw();
-  };
-  loadFormatter().then(ready, () => ready(plain));
-  const timer = setInterval(draw, 1_000);
-  timer.unref();
-
-  const stop = (): void => {
-    if (stopped) return;
-    stopped = true;
-    clearInterval(timer);
-    out.overlay(undefined);
-  };
-  return {
-    stop,
-    update: (next) => {
-      if (stopped) return;
-      state = next;
-      if (next.registered < next.expected || next.expected <= 0) return draw();
-      stop();
-      out.write(said(`${allText(next.expected)} after ${durationText((now() - started) / 1000)}`));
-    },
-  };
-}
 
 const plain: Formatter = (state, milliseconds) => `tsdask-mpi: ${countText(state)}, ${durationText(milliseconds / 1000)}`;
 const barSize = 24;

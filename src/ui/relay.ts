@@ -15,6 +15,8 @@ export interface Relay {
   readonly done: Promise<void>;
   /** The child's last words, at most 4 KiB of whole lines, unlabelled: for the message that tells why it died. */
   tail(): string;
+  /** The child is being ended: what Dask logs of broken connections from now on is no news, and is left out unless the level is `info` or `debug`. */
+  quieten(): void;
   /** Stops reading, for a child whose own children keep its output open. */
   stop(): void;
 }
@@ -33,7 +35,7 @@ export function relay({ source, out, label, level = "debug" }: {
 }): Relay {
   const prefix = Buffer.from(`${label} `);
   const room = Math.max(64, lineBytes - prefix.length - 1);
-  const wanted = logFilter(level);
+  let wanted = logFilter(level);
   const { promise, resolve } = Promise.withResolvers<void>();
   let held: Buffer = Buffer.alloc(0);
   let continued = false;
@@ -97,7 +99,14 @@ export function relay({ source, out, label, level = "debug" }: {
   source.once("end", finish);
   source.once("close", finish);
   source.once("error", finish);
-  return { done: promise, tail: () => Buffer.concat(tail.flatMap((line) => [line, lineEnd])).toString(), stop: finish };
+  return {
+    done: promise,
+    tail: () => Buffer.concat(tail.flatMap((line) => [line, lineEnd])).toString(),
+    quieten: () => {
+      if (logLevels.indexOf(level) >= logLevels.indexOf("warning")) wanted = logFilter("critical");
+    },
+    stop: finish,
+  };
 }
 
 const lineEnd = Buffer.from("\n");

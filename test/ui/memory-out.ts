@@ -14,8 +14,17 @@ export function memoryOut(tty = false): MemoryOut {
   const overlays: (string | undefined)[] = [];
   let full = false;
   let waiting: (() => void)[] = [];
+  let ours = tty;
   return {
-    tty,
+    get tty() {
+      return ours;
+    },
+    asTerminal: () => {
+      ours = true;
+    },
+    release: () => {
+      ours = false;
+    },
     write: (text) => {
       writes.push(Buffer.from(text));
       return !full;

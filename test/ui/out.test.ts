@@ -65,3 +65,12 @@ test("without a terminal nothing is kept below the text", () => {
   expect(openOut(2).tty).toBe(false);
   expect(() => openOut(2).overlay("a bar")).not.toThrow();
 });
+
+test("what is kept below the text on a terminal leaves when the script takes it", () => {
+  const out = openOut(2);
+  out.asTerminal();
+  expect(out.tty).toBe(true);
+  out.release();
+  out.asTerminal();
+  expect(out.tty).toBe(false);
+});

@@ -7,7 +7,7 @@ afterEach(() => void vi.useRealTimers());
 
 const watch = (tty = false) => {
   const out = memoryOut(tty);
-  return { out, progress: workerProgress({ out, started: 0, now: () => performance.now() }) };
+  return { out, progress: workerProgress({ out, started: 0, now: () => performance.now(), behind: () => false }) };
 };
 
 describe("in a file", () => {
@@ -64,6 +64,17 @@ describe("on a terminal", () => {
     progress.update({ registered: 4, expected: 4 });
     expect(out.overlays().at(-1)).toBe(undefined);
     expect(out.text()).toMatch(/^tsdask-mpi: all 4 workers are in after 0\.\d s\n$/);
+  });
+
+  test("when the script takes the terminal, lines follow the bar", async () => {
+    const { out, progress } = watch(true);
+    progress.update({ registered: 0, expected: 4 });
+    await vi.waitFor(() => expect(out.overlays()).toHaveLength(1));
+    out.release();
+    progress.update({ registered: 1, expected: 4 });
+    progress.update({ registered: 4, expected: 4 });
+    expect(out.text().split("\n")).toHaveLength(3);
+    expect(out.overlays().filter((text) => text !== undefined)).toHaveLength(1);
   });
 
   test("a bar that is stopped in the middle goes away", async () => {

@@ -105,6 +105,18 @@ describe("Dask's log lines", () => {
     );
   });
 
+  test("of a child that is being ended are left out, but for what is critical", async () => {
+    const source = new PassThrough();
+    const out = memoryOut();
+    const running = relay({ source, out, label, level: "warning" });
+    source.write(record("WARNING", "before"));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    running.quieten();
+    source.end(`${record("ERROR", "connection closed")}Traceback (most recent call last):\n  File x\nCommClosedError: y\n${record("CRITICAL", "disk on fire")}bye\n`);
+    await running.done;
+    expect(out.text()).toBe(`${label} ${record("WARNING", "before")}${label} ${record("CRITICAL", "disk on fire")}${label} bye\n`);
+  });
+
   test("take their indented lines and tracebacks with them", () => {
     const wanted = logFilter("error");
     const lines = [
