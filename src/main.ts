@@ -108,7 +108,8 @@ async function main(): Promise<void> {
   }
   const world = identify(env);
   // One task of an interactive job is a world of one rank; --np asks for more of them right here.
-  if (world !== undefined && !(world.size === 1 && argv.some((word) => word.startsWith("--np")))) {
+  const asksForMore = world?.size === 1 && world.launcher !== "tsdask" && argv.some((word) => word.startsWith("--np"));
+  if (world !== undefined && !asksForMore) {
     await run(world);
     return;
   }
