@@ -24,7 +24,8 @@ export TSDASK_JOB="local.$$.\${20}"
 if [ -x "$script" ]; then exec "$script"; else exec bash "$script"; fi`;
 
 async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: Shell): Promise<string> {
-  const [{ spawn }, { openSync, closeSync }, { join }] = await Promise.all([import("node:child_process"), import("node:fs"), import("node:path")]);
+  const [{ spawn }, { openSync, closeSync, mkdirSync }, { join }] = await Promise.all([import("node:child_process"), import("node:fs"), import("node:path")]);
+  if (logFolder !== undefined) mkdirSync(logFolder, { recursive: true, mode: 0o700 });
   const output = logFolder === undefined ? "ignore" : openSync(join(logFolder, `local-job-${Math.round(shell.now() * 1000)}.log`), "a", 0o600);
   try {
     const child = spawn("/bin/sh", ["-c", starter, "sh", path], { detached: true, stdio: ["ignore", output, output], env: { ...shell.env, ...env }, ...(cwd === undefined ? {} : { cwd }) });

@@ -1,4 +1,3 @@
-import { Failure } from "../failure.ts";
 import type { Command, Options } from "./options.ts";
 import { VERSION } from "./version.ts";
 
@@ -43,7 +42,5 @@ export async function runCommand(
       return (await import("./adapt.ts")).adaptCommand(command.argv, context);
     case "script":
       return (await import("./script.ts")).scriptCommand(command.argv, context);
-    default:
-      throw new Failure("TSD-006", { program, problem: `${command.kind} is not part of this build`, suggestion: "" });
   }
 }
