@@ -108,7 +108,7 @@ export function lineChannel<Out, In>(socket: Socket, accept: (value: unknown) =>
   socket.on("end", () => socket.end());
   return {
     send: (message) => {
-      if (socket.writable) socket.write(`${JSON.stringify(message)}\n`);
+      if (!socket.destroyed && !socket.writableEnded) socket.write(`${JSON.stringify(message)}\n`);
     },
     onMessage: box.onMessage,
     onClose: box.onClose,

@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { deadlines } from "../deadlines.ts";
 import { proof } from "../security/tokens.ts";
-import type { Channel } from "./channel.ts";
+import { inbox, type Channel } from "./channel.ts";
 import { joinParts } from "./hub.ts";
 import { controlVersion, type FromLeader, type ToLeader } from "./messages.ts";
 import { acceptToLeader } from "./schemas.ts";
@@ -58,12 +58,16 @@ function attempt(address: string, place: HubPlace, rank: number, host: string): 
         return;
       }
       const channel = wsChannel<FromLeader, ToLeader>(ws, acceptToLeader, deadlines.hubSilence);
+      const later = inbox<ToLeader>();
       channel.onMessage((message) => {
-        if (message.t !== "challenge") return;
+        if (message.t !== "challenge") {
+          later.deliver(message);
+          return;
+        }
         const parts = joinParts({ nonce: message.nonce, launch: place.launch, rank, host, fingerprint: place.fingerprint });
         channel.send({ t: "join", v: controlVersion, launch: place.launch, host, rank, proof: proof(place.key, parts) });
         clearTimeout(late);
-        resolve({ ws, link: { channel, localAddress: socket.localAddress } });
+        resolve({ ws, link: { channel: { ...channel, onMessage: later.onMessage }, localAddress: socket.localAddress } });
       });
     });
   });

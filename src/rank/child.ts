@@ -53,15 +53,14 @@ function forkChild(options: ChildSpawn, path: string): Child {
     over = true;
     options.onEvent(event);
   };
-  const stdio = connect(path, () => {
-    stdio.write(`${JSON.stringify({ op: "stdio", id: options.id })}\n`);
-  });
+  // What is written before the connection stands waits for it, in order.
+  const stdio = connect(path);
+  stdio.write(`${JSON.stringify({ op: "stdio", id: options.id })}\n`);
   stdio.on("error", () => stdio.destroy());
   options.output(stdio);
-  const control: Socket = connect(path, () => {
-    channel.send({ op: "fork", id: options.id, env: options.env, cwd: options.cwd, ...options.request });
-  });
+  const control: Socket = connect(path);
   const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptEvent);
+  channel.send({ op: "fork", id: options.id, env: options.env, cwd: options.cwd, ...options.request });
   channel.onMessage((event) => {
     if (event.event === "forked") pid = event.pid;
     if (event.event === "exit" || event.event === "refused") finish(event);
