@@ -5,6 +5,7 @@ import type { MessageCode } from "../messages.ts";
 import type { Plan } from "../roles/plan.ts";
 import type { Log } from "../ui/log.ts";
 import type { Ending } from "../ui/end.ts";
+import type { WaitingFacts } from "../ui/waiting.ts";
 
 /** What the hub knows of a worker that has registered. */
 export interface WorkerFacts {
@@ -34,6 +35,8 @@ export interface LaunchHooks {
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
   /** Called for every change of the number of registered workers. */
   readonly onWorkers: (workers: ReadonlyMap<number, WorkerFacts>, expected: number, missing: readonly string[]) => void;
+  /** Called now and then while there is no scheduler. */
+  readonly onWaiting: (waiting: Omit<WaitingFacts, "seconds">) => void;
   /** What the client's rank starts, once the scheduler answers. */
   readonly client: (scheduler: SchedulerFacts) => Promise<Extract<ToMember, { t: "client" }>>;
   readonly onClient: (host: string) => void;
@@ -82,6 +85,8 @@ interface Host {
 }
 
 const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
+/** While there is no scheduler, people are told this often (ms) what is missing. */
+const waitingEvery = 10_000;
 /** With nobody waiting for workers, the dashboard is loaded this long (ms) after the scheduler answers, at the latest. */
 const dashboardAfter = 3_000;
 
@@ -129,6 +134,7 @@ export function createLaunch(context: LaunchContext): Launch {
     all({ t: "address", scheduler: facts.address });
     void hooks.onScheduler(facts, hosts.map((host) => host.name)).then(
       () => {
+        showWorkers();
         startClient();
         setTimeout(loadDashboard, dashboardAfter).unref();
       },
@@ -364,11 +370,21 @@ export function createLaunch(context: LaunchContext): Launch {
     );
   };
 
+  const absentRanks = (): number[] => Array.from({ length: plan.size }, (_, rank) => rank).filter((rank) => hostOf(rank) === undefined);
+  const waitTimer = setInterval(() => {
+    if (scheduler !== undefined || ended !== undefined) {
+      clearInterval(waitTimer);
+      return;
+    }
+    const importing = hosts.map(({ name }) => name).filter((name) => !pythons.has(name));
+    hooks.onWaiting({ size: plan.size, missing: absentRanks(), importing, joining: context.join !== undefined });
+  }, waitingEvery);
+  waitTimer.unref();
   const startTimer = setTimeout(() => {
     const seconds = context.startTimeout;
     const wanted = context.waitWorkers === "all" ? expected : Math.max(1, context.waitWorkers);
     if (scheduler === undefined) {
-      const absent = Array.from({ length: plan.size }, (_, rank) => rank).filter((rank) => hostOf(rank) === undefined);
+      const absent = absentRanks();
       if (absent.length > 0) fail(new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing: absent.slice(0, 20).join(", ") }));
       else fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s` }));
     } else if ((clientState === "waiting" && workers.size < wanted) || everRegistered === 0) {

@@ -18,6 +18,7 @@ import { collectFailures, wantsColour } from "../ui/failure-text.ts";
 import { openLog, silentLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
+import { waitingText } from "../ui/waiting.ts";
 import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
@@ -129,9 +130,11 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         progress ??= workerProgress({ out, started: context.started, write: say });
         if (!options.quiet) progress.update({ registered: workers.size, expected, missing });
       },
+      onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
       client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets }),
       onClient: () => {
         scriptStarted = performance.now();
+        out.release();
       },
       onJupyter: () => undefined,
       onFailure: (report) => failures.add(report),
