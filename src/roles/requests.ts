@@ -54,7 +54,8 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
     name,
     nthreads: share.nthreads,
     memory_limit: share.memoryLimit,
-    dashboard: options.dashboard,
+    // A worker's own pages import Bokeh, as much again as Dask itself, in every worker: for those who ask for them.
+    dashboard: options.workerDashboardAddress !== undefined && options.dashboard,
     dashboard_address: options.workerDashboardAddress ?? ":0",
     ...given("local_directory", options.localDirectory),
     ...given("listen_address", options.listenAddress),
