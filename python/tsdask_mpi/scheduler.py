@@ -10,6 +10,7 @@ Facts relied on (distributed/scheduler.py, distributed/node.py):
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import Any
 
 from tsdask_mpi import dashboard, logs, orders, token_gate
@@ -61,13 +62,16 @@ def make_scheduler(params: Message) -> Any:
 
     token_gate.install_from(params.get("token_file"))
     kwargs = arguments_for(Scheduler, params.get("kwargs") or {})
-    return Scheduler(**{
-        **kwargs,
-        "security": security_of(params.get("security")),
-        "dashboard": False,
-        **preload_kwargs(params.get("preload")),
-        **(params.get("user_kwargs") or {}),
-    })
+    with warnings.catch_warnings():
+        # The rank shows the port that was taken in its place, in one line.
+        warnings.filterwarnings("ignore", message=r"\s*Port \d+ is already in use", category=UserWarning)
+        return Scheduler(**{
+            **kwargs,
+            "security": security_of(params.get("security")),
+            "dashboard": False,
+            **preload_kwargs(params.get("preload")),
+            **(params.get("user_kwargs") or {}),
+        })
 
 
 def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel) -> None:

@@ -96,7 +96,7 @@ export function pythonTrouble({ host, python, reason, message }: {
       // the server goes on without that module
       return { code: "TSD-046", facts, fatal: false };
     default:
-      return { code: "TSD-047", facts: { ...facts, problem: `${reason}: ${message}` }, fatal: true };
+      return { code: "TSD-047", facts: { ...facts, problem: reason === "ended" ? message : `${reason}: ${message}` }, fatal: true };
   }
 }
 

@@ -12,7 +12,7 @@ import type { World } from "../launcher/world.ts";
 import type { Plan } from "../roles/plan.ts";
 import { writeClusterCredentials, clusterFiles } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
-import { banner, said } from "../ui/banner.ts";
+import { banner, dashboardText, said } from "../ui/banner.ts";
 import { endText } from "../ui/end.ts";
 import { collectFailures, wantsColour } from "../ui/failure-text.ts";
 import { openLog, silentLog, type Log } from "../ui/log.ts";
@@ -121,7 +121,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             roles: rolesShown(plan),
             ...(python === undefined ? {} : { python: python.version, pythonPath: context.python, dask: python.dask }),
             scheduler: scheduler.address,
-            ...(scheduler.dashboard === null ? {} : { dashboard: `http://${bareHost(scheduler.address)}:${scheduler.dashboard}/status` }),
+            ...(scheduler.dashboard === null || !options.dashboard ? {} : { dashboard: dashboardText({ host: bareHost(scheduler.address), port: scheduler.dashboard, asked: options.dashboardAddress }) }),
             ...(published ? { schedulerFile } : {}),
           }),
         );

@@ -44,6 +44,13 @@ export function banner(facts: BannerFacts): string {
   return said([headline(facts), ...table, ...(facts.notes ?? []).map((note) => `  ${note}`)]);
 }
 
+/** A dashboard's address for the block; `asked` is what the user gave (`:8787`, `host:8787`), `port` what it became. */
+export function dashboardText({ host, port, asked }: { readonly host: string; readonly port: number; readonly asked?: string | undefined }): string {
+  const wanted = Number(asked?.split(":").at(-1) ?? 0);
+  const taken = Number.isInteger(wanted) && wanted !== 0 && wanted !== port;
+  return `http://${host}:${port}/status${taken ? ` (port ${wanted} was taken)` : ""}`;
+}
+
 /** The lines for reaching a running cluster from elsewhere (tunnel, links), under one heading. */
 export function tunnelBlock(lines: readonly string[]): string {
   return said(["from your own computer:", ...lines.map((line) => `  ${line}`)]);

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { banner, said, tunnelBlock } from "../../src/ui/banner.ts";
+import { banner, dashboardText, said, tunnelBlock } from "../../src/ui/banner.ts";
 
 test("the block at the start names everything once, each line behind our name", () => {
   const text = banner({
@@ -53,4 +53,11 @@ test("the tunnel lines come as they are, under a heading", () => {
 
 test("every line of ours carries our name, so that it can be told from the script's", () => {
   expect(said("a\n\nb")).toBe("tsdask-mpi: a\ntsdask-mpi:\ntsdask-mpi: b\n");
+});
+
+test("a dashboard on another port than the one asked for says so", () => {
+  expect(dashboardText({ host: "h1", port: 8787, asked: ":8787" })).toBe("http://h1:8787/status");
+  expect(dashboardText({ host: "h1", port: 40001, asked: "h1:8787" })).toBe("http://h1:40001/status (port 8787 was taken)");
+  expect(dashboardText({ host: "h1", port: 40001, asked: ":0" })).toBe("http://h1:40001/status");
+  expect(dashboardText({ host: "h1", port: 40001 })).toBe("http://h1:40001/status");
 });
