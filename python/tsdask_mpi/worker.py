@@ -19,7 +19,7 @@ import functools
 import os
 from typing import Any
 
-from tsdask_mpi import gate_environment, logs, orders, token_gate
+from tsdask_mpi import gate_environment, logs, orders, own_nanny, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with, import_class, runs_workers_elsewhere
 from tsdask_mpi.preloads import preload_kwargs
@@ -27,7 +27,7 @@ from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
 CLOSE_SECONDS = 10.0
-LOST_CLOSE_SECONDS = 1.5
+SHORT_CLOSE_SECONDS = 1.5
 
 REASONS = {
     "scheduler-close": "scheduler-closed",
@@ -38,8 +38,10 @@ REASONS = {
     "worker-heartbeat-missing": "restart",
     "worker-heartbeat-error": "scheduler-lost",
     "worker-lifetime-reached": "lifetime",
+    "nanny-kill": "restart",
 }
 ENDED_WITH_SCHEDULER = ("scheduler-closed", "scheduler-lost")
+QUICK = (*ENDED_WITH_SCHEDULER, "restart")
 
 
 def reason_of(reason: str, was_retired: bool) -> str:
@@ -100,7 +102,8 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
         await asyncio.wait([closing, finished, stop], return_when=asyncio.FIRST_COMPLETED)
         if not stop.done():
             reason = closing.result() if closing.done() else ""
-            await asyncio.wait([finished, stop], timeout=LOST_CLOSE_SECONDS if reason in ENDED_WITH_SCHEDULER else CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            limit = SHORT_CLOSE_SECONDS if reason in QUICK else CLOSE_SECONDS
+            await asyncio.wait([finished, stop], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             logs.quiet()
             return 0
     if not closing.done():
@@ -139,6 +142,8 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
     close = worker.close
 
     def note(reason: str) -> None:
+        if closing.done():
+            return
         reason = passed_on[0] if passed_on else reason
         retired = in_nanny or getattr(worker.status, "name", "") == "closing_gracefully"
         closing.set_result(reason_of(reason, retired))
@@ -150,12 +155,15 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
         """Close, the first time; wait for it later, as Dask does itself, but without a traceback for whoever waits no longer."""
         if called:
             return await worker.finished()
+        if closing.done() and closing.result() == "restart":
+            await asyncio.sleep(own_nanny.REPLY_SECONDS)
         called.append(True)
-        if not closing.done():
-            note(given_reason(kwargs))
+        note(given_reason(kwargs))
         return await close(*args, **kwargs)
 
     replace(worker, "close", functools.wraps(close)(noted))
+    if not in_nanny and worker.nanny is None:
+        own_nanny.answer_for_nanny(worker, lambda: note("nanny-kill"))
     if in_nanny and hasattr(worker, "close_gracefully"):
         close_gracefully = worker.close_gracefully
 

@@ -1,0 +1,46 @@
+"""Has a worker answer for its nanny: the rank that starts it anew is no Dask server, and Dask asks for one before it restarts a worker.
+
+Facts relied on:
+- distributed/client.py restart_workers() refuses workers that registered without a nanny. Old versions then send the op `restart`
+  to the nanny's address, new ones have distributed/scheduler.py restart_workers() send `kill`, as Scheduler.restart() does.
+- `kill` is to return nothing, and `restart` "OK", once the scheduler has lost the worker (distributed/nanny.py Nanny.kill, .restart).
+- distributed/worker.py _register_with_scheduler() sends Worker.nanny; Worker.close() asks that nanny to close, if there is one.
+- distributed/scheduler.py register_nanny_plugin() sends `plugin_add` to every nanny.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable
+
+REPLY_SECONDS = 0.1
+
+
+def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
+    """Let a distributed.Worker register with its own address as its nanny's; `restarting` is called before it goes."""
+    register = worker._register_with_scheduler
+
+    async def with_nanny() -> None:
+        worker.nanny = worker.contact_address or worker.address
+        try:
+            await register()
+        finally:
+            worker.nanny = None
+
+    async def leave() -> None:
+        restarting()
+        await worker.batched_stream.close()
+        asyncio.get_running_loop().call_later(REPLY_SECONDS, lambda: asyncio.ensure_future(worker.close(nanny=False, executor_wait=False)))
+
+    async def kill(**_: Any) -> None:
+        await leave()
+
+    async def restart(**_: Any) -> str:
+        await leave()
+        return "OK"
+
+    async def plugin(**_: Any) -> None:
+        raise RuntimeError("this worker has no Nanny of Dask's own to take a nanny plugin: start the cluster with --nanny")
+
+    worker._register_with_scheduler = with_nanny
+    worker.handlers.update({"kill": kill, "restart": restart, "plugin_add": plugin, "plugin_remove": plugin})
