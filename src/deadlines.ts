@@ -31,6 +31,8 @@ export const deadlines = {
   fork: 90_000,
   /** * From the request to end in order to the end by force. */
   grace: 5_000,
+  /** JupyterLab answers on its port. */
+  jupyter: 120_000,
   /** The script gets this long to end when the launch fails under it. */
   scriptAfterLoss: 2_000,
   /** The hub waits for the other hosts to say that they are done, after the grace. */

@@ -320,6 +320,18 @@ export const messages = define({
     cause: "Its process was killed: by the system for want of memory, by the launcher, or by hand.",
     cure: "Nothing if the cluster goes on; else look at the memory of that host.",
   },
+  "TSD-062": {
+    exit: 69,
+    what: "JupyterLab did not answer at {host}:{port} within {seconds} s.",
+    cause: "Its imports take longer (a slow file system), or its configuration (~/.jupyter) keeps it from starting.",
+    cure: "Look at its own lines above; try `python -m jupyterlab --no-browser` on a login node with the same Python.",
+  },
+  "TSD-063": {
+    exit: 0,
+    what: "The end of this job is not known: {problem}",
+    cause: "The batch system did not answer, so its workers cannot be drained before the walltime ends.",
+    cure: "Say it yourself: `--walltime 2h`.",
+  },
   "TSD-070": {
     exit: 70,
     what: "An internal error on rank {rank} ({host}): {problem}",

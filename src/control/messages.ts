@@ -58,6 +58,8 @@ export interface Assign {
   readonly roles: readonly Role[];
   readonly host: string;
   readonly leaderPid: number;
+  /** This host's address that the other hosts reach. */
+  readonly address: string;
   readonly scheduler?: ChildRequest;
   readonly worker?: ChildRequest;
   /** Where the fork server listens; absent with `--spawn exec`. */
@@ -79,7 +81,8 @@ export interface ClientStart {
   readonly args: readonly string[];
   /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
   readonly env: Readonly<Record<string, string | null>>;
-  readonly jupyter: boolean;
+  /** Set for JupyterLab and the like, which get a port and an address on their own host. */
+  readonly jupyter?: { readonly port?: number; readonly loopback: boolean };
   readonly grace: number;
 }
 

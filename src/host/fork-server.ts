@@ -21,6 +21,8 @@ export interface ForkServerFailure {
 export interface ForkServer {
   readonly pid: number | undefined;
   readonly python: string;
+  /** Resolves when the server listens on its socket, before its imports; also when it never will. */
+  readonly listening: Promise<void>;
   readonly onReady: (reader: (ready: ForkServerReady) => void) => void;
   /** Called when the imports fail, or when the server ends before it is told to. */
   readonly onFailed: (reader: (failure: ForkServerFailure) => void) => void;
@@ -71,6 +73,7 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   let ending = false;
   let words = "";
   const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
+  const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
 
   const fail = (failure: ForkServerFailure): void => {
     if (failed !== undefined || ending) return;
@@ -87,6 +90,7 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   child.stdin.on("error", () => child.stdin.destroy());
   send({ socket, host_dir: folder, warm, imports });
   lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {
+    isListening();
     if (message.event === "ready") {
       ready = message;
       onReady?.(message);
@@ -98,9 +102,11 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   });
   child.on("error", (error) => {
     fail({ reason: "spawn", message: error.message });
+    isListening();
     isGone();
   });
   child.on("exit", (code, signal) => {
+    isListening();
     isGone();
     // `failed` may still be on its way through the pipe.
     setTimeout(() => fail({ reason: "ended", message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${words.trim().split("\n").slice(-3).join(" | ")}`}` }), 50).unref();
@@ -108,6 +114,7 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   return {
     pid: child.pid,
     python,
+    listening,
     onReady: (reader) => {
       onReady = reader;
       if (ready) reader(ready);

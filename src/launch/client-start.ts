@@ -1,4 +1,4 @@
-import type { Options } from "../cli/options.ts";
+import type { JupyterKind, Options } from "../cli/options.ts";
 import type { ToMember } from "../control/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
 import type { SchedulerFacts } from "./launch.ts";
@@ -8,15 +8,17 @@ import type { LaunchSecrets } from "./secrets.ts";
  * What the client's rank starts: the script with the cluster's Python, a notebook executed in place, or a command as it is.
  * Its environment connects a plain `Client()`; secrets are named by file only.
  */
-export async function clientStart({ options, python, folder, schedulerFile, scheduler, secrets }: {
+export async function clientStart({ options, python, folder, schedulerFile, scheduler, secrets, dashboardLink }: {
   readonly options: Options;
   readonly python: string;
   readonly folder: string;
   readonly schedulerFile: string | undefined;
   readonly scheduler: SchedulerFacts;
   readonly secrets: Promise<LaunchSecrets>;
+  /** The dashboard's link as the user's laptop opens it: what `Client` shows in a notebook. */
+  readonly dashboardLink: string;
 }): Promise<Extract<ToMember, { t: "client" }>> {
-  await secrets;
+  const { token } = await secrets;
   const env = clientEnvironment({
     address: scheduler.address,
     folder,
@@ -24,8 +26,27 @@ export async function clientStart({ options, python, folder, schedulerFile, sche
     ...(schedulerFile === undefined ? {} : { schedulerFile }),
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
-  const { file, args } = command(options, python);
-  return { t: "client", file, args, env, jupyter: options.jupyter !== undefined, grace: options.grace };
+  if (options.jupyter === undefined) return { t: "client", ...command(options, python), env, grace: options.grace };
+  return {
+    t: "client",
+    file: python,
+    args: jupyterArgs(options.jupyter, options.idleTimeout),
+    env: { ...env, ...(token === null ? {} : { JUPYTER_TOKEN: token }), DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink },
+    // A tunnel that ends on the node itself needs no port that anybody else can reach.
+    jupyter: { ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }), loopback: options.tunnel !== "direct" },
+    grace: options.grace,
+  };
+}
+
+const modules: Readonly<Record<JupyterKind, string>> = { lab: "jupyterlab", notebook: "notebook", server: "jupyter_server" };
+
+/**
+ * The command line of a Jupyter server (jupyter_server's ServerApp). `idleTimeout` in seconds: kernels without work are
+ * ended after it, and the server after them.
+ */
+function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string[] {
+  const idle = idleTimeout === undefined ? [] : [`--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`, `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`];
+  return ["-m", modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
 }
 
 function command({ script }: Options, python: string): { readonly file: string; readonly args: readonly string[] } {

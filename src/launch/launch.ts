@@ -40,7 +40,7 @@ export interface LaunchHooks {
   /** What the client's rank starts, once the scheduler answers. */
   readonly client: (scheduler: SchedulerFacts) => Promise<Extract<ToMember, { t: "client" }>>;
   readonly onClient: (host: string) => void;
-  readonly onJupyter: (where: { readonly host: string; readonly port: number }) => void;
+  readonly onJupyter: (where: { readonly host: string; readonly port: number; readonly node: string }) => void;
   readonly onFailure: (report: { code: MessageCode; facts: Facts; rank?: number; host?: string }) => void;
   readonly onPythons: (reports: readonly PythonReport[]) => void;
   /** The launch ends now; everything published is taken back here. */
@@ -266,7 +266,7 @@ export function createLaunch(context: LaunchContext): Launch {
         else end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
         break;
       case "jupyter-ready":
-        hooks.onJupyter({ host: event.host, port: event.port });
+        hooks.onJupyter({ host: event.host, port: event.port, node: host.name });
         break;
       case "signal":
         interrupt(event.signal);

@@ -172,7 +172,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
-      secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null ? null : tokenFile };
+      secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null || options.security === "none" ? null : tokenFile };
     },
     assign,
     waitForAll: multiHost || bound,
@@ -293,6 +293,7 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     roles,
     host,
     leaderPid: process.pid,
+    address: localAddress ?? "127.0.0.1",
     ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
     ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${workerPrefix}-${hello.rank}`, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),

@@ -9,6 +9,7 @@ import { checkPythons } from "../host/python.ts";
 import type { ForkServer } from "../host/fork-server.ts";
 import { shortName } from "../host/folder.ts";
 import type { World } from "../launcher/world.ts";
+import { launchPort, loginHost } from "../net/tunnel.ts";
 import type { Plan } from "../roles/plan.ts";
 import { writeClusterCredentials, clusterFiles } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -19,11 +20,12 @@ import { openLog, silentLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
-import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../dask/scheduler-file.ts";
+import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
+import { readByOwner, reachText } from "./reach.ts";
 import { launcherTitle } from "./launcher-title.ts";
 import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
 
@@ -87,6 +89,14 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   let published = false;
   let scriptStarted: number | undefined;
 
+  let file: SchedulerFile | undefined;
+  let record: ClusterRecord | undefined;
+  const showReach = async (): Promise<void> => {
+    if (record === undefined) return;
+    const { token } = await secrets;
+    say(reachText({ record, token, ownerReads: readByOwner(out.tty), schedulerFile }));
+  };
+
   const launch = createLaunch({
     plan,
     folder,
@@ -106,8 +116,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         if (context.join === undefined) {
           const { daskYaml } = await import("../dask/configuration.ts");
           await writePrivateFile(clusterFiles(folder).daskConfig, daskYaml({ address: scheduler.address, folder, security: options.security }));
+          file = schedulerContent(scheduler, hosts, launchName, context);
+          record = file.tsdask;
           if (options.schedulerFile !== undefined) {
-            schedulerFile = await publish(schedulerFile, context, schedulerContent(scheduler, hosts, launchName, context), say);
+            schedulerFile = await publish(schedulerFile, context, file, say);
             published = true;
             void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
           }
@@ -125,18 +137,24 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             ...(published ? { schedulerFile } : {}),
           }),
         );
+        if (plan.clientRank === undefined && context.join === undefined) await showReach();
       },
       onWorkers: (workers, expected, missing) => {
         progress ??= workerProgress({ out, started: context.started, write: say });
         if (!options.quiet) progress.update({ registered: workers.size, expected, missing });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets }),
+      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://localhost:${launchPort(launchName, "dashboard")}/status` }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();
       },
-      onJupyter: () => undefined,
+      onJupyter: (jupyter) => {
+        if (record === undefined) return;
+        record = { ...record, jupyter };
+        void showReach();
+        if (published && file !== undefined) void writeSchedulerFile(schedulerFile, { ...file, tsdask: record }).catch((error: unknown) => log.warn("scheduler.json was not renewed", { problem: String(error) }));
+      },
       onFailure: (report) => failures.add(report),
       onPythons: (reports) => {
         if (reports.length < 2) return;
@@ -188,6 +206,7 @@ async function publish(path: string, context: RankZeroContext, content: Schedule
 
 function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], launch: string, context: RankZeroContext): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
+  const loopbackDashboard = context.options.tunnel !== "direct";
   return {
     type: identity.type ?? "Scheduler",
     id: identity.id ?? "",
@@ -202,8 +221,9 @@ function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], l
       host: hostname(),
       hub: { addresses: [], fingerprint: "" },
       folder: context.folder,
-      dashboard: scheduler.dashboard === null ? null : { host: bareHost(scheduler.address), port: scheduler.dashboard },
+      dashboard: scheduler.dashboard === null || !context.options.dashboard ? null : { host: loopbackDashboard ? "127.0.0.1" : bareHost(scheduler.address), port: scheduler.dashboard, node: scheduler.host },
       jupyter: null,
+      tunnel: { kind: context.options.tunnel, login: loginHost({ option: context.options.loginHost, env: context.env }) },
       hosts,
       security: context.options.security,
       started: Date.now() / 1000,

@@ -24,8 +24,10 @@ export async function makeSecrets({ options, launch, hub, host, addresses, join 
   readonly join: Promise<Secrets> | undefined;
 }): Promise<LaunchSecrets> {
   const secure = options.security === "tls";
+  // Jupyter is never without a token, whatever Dask's connections are.
+  const wantsToken = secure || options.jupyter !== undefined;
   const own = secure && options.tls === undefined && join === undefined;
-  const found = async (): Promise<Secrets> => (await join) ?? { credentials: siteCredentials(options), token: secure ? await token() : null };
+  const found = async (): Promise<Secrets> => (await join) ?? { credentials: siteCredentials(options), token: wantsToken ? await token() : null };
   if (!own && !hub) return { ...(await found()), hub: undefined };
   const { createAuthority, fingerprint } = await import("../security/certificates.ts");
   const authority = await createAuthority({ launch });

@@ -12,21 +12,24 @@ export interface ClientRun {
 
 /**
  * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
- * the host's fork server, which kills the script should this process be killed outright.
+ * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
  */
-export function runClient({ start, env, cwd, guardSocket, report }: {
+export async function runClient({ start, env, cwd, address, guardSocket, report }: {
   readonly start: ClientStart;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
+  /** This host's address that the others reach. */
+  readonly address: string;
   readonly guardSocket: string | undefined;
   readonly report: (event: RankEvent) => void;
-}): ClientRun {
+}): Promise<ClientRun> {
   const full: Record<string, string> = { ...env };
   for (const [name, value] of Object.entries(start.env)) {
     if (value === null) delete full[name];
     else full[name] = value;
   }
-  const child = execa(start.file, start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false });
+  const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, report });
+  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false });
   const guard = child.pid === undefined || guardSocket === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   let over = false;
@@ -40,9 +43,11 @@ export function runClient({ start, env, cwd, guardSocket, report }: {
       report({ k: "client-exit", code: result.signal === undefined ? (result.exitCode ?? 1) : 128 + signalNumber(result.signal) });
     }
   });
+  void jupyter?.announce(() => over);
   return {
     signal: (name) => {
-      killPid(child.pid, name);
+      // Jupyter asks on its terminal whether it should really end on SIGINT.
+      killPid(child.pid, jupyter === undefined ? name : "SIGTERM");
     },
     end: async (grace) => {
       if (over || child.pid === undefined) return;

@@ -1,6 +1,8 @@
 import type { Channel } from "../control/channel.ts";
 import type { Assign, ChildRequest, FromMember, RankEvent, ToMember } from "../control/messages.ts";
 import { deadlines } from "../deadlines.ts";
+import type { Facts } from "../failure.ts";
+import type { MessageCode } from "../messages.ts";
 import type { Out } from "../ui/out.ts";
 import { relay, type LogLevel, type Relay } from "../ui/relay.ts";
 import { killPid, startChild, type Child, type ChildEvent, type ChildSpawn } from "./child.ts";
@@ -68,7 +70,7 @@ export function runMember(context: MemberContext): Member {
         },
         onEvent,
       };
-      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, report);
+      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, host, report);
     };
     return { start, lastWords: () => output?.tail() ?? "" };
   };
@@ -103,8 +105,13 @@ export function runMember(context: MemberContext): Member {
         break;
       case "client":
         client = import("./client.ts").then(({ runClient }) =>
-          runClient({ start: message, env: context.childEnv(), cwd: context.cwd, guardSocket: assign?.forkSocket, report }),
+          runClient({ start: message, env: context.childEnv(), cwd: context.cwd, address: assign?.address ?? "127.0.0.1", guardSocket: assign?.forkSocket, report }),
         );
+        client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
+          client = undefined;
+          if (error.code?.startsWith("TSD-")) report({ k: "failure", code: error.code as MessageCode, facts: error.facts ?? {}, exit: error.exitCode ?? 70 });
+          else report({ k: "failure", code: "TSD-052", facts: { file: message.file, problem: String(error) }, exit: 126 });
+        });
         break;
       case "script-signal":
         void client?.then((run) => run.signal(message.signal as NodeJS.Signals));
@@ -143,7 +150,7 @@ export function runMember(context: MemberContext): Member {
 }
 
 /** Forks the child; where the server refuses (another cgroup, it is gone), starts a Python of its own instead and says so. */
-function forkElseExec(spawn: ChildSpawn, report: (event: RankEvent) => void): Child {
+function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent) => void): Child {
   let current: Child | undefined;
   const told: Readonly<Record<string, unknown>>[] = [];
   current = startChild({
@@ -153,7 +160,7 @@ function forkElseExec(spawn: ChildSpawn, report: (event: RankEvent) => void): Ch
         spawn.onEvent(event);
         return;
       }
-      report({ k: "note", level: "warn", text: `forking was refused (${event.message ?? event.reason}): a Python of its own is started` });
+      report({ k: "warning", code: "TSD-058", facts: { host, problem: event.message ?? event.reason } });
       current = startChild({ ...spawn, forkSocket: undefined });
       for (const message of told) current.tell(message);
     },

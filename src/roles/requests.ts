@@ -33,7 +33,8 @@ export function schedulerRequest(input: RequestInput, cpus: number): ChildReques
   const { options } = input;
   const kwargs = {
     ...listen(input, options.schedulerPort === 0 ? undefined : options.schedulerPort),
-    dashboard_address: options.dashboardAddress,
+    // A tunnel that ends on the node itself needs no port that anybody else can reach.
+    dashboard_address: options.tunnel !== "direct" && options.dashboardAddress.startsWith(":") ? `127.0.0.1${options.dashboardAddress}` : options.dashboardAddress,
     ...given("idle_timeout", options.idleTimeout),
   };
   return {
