@@ -146,8 +146,10 @@ export async function lead(context: LeadContext): Promise<Member> {
   const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
   const grant = hostGrant({ env, host });
   const bound = isBound(grant);
-  const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> =>
-    assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers: sharersOf({ plan, present, multiHost, bound }) });
+  const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> => {
+    await forkServer.listening;
+    return assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers: sharersOf({ plan, present, multiHost, bound }) });
+  };
 
   // Other ranks of this host are told to take part in the key-value exchange before this one waits in its fence.
   const waiting: import("node:net").Socket[] = [];
@@ -173,6 +175,8 @@ export async function lead(context: LeadContext): Promise<Member> {
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
       secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null || options.security === "none" ? null : tokenFile };
+      // A rank whose request comes before the server listens would have to start a Python of its own.
+      await forkServer.listening;
     },
     assign,
     waitForAll: multiHost || bound,
