@@ -73,8 +73,6 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   let ending = false;
   let words = "";
   const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
-  const { promise: listening, resolve: listens } = Promise.withResolvers<void>();
-  void gone.then(listens);
   const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
 
   const fail = (failure: ForkServerFailure): void => {
@@ -93,8 +91,7 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
   send({ socket, host_dir: folder, warm, imports });
   lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {
     isListening();
-    if (message.event === "listening") listens();
-    else if (message.event === "ready") {
+    if (message.event === "ready") {
       ready = message;
       onReady?.(message);
     } else if (message.event === "failed") {

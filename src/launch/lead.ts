@@ -147,6 +147,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   const grant = hostGrant({ env, host });
   const bound = isBound(grant);
   const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> => {
+    // A rank whose request comes before the server listens would have to start a Python of its own.
     await forkServer.listening;
     return assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers: sharersOf({ plan, present, multiHost, bound }) });
   };
@@ -175,8 +176,6 @@ export async function lead(context: LeadContext): Promise<Member> {
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
       secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null || options.security === "none" ? null : tokenFile };
-      // A rank whose request comes before the server listens would have to start a Python of its own.
-      await forkServer.listening;
     },
     assign,
     waitForAll: multiHost || bound,
