@@ -3,8 +3,8 @@
 Facts relied on:
 - distributed/node.py start_http_server() makes `HTTPServer(self.http_application)` of the name HTTPServer in its own module, in
   the scheduler and in every worker; all handlers, the dashboard's WebSockets included, hang below that application.
-- tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request and gives it the headers before any body;
-  what a delegate answers at once ends the request, and tornado closes the connection when more of a body comes.
+- tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request, gives it the headers before any body, the body in
+  pieces up to its limit, and finish() then; an answer before that would be lost to a sender that is still sending.
 """
 
 from __future__ import annotations
@@ -72,27 +72,31 @@ class Gate(httputil.HTTPMessageDelegate):
         self._connection = connection
         self._make_inner = inner
         self._inner: Any = None
+        self._head = False
 
     def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
         """Decide, on the first line and the headers alone."""
+        self._head = start_line.method == "HEAD"
         path, given = split_token(start_line.path)
         name, value = cookie_of(self._token)
         if any(_same(token, self._token) for token in given):
             self._set_cookie(name, value)
         elif not has_cookie(headers.get("Cookie", ""), name, value):
             if not _same(header_token(headers.get("Authorization", "")), self._token):
-                return self._refuse()
+                return None
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
 
     def data_received(self, chunk: bytes) -> Any:
-        """Pass a piece of the body on."""
+        """Pass a piece of the body on, or drop it."""
         return self._inner.data_received(chunk) if self._inner is not None else None
 
     def finish(self) -> None:
-        """Pass the end of the request on."""
+        """Pass the end of the request on, or answer it."""
         if self._inner is not None:
             self._inner.finish()
+        else:
+            self._refuse()
 
     def on_connection_close(self) -> None:
         """Pass on that the other side has gone."""
@@ -107,7 +111,7 @@ class Gate(httputil.HTTPMessageDelegate):
             "Cache-Control": "no-store",
             "Connection": "close",
         })
-        self._connection.write_headers(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, body)
+        self._connection.write_headers(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body)
         self._connection.finish()
 
     def _set_cookie(self, name: str, value: str) -> None:
