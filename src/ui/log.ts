@@ -1,3 +1,5 @@
+import { mkdirSync } from "node:fs";
+import { unwritable } from "../security/file-problems.ts";
 import { redact } from "./redact.ts";
 
 /** Levels of the log files (pino's names). */
@@ -54,9 +56,9 @@ export function logTo(send: (record: LogRecord) => void, level: RecordLevel = "i
 export const silentLog: Log = logTo(() => undefined, "error");
 
 /**
- * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process; the folder exists already. Loads pino on first use.
+ * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process. Loads pino on first use.
  * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk ends the log, not the launch.
- * Throws what the file system says when the file cannot be opened.
+ * The folder is made if it is not there. Throws TSD-072 when the folder or the file cannot be had.
  */
 export async function openLog({ folder, name, level = "info", base = {} }: {
   readonly folder: string;
@@ -66,14 +68,21 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
   readonly base?: LogData;
 }): Promise<Log> {
   const { default: pino } = await import("pino");
-  const destination = pino.destination({ dest: `${folder}/${name}.jsonl`, sync: true, append: true, mode: 0o600 });
+  const path = `${folder}/${name}.jsonl`;
+  let destination: ReturnType<typeof pino.destination>;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    destination = pino.destination({ dest: path, sync: true, append: true, mode: 0o600 });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
   let broken = false;
   destination.on("error", () => {
     broken = true;
   });
-  const logger = pino({ level, base, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const write = ({ level: at, event, data }: LogRecord): void => {
-    if (!broken) logger[at]((redact(data ?? {}) ?? {}) as object, event);
+    if (!broken) logger[at]((redact({ ...base, ...data }) ?? {}) as object, event);
   };
   return logTo(write, level, () => {
     broken = true;

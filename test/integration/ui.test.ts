@@ -2,10 +2,12 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { describe, expect, test } from "vitest";
-import { type Command, command, tsdaskMpi } from "./bed/command.ts";
+import { type Command, command } from "./bed/command.ts";
 import { availableLaunchers, type Launcher } from "./bed/launchers.ts";
 import { type Clean, nothingLeft } from "./bed/left.ts";
-import { type Finished, run } from "./bed/run.ts";
+import { python as pythonHere } from "./bed/pythons.ts";
+import { type Finished, run, tell } from "./bed/run.ts";
+import { program } from "./launch.ts";
 
 const host = hostname().split(".")[0] ?? "";
 /** Launchers give their stdin to rank 0: these make it the script's. */
@@ -30,7 +32,7 @@ const intoFile = ({ file, args, env }: Command, path: string, more = ""): Comman
 const launch = async (clean: Clean, { command: of, ready }: Launcher, script: string, options: readonly string[] = []): Promise<Command> => {
   await ready();
   clean.write("script.py", script);
-  return of(4, [tsdaskMpi, ...options, "script.py"]);
+  return of(4, program(...options, "script.py"));
 };
 
 describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("under $name", (launcher) => {
@@ -40,8 +42,8 @@ describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("under $name", 
     const out = clean.write("out.bin", "");
     const expected = clean.write("expected.bin", "");
     const result = await run(intoFile(await launch(clean, launcher, script), out), { folder: clean.folder, env: clean.env });
-    await run(intoFile(command("python3", "script.py"), expected), { folder: clean.folder });
-    expect(result.code, result.stderr).toBe(0);
+    await run(intoFile(command(pythonHere().path, "script.py"), expected), { folder: clean.folder });
+    expect(result.code, tell(result)).toBe(0);
     expect(readFileSync(out).length).toBe(10_000_005);
     expect(sha256(out)).toBe(sha256(expected));
   });
@@ -61,7 +63,7 @@ if __name__ == "__main__":
     sys.exit(7)
 `);
     const result = await run(await launch(clean, launcher, script), { folder: clean.folder, env: clean.env });
-    expect(result.code, result.stderr).toBe(7);
+    expect(result.code, tell(result)).toBe(7);
     expect(result.stdout).toBe("to stdout\n");
     const { ours, labelled, other } = sorted(result);
     expect(other).toContain("to stderr");
@@ -75,7 +77,7 @@ if __name__ == "__main__":
     await using clean = nothingLeft();
     const script = python(`if __name__ == "__main__":\n    Client().wait_for_workers(2)\n`);
     const result = await run(await launch(clean, launcher, script, ["--wait-workers", "all"]), { folder: clean.folder, env: clean.env });
-    expect(result.code, result.stderr).toBe(0);
+    expect(result.code, tell(result)).toBe(0);
     const text = sorted(result).ours.join("\n");
     expect(text).toMatch(/4 ranks started by .+ on /);
     expect(text).toMatch(/rank 0 scheduler, rank 1 client, ranks 2-3 workers/);
@@ -87,7 +89,7 @@ if __name__ == "__main__":
 
   test("with --quiet nothing is said when nothing is wrong", { timeout: 60_000 }, async () => {
     await using clean = nothingLeft();
-    const result = await run(await launch(clean, launcher, `print("hello", end="")\n`, ["--quiet"]), { folder: clean.folder, env: clean.env });
+    const result = await run(await launch(clean, launcher, `print("hello", end="")\n`, ["--quiet", "--no-dashboard"]), { folder: clean.folder, env: clean.env });
     expect(result).toMatchObject({ code: 0, stdout: "hello", stderr: "" });
   });
 
@@ -107,7 +109,7 @@ describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("stdin under $n
     const input = Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`).join("");
     const whole = await launch(clean, launcher, "import sys\nsys.stdout.write(sys.stdin.read())\n", scriptOnRank0);
     const result = await run(whole, { folder: clean.folder, env: clean.env, input });
-    expect(result.code, result.stderr).toBe(0);
+    expect(result.code, tell(result)).toBe(0);
     expect(result.stdout).toBe(input);
   });
 });

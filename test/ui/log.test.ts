@@ -58,6 +58,10 @@ test("a light rank's records travel to its leader's log as they are", () => {
   silentLog.error("nobody hears this");
 });
 
-test("a folder that is not there is the opener's failure", async () => {
-  await expect(openLog({ folder: join(folder, "missing"), name: "x" })).rejects.toThrow(/ENOENT/);
+test("the folder is made if it is not there; one that cannot be had is told with its cause", async () => {
+  const log = await openLog({ folder: join(folder, "a", "b"), name: "x", base: { rank: 0 } });
+  log.info("of another rank", { rank: 3 });
+  log.close();
+  expect(readFileSync(join(folder, "a", "b", "x.jsonl"), "utf8").match(/"rank"/g)).toHaveLength(1);
+  await expect(openLog({ folder: join(folder, "a", "b", "x.jsonl"), name: "y" })).rejects.toMatchObject({ code: "TSD-072" });
 });
