@@ -28,7 +28,7 @@ export const messages = define({
   },
   "TSD-003": {
     exit: 64,
-    what: "{option}: {problem}",
+    what: "{option} {problem}.",
     cause: "The value {value} (from {source}) cannot be used.",
     cure: "{hint} `tsdask-mpi --help` lists the options, `tsdask-mpi config` shows where each value came from.",
   },

@@ -38,7 +38,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
     guard?.destroy();
     const error = result as { code?: string; originalMessage?: string };
     if (child.pid === undefined) {
-      report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
+      report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
     } else {
       report({ k: "client-exit", code: result.signal === undefined ? (result.exitCode ?? 1) : 128 + signalNumber(result.signal) });
     }
@@ -61,6 +61,14 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
     },
   };
 }
+
+/** What the system's error numbers of execve(2) mean to whoever wrote the command. */
+const startProblems: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such program (or not the interpreter in its first line)",
+  EACCES: "it is not executable",
+  ENOEXEC: "it is not a program of this machine, and has no interpreter in its first line",
+  E2BIG: "its arguments and environment are too long",
+};
 
 /** Asks the fork server to kill `pid` when the returned connection closes, which it does at the latest when this process ends. */
 function watch(path: string, pid: number): { destroy: () => void } {

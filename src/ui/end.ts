@@ -17,6 +17,8 @@ export type Ending =
   | { readonly kind: "walltime" }
   /** Joined workers: the cluster they had joined has ended. */
   | { readonly kind: "cluster-gone" }
+  /** Joined workers: the cluster does not need them any more. */
+  | { readonly kind: "retired" }
   | { readonly kind: "scheduler-lost" }
   | { readonly kind: "workers-lost" }
   | { readonly kind: "rank-lost"; readonly rank: number; readonly host: string }
@@ -56,6 +58,8 @@ function whatHappened(ending: Ending, when: string): string {
       return `the job's time is over; the cluster was shut down${when}`;
     case "cluster-gone":
       return `the cluster that these workers had joined has ended${when}`;
+    case "retired":
+      return `the cluster retired these workers${when}`;
     case "scheduler-lost":
       return `the scheduler was lost${when}; the launch is over`;
     case "workers-lost":

@@ -18,10 +18,12 @@ export function wantsColour({ tty, noColor }: { readonly tty: boolean; readonly 
 }
 
 /** A failure as it stands on stderr: what, cause, cure (one line each, each behind `tsdask-mpi: `), and the ranks it happened on. */
-export function failureText(report: FailureReport | Failure, { colour = false, places = [] }: {
+export function failureText(report: FailureReport | Failure, { colour = false, places = [], brief = false }: {
   readonly colour?: boolean;
   /** Ranks with the same failure; by default the report's own. */
   readonly places?: readonly Place[];
+  /** Only what failed and where, for a message whose cause and cure stand above already. */
+  readonly brief?: boolean;
 } = {}): string {
   const all = places.length > 0 || report instanceof Failure ? places : placeOf(report);
   // A message that names its rank needs no second line for it.
@@ -29,7 +31,7 @@ export function failureText(report: FailureReport | Failure, { colour = false, p
   const [what = "", ...rest] = render(report.code, report.facts).split("\n");
   const tint = isWarning(report.code) ? "\u001b[1;33m" : "\u001b[1;31m";
   const first = colour ? what.replace(/^\S+/, (code) => `${tint}${code}\u001b[0m`) : what;
-  return said([first, ...rest, ...(where === "" ? [] : [`  where: ${where}`])]);
+  return said([first, ...(brief ? [] : rest), ...(where === "" ? [] : [`  where: ${where}`])]);
 }
 
 export interface Place {
@@ -56,7 +58,7 @@ const warningsShown = 20;
 
 /**
  * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the ranks listed.
- * A failure that was shown already is not shown again; a warning is, when it comes again later, up to 20 times.
+ * A failure that was shown already is not shown again; a warning is, when it comes again later, in one line and up to 20 times.
  */
 export function collectFailures({ show, colour = false, now = () => performance.now() }: {
   readonly show: (text: string) => void;
@@ -75,7 +77,7 @@ export function collectFailures({ show, colour = false, now = () => performance.
       const kind = isWarning(report.code) ? report.code : key;
       const times = (told.get(kind) ?? 0) + 1;
       told.set(kind, times);
-      show(failureText(report, { colour, places }));
+      show(failureText(report, { colour, places, brief: times > 1 }));
       if (isWarning(report.code) && times === warningsShown) show(said(`further ${report.code} are in the log only`));
     }
     held.clear();

@@ -133,7 +133,7 @@ describe("an address to join", () => {
 
 describe("mistakes", () => {
   test("a bad value names the option, the value, where it stood, and how to write it", async () => {
-    expect((await failure(["--memory-limit", "lots"])).message).toMatch(/^TSD-003 --memory-limit: [^]*"lots" \(from the command line\)[^]*4GiB/);
+    expect((await failure(["--memory-limit", "lots"])).message).toMatch(/^TSD-003 --memory-limit is not a size in bytes\.[^]*"lots" \(from the command line\)[^]*4GiB/);
     expect((await failure([], { env: { TSDASK_NTHREADS: "two" } })).message).toContain('"two" (from TSDASK_NTHREADS)');
     expect((await failure([], { user: "\nspawn: threads" })).message).toMatch(/"threads" \(from \S+\.yaml, line 2\)/);
     expect((await failure(["--inclusive-workers"], { env: { TSDASK_DASHBOARD: "perhaps" } })).message).toContain("--dashboard");

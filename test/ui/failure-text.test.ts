@@ -53,7 +53,8 @@ test("a warning may come again, but not without end", () => {
     failures.flush();
   }
   expect(shown).toHaveLength(21);
-  expect(shown[1]).toContain("worker of rank 1 on h1");
+  expect(shown[0]).toContain("  cure:  ");
+  expect(shown[1]).toMatch(/^tsdask-mpi: TSD-055 The worker of rank 1 on h1 .+\n$/);
   expect(shown.at(-1)).toBe("tsdask-mpi: further TSD-055 are in the log only\n");
 });
 
