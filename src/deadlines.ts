@@ -31,6 +31,10 @@ export const deadlines = {
   fork: 90_000,
   /** * From the request to end in order to the end by force. */
   grace: 5_000,
+  /** A joined launch's workers have left, their results with others; Slurm kills 30 s after its SIGTERM. */
+  retire: 25_000,
+  /** The batch system is asked for the job's end this long after the start, when nothing else is in a hurry. */
+  askBatchSystem: 3_000,
   /** JupyterLab answers on its port. */
   jupyter: 120_000,
   /** The script gets this long to end when the launch fails under it. */

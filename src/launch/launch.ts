@@ -43,6 +43,8 @@ export interface LaunchHooks {
   readonly onJupyter: (where: { readonly host: string; readonly port: number; readonly node: string }) => void;
   readonly onFailure: (report: { code: MessageCode; facts: Facts; rank?: number; host?: string }) => void;
   readonly onPythons: (reports: readonly PythonReport[]) => void;
+  /** Asks the scheduler to retire these workers (addresses): what they hold moves to others first. Resolves when they have left. */
+  readonly retire: (addresses: readonly string[]) => Promise<void>;
   /** The launch ends now; everything published is taken back here. */
   readonly onEnd: (ending: Ending, workers: number) => Promise<void>;
   /** All hosts are done: rank 0 may leave, with this code if it is the rank that tells it. */
@@ -73,6 +75,11 @@ export interface Launch {
   /** Ends the launch for a reason that comes from outside the ranks (a failure on rank 0, the walltime). */
   readonly end: (ending: Ending, code: number) => void;
   readonly fail: (failure: Failure) => void;
+  /**
+   * The job's time is nearly over. A launch that joined retires its workers, so that their results move to others, and
+   * leaves; one that has the scheduler itself tells the script (SIGTERM) and ends after the grace period.
+   */
+  readonly leave: () => void;
   /** A signal that rank 0 got. */
   readonly interrupt: (signal: string) => void;
 }
@@ -87,6 +94,8 @@ interface Host {
 const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
 /** While there is no scheduler, people are told this often (ms) what is missing. */
 const waitingEvery = 10_000;
+/** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
+const leftInOrder: ReadonlySet<string> = new Set(["retired", "lifetime", "idle", "stop", "scheduler-closed", "scheduler-lost"]);
 /** With nobody waiting for workers, the dashboard is loaded this long (ms) after the scheduler answers, at the latest. */
 const dashboardAfter = 3_000;
 
@@ -107,6 +116,8 @@ export function createLaunch(context: LaunchContext): Launch {
   let schedulerClosed = false;
   let clientState: "none" | "waiting" | "started" | "over" = plan.clientRank === undefined ? "none" : "waiting";
   let interrupted: string | undefined;
+  /** Set while a joined launch's workers are being retired: their leaving is no loss. */
+  let departing: Ending | undefined;
   let ended: number | undefined;
   let finished = false;
 
@@ -197,14 +208,31 @@ export function createLaunch(context: LaunchContext): Launch {
   const interrupt = (signal: string): void => {
     if (interrupted !== undefined || ended !== undefined) return;
     interrupted = signal;
-    const code = 128 + (signals[signal] ?? 15);
+    // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
+    depart({ kind: "signal", signal }, 128 + (signals[signal] ?? 15), signal.startsWith("SIGUSR") ? "SIGTERM" : signal);
+  };
+  const leave = (): void => {
+    if (interrupted !== undefined || ended !== undefined) return;
+    interrupted = "SIGTERM";
+    depart({ kind: "walltime" }, 0, "SIGTERM");
+  };
+  const depart = (ending: Ending, code: number, scriptSignal: string): void => {
+    if (context.join !== undefined && workers.size > 0) {
+      log.info("the workers are retired", { workers: workers.size });
+      departing = ending;
+      void hooks
+        .retire([...workers.values()].map(({ address }) => address))
+        .catch((error: unknown) => log.warn("the workers could not be retired", { problem: String(error) }))
+        .then(() => end(ending, code));
+      return;
+    }
     if (clientState !== "started") {
-      end({ kind: "signal", signal }, code);
+      end(ending, code);
       return;
     }
     // The script hears it first and may save what it has; its own exit then ends the launch.
-    tell(plan.clientRank, { t: "script-signal", signal });
-    setTimeout(() => end({ kind: "signal", signal }, code), context.grace * 1000).unref();
+    tell(plan.clientRank, { t: "script-signal", signal: scriptSignal });
+    setTimeout(() => end(ending, code), context.grace * 1000).unref();
   };
 
   const lose = (rank: number, why: string): void => {
@@ -212,11 +240,12 @@ export function createLaunch(context: LaunchContext): Launch {
     away.set(rank, why);
     showWorkers();
     const alive = plan.workerRanks.some((one) => !away.has(one));
-    if (alive || ended !== undefined || schedulerClosed) return;
+    if (alive || ended !== undefined || schedulerClosed || departing !== undefined) return;
     const reasons = new Set(away.values());
-    if (context.join !== undefined && [...reasons].every((reason) => reason.startsWith("scheduler"))) end({ kind: "cluster-gone" }, 0);
-    else if (context.join !== undefined && [...reasons].every((reason) => reason === "retired" || reason === "lifetime" || reason.startsWith("scheduler"))) end({ kind: "cluster-gone" }, 0);
-    else if ([...reasons].some((reason) => !["retired", "lifetime", "idle", "stop"].includes(reason))) {
+    const joined = context.join !== undefined;
+    if (joined && [...reasons].every((reason) => reason.startsWith("scheduler"))) end({ kind: "cluster-gone" }, 0);
+    else if (joined && [...reasons].every((reason) => leftInOrder.has(reason))) end({ kind: "retired" }, 0);
+    else if ([...reasons].some((reason) => !leftInOrder.has(reason))) {
       // A scheduler that is going takes its workers first: its own end is the cause, and on its way.
       setTimeout(() => {
         if (ended !== undefined || schedulerClosed) return;
@@ -395,5 +424,5 @@ export function createLaunch(context: LaunchContext): Launch {
 
   if (context.join !== undefined) context.join.then(knowScheduler, (error: unknown) => failWith(error));
 
-  return { attach, end, fail, interrupt };
+  return { attach, end, fail, leave, interrupt };
 }

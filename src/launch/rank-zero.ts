@@ -4,6 +4,7 @@ import type { Options } from "../cli/options.ts";
 import { VERSION } from "../cli/version.ts";
 import { channelPair, type Channel } from "../control/channel.ts";
 import type { FromLeader, ToLeader } from "../control/messages.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { checkPythons } from "../host/python.ts";
 import type { ForkServer } from "../host/fork-server.ts";
@@ -27,6 +28,7 @@ import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./reach.ts";
 import { launcherTitle } from "./launcher-title.ts";
+import { watchWalltime } from "./walltime.ts";
 import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
 
 export interface RankZeroContext {
@@ -162,7 +164,14 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         if (trouble !== undefined) throw new Failure(trouble.code, trouble.facts);
         for (const warning of warnings) log.warn("packages differ between hosts", { warning });
       },
+      retire: async (addresses) => {
+        const { retireWorkers } = await import("../dask/rpc.ts");
+        const scheduler = await context.join;
+        if (scheduler === undefined) return;
+        await retireWorkers({ address: scheduler.scheduler.address, tls: scheduler.credentials ?? undefined }, { workers: addresses }, { deadline: deadlines.retire });
+      },
       onEnd: async (ending, workers) => {
+        stopWatching();
         progress?.stop();
         failures.flush();
         const seconds = (performance.now() - (scriptStarted ?? context.started)) / 1000;
@@ -176,6 +185,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       },
     },
   });
+  const stopWatching = watchWalltime({ options, env: context.env, leave: launch.leave, joined: context.join !== undefined, log, warn: (failure) => failures.add({ code: failure.code, facts: failure.facts }) });
   const [toLaunch, toLeader] = channelPair<FromLeader, ToLeader>();
   launch.attach(toLeader, hostname(), 0);
   return {
