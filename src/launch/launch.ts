@@ -116,7 +116,7 @@ export function createLaunch(context: LaunchContext): Launch {
   let schedulerClosed = false;
   let clientState: "none" | "waiting" | "started" | "over" = plan.clientRank === undefined ? "none" : "waiting";
   let interrupted: string | undefined;
-  /** Set while a joined launch's workers are being retired: their leaving is no loss. */
+  /** Set while the launch takes its leave; the workers that go now are no loss. */
   let departing: Ending | undefined;
   let ended: number | undefined;
   let finished = false;
@@ -217,9 +217,9 @@ export function createLaunch(context: LaunchContext): Launch {
     depart({ kind: "walltime" }, 0, "SIGTERM");
   };
   const depart = (ending: Ending, code: number, scriptSignal: string): void => {
+    departing = ending;
     if (context.join !== undefined && workers.size > 0) {
       log.info("the workers are retired", { workers: workers.size });
-      departing = ending;
       void hooks
         .retire([...workers.values()].map(({ address }) => address))
         .catch((error: unknown) => log.warn("the workers could not be retired", { problem: String(error) }))
@@ -290,7 +290,7 @@ export function createLaunch(context: LaunchContext): Launch {
         break;
       case "client-exit":
         clientState = "over";
-        if (interrupted !== undefined && event.code >= 128) end({ kind: "signal", signal: interrupted }, event.code);
+        if (departing !== undefined && event.code >= 128) end(departing, event.code);
         else if (context.jupyter) end({ kind: "jupyter", code: event.code }, event.code);
         else end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
         break;
