@@ -21,7 +21,8 @@ mpirun=(mpirun)
 cd "$PBS_O_WORKDIR" || exit 1
 # Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
 export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
-export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+# The hosts file says where each rank goes, beyond the slots that were granted.
+export OMPI_MCA_rmaps_base_mapping_policy=seq OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=seq:oversubscribe
 
 # One line for each rank: the first two and the first node's workers on the first node.
 hosts=$(mktemp "$PWD/.dask-hosts-XXXXXX") || exit 1

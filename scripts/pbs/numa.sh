@@ -20,7 +20,8 @@ mpirun=(mpirun)
 cd "$PBS_O_WORKDIR" || exit 1
 # Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
 export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
-export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+# The hosts file says where each rank goes, beyond the slots that were granted.
+export OMPI_MCA_rmaps_base_mapping_policy=seq OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=seq:oversubscribe
 
 # The domains of this node stand for those of all: ask for nodes of one kind.
 domains=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)

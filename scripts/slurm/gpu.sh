@@ -30,7 +30,8 @@ if [ "$launch" = srun ]; then
   run=(srun --distribution=arbitrary --ntasks="$ranks" --overcommit --cpu-bind=none)
 else
   export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
-  export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+  # The hosts file says where each rank goes, beyond the slots that were granted.
+  export OMPI_MCA_rmaps_base_mapping_policy=seq OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=seq:oversubscribe
   run=("$launch" -np "$ranks" -machinefile "$hosts")
 fi
 

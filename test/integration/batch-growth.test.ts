@@ -1,0 +1,229 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { jobEnvironment, markedScript, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
+import { command } from "./bed/command.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { output, run, start, tell, type Running } from "./bed/run.ts";
+import { queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+
+/** Holds 60 results on the workers until the file `go` is there, then adds them up; each computation leaves a line in `computed`. */
+const holding = `
+import os, sys, time
+from dask.distributed import Client, wait
+
+def make(i, path):
+    with open(path, "a") as file:
+        file.write("%d\\n" % i)
+    time.sleep(0.02)
+    return [i] * 1000
+
+if __name__ == "__main__":
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with Client() as client:
+        client.wait_for_workers(int(sys.argv[1]))
+        held = client.map(make, range(60), path=os.path.join(folder, "computed"), pure=False)
+        wait(held)
+        print("held by", len(client.has_what()), flush=True)
+        while not os.path.exists(os.path.join(folder, "go")):
+            time.sleep(0.1)
+        print("sum", sum(sum(part) for part in client.gather(held)), flush=True)
+`;
+
+/** Keeps the cluster busy for as long as tasks of half a second last. */
+const busy = `
+import sys, time
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    with Client() as client:
+        parts = client.map(lambda i: time.sleep(0.5) or i, range(int(sys.argv[1])))
+        print("sum", sum(client.gather(parts)), flush=True)
+`;
+
+const workerEdits: readonly (readonly [RegExp, string])[] = [
+  [/--ntasks-per-node=4/, "--ntasks-per-node=2"],
+  [/--cpus-per-task=2/, "--cpus-per-task=1"],
+  [/--mem=16G/, "--mem=800M"],
+  [/--time=\S+/, "--time=5"],
+];
+
+/** A cluster of a scheduler and one worker, by the built-in launcher; its scheduler.json is in the test's folder. */
+async function cluster(clean: Clean, ...words: string[]): Promise<Running> {
+  clean.allow(/\.out$/);
+  const running = start(ours("--np", "2", "--dashboard-address", ":0", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 110 });
+  await running.says(/the worker is in/, 40);
+  return running;
+}
+
+async function workers(clean: Clean): Promise<number> {
+  const { stdout } = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
+  return ((JSON.parse(stdout) as { workers: unknown[] | null }).workers ?? []).length;
+}
+
+/** Python with `Client()` connected to the cluster of this folder. */
+async function client(clean: Clean, script: string, ...args: string[]): Promise<Running> {
+  const lines = await output(ours("env", "--shell", "bash"), { folder: clean.folder, env: jobEnvironment(clean) });
+  const shell = `eval "$1"; shift; exec "$@"`;
+  return start(command("bash", "-c", shell, "bash", lines, python().path, script, ...args), { folder: clean.folder, env: jobEnvironment(clean), deadline: 100 });
+}
+
+async function scale(clean: Clean, ...words: string[]): Promise<string> {
+  const finished = await run(ours("scale", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 90 });
+  expect(finished, tell(finished)).toMatchObject({ code: 0 });
+  return finished.stderr;
+}
+
+/** Runs `adapt` beside work and after it: up under load, down to the cluster's own worker without, and gone with the cluster. */
+async function upAndDown(clean: Clean, ...words: string[]): Promise<string> {
+  await using running = await cluster(clean);
+  await using adapting = start(ours("adapt", "--max", "5", "--interval", "500ms", "--wait-count", "2", "--target-duration", "1s", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 110 });
+  await adapting.says(/between 0 and 5 workers/);
+  await using work = await client(clean, clean.write("busy.py", busy), "60");
+  await until("more workers", 40, async () => (await workers(clean)) >= 3);
+  expect((await work.finished).stdout).toContain("sum 1770");
+  await until("one worker again", 60, async () => (await workers(clean)) === 1);
+  running.signal("SIGTERM");
+  await running.finished;
+  const ended = await adapting.finished;
+  expect(ended, tell(ended)).toMatchObject({ code: 0 });
+  expect(ended.stderr).toContain("the cluster has ended");
+  return ended.stderr;
+}
+
+describe("without a batch system", () => {
+  test("scale grows and shrinks a cluster, and no result is lost", async () => {
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    await scale(clean, "4", "--batch", "local", "--wait", "40s");
+    expect(await workers(clean)).toBe(4);
+    clean.allow(/^(computed|go)$/);
+    await using work = await client(clean, clean.write("holding.py", holding), "4");
+    await work.says(/held by 4/, 40);
+    expect(await scale(clean, "1", "--batch", "local")).toContain("3 jobs");
+    expect(await workers(clean)).toBe(1);
+    writeFileSync(join(clean.folder, "go"), "");
+    expect((await work.finished).stdout).toContain("sum 1770000");
+    expect(readFileSync(join(clean.folder, "computed"), "utf8").trim().split("\n")).toHaveLength(60);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+
+  test("adapt follows the work up and down, and ends with the cluster", async () => {
+    await using clean = nothingLeft({ within: 15 });
+    await upAndDown(clean, "--batch", "local");
+  });
+
+  test("a second adapt for the same cluster is refused with the first one's process", async () => {
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    await using first = start(ours("adapt", "--max", "2", "--batch", "local"), { folder: clean.folder, env: jobEnvironment(clean) });
+    await first.says(/between 0 and 2/);
+    const second = await run(ours("scale", "3", "--batch", "local"), { folder: clean.folder, env: jobEnvironment(clean) });
+    expect(second, tell(second)).toMatchObject({ code: 69 });
+    expect(second.stderr).toContain(`TSD-098 Another \`tsdask-mpi adapt\` (process ${first.pid} on `);
+    first.signal("SIGINT");
+    expect((await first.finished).code).toBe(130);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+
+  test("worker jobs that fail at once end adapt with their names, not with ever more jobs", async () => {
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    const file = clean.write("broken.sh", "#!/bin/bash\necho no module >&2\nexit 3\n");
+    const finished = await run(ours("adapt", "--min", "2", "--max", "2", "--interval", "300ms", "--batch", "local", "--script", file), { folder: clean.folder, env: jobEnvironment(clean), deadline: 40 });
+    expect(finished, tell(finished)).toMatchObject({ code: 69 });
+    expect(finished.stderr).toMatch(/TSD-097 3 worker job\(s\) ended before their workers joined: local\./);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+});
+
+describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
+  test("a job array joins, and when it is cancelled its results have moved to others", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    clean.allow(/^(computed|go)$/);
+    const id = await sbatch(clean, clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)), "--array=1-2");
+    await until("all five workers", 60, async () => (await workers(clean)) === 5);
+    await using work = await client(clean, clean.write("holding.py", holding), "5");
+    await work.says(/held by 5/, 40);
+    await output(command("scancel", id), { env: jobEnvironment(clean) });
+    await until("one worker", 40, async () => (await workers(clean)) === 1);
+    writeFileSync(join(clean.folder, "go"), "");
+    const { stdout, stderr } = await work.finished;
+    expect(stdout, stderr).toContain("sum 1770000");
+    expect(readFileSync(join(clean.folder, "computed"), "utf8").trim().split("\n")).toHaveLength(60);
+    await queueEmpty(40);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+
+  test("scale submits and retires jobs of a script, counts pending ones in, and goes down to zero", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    const file = clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits));
+    const up = await scale(clean, "5", "--script", file, "--batch", "slurm");
+    expect(up).toContain("2 jobs (");
+    expect(await scale(clean, "5", "--script", file, "--batch", "slurm")).toContain("nothing to do");
+    await scale(clean, "5", "--script", file, "--batch", "slurm", "--wait", "60s");
+    expect(await workers(clean)).toBe(5);
+    expect(await scale(clean, "3", "--script", file, "--batch", "slurm")).toContain("1 job (");
+    expect(await workers(clean)).toBe(3);
+    expect(await scale(clean, "0", "--script", file, "--batch", "slurm")).toContain("1 workers were not brought by scale or adapt, and stay");
+    expect(await workers(clean)).toBe(1);
+    await queueEmpty(40);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+
+  test("adapt follows the work up and down, and leaves nothing in the queue", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await upAndDown(clean, "--batch", "slurm", "--script", clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)));
+    await queueEmpty(40);
+  });
+
+  test("jobs that are still pending when the cluster ends are cancelled", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    const file = clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits));
+    await using adapting = start(ours("adapt", "--min", "5", "--max", "5", "--interval", "500ms", "--batch", "slurm", "--directive=--begin=now+1hour", "--time", "5m", "--memory", "500MiB"), { folder: clean.folder, env: jobEnvironment(clean), deadline: 60 });
+    await until("a pending job", 20, async () => (await queuedJobs()).length > 0);
+    expect(existsSync(file)).toBe(true);
+    running.signal("SIGTERM");
+    await running.finished;
+    expect((await adapting.finished).code).toBe(0);
+    await queueEmpty(20);
+  });
+
+  test("a job that is cancelled leaves nothing, and a requeued one starts afresh over the old one's files", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    clean.allow(/\.out$/);
+    const text = markedScript("slurm", "batch.sh", [[/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/--cpus-per-task=2/, "--cpus-per-task=1"], [/--mem=32G/, "--mem=800M"], [/--time=\S+/, "--time=5"], [/^script=.*$/m, "script=()"]]);
+    const id = await sbatch(clean, clean.write("batch.sh", text), "--requeue");
+    const first = await until("the first cluster", 60, () => schedulerOf(clean));
+    await until("its workers", 60, async () => (await workers(clean)) === 3);
+    await output(command("scontrol", "requeue", id), { env: jobEnvironment(clean) });
+    await until("the job's second run", 90, () => {
+      const found = schedulerOf(clean);
+      return found !== undefined && found !== first;
+    });
+    await until("its workers", 60, async () => (await workers(clean)) === 3);
+    await output(command("scancel", id), { env: jobEnvironment(clean) });
+    await queueEmpty(60);
+    expect(outputOf(clean, id)).not.toContain("TSD-070");
+  });
+});
+
+/** The id of the scheduler in the folder's scheduler.json. */
+function schedulerOf(clean: Clean): string | undefined {
+  const path = join(clean.folder, "scheduler.json");
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as { id: string }).id : undefined;
+}

@@ -1,0 +1,120 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { jobEnvironment, markedScript, mpiruns, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
+import { command, projectRoot, which } from "./bed/command.ts";
+import { nothingLeft } from "./bed/left.ts";
+import { output, run, tell } from "./bed/run.ts";
+import { jobState, queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+
+/** Says what every worker sees, sorted, and exits with the code it is given. */
+const analysis = `
+import os, socket, sys
+from dask.distributed import Client
+
+def seen():
+    return "%s gpu=%s cores=%s" % (socket.gethostname(), os.environ.get("CUDA_VISIBLE_DEVICES", "-"), len(os.sched_getaffinity(0)))
+
+if __name__ == "__main__":
+    with Client() as client:
+        client.wait_for_workers(int(sys.argv[1]))
+        for line in sorted(client.run(seen).values()):
+            print("worker", line, flush=True)
+        print("total", client.submit(sum, range(1000)).result(), flush=True)
+    sys.exit(int(sys.argv[2]))
+`;
+
+const small: readonly (readonly [RegExp, string])[] = [[/--cpus-per-task=\d+/, "--cpus-per-task=1"], [/--mem=\S+/, "--mem=800M"], [/--time=\S+/, "--time=2"]];
+const launches = ["srun", ...mpiruns];
+
+if (which("shellcheck") !== undefined) {
+  test("shellcheck has nothing to say about any script", async () => {
+    const files = ["slurm", "pbs"].flatMap((system) => readdirSync(join(projectRoot, "scripts", system)).map((name) => join(projectRoot, "scripts", system, name)));
+    expect(files.length).toBe(10);
+    await output(command("shellcheck", ...files), { deadline: 60 });
+  });
+}
+
+describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () => {
+  test.each(launches)("batch.sh with %s computes, and the job ends with the script's exit code", async (launch) => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    clean.write("analysis.py", analysis);
+    const file = clean.write("batch.sh", markedScript("slurm", "batch.sh", [...small, [/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/^script=.*$/m, "script=(analysis.py 2 7)"], [/^launch=srun/m, `launch=${launch}`]]));
+    clean.allow(/\.out$/);
+    const id = await sbatch(clean, file);
+    await queueEmpty(90);
+    expect(outputOf(clean, id)).toContain("total 499500");
+    expect(await output(command("scontrol", "show", "job", id), { env: jobEnvironment(clean) })).toContain("ExitCode=7:0");
+  });
+
+  test.each(launches)("gpu.sh with %s gives each worker a GPU of its node", async (launch) => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    clean.write("analysis.py", analysis);
+    const edits: readonly (readonly [RegExp, string])[] = [[/^#SBATCH --gres.*\n/m, ""], [/^#SBATCH --exclusive$/m, "#SBATCH --mem=800M"], [/--time=\S+/, "--time=2"], [/^gpus=4/m, "gpus=2"], [/^script=.*$/m, "script=(analysis.py 4 0)"], [/^launch=srun/m, `launch=${launch}`]];
+    const file = clean.write("gpu.sh", markedScript("slurm", "gpu.sh", edits));
+    clean.allow(/\.out$/);
+    const id = await sbatch(clean, file);
+    await queueEmpty(90);
+    const said = outputOf(clean, id);
+    expect(said.match(/^worker n\d gpu=\d/gm), said).toEqual(["worker n1 gpu=0", "worker n1 gpu=1", "worker n2 gpu=0", "worker n2 gpu=1"]);
+    expect(await jobState(id)).toBe("COMPLETED");
+  });
+
+  test.each(launches)("numa.sh with %s puts a worker on each domain of both nodes", async (launch) => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    const domains = Math.max(1, readdirSync("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length);
+    clean.write("analysis.py", analysis);
+    const file = clean.write("numa.sh", markedScript("slurm", "numa.sh", [[/--exclusive/, "--cpus-per-task=1"], [/--mem=0/, "--mem=800M"], [/--time=\S+/, "--time=2"], [/^script=.*$/m, `script=(analysis.py ${2 * domains} 0)`], [/^launch=srun/m, `launch=${launch}`]]));
+    clean.allow(/\.out$/);
+    const id = await sbatch(clean, file);
+    await queueEmpty(90);
+    const said = outputOf(clean, id);
+    expect(said.match(/^worker n1 /gm), said).toHaveLength(domains);
+    expect(said.match(/^worker n2 /gm), said).toHaveLength(domains);
+  });
+
+  test("jupyter.sh serves JupyterLab until it is cancelled, and prints the line for ssh without the token", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    const file = clean.write("jupyter.sh", markedScript("slurm", "jupyter.sh", [...small, [/--ntasks-per-node=10/, "--ntasks-per-node=3"]]));
+    clean.allow(/\.out$/);
+    const id = await sbatch(clean, file);
+    const said = await until("the ssh line", 60, () => (/ssh .*-N.*-L/.test(outputOf(clean, id)) ? outputOf(clean, id) : undefined));
+    expect(said).not.toContain("token=");
+    const shown = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
+    expect(shown, tell(shown)).toMatchObject({ code: 0 });
+    expect(shown.stdout).toContain("token=");
+    await output(command("scancel", id), { env: jobEnvironment(clean) });
+    await queueEmpty(60);
+  });
+
+  test("a script from options is submitted as it is, and the job's id is all that stands on stdout", async () => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    clean.write("analysis.py", analysis);
+    clean.allow(/\.out$/);
+    const words = ["script", "slurm", "--ranks-per-node", "3", "--memory", "800MiB", "--time", "2m", "--submit", "analysis.py", "1", "0"];
+    const finished = await run(ours(...words), { folder: clean.folder, env: jobEnvironment(clean) });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
+    await queueEmpty(60);
+    expect(outputOf(clean, finished.stdout.trim())).toContain("total 499500");
+  });
+
+  test.each([
+    ["an unknown partition", ["--queue", "nope"], /TSD-090 slurm refused the job: .*[Ii]nvalid partition.*\n.*\n.*sinfo -s/],
+    ["more memory than a node has", ["--memory", "900GiB"], /TSD-090 slurm refused the job: .*node configuration is not available.*\n.*\n.*sinfo -N/],
+    ["GPUs where there are none", ["--gpus", "1"], /TSD-090 slurm refused the job: .*gres.*\n.*\n.*sinfo -N/],
+    ["an option that does not exist", ["--node", "2"], /TSD-006 .*--node is not an option.*\n.*\n.*Did you mean --nodes/],
+  ])("%s: Slurm's own words, and what to do", async (_, words, expected) => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    const before = await queuedJobs();
+    const finished = await run(ours("script", "slurm", ...words, "--submit", "analysis.py"), { folder: clean.folder, env: jobEnvironment(clean) });
+    expect(finished.code).not.toBe(0);
+    expect(finished.stderr).toMatch(expected);
+    expect(await queuedJobs()).toEqual(before);
+  });
+});
