@@ -18,7 +18,7 @@ import resource
 import sys
 from typing import Any, Iterable, NamedTuple
 
-from tsdask_mpi import economy, linux
+from tsdask_mpi import blas, economy, linux
 from tsdask_mpi.wire import Message
 
 CONFIG_PLACES = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "HOME", "XDG_CONFIG_HOME")
@@ -111,6 +111,15 @@ def _dask_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DASK_")}
 
 
+def take_scratch(folder: str | None) -> None:
+    """Have Dask keep its local files in `folder`, which goes with the launch, unless the user's configuration names a place."""
+    import dask.config
+
+    if folder and not dask.config.get("temporary-directory", None):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        dask.config.set({"temporary-directory": folder})
+
+
 def pre_spawn_environ() -> None:
     """Set what Dask's Nanny would set before it starts a worker, malloc's threshold (which malloc has read already) included."""
     import dask.config
@@ -148,7 +157,10 @@ def take_shares(cpu_count: int | None, memory_limit: int | None, counters: Itera
 
 
 def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
-    """Do all of the above for one request; raises OSError when its folder cannot be entered."""
+    """Do all of the above for one request; raises OSError when its folder cannot be entered.
+
+    `distributed` must be imported by now: its configuration comes with it.
+    """
     if request.get("env") is not None:
         take_environment(request["env"])
     if rank is not None:
@@ -162,15 +174,13 @@ def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
         import dask.config
 
         dask.config.set(params["config"])
+    take_scratch(params.get("scratch"))
     if request.get("kind") == "worker":
         pre_spawn_environ()
+    if "numpy" in sys.modules:
+        blas.set_threads()
     reseed()
     explicit = (params.get("kwargs") or {}).get("memory_limit", "auto") not in (None, "auto")
-    counters = baseline.counters if baseline else _imported_counters()
+    counters = baseline.counters if baseline else counting_modules()
     take_shares(request.get("cpu_count"), None if explicit else request.get("memory_limit"), counters)
 
-
-def _imported_counters() -> tuple[str, ...]:
-    import distributed  # noqa: F401 - so that there is something to count
-
-    return counting_modules()

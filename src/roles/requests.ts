@@ -23,7 +23,7 @@ export interface RequestInput {
   readonly address: string | undefined;
   /** Folder of the script, first on the path of modules: a worker imports what lies beside the script. */
   readonly scriptFolder: string | undefined;
-  /** Where a worker keeps what it spills when neither option nor Dask's configuration says. */
+  /** Where scheduler and workers keep local files, and what they spill, when neither option nor Dask's configuration says. */
   readonly scratch: string;
   readonly hostMemory: number;
 }
@@ -78,15 +78,14 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
       user_kwargs: options.workerOptions,
       class: options.workerClass,
       scheduler,
-      scratch: input.scratch,
       preload_nanny: options.preloadNanny,
       rank: input.rank,
     },
   };
 }
 
-function common({ options, rank, secrets }: RequestInput): Readonly<Record<string, unknown>> {
-  return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, rank };
+function common({ options, rank, secrets, scratch }: RequestInput): Readonly<Record<string, unknown>> {
+  return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, scratch, rank };
 }
 
 function listen({ options, address, secrets }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
