@@ -86,7 +86,7 @@ def main() -> None:
 
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
-    from tsdask_mpi import linux
+    from tsdask_mpi import imports, linux
     from tsdask_mpi.channel import Channel, Turn
     from tsdask_mpi.wire import Malformed
 
@@ -97,6 +97,13 @@ def main() -> None:
     except (Malformed, OSError) as error:
         channel.send({"event": "failed", "code": "malformed", "message": str(error)})
         sys.exit(64)
+    variables = imports.limit_math_threads()
+    try:
+        import distributed  # noqa: F401 - its configuration must be there before the request's
+    except ImportError as error:
+        channel.send({"event": "failed", "code": "no-dask", "message": f"{sys.executable} cannot import distributed: {error}"})
+        sys.exit(1)
+    imports.restore(variables)
     run(request, channel, Turn(None), None, None)
 
 

@@ -19,6 +19,8 @@ import functools
 import os
 from typing import Any
 
+import dask
+
 from tsdask_mpi import gate_environment, logs, orders, own_nanny, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with, import_class, runs_workers_elsewhere
@@ -82,8 +84,15 @@ def make_worker(params: Message, scheduler: str) -> Any:
             preload = gate_environment.pass_on(params["token_file"], preload)
         else:
             token_gate.install_from(params["token_file"])
-    offered = {**(params.get("kwargs") or {}), "security": security_of(params.get("security"), shared=not elsewhere), **preload_kwargs(preload)}
+    offered = {**place_for_files(params), **(params.get("kwargs") or {}), "security": security_of(params.get("security"), shared=not elsewhere), **preload_kwargs(preload)}
     return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
+
+
+def place_for_files(params: Message) -> Message:
+    """Return where the worker spills to when neither the user nor Dask's configuration (`temporary-directory`) says: the launch's own folder."""
+    if not params.get("scratch") or dask.config.get("temporary-directory", None):
+        return {}
+    return {"local_directory": str(params["scratch"])}
 
 
 async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[float]) -> int:
