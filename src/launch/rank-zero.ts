@@ -17,13 +17,14 @@ import { writePrivateFile } from "../security/private-files.ts";
 import { banner, dashboardText, said } from "../ui/banner.ts";
 import { endText } from "../ui/end.ts";
 import { collectFailures, wantsColour } from "../ui/failure-text.ts";
-import { openLog, silentLog, type Log } from "../ui/log.ts";
+import { openLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
 import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
+import { hubLog } from "./hub-log.ts";
 import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./reach.ts";
@@ -84,7 +85,9 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
   });
   credentialsWritten.catch(() => undefined);
-  const log = options.logDir === undefined ? silentLog : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
+  // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
+  const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
+  const log = kept ?? hubLog({ folder: join(folder, "log"), name: "hub", base: { rank: 0, host: hostname() }, onProblem: (problem) => say(said(`the log could not be opened: ${problem}`)) });
   const failures = collectFailures({ show: (text) => void out.write(text), colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }) });
   let progress: Progress | undefined;
   let python: { readonly version: string; readonly dask: string } | undefined;
