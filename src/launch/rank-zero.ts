@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Options } from "../cli/options.ts";
 import { VERSION } from "../cli/version.ts";
 import { channelPair, type Channel } from "../control/channel.ts";
@@ -21,7 +21,8 @@ import { openLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
-import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
+import { publishSchedulerFile } from "../dask/publish.ts";
+import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
@@ -204,17 +205,16 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
 
 /** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */
 async function publish(path: string, context: RankZeroContext, content: SchedulerFile, say: (text: string) => void): Promise<string> {
-  let place = path;
   try {
-    await claimSchedulerFile(path);
+    await publishSchedulerFile(path, content);
+    return path;
   } catch (error) {
-    if (!context.schedulerFileIsDefault || (error as { code?: string }).code !== "TSD-025") throw error;
-    place = join(path, "..", `${basename(path, ".json")}-${shortName(context.key).slice(0, 8)}.json`);
-    say(said(`${path} belongs to another running cluster and is left alone; this one's is ${place}`));
-    await claimSchedulerFile(place);
+    if (!context.schedulerFileIsDefault || !(error instanceof Failure) || error.code !== "TSD-025") throw error;
+    const own = join(dirname(path), `${basename(path, ".json")}-${shortName(context.key).slice(0, 8)}.json`);
+    say(said(`${path} belongs to another running cluster and is left alone; this one's is ${own}`));
+    await publishSchedulerFile(own, content);
+    return own;
   }
-  await writeSchedulerFile(place, content);
-  return place;
 }
 
 function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], launch: string, context: RankZeroContext): SchedulerFile {
