@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
-import { command } from "./bed/command.ts";
+import { command, isRoot } from "./bed/command.ts";
 import { hostsAvailable, startHosts } from "./bed/hosts.ts";
 import { availableLaunchers } from "./bed/launchers.ts";
 import { nothingLeft } from "./bed/left.ts";
@@ -100,7 +100,7 @@ if (slurmAvailable() === true) {
       await queueEmpty();
       const files = readdirSync(clean.folder).filter((name) => /^job-[1-4]$/.test(name));
       expect(files.length).toBe(4);
-      for (const name of files) expect(readFileSync(join(clean.folder, name), "utf8")).toMatch(/^\d on n[12], start 0/);
+      for (const name of files) expect(readFileSync(join(clean.folder, name), "utf8")).toMatch(isRoot ? /^\d on n[12], start 0/ : /^\d on \S+, start 0/);
     });
   });
 }
