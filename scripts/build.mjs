@@ -15,37 +15,73 @@ if (!isRecent(process.versions.node)) {
   fail(`Node ${process.versions.node} is too old to build with: 22.15 or newer is needed (npm start finds or installs one).`);
 }
 const esbuild = await import("esbuild").catch(() => fail("esbuild is missing: run `npm ci` first (npm start does it for you)."));
-const result = await esbuild
-  .build({
-    absWorkingDir: root,
-    entryPoints,
-    outdir: dist,
-    outbase: "src",
-    bundle: true,
-    splitting: true,
-    format: "esm",
-    platform: "node",
-    target: "node22.15",
-    mainFields: ["module", "main"],
-    minifySyntax: true,
-    // White space stays: it costs under a millisecond, and an uncaught error prints a line that can be read.
-    legalComments: "eof",
-    chunkNames: "chunk/[name]-[hash]",
-    // ws looks for two optional native add-ons at run time, which costs file operations on every rank; they are never there.
-    define: { "process.env.WS_NO_BUFFER_UTIL": '"1"', "process.env.WS_NO_UTF_8_VALIDATE": '"1"' },
-    write: false,
-    metafile: true,
-    logLevel: "warning",
-  })
-  .catch(() => fail("the bundle could not be made; the lines above say where."));
+const settings = {
+  absWorkingDir: root,
+  entryPoints,
+  outdir: dist,
+  outbase: "src",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node22.15",
+  mainFields: ["module", "main"],
+  minifySyntax: true,
+  // White space stays: it costs under a millisecond, and an uncaught error prints a line that can be read.
+  legalComments: "eof",
+  chunkNames: "chunk/[name]-[hash]",
+  // ws looks for two optional native add-ons at run time, which costs file operations on every rank; they are never there.
+  define: { "process.env.WS_NO_BUFFER_UTIL": '"1"', "process.env.WS_NO_UTF_8_VALIDATE": '"1"' },
+  write: false,
+  metafile: true,
+  logLevel: "warning",
+};
+const draft = await bundle(settings);
+const result = await bundle({ ...settings, plugins: [oneChunkForAll(draft.metafile)] });
 
 // The Node that made dist/ runs it: the launcher script reads this file instead of asking `node --version` on every rank.
 const files = new Map([["node-path", Buffer.from(`${process.execPath}\n`)]]);
-for (const { path, text } of result.outputFiles) files.set(relative(dist, path), Buffer.from(banner(text) + text));
+// Node asks the nearest package.json whether a .js file is a module, and looks in every folder on the way to it.
+for (const folder of [".", "chunk"]) files.set(join(folder, "package.json"), Buffer.from('{"type":"module"}\n'));
+const idle = Object.entries(result.metafile.outputs).filter(([, { inputs }]) => Object.keys(inputs).every((input) => input === "<runtime>"));
+for (const { path, text } of result.outputFiles) {
+  const lean = withoutImports(text, idle.map(([output]) => basename(output)));
+  files.set(relative(dist, path), Buffer.from(banner(lean) + lean));
+}
 
 const changed = await differs(files);
 if (changed) await replaceDist(files);
 report();
+
+function bundle(options) {
+  return esbuild.build(options).catch(() => fail("the bundle could not be made; the lines above say where."));
+}
+
+/**
+ * Puts what every rank loads into one file: left alone, the splitter gives each set of modules that main.ts shares with some lazy part a
+ * chunk of its own, ten files for every rank. It goes by who reaches a module, so each lazy part is made to reach all that main.ts does.
+ */
+function oneChunkForAll({ inputs, outputs }) {
+  const [main] = entryPoints;
+  const always = inputs[main].imports.filter(({ kind, external }) => kind === "import-statement" && external !== true).map(({ path }) => path);
+  const text = always.map((path) => `import ${JSON.stringify(join(root, path))};`).join("\n");
+  const lazy = new Set(Object.values(outputs).flatMap(({ entryPoint }) => (entryPoint === undefined || entryPoint === main ? [] : [join(root, entryPoint)])));
+  return {
+    name: "one-chunk-for-all",
+    setup({ onLoad, onResolve }) {
+      onResolve({ filter: /^what-every-rank-loads$/ }, ({ path }) => ({ path, namespace: "always" }));
+      onLoad({ filter: /.*/, namespace: "always" }, () => ({ contents: text, resolveDir: root }));
+      onLoad({ filter: /\.ts$/ }, async ({ path }) =>
+        lazy.has(path) ? { contents: `import "what-every-rank-loads";\n${await readFile(path, "utf8")}`, loader: "ts" } : undefined,
+      );
+    },
+  };
+}
+
+/** A file without imports, for their effect alone, of chunks that have none: the bundler's own helpers, and what was optimised away. */
+function withoutImports(text, chunks) {
+  return text.replaceAll(/^import "\.[\w./-]*\/([\w-]+\.js)";\n/gm, (line, name) => (chunks.includes(name) ? "" : line));
+}
 
 /** What a CommonJS dependency expects to find in scope; only the chunks that hold one pay for it. */
 function banner(text) {
