@@ -13,7 +13,7 @@ import asyncio
 import warnings
 from typing import Any
 
-from tsdask_mpi import dashboard, logs, orders, token_gate
+from tsdask_mpi import contact, dashboard, logs, orders, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.preloads import preload_kwargs
@@ -61,6 +61,7 @@ def make_scheduler(params: Message) -> Any:
     from distributed import Scheduler
 
     token_gate.install_from(params.get("token_file"))
+    contact.by_name(params.get("contact_host"))
     kwargs = arguments_for(Scheduler, params.get("kwargs") or {})
     with warnings.catch_warnings():
         # The rank shows the port that was taken in its place, in one line.

@@ -21,7 +21,7 @@ from typing import Any
 
 import dask
 
-from tsdask_mpi import gate_environment, logs, orders, own_nanny, token_gate
+from tsdask_mpi import contact, gate_environment, logs, orders, own_nanny, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with, import_class, runs_workers_elsewhere
 from tsdask_mpi.preloads import preload_kwargs
@@ -76,6 +76,7 @@ async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
 
 def make_worker(params: Message, scheduler: str) -> Any:
     """Return the worker, not yet started; raises ImportError for its class, TypeError for the user's arguments."""
+    contact.by_name(params.get("contact_host"))
     cls = import_class(params.get("class") or "distributed.Worker")
     preload = list(params.get("preload") or [])
     elsewhere = runs_workers_elsewhere(cls)

@@ -289,6 +289,7 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     scriptFolder: script === undefined ? undefined : dirname(script),
     scratch: `${paths.folder}/scratch`,
     hostMemory: grant.memory,
+    host,
   };
   const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? { nthreads: 1, memoryLimit: grant.memory, cpus: grant.cpus };
   return {

@@ -26,6 +26,8 @@ export interface RequestInput {
   /** Where scheduler and workers keep local files, and what they spill, when neither option nor Dask's configuration says. */
   readonly scratch: string;
   readonly hostMemory: number;
+  /** This host's name. */
+  readonly host: string;
 }
 
 /** What the fork server is asked for on the scheduler's rank; keyword arguments are those of `distributed.Scheduler`. */
@@ -84,7 +86,7 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
   };
 }
 
-function common({ options, rank, secrets, scratch }: RequestInput): Readonly<Record<string, unknown>> {
+function common({ options, rank, secrets, host, scratch }: RequestInput): Readonly<Record<string, unknown>> {
   return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, scratch, rank };
 }
 
