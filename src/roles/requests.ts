@@ -87,7 +87,7 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
 }
 
 function common({ options, rank, secrets, host, scratch }: RequestInput): Readonly<Record<string, unknown>> {
-  return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, scratch, rank };
+  return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, scratch, rank, ...(options.contact === "hostname" ? { contact_host: host } : {}) };
 }
 
 function listen({ options, address, secrets }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
