@@ -96,15 +96,20 @@ def kill_orphans(known: set[int], living: set[str]) -> None:
             kill_group(pid)
 
 
-def remove_folder(path: str | None) -> None:
-    """Remove what a killed child left on disk, in a process of its own that ends by itself.
+def remove_folder(path: str | None) -> int | None:
+    """Remove what a killed child left on disk, in a process of its own that ends by itself; returns its pid if there is one.
 
     distributed/diskutils.py: beside a work folder lies its lock, NAME.dirlock.
     """
-    if not path or not os.path.lexists(path) or os.fork() != 0:
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    for lock in (f"{path}.dirlock",):
-        if os.path.exists(lock):
-            os.unlink(lock)
-    os._exit(0)
+    if not path or not os.path.lexists(path):
+        return None
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        os.unlink(f"{path}.dirlock")
+    except OSError:
+        os._exit(1)
+    finally:
+        os._exit(0)

@@ -51,6 +51,7 @@ class Server:
         self._children: dict[int, Child] = {}
         self._lines: dict[int, Child] = {}
         self._controls: dict[int, Child] = {}
+        self._sweepers: set[int] = set()
         self._turns = Turns(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
         self._deadline: float | None = None
         self._null = os.open("/dev/null", os.O_RDWR)
@@ -67,7 +68,7 @@ class Server:
         self._watch_signals()
         for fd in (0, self._listener.fileno(), self._wake.fileno()):
             self._epoll.register(fd, select.EPOLLIN)
-        while self._deadline is None or self._children:
+        while self._deadline is None or self._children or self._sweepers:
             for fd, what in self._epoll.poll(self._timeout()):
                 self._event(fd)
             self._turns.expire()
@@ -183,9 +184,13 @@ class Server:
             family.tell(child.control, family.exit_event(status))
             child.control.close()
             child.seat.line.close()
-            family.remove_folder(child.seat.folder)
+            sweeper = family.remove_folder(child.seat.folder)
+            if sweeper is not None:
+                self._sweepers.add(sweeper)
         if gone:
-            family.kill_orphans(set(self._children), {child.mark for child in self._children.values()})
+            self._sweepers.difference_update(pid for pid, _ in gone)
+            known = self._sweepers.union(self._children)
+            family.kill_orphans(known, {child.mark for child in self._children.values()})
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -197,7 +202,7 @@ class Server:
             os.kill(pid, signal.SIGTERM)
 
     def _kill_all(self) -> None:
-        for pid in self._children:
+        for pid in [*self._children, *self._sweepers]:
             family.kill_group(pid)
         self._deadline = time.monotonic() + GRACE_SECONDS
 

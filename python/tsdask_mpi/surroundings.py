@@ -41,6 +41,9 @@ def read_baseline() -> Baseline:
 
     config: dict[str, Any] = {}
     dask.config.refresh(config=config, env={})
+    for absent in economy.absent_features():
+        dask.config.set({absent: False}, config=config)
+        dask.config.set({absent: False})
     return Baseline(config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), counting_modules())
 
 
