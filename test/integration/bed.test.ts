@@ -12,6 +12,7 @@ import { freePort } from "./bed/ports.ts";
 import { isAlive } from "./bed/processes.ts";
 import { output, run, start } from "./bed/run.ts";
 import { jobState, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+import { sgeAvailable, startSge } from "./bed/sge.ts";
 import { sshdAvailable, startSshd } from "./bed/sshd.ts";
 import { asStranger, strangerAvailable } from "./bed/user.ts";
 
@@ -102,6 +103,19 @@ if (slurmAvailable() === true) {
       expect(files.length).toBe(4);
       for (const name of files) expect(readFileSync(join(clean.folder, name), "utf8")).toMatch(isRoot ? /^\d on n[12], start 0/ : /^\d on \S+, start 0/);
     });
+  });
+}
+
+if (sgeAvailable() === true) {
+  it("Grid Engine runs a parallel job and reports its exit code", async () => {
+    await using clean = nothingLeft();
+    clean.allow(/^out$/);
+    await using sge = await startSge();
+    const job = clean.write("job.sh", "#!/bin/sh\n#$ -cwd\n#$ -pe mpi 4\necho $NSLOTS slots\nexit 7\n");
+    const finished = await run(sge.on(["qsub", "-V", "-sync", "y", "-j", "y", "-o", "out", job]), clean);
+    expect(finished.code, finished.stderr).toBe(7);
+    expect(readFileSync(join(clean.folder, "out"), "utf8")).toBe("4 slots\n");
+    expect(await sge.jobs()).toEqual([]);
   });
 }
 

@@ -3,6 +3,7 @@ import { chromiumAvailable } from "./chromium.ts";
 import { hostsAvailable } from "./hosts.ts";
 import { launchers } from "./launchers.ts";
 import { pythons } from "./pythons.ts";
+import { sgeAvailable } from "./sge.ts";
 import { sshdAvailable } from "./sshd.ts";
 import { strangerAvailable } from "./user.ts";
 
@@ -12,6 +13,7 @@ export function leftOut(): readonly string[] {
     ...launchers.map(({ name, available }) => [`the launcher ${name}`, available] as const),
     ...pythons.map(({ name, available }) => [name, available] as const),
     ["three hosts", hostsAvailable()],
+    ["Grid Engine", sgeAvailable()],
     ["another user", strangerAvailable()],
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
