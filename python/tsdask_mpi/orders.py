@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Callable
+from collections.abc import Callable
 
 from tsdask_mpi.channel import Channel
 from tsdask_mpi.wire import Message
@@ -15,7 +15,8 @@ STOP_SECONDS = 2.0
 def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> asyncio.Future[float]:
     """Start to take orders; returns a future that gets the grace in seconds when it is time to stop.
 
-    It is time when the rank says so, when its connection ends, and at SIGTERM or SIGINT.
+    It is time when the rank says so, when its connection ends, and at SIGINT, which the fork server sends. SIGTERM is not heard: batch systems
+    send it to every process of a job at once, and the rank may have to move a worker's results to others before it lets the worker go.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
@@ -33,6 +34,7 @@ def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> as
             others[operation](message)
 
     channel.listen(order, lambda: ask_stop(0.0))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask_stop, STOP_SECONDS)
+    loop.add_signal_handler(signal.SIGINT, ask_stop, STOP_SECONDS)
+    # A handler, not SIG_IGN, which the programs that tasks start would inherit.
+    loop.add_signal_handler(signal.SIGTERM, lambda: None)
     return stop

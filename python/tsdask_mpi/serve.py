@@ -22,7 +22,8 @@ RESUME = "TSDASK_RESUME"
 
 def serve() -> NoReturn:
     """Read the configuration from stdin, bind, import, and serve until the leader is gone; exits with 1 when Dask cannot be imported."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # A batch system sends SIGTERM to every process of a job: the leader hears it too, and says when this one is to end.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     state, listener = _resume() if RESUME in os.environ else _begin()
     variables = imports.limit_math_threads()
@@ -55,7 +56,14 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
     def prepare(request: Message) -> None:
         secure.prepare((request.get("params") or {}).get("security"))
 
-    server = Server(listener, state["host_dir"], state["orders"].encode(), prepare, surroundings.read_baseline(), state["request_seconds"])
+    server = Server(
+        listener,
+        state["host_dir"],
+        orders=state["orders"].encode(),
+        request_seconds=state["request_seconds"],
+        prepare=prepare,
+        baseline=surroundings.read_baseline(),
+    )
     imports.freeze()
     gc.enable()
     tell_leader({

@@ -14,7 +14,8 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Callable, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from tsdask_mpi import family, kinship
 from tsdask_mpi.family import Child
@@ -42,7 +43,16 @@ class Server:
     `prepare` is called with each request before its fork; `baseline` is handed to every child.
     """
 
-    def __init__(self, listener: socket.socket, host_dir: str, orders: bytes, prepare: Callable[[Message], None], baseline: Any, request_seconds: float) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        host_dir: str,
+        *,
+        orders: bytes,
+        request_seconds: float,
+        prepare: Callable[[Message], None],
+        baseline: Any,
+    ) -> None:
         self._listener = listener
         self._host_dir = host_dir
         self._orders = orders
@@ -69,7 +79,7 @@ class Server:
         for fd in (0, self._listener.fileno(), self._wake.fileno()):
             self._epoll.register(fd, select.EPOLLIN)
         while self._deadline is None or self._children or self._sweepers:
-            for fd, what in self._epoll.poll(self._timeout()):
+            for fd, _ in self._epoll.poll(self._timeout()):
                 self._event(fd)
             self._turns.expire()
             self._start_what_is_whole()
@@ -84,8 +94,7 @@ class Server:
         self._wake.setblocking(False)
         self._wake_up.setblocking(False)
         signal.set_wakeup_fd(self._wake_up.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _timeout(self) -> float:
         waits = [self._requests.wait(), self._turns.wait()]
@@ -124,8 +133,6 @@ class Server:
                 print(f"fork server: an order that cannot be read: {error}", file=sys.stderr, flush=True)
 
     def _signals(self, numbers: bytes) -> None:
-        if signal.SIGTERM in numbers:
-            self.end(GRACE_SECONDS)
         if signal.SIGCHLD in numbers:
             self._reap()
 
@@ -199,7 +206,7 @@ class Server:
         deadline = time.monotonic() + max(0.0, grace)
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
         for pid in self._children:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
 
     def _kill_all(self) -> None:
         for pid in [*self._children, *self._sweepers]:
