@@ -211,10 +211,9 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     const first = await until("the first cluster", 60, () => schedulerOf(clean));
     await until("its workers", 60, async () => (await workers(clean)) === 3);
     await output(command("scontrol", "requeue", id), { env: jobEnvironment(clean) });
-    // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to.
-    await until("the job in the queue again", 30, async () => (await jobState(id)) === "PENDING");
-    await output(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
-    await until("the job's second run", 90, () => {
+    await until("the job's second run", 90, async () => {
+      // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to.
+      if ((await jobState(id)) === "PENDING") await run(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
       const found = schedulerOf(clean);
       return found !== undefined && found !== first;
     });
