@@ -1,4 +1,6 @@
-import type { Availability } from "./command.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { type Availability, needs, projectRoot } from "./command.ts";
 import { chromiumAvailable } from "./chromium.ts";
 import { hostsAvailable } from "./hosts.ts";
 import { launchers } from "./launchers.ts";
@@ -17,6 +19,9 @@ export function leftOut(): readonly string[] {
     ["another user", strangerAvailable()],
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
+    ["shellcheck", needs(["shellcheck"], "shellcheck")],
+    ["strace", needs(["strace"], "strace")],
+    ["dask-mpi's own tests", existsSync(join(projectRoot, ".tools", "dask-mpi", "made")) || { missing: "dask-mpi from PyPI in .tools/dask-mpi" }],
   ];
   return parts.flatMap(([tests, available]) => (available === true ? [] : [`tests with ${tests}: ${available.missing}`]));
 }
