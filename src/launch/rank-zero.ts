@@ -74,6 +74,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   const say = (text: string): void => {
     if (!options.quiet) out.write(text);
   };
+  // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
+  const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
   await takeClusterFolder(folder, hostname());
   void context.forkServer.then((server) => server.own({ paths: [folder] }));
   let schedulerFile = context.schedulerFile;
@@ -86,8 +88,6 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
   });
   credentialsWritten.catch(() => undefined);
-  // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
-  const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
   const log = kept ?? hubLog({ folder: join(folder, "log"), name: "hub", base: { rank: 0, host: hostname() }, onProblem: (problem) => say(said(`the log could not be opened: ${problem}`)) });
   const failures = collectFailures({ show: (text) => void out.write(text), colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }) });
   let progress: Progress | undefined;

@@ -1,4 +1,5 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { unwritable } from "../security/file-problems.ts";
 import { redact } from "./redact.ts";
 
@@ -71,7 +72,7 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
   const path = `${folder}/${name}.jsonl`;
   let destination: ReturnType<typeof pino.destination>;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     destination = pino.destination({ dest: path, sync: true, append: true, mode: 0o600 });
   } catch (error) {
     throw unwritable(path, error);
@@ -88,4 +89,23 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
     broken = true;
     destination.end();
   });
+}
+
+/** As `mkdir -p`. Node's own `recursive` never returns where a file system says ENOENT for a folder whose parent is there (`/proc`, some automounts). */
+function makeFolder(path: string): void {
+  const make = (): NodeJS.ErrnoException | undefined => {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+      return undefined;
+    } catch (error) {
+      return error as NodeJS.ErrnoException;
+    }
+  };
+  let failed = make();
+  if (failed?.code === "ENOENT" && dirname(path) !== path) {
+    makeFolder(dirname(path));
+    failed = make();
+  }
+  if (failed?.code === "EEXIST" && statSync(path).isDirectory()) return;
+  if (failed !== undefined) throw failed;
 }

@@ -64,4 +64,5 @@ test("the folder is made if it is not there; one that cannot be had is told with
   log.close();
   expect(readFileSync(join(folder, "a", "b", "x.jsonl"), "utf8").match(/"rank"/g)).toHaveLength(1);
   await expect(openLog({ folder: join(folder, "a", "b", "x.jsonl"), name: "y" })).rejects.toMatchObject({ code: "TSD-072" });
+  await expect(openLog({ folder: "/proc/no-folder-here/log", name: "y" })).rejects.toMatchObject({ code: "TSD-072" });
 });
