@@ -290,7 +290,8 @@ export function createLaunch(context: LaunchContext): Launch {
         break;
       case "client-exit":
         clientState = "over";
-        if (departing !== undefined && event.code >= 128) end(departing, event.code);
+        // Jupyter ends with 0 however it was asked to; a script that saved what it had may say 0 as well, and is believed.
+        if (departing !== undefined && (event.code >= 128 || context.jupyter)) end(departing, event.code);
         else if (context.jupyter) end({ kind: "jupyter", code: event.code }, event.code);
         else end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
         break;
