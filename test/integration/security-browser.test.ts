@@ -1,0 +1,98 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Browser, Page } from "playwright-core";
+import { expect, test } from "vitest";
+import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
+import { command, projectRoot } from "./bed/command.ts";
+import { nothingLeft } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { output, start } from "./bed/run.ts";
+import { sshdAvailable, startSshd } from "./bed/sshd.ts";
+import { startCluster } from "./security/cluster.ts";
+
+const CELL = `import time
+from dask.distributed import Client
+client = Client()
+slow = client.map(lambda x: time.sleep(0.1), range(300), pure=False)
+print("sum", client.submit(sum, range(100)).result(), "on", len(client.run(lambda: 1)))
+client`;
+
+/** What a person would look at; kept where TSDASK_TEST_PICTURES says. */
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env["TSDASK_TEST_PICTURES"];
+  if (folder === undefined) return;
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+async function hasJupyter(): Promise<boolean> {
+  return output(command(python().path, "-c", "import jupyterlab")).then(() => true, () => false);
+}
+
+/** Opens a link until the tunnel behind it stands. */
+async function open(browser: Browser, link: string): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+  const page = await context.newPage();
+  for (let round = 0; ; round += 1) {
+    try {
+      await page.goto(link, { timeout: 30_000, waitUntil: "domcontentloaded" });
+      return page;
+    } catch (error) {
+      if (round === 40 || !String(error).includes("ERR_CONNECTION")) throw error;
+      await sleep(250);
+    }
+  }
+}
+
+/** In the browser: whether anything that Bokeh holds for the page's plots says this. */
+function drawn(text: string): boolean {
+  const { Bokeh } = globalThis as unknown as { Bokeh?: { documents: readonly { to_json_string(): string }[] } };
+  return (Bokeh?.documents ?? []).some((document) => document.to_json_string().includes(text));
+}
+
+if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyter())) {
+  test("a browser goes through the printed ssh line to JupyterLab, computes on all workers, and sees the live dashboard", async () => {
+    await using clean = nothingLeft();
+    // JupyterLab's own: the notebook, its check points, its runtime files, and what its Node keeps.
+    clean.allow(/^\.ipynb_checkpoints|^Untitled|^\.virtual_documents|^node-compile-cache/);
+    const home = join(clean.tmp, "home");
+    mkdirSync(home);
+    clean.allow(/^home/);
+    await using sshd = await startSshd();
+    await using cluster = await startCluster(clean, { jupyter: true, words: ["--login-host", "login.example.org"], env: { HOME: home } });
+
+    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect"), { folder: clean.folder, env: clean.env });
+    const line = /^ +(ssh -N .*)$/m.exec(shown)?.[1] ?? "";
+    const links = Object.fromEntries([...shown.matchAll(/^ +(JupyterLab|dashboard) +(http:\S+)$/gm)].map(([, name = "", link = ""]) => [name, link]));
+    expect(line).toMatch(/^ssh -N -L \d+:\S+:\d+ -L \d+:\S+:\d+ \S+@login\.example\.org$/);
+    expect(cluster.running.stderr()).toContain(line);
+    expect(cluster.running.stderr()).not.toContain(cluster.token);
+
+    await using tunnel = start({ file: "sh", args: ["-c", `exec ${line}`], env: { PATH: `${sshd.path}:${process.env["PATH"] ?? ""}` } }, { deadline: 100 });
+    await using browser = await launchChromium();
+    const dashboard = await open(browser, links["dashboard"] ?? "");
+    const lab = await open(browser, links["JupyterLab"] ?? "");
+    expect(tunnel.stderr()).toBe("");
+    await lab.locator(".jp-LauncherCard", { hasText: "Python 3" }).first().click({ timeout: 60_000 });
+    await lab.locator("#jp-main-statusbar", { hasText: "Idle" }).waitFor({ timeout: 60_000 });
+    const cell = lab.locator(".jp-Notebook .jp-Cell .cm-content").first();
+    await cell.click({ timeout: 60_000 });
+    await lab.keyboard.insertText(CELL);
+    await lab.keyboard.press("Shift+Enter");
+    const shownSum = lab.locator(".jp-OutputArea-output", { hasText: "sum 4950 on 2" }).first();
+    await shownSum.waitFor({ timeout: 30_000 }).finally(() => picture(lab, "jupyterlab"));
+
+    // What the dashboard draws comes over its WebSocket, from the scheduler as it works.
+    await dashboard.waitForFunction(drawn, '"lambda"', { timeout: 60_000 }).finally(() => picture(dashboard, "dashboard"));
+    await dashboard.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
+    await dashboard.waitForFunction(drawn, "in-memory: 300", { timeout: 60_000 });
+
+    const stranger = await open(browser, (links["dashboard"] ?? "").replace(/\?.*/, ""));
+    expect(await stranger.content()).toContain("A token is needed");
+    const outsider = await open(browser, (links["JupyterLab"] ?? "").replace(/\?.*/, ""));
+    expect(outsider.url()).toContain("/login");
+    cluster.running.signal("SIGTERM");
+    await cluster.running.finished;
+  });
+}

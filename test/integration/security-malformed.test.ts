@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { type Command, command } from "./bed/command.ts";
+import { hostsAvailable, startHosts } from "./bed/hosts.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
+import { output } from "./bed/run.ts";
+import { filesBelow, portsOf, rankZero, startCluster } from "./security/cluster.ts";
+import type { Raid, Spoils } from "./security/vandal.ts";
+
+const program = join(import.meta.dirname, "security", "vandal.ts");
+const MEGABYTE = 1024 * 1024;
+
+async function vandalise(raid: Raid, on: (inner: Command) => Command = (inner) => inner): Promise<Spoils> {
+  const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), { input: JSON.stringify(raid), deadline: 100 });
+  return JSON.parse(said) as Spoils;
+}
+
+interface Size {
+  /** Bytes of memory in use. */
+  readonly memory: number;
+  readonly descriptors: number;
+}
+
+function sizeOf(pid: number): Size {
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return { memory: Number(kilobytes) * 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+}
+
+/**
+ * Raids four times, and checks that these processes do not grow with the number of raids: what a storm makes a process take, its garbage
+ * collector gives back late or never, but a leak goes on growing.
+ */
+async function unharmed(pids: readonly number[], raid: () => Promise<Spoils>): Promise<Spoils> {
+  const before = pids.map(sizeOf);
+  const rounds: { readonly spoils: Spoils; readonly sizes: readonly Size[] }[] = [];
+  for (let round = 0; round < 4; round += 1) {
+    const spoils = await raid();
+    await sleep(300);
+    rounds.push({ spoils, sizes: pids.map(sizeOf) });
+  }
+  pids.forEach((pid, index) => {
+    const memory = rounds.map(({ sizes }) => sizes[index]?.memory ?? 0);
+    const [last = 0, ...earlier] = memory.toReversed();
+    expect(last - Math.max(...earlier), `growth of ${commandOf(pid)}: ${memory.join(", ")}`).toBeLessThan(32 * MEGABYTE);
+    expect(last - (before[index]?.memory ?? 0), `size of ${commandOf(pid)}`).toBeLessThan(256 * MEGABYTE);
+    expect((rounds.at(-1)?.sizes[index]?.descriptors ?? 0) - (before[index]?.descriptors ?? 0), `descriptors of ${commandOf(pid)}`).toBeLessThan(10);
+  });
+  const all = rounds.map(({ spoils }) => spoils);
+  const sum = (of: (spoils: Spoils) => number): number => all.reduce((total, spoils) => total + of(spoils), 0);
+  return { tries: sum(({ tries }) => tries), ended: sum(({ ended }) => ended), held: sum(({ held }) => held), heard: sum(({ heard }) => heard) };
+}
+
+const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[1] ?? "";
+
+/** The unix sockets of a launch, and the processes that serve them. */
+function socketsOf(clean: Clean): { readonly paths: readonly string[]; readonly pids: readonly number[] } {
+  const paths = filesBelow(clean.tmp).filter((path) => /\/(host|fork)\.sock$/.test(path));
+  const forkServer = clean.processes().find(({ arguments: words }) => words.some((word) => word.endsWith("/forkserver.py")));
+  return { paths, pids: [rankZero(clean), ...(forkServer === undefined ? [] : [forkServer.pid])] };
+}
+
+describe("thousands of malformed, huge, slow and half-open connections", () => {
+  test("do not harm the host socket and the fork server", async () => {
+    await using clean = nothingLeft();
+    await using cluster = await startCluster(clean);
+    const { paths, pids } = socketsOf(clean);
+    expect(paths).toHaveLength(2);
+    const spoils = await unharmed(pids, () => vandalise({ doors: paths.map((path) => ({ path })), tries: 400, wire: "lines" }));
+    expect(spoils.tries).toBeGreaterThan(2500);
+    expect(spoils.heard / spoils.tries, "bytes answered to each").toBeLessThan(1000);
+    await cluster.compute();
+    await cluster.stop();
+    expect((await cluster.running.finished).code).toBe(0);
+  });
+
+  if (hostsAvailable() === true) {
+    test("do not harm the hub", async () => {
+      await using hosts = await startHosts();
+      await using clean = nothingLeft();
+      await using cluster = await startCluster(clean, { hosts });
+      const zero = rankZero(clean);
+      const [hub] = (await portsOf(clean, (words) => hosts.on("h1", words))).filter(({ pids }) => pids.includes(zero));
+      const door = { host: hosts.address("h1"), port: hub?.port ?? 0 };
+      const spoils = await unharmed([zero], () => vandalise({ doors: [door], tries: 700, wire: "hub" }, (inner) => hosts.on("h3", inner)));
+      expect(spoils.held, "connections that were left open").toBe(0);
+      expect(spoils.heard / spoils.tries, "bytes answered to each").toBeLessThan(1000);
+      await cluster.compute();
+      await cluster.stop();
+      expect((await cluster.running.finished).code).toBe(0);
+    });
+  }
+});

@@ -1,0 +1,142 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Command, command } from "../bed/command.ts";
+import type { Hosts } from "../bed/hosts.ts";
+import { availableLaunchers } from "../bed/launchers.ts";
+import type { Clean } from "../bed/left.ts";
+import { environmentOf } from "../bed/processes.ts";
+import { output, start, tell, type Running } from "../bed/run.ts";
+import { program } from "../launch.ts";
+import type { SchedulerFile } from "../../../src/dask/scheduler-file.ts";
+
+/** A cluster that runs while it is looked at; its script computes once a line is written into `go`, and ends with `stop`. */
+export interface SecureCluster extends AsyncDisposable {
+  readonly running: Running;
+  readonly clean: Clean;
+  readonly file: SchedulerFile;
+  /** The cluster folder. */
+  readonly folder: string;
+  readonly token: string;
+  /** Computes on all workers, from the script that has run all the time; throws when that no longer works. */
+  compute(): Promise<void>;
+  /** Lets the script end, and waits for the launch's end. */
+  stop(): Promise<void>;
+}
+
+const script = `
+import pathlib, sys, time
+from distributed import Client
+
+if __name__ == "__main__":
+    client = Client()
+    client.wait_for_workers(2)
+    print("ready", flush=True)
+    asked = 0
+    while True:
+        time.sleep(0.05)
+        if pathlib.Path("stop").exists():
+            break
+        if pathlib.Path("go%d" % asked).exists():
+            print("computed", asked, sum(client.gather(client.map(lambda x: x + 1, range(100), pure=False))), flush=True)
+            asked += 1
+`;
+
+export interface ClusterWords {
+  /** Where the ranks run; all on this machine without it. */
+  readonly hosts?: Hosts;
+  /** Words for tsdask-mpi before the script. */
+  readonly words?: readonly string[];
+  /** JupyterLab instead of the script. */
+  readonly jupyter?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts a secure cluster: on two of three hosts, or on this one by the first launcher there is. */
+export async function startCluster(clean: Clean, { hosts, words = [], jupyter = false, env = {} }: ClusterWords = {}): Promise<SecureCluster> {
+  const file = clean.write("script.py", script);
+  clean.allow(/^(go\d+|stop)$/);
+  const line = program("--wait-workers", "all", ...words, ...(jupyter ? ["--jupyter", "lab"] : [file]));
+  const running = start(launchLine(hosts, line), { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
+  const content = await begun(running, join(clean.folder, "scheduler.json"), jupyter);
+  const folder = content.tsdask?.folder ?? "";
+  let asked = 0;
+  return {
+    running,
+    clean,
+    file: content,
+    folder,
+    token: content.tsdask?.security === "tls" ? readFileSync(join(folder, "token"), "utf8").trim() : "",
+    async compute() {
+      clean.write(`go${asked}`, "");
+      await running.says(new RegExp(`^computed ${asked} 5050$`, "m"), 20);
+      asked += 1;
+    },
+    async stop() {
+      clean.write("stop", "");
+      await running.finished;
+    },
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+function launchLine(hosts: Hosts | undefined, words: readonly string[]): Command {
+  if (hosts !== undefined) return hosts.mpirun(availableLaunchers("mpich4").length > 0 ? "mpich4" : "openmpi4", { h1: 3, h2: 2 }, words);
+  const [first] = availableLaunchers("mpich4", "openmpi4", "local");
+  if (first === undefined) throw new Error("There is no launcher");
+  return first.command(4, words);
+}
+
+/** Waits until the script, or JupyterLab, runs, and reads scheduler.json. Throws with all that was said when it does not come to that. */
+async function begun(running: Running, path: string, jupyter: boolean): Promise<SchedulerFile> {
+  try {
+    if (!jupyter) await running.says(/^ready$/m, 40);
+    for (const until = performance.now() + 40_000; performance.now() < until; await sleep(50)) {
+      if (!existsSync(path)) continue;
+      const content = JSON.parse(readFileSync(path, "utf8")) as SchedulerFile;
+      if (!jupyter || (content.tsdask?.jupyter ?? null) !== null) return content;
+    }
+    throw new Error(`${path} did not come to name JupyterLab`);
+  } catch (error) {
+    await running[Symbol.asyncDispose]();
+    throw new Error(`${String(error)}\n${tell(await running.finished)}`, { cause: error });
+  }
+}
+
+/** A listening socket of the cluster's own, as `ss` shows it. */
+export interface Port {
+  readonly host: string;
+  readonly port: number;
+  readonly pids: readonly number[];
+}
+
+const launcherNames = /^(mpirun|mpiexec|orterun|prterun|orted|prted|hydra_pmi_proxy|srun|slurmstepd|slurmd)/;
+
+/** Every TCP port that the test's processes listen on, found with `ss` on one host; sockets that a launcher gave its ranks are its own. */
+export async function portsOf(clean: Clean, on: (words: readonly string[]) => Command = (words) => command(words[0] ?? "", ...words.slice(1))): Promise<Port[]> {
+  const processes = new Map(clean.processes().map(({ pid, arguments: words }) => [pid, words]));
+  const listing = await output(on(["ss", "-H", "-l", "-t", "-n", "-p"]));
+  return listing.split("\n").flatMap((row) => {
+    const [, , , local = ""] = row.trim().split(/\s+/);
+    const pids = [...row.matchAll(/pid=(\d+)/g)].map(([, pid]) => Number(pid));
+    const ours = pids.some((pid) => processes.has(pid));
+    const launchers = pids.some((pid) => launcherNames.test(basename(processes.get(pid)?.[0] ?? "")));
+    const at = local.lastIndexOf(":");
+    return ours && !launchers ? [{ host: local.slice(0, at).replace(/^\[|\]$|%.*$/g, ""), port: Number(local.slice(at + 1)), pids }] : [];
+  });
+}
+
+/** The pid of the process that is rank 0, which holds the hub. */
+export function rankZero(clean: Clean): number {
+  const names = ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "TSDASK_RANK"];
+  const found = clean.processes().find(({ pid, arguments: words }) => words.some((word) => word.endsWith("/dist/main.js")) && names.some((name) => environmentOf(pid).get(name) === "0"));
+  if (found === undefined) throw new Error("There is no rank 0");
+  return found.pid;
+}
+
+/** Every file below some folders, absolute. */
+export function filesBelow(...folders: readonly string[]): string[] {
+  return folders
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => join(entry.parentPath, entry.name)));
+}
