@@ -7,8 +7,9 @@ import logging
 import os
 import select
 import socket
-from typing import Callable
+from collections.abc import Callable
 
+from tsdask_mpi.loop import first_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode, encode
 
 SEND_SECONDS = 5.0
@@ -102,7 +103,7 @@ class Turn:
             return
         self._say(b"a")
         go = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(self._connection, 1))
-        await asyncio.wait([go, stop], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(go, stop)
 
     def folder(self, path: str | None) -> None:
         """Name the folder that is to be removed even when this process is killed."""

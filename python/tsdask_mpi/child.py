@@ -9,6 +9,12 @@ import atexit
 import os
 import sys
 import types
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from tsdask_mpi.channel import Channel, Turn
+    from tsdask_mpi.surroundings import Baseline
+    from tsdask_mpi.wire import Message
 
 
 def blank_main() -> None:
@@ -37,20 +43,19 @@ def lines_at_once() -> None:
     logs.move_handlers(before, sys.stderr)
 
 
-def run(request: "dict", channel: "object", turn: "object", rank: "int | None", baseline: "object") -> None:
-    """Run one request to its end, and end the process; never returns."""
+def run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseline: Baseline | None) -> NoReturn:
+    """Run one request to its end, and end the process; `rank` is the pid whose cores and limits to take."""
     code = 1
     try:
         code = _run(request, channel, turn, rank, baseline)
     except BaseException as error:
         from tsdask_mpi.failures import failed
 
-        channel.send(failed(error))  # type: ignore[attr-defined]
-    finally:
-        finish(code)
+        channel.send(failed(error))
+    finish(code)
 
 
-def finish(code: int) -> None:
+def finish(code: int) -> NoReturn:
     """End this process now, after the functions registered with atexit, without waiting for threads."""
     try:
         atexit._run_exitfuncs()
@@ -60,7 +65,7 @@ def finish(code: int) -> None:
         os._exit(code)
 
 
-def _run(request, channel, turn, rank, baseline) -> int:
+def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseline: Baseline | None) -> int:
     from tsdask_mpi import logs, surroundings
 
     blank_main()

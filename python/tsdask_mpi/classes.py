@@ -24,7 +24,7 @@ def import_class(name: str) -> type:
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def named_arguments(cls: type) -> frozenset[str]:
     """Return the names that a class, and the classes it hands its **kwargs to, give to their arguments."""
     names: set[str] = set()

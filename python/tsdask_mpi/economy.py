@@ -19,7 +19,8 @@ import platform
 import socket
 import sys
 import tempfile
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 TEMP_VARIABLES = ("TMPDIR", "TEMP", "TMP")
 
@@ -46,18 +47,19 @@ def read_yaml_quickly() -> Callable[[], None]:
 
 def ask_once() -> None:
     """Ask for all that later is known; called once, before any fork."""
+    import psutil
     from distributed import versions
 
     tempfile.gettempdir()
     socket.getaddrinfo("localhost", 0)
     str(platform.uname().processor)
     if not hasattr(versions, "_version_cached"):
-        versions.get_package_info = _remember(versions.get_package_info)
+        versions.get_package_info = _remember(versions.get_package_info)  # type: ignore[assignment]
     versions.get_versions()
-    psutil_linux = getattr(__import__("psutil"), "_pslinux", None)
+    psutil_linux: Any = getattr(psutil, "_pslinux", None)
     if hasattr(psutil_linux, "is_storage_device"):
         psutil_linux.is_storage_device = functools.lru_cache(maxsize=1024)(psutil_linux.is_storage_device)
-        __import__("psutil").disk_io_counters()
+        psutil.disk_io_counters()
 
 
 def absent_features() -> list[str]:

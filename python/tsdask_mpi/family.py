@@ -10,13 +10,14 @@ import os
 import shutil
 import signal
 import socket
+from collections.abc import Container
 from dataclasses import dataclass
-from typing import Container
 
 from tsdask_mpi.turns import Seat
 from tsdask_mpi.wire import Message, encode
 
 MARK = "TSDASK_CHILD"
+MOST_DESCRIPTORS = 65536
 
 
 @dataclass
@@ -106,6 +107,7 @@ def remove_folder(path: str | None) -> int | None:
     pid = os.fork()
     if pid:
         return pid
+    os.closerange(3, MOST_DESCRIPTORS)
     try:
         shutil.rmtree(path, ignore_errors=True)
         os.unlink(f"{path}.dirlock")

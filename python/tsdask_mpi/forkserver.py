@@ -8,7 +8,7 @@ import os
 import sys
 
 
-def main():
+def main() -> None:
     """Check the Python, make the package importable, and serve."""
     if sys.version_info < (3, 10):
         sys.stdin.readline()

@@ -103,7 +103,8 @@ def warm(names: list[str]) -> list[Refused]:
             continue
         started = _settled_threads(before) - before
         if started > 0:
-            refused.append(Refused(name, "threads", f"importing {name} starts {started} thread(s), and a process with threads cannot be forked safely"))
+            message = f"importing {name} starts {started} thread(s), and a process with threads cannot be forked safely"
+            refused.append(Refused(name, "threads", message))
     return refused
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Coroutine
+from collections.abc import Coroutine
+from typing import Any
 
 
 def run_loop(body: Coroutine[Any, Any, int]) -> int:
@@ -17,3 +18,8 @@ def run_loop(body: Coroutine[Any, Any, int]) -> int:
     loop = factory() if factory else asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(body)
+
+
+async def first_of(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:
+    """Wait until one of them is done, or for `timeout` seconds; none of them is cancelled."""
+    await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

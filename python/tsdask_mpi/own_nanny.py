@@ -11,7 +11,8 @@ Facts relied on:
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 REPLY_SECONDS = 0.1
 

@@ -11,8 +11,9 @@ import select
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from tsdask_mpi.family import tell
 from tsdask_mpi.linux import Peer, peer_of

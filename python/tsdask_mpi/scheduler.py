@@ -16,6 +16,7 @@ from typing import Any
 from tsdask_mpi import contact, dashboard, logs, orders, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
+from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
@@ -37,7 +38,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})
     pages = asyncio.ensure_future(dashboard.when_wanted(scheduler, prefix_of(params), wanted, channel)) if params.get("dashboard") else None
     finished = asyncio.ensure_future(scheduler.finished())
-    await asyncio.wait([closing, finished, stop], return_when=asyncio.FIRST_COMPLETED)
+    await first_of(closing, finished, stop)
     if pages is not None:
         pages.cancel()
     logs.quiet()
@@ -45,9 +46,9 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
         closing.set_result("stop")
         channel.send({"event": "closing", "reason": "stop"})
         end = asyncio.ensure_future(call_with(scheduler.close, {"reason": "stop"}))
-        await asyncio.wait([end], timeout=stop.result())
+        await first_of(end, timeout=stop.result())
     else:
-        await asyncio.wait([finished], timeout=stop.result() if stop.done() else CLOSE_SECONDS)
+        await first_of(finished, timeout=stop.result() if stop.done() else CLOSE_SECONDS)
     return 0
 
 

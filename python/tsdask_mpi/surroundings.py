@@ -16,7 +16,8 @@ import os
 import random
 import resource
 import sys
-from typing import Any, Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from tsdask_mpi import blas, economy, linux
 from tsdask_mpi.wire import Message

@@ -81,9 +81,8 @@ class Gate(httputil.HTTPMessageDelegate):
         name, value = cookie_of(self._token)
         if any(_same(token, self._token) for token in given):
             self._set_cookie(name, value)
-        elif not has_cookie(headers.get("Cookie", ""), name, value):
-            if not _same(header_token(headers.get("Authorization", "")), self._token):
-                return None
+        elif not (has_cookie(headers.get("Cookie", ""), name, value) or _same(header_token(headers.get("Authorization", "")), self._token)):
+            return None
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
 

@@ -20,10 +20,15 @@ import os
 from typing import Any
 
 import dask
-
 from tsdask_mpi import contact, gate_environment, logs, orders, own_nanny, token_gate
 from tsdask_mpi.channel import Channel, Turn
-from tsdask_mpi.classes import arguments_for, call_with, import_class, runs_workers_elsewhere
+from tsdask_mpi.classes import (
+    arguments_for,
+    call_with,
+    import_class,
+    runs_workers_elsewhere,
+)
+from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
@@ -65,7 +70,7 @@ async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
         address.set_result(str(params["scheduler"]))
     else:
         turn.waiting()
-        await asyncio.wait([address, stop], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(address, stop)
         if not stop.done():
             await turn.ask(stop)
     if stop.done():
@@ -85,7 +90,8 @@ def make_worker(params: Message, scheduler: str) -> Any:
             preload = gate_environment.pass_on(params["token_file"], preload)
         else:
             token_gate.install_from(params["token_file"])
-    offered = {**place_for_files(params), **(params.get("kwargs") or {}), "security": security_of(params.get("security"), shared=not elsewhere), **preload_kwargs(preload)}
+    security = security_of(params.get("security"), shared=not elsewhere)
+    offered = {**place_for_files(params), **(params.get("kwargs") or {}), "security": security, **preload_kwargs(preload)}
     return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
 
 
@@ -103,17 +109,19 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
     watch_close(worker, closing, channel)
     turn.folder(getattr(getattr(worker, "_workdir", None), "dir_path", None))
     starting = asyncio.ensure_future(_started(worker))
-    await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
+    await first_of(starting, stop)
     turn.done()
     if not stop.done():
         await starting
         channel.send(ready(worker))
         finished = asyncio.ensure_future(worker.finished())
-        await asyncio.wait([closing, finished, stop], return_when=asyncio.FIRST_COMPLETED)
+        await first_of(closing, finished, stop)
         if not stop.done():
-            reason = closing.result() if closing.done() else ""
-            limit = SHORT_CLOSE_SECONDS if reason in QUICK else CLOSE_SECONDS
-            await asyncio.wait([finished, stop], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if not closing.done():
+                closing.set_result("nanny")
+                channel.send({"event": "closing", "reason": "nanny"})
+            limit = SHORT_CLOSE_SECONDS if closing.result() in QUICK else CLOSE_SECONDS
+            await first_of(finished, stop, timeout=limit)
             logs.quiet()
             return 0
     if not closing.done():
@@ -121,7 +129,7 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
         channel.send({"event": "closing", "reason": "stop"})
     logs.quiet()
     end = asyncio.ensure_future(call_with(worker.close, {"executor_wait": False, "timeout": stop.result(), "reason": "stop"}))
-    await asyncio.wait([end], timeout=stop.result())
+    await first_of(end, timeout=stop.result())
     return 0
 
 
