@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { logTo, openLog, type Log, type LogRecord } from "../ui/log.ts";
 
 /** The log is opened this long (ms) after the start, when nothing else is in a hurry; what came before waits for it. */
@@ -21,7 +20,6 @@ export function hubLog({ folder, name, base, onProblem }: {
   let closed = false;
   const open = async (): Promise<void> => {
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
       const opened = await openLog({ folder, name, base });
       if (closed) {
         opened.close();
@@ -31,6 +29,8 @@ export function hubLog({ folder, name, base, onProblem }: {
       for (const record of waiting.splice(0)) log.record(record);
     } catch (error) {
       waiting = [];
+      // A launch that has ended meanwhile has taken its folder away.
+      if (closed) return;
       onProblem(error instanceof Error ? error.message : String(error));
     }
   };

@@ -181,6 +181,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         const seconds = (performance.now() - (scriptStarted ?? context.started)) / 1000;
         say(endText(ending, { seconds, workers, ...(options.logDir === undefined ? {} : { log: options.logDir }) }));
         if (published) await removeSchedulerFile(schedulerFile, launchName);
+        // A log in that folder goes with it, and must not be opened after it.
+        if (kept === undefined) log.close();
         await removeClusterFolder(folder);
       },
       finished: (code) => {

@@ -68,11 +68,16 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
   /** Fields of every record: rank, host, launch. */
   readonly base?: LogData;
 }): Promise<Log> {
-  const { default: pino } = await import("pino");
   const path = `${folder}/${name}.jsonl`;
+  try {
+    // Before anything is awaited: whoever removes the folder meanwhile must not find it made again.
+    makeFolder(folder);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  const { default: pino } = await import("pino");
   let destination: ReturnType<typeof pino.destination>;
   try {
-    makeFolder(folder);
     destination = pino.destination({ dest: path, sync: true, append: true, mode: 0o600 });
   } catch (error) {
     throw unwritable(path, error);
