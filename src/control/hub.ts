@@ -40,7 +40,7 @@ export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly
  * Everything else is turned away within a deadline, without a word. Rejects when no port can be had.
  */
 export async function openHub(options: HubOptions & { readonly fingerprint: string }): Promise<Hub> {
-  const server = createServer({ cert: options.cert, key: options.key, minVersion: "TLSv1.3", handshakeTimeout: deadlines.hubProof }, (_, response) => {
+  const server = createServer({ cert: options.cert, key: options.key, minVersion: "TLSv1.3", handshakeTimeout: deadlines.hubProof, connectionsCheckingInterval: 1000 }, (_, response) => {
     response.writeHead(404).end();
   });
   server.headersTimeout = deadlines.hubProof;

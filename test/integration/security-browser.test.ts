@@ -92,7 +92,7 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     expect(await stranger.content()).toContain("A token is needed");
     const outsider = await open(browser, (links["JupyterLab"] ?? "").replace(/\?.*/, ""));
     expect(outsider.url()).toContain("/login");
-    cluster.running.signal("SIGTERM");
-    await cluster.running.finished;
+    await cluster.stop();
+    expect((await cluster.running.finished).code).toBe(0);
   });
 }

@@ -20,7 +20,7 @@ export interface SecureCluster extends AsyncDisposable {
   readonly token: string;
   /** Computes on all workers, from the script that has run all the time; throws when that no longer works. */
   compute(): Promise<void>;
-  /** Lets the script end, and waits for the launch's end. */
+  /** Lets the script end, or shuts JupyterLab down as its page does, and waits for the launch's end. */
   stop(): Promise<void>;
 }
 
@@ -60,20 +60,22 @@ export async function startCluster(clean: Clean, { hosts, words = [], jupyter = 
   const running = start(launchLine(hosts, line), { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
   const content = await begun(running, join(clean.folder, "scheduler.json"), jupyter);
   const folder = content.tsdask?.folder ?? "";
+  const token = content.tsdask?.security === "tls" ? readFileSync(join(folder, "token"), "utf8").trim() : "";
   let asked = 0;
   return {
     running,
     clean,
     file: content,
     folder,
-    token: content.tsdask?.security === "tls" ? readFileSync(join(folder, "token"), "utf8").trim() : "",
+    token,
     async compute() {
       clean.write(`go${asked}`, "");
       await running.says(new RegExp(`^computed ${asked} 5050$`, "m"), 20);
       asked += 1;
     },
     async stop() {
-      clean.write("stop", "");
+      if (jupyter) await shutDown(content, token);
+      else clean.write("stop", "");
       await running.finished;
     },
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
@@ -101,6 +103,12 @@ async function begun(running: Running, path: string, jupyter: boolean): Promise<
     await running[Symbol.asyncDispose]();
     throw new Error(`${String(error)}\n${tell(await running.finished)}`, { cause: error });
   }
+}
+
+async function shutDown({ tsdask }: SchedulerFile, token: string): Promise<void> {
+  const { host = "", port = 0 } = tsdask?.jupyter ?? {};
+  const answer = await fetch(`http://${host}:${port}/api/shutdown`, { method: "POST", headers: { Authorization: `token ${token}` } });
+  if (!answer.ok) throw new Error(`JupyterLab answered ${answer.status}`);
 }
 
 /** A listening socket of the cluster's own, as `ss` shows it. */

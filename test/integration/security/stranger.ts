@@ -27,7 +27,7 @@ export interface Finding extends Target {
   readonly got: string;
 }
 
-const PATIENCE = 1_500;
+const PATIENCE = 3_000;
 const PATHS = [
   "/", "/status", "/health", "/metrics", "/sitemap.json", "/json/counts.json", "/json/identity.json", "/json/index.html",
   "/info/main/workers.html", "/info/logs.html", "/individual-task-stream", "/status?token=", "/status?token=wrong", "/static/js/bokeh.min.js",
