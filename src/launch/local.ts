@@ -6,12 +6,14 @@ import type { Out } from "../ui/out.ts";
 import { readFor } from "./lead.ts";
 import { plan } from "../roles/plan.ts";
 
-/** Ranks that outlive the first that failed are given this long (ms) to end by themselves, as mpirun does. */
-const patience = 10_000;
+/** When rank 0 or the script's rank was killed, the others end by themselves; those that still run after so long (ms) are killed, too. */
+const patience = 8_000;
 
 /**
- * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: the first
- * that is not 0, or 128 plus a signal's number. Throws TSD-001 when no number of ranks was given.
+ * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that of the
+ * rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is not 0. A
+ * worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no number of ranks
+ * was given.
  */
 export async function launchLocally({ program, argv, env, cwd, self }: {
   readonly program: "tsdask-mpi" | "dask-mpi";
@@ -35,17 +37,17 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
   const [file = "", ...args] = self;
   const ranks: ChildProcess[] = [];
   const { promise, resolve } = Promise.withResolvers<number>();
-  let code = 0;
+  const resultRank = clientRank ?? 0;
+  let result = 0;
+  let other = 0;
   let left = size;
 
-  const onExit = (status: number | null, signal: NodeJS.Signals | null): void => {
+  const onExit = (rank: number, status: number | null, signal: NodeJS.Signals | null): void => {
     left -= 1;
-    const own = signal === null ? (status ?? 1) : 128 + signalNumber(signal);
-    if (own !== 0 && code === 0) {
-      code = own;
-      if (signal !== null) setTimeout(() => killAll("SIGKILL"), patience).unref();
-    }
-    if (left === 0) resolve(code);
+    if (rank === resultRank) result = signal === null ? (status ?? 1) : 128 + signalNumber(signal);
+    else if (signal === null && other === 0) other = status ?? 1;
+    if (signal !== null && (rank === 0 || rank === resultRank)) setTimeout(() => killAll("SIGKILL"), patience).unref();
+    if (left === 0) resolve(result === 0 ? other : result);
   };
   const killAll = (signal: NodeJS.Signals): void => {
     for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
@@ -67,8 +69,8 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
       },
       stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
     });
-    child.on("exit", onExit);
-    child.on("error", () => onExit(70, null));
+    child.on("exit", (status, signal) => onExit(rank, status, signal));
+    child.on("error", () => onExit(rank, 70, null));
     ranks.push(child);
   }
   return promise;
