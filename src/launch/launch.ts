@@ -33,8 +33,8 @@ export interface Secrets {
 export interface LaunchHooks {
   /** The scheduler answers: publish it. May throw; the launch then ends with that failure. */
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
-  /** Called for every change of the number of registered workers. */
-  readonly onWorkers: (workers: ReadonlyMap<number, WorkerFacts>, expected: number, missing: readonly string[]) => void;
+  /** Called for every change of the number of registered workers; `missing` names those that are not, which takes a look at every rank. */
+  readonly onWorkers: (workers: ReadonlyMap<number, WorkerFacts>, expected: number, missing: () => readonly string[]) => void;
   /** Called now and then while there is no scheduler. */
   readonly onWaiting: (waiting: Omit<WaitingFacts, "seconds">) => void;
   /** What the client's rank starts, once the scheduler answers. */
@@ -106,6 +106,7 @@ const dashboardAfter = 3_000;
 export function createLaunch(context: LaunchContext): Launch {
   const { plan, hooks, log } = context;
   const hosts: Host[] = [];
+  const homes = new Map<number, Host>();
   const workers = new Map<number, WorkerFacts>();
   /** Worker ranks that will not come (back), with the reason. */
   const away = new Map<number, string>();
@@ -121,7 +122,13 @@ export function createLaunch(context: LaunchContext): Launch {
   let ended: number | undefined;
   let finished = false;
 
-  const hostOf = (rank: number): Host | undefined => hosts.find((host) => host.ranks.has(rank));
+  const hostOf = (rank: number): Host | undefined => homes.get(rank);
+  const house = (host: Host, ranks: Iterable<number>): void => {
+    for (const rank of ranks) {
+      host.ranks.add(rank);
+      if (!homes.has(rank)) homes.set(rank, host);
+    }
+  };
   const tell = (rank: number | undefined, message: ToMember): void => {
     if (rank !== undefined) hostOf(rank)?.channel.send({ t: "to-rank", rank, message });
   };
@@ -136,7 +143,7 @@ export function createLaunch(context: LaunchContext): Launch {
       return host === undefined ? `rank ${rank}` : `rank ${rank} on ${host.name}`;
     });
   const showWorkers = (): void => {
-    if (ended === undefined) hooks.onWorkers(workers, expected - away.size, missing());
+    if (ended === undefined) hooks.onWorkers(workers, expected - away.size, missing);
   };
 
   const knowScheduler = (facts: SchedulerFacts): void => {
@@ -239,7 +246,7 @@ export function createLaunch(context: LaunchContext): Launch {
     workers.delete(rank);
     away.set(rank, why);
     showWorkers();
-    const alive = plan.workerRanks.some((one) => !away.has(one));
+    const alive = away.size < expected;
     if (alive || ended !== undefined || schedulerClosed || departing !== undefined) return;
     const reasons = new Set(away.values());
     const joined = context.join !== undefined;
@@ -351,13 +358,14 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const attach = (channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number): void => {
-    const host: Host = { name, channel, ranks: new Set([leaderRank]), done: false };
+    const host: Host = { name, channel, ranks: new Set(), done: false };
     hosts.push(host);
+    house(host, [leaderRank]);
     log.info("a host has joined", { host: name, rank: leaderRank });
     channel.onMessage((message) => {
       switch (message.t) {
         case "ranks":
-          for (const rank of message.ranks) host.ranks.add(rank);
+          house(host, message.ranks);
           startClient();
           break;
         case "python":

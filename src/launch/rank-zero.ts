@@ -147,7 +147,14 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       },
       onWorkers: (workers, expected, missing) => {
         progress ??= workerProgress({ out, started: context.started, write: say });
-        if (!options.quiet) progress.update({ registered: workers.size, expected, missing });
+        if (options.quiet) return;
+        progress.update({
+          registered: workers.size,
+          expected,
+          get missing() {
+            return missing();
+          },
+        });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
       client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://localhost:${launchPort(launchName, "dashboard")}/status` }),
