@@ -58,7 +58,8 @@ async function cluster(clean: Clean, ...words: string[]): Promise<Running> {
 }
 
 async function workers(clean: Clean): Promise<number> {
-  const { stdout } = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
+  const { stdout, stderr } = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
+  if (stdout === "") throw new Error(stderr);
   return ((JSON.parse(stdout) as { workers: unknown[] | null }).workers ?? []).length;
 }
 
@@ -211,7 +212,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     const first = await until("the first cluster", 60, () => schedulerOf(clean));
     await until("its workers", 60, async () => (await workers(clean)) === 3);
     await output(command("scontrol", "requeue", id), { env: jobEnvironment(clean) });
-    await until("the job's second run", 90, async () => {
+    await until(() => `the job's second run\n${outputOf(clean, id)}`, 90, async () => {
       // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to.
       if ((await jobState(id)) === "PENDING") await run(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
       const found = schedulerOf(clean);

@@ -44,13 +44,13 @@ export function outputOf(clean: Clean, id: string): string {
   return name === undefined ? "" : readFileSync(join(clean.folder, name), "utf8");
 }
 
-/** Waits until `look` gives something else than undefined or false; throws with `what` after `seconds`. */
-export async function until<T>(what: string, seconds: number, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+/** Waits until `look` gives something else than undefined or false; throws with `what` after `seconds`, told at that moment if it is a function. */
+export async function until<T>(what: string | (() => string), seconds: number, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`Not within ${seconds} s: ${what}`);
+    if (performance.now() > end) throw new Error(`Not within ${seconds} s: ${typeof what === "string" ? what : what()}`);
     await sleep(200);
   }
 }
