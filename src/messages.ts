@@ -332,6 +332,12 @@ export const messages = define({
     cause: "The batch system did not answer, so its workers cannot be drained before the walltime ends.",
     cure: "Say it yourself: `--walltime 2h`.",
   },
+  "TSD-064": {
+    exit: 64,
+    what: "--contact hostname: the name {host} does not lead to an address of this host ({problem}).",
+    cause: "The name service or /etc/hosts does not know this host, or gives an address of this host alone (127.0.0.1).",
+    cure: "Leave --contact out, so that addresses are used; or have the site's name service know the hosts' names.",
+  },
   "TSD-070": {
     exit: 70,
     what: "An internal error on rank {rank} ({host}): {problem}",

@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -19,7 +20,7 @@ import type { World } from "../launcher/world.ts";
 import { helloOf } from "../rank/light.ts";
 import { runMember, type Member } from "../rank/member.ts";
 import { plan as planRoles, rolesOf, type Plan } from "../roles/plan.ts";
-import { interfaceAddresses, listeningAddress, reachableAddresses } from "../net/interfaces.ts";
+import { interfaceAddresses, type InterfaceAddress, listeningAddress, reachableAddresses } from "../net/interfaces.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../roles/requests.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -80,7 +81,10 @@ export async function lead(context: LeadContext): Promise<Member> {
   const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll("{job_id}", job.jobId ?? shortName(key).slice(0, 8));
   const folder = clusterFolder(schedulerFile, key);
   const known = interfaceAddresses();
-  const address = listeningAddress({ interface: options.interface, singleHost: !multiHost, addresses: known });
+  const address =
+    options.contact === "hostname"
+      ? await addressOfName(host, multiHost, known)
+      : listeningAddress({ interface: options.interface, singleHost: !multiHost, addresses: known });
   const addresses = [...new Set([address, ...reachableAddresses({ addresses: known })])];
   const resultRank = plan.clientRank ?? 0;
 
@@ -137,7 +141,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
     up = link.then((found) => {
       // The address that this host had on the way to rank 0 is one that rank 0's host can reach.
-      if (options.interface === undefined) localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
+      if (options.interface === undefined && options.contact === "address") localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
       return found.channel;
     });
   }
@@ -329,6 +333,16 @@ function sharersOf({ plan, present, multiHost, bound }: { readonly plan: Plan; r
 function isBound(grant: Grant): boolean {
   const parent = affinityOf(process.ppid);
   return parent !== undefined && parent.join() !== grant.cpuList.join();
+}
+
+/** The address that this host's own name stands for: who is told the name must find us there. Throws TSD-064. */
+async function addressOfName(host: string, multiHost: boolean, known: readonly InterfaceAddress[]): Promise<string> {
+  const found = await lookup(host, { all: true }).catch((error: unknown) => {
+    throw new Failure("TSD-064", { host, problem: error instanceof Error ? error.message : String(error) });
+  });
+  const own = found.find(({ address }) => known.some((one) => one.address === address && !(multiHost && one.internal)));
+  if (own === undefined) throw new Failure("TSD-064", { host, problem: found.map(({ address }) => address).join(", ") });
+  return own.address;
 }
 
 /** Whether the launcher says that all ranks are on this host. */
