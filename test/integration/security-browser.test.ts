@@ -45,6 +45,13 @@ async function open(browser: Browser, link: string): Promise<Page> {
   }
 }
 
+/** Clicks the launcher's Python. On a busy machine JupyterLab's page sometimes stays empty until it is loaded again. */
+async function newNotebook(lab: Page): Promise<void> {
+  const card = lab.locator(".jp-LauncherCard", { hasText: "Python 3" }).first();
+  if (!(await card.waitFor({ timeout: 40_000 }).then(() => true, () => false))) await lab.reload();
+  await card.click({ timeout: 40_000 }).finally(() => picture(lab, "launcher"));
+}
+
 /** In the browser: whether anything that Bokeh holds for the page's plots says this. */
 function drawn(text: string): boolean {
   const { Bokeh } = globalThis as unknown as { Bokeh?: { documents: readonly { to_json_string(): string }[] } };
@@ -74,7 +81,7 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     const dashboard = await open(browser, links["dashboard"] ?? "");
     const lab = await open(browser, links["JupyterLab"] ?? "");
     expect(tunnel.stderr()).toBe("");
-    await lab.locator(".jp-LauncherCard", { hasText: "Python 3" }).first().click({ timeout: 60_000 });
+    await newNotebook(lab);
     await lab.locator("#jp-main-statusbar", { hasText: "Idle" }).waitFor({ timeout: 60_000 });
     const cell = lab.locator(".jp-Notebook .jp-Cell .cm-content").first();
     await cell.click({ timeout: 60_000 });
