@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,9 +21,10 @@ export const cpusPerNode = 16;
 /** Seconds between SIGTERM and SIGKILL for a cancelled job. */
 export const killWait = 4;
 
-const folder = join(tmpdir(), `bed-slurm-${userInfo().uid}`);
+/** Each run of the tests has a Slurm of its own, named after the process that owns it: the test runner, else this process. */
+const prefix = `bed-slurm-${userInfo().uid}-`;
+const folder = join(tmpdir(), `${prefix}${process.env["BED_OWNER"] ?? process.pid}`);
 const configuration = join(folder, "slurm.conf");
-const users = join(folder, "users");
 const slurm: Slurm = { folder, env: { SLURM_CONF: configuration }, nodes: ["n1", "n2"] };
 
 /** Whether Slurm, and optionally its PMIx plugin, can be started here. */
@@ -49,29 +50,24 @@ export function slurmEnvironment(): Readonly<Record<string, string>> {
 export async function startSlurm(): Promise<Slurm> {
   const available = slurmAvailable();
   if (available !== true) throw new Error(`Slurm cannot be started: ${available.missing}`);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  await withLock(async () => {
-    mkdirSync(users, { recursive: true });
-    writeFileSync(join(users, String(owner())), "");
-    if (daemons().length === 4) return;
-    await stopDaemons();
-    await startDaemons();
-  });
+  if (daemons(folder).length === 4) return slurm;
+  await removeOrphans();
+  await stopDaemons(folder);
+  await startDaemons();
   return slurm;
 }
 
-/** Ends this owner's use; the last one's end stops all daemons and whatever their jobs still run. */
+/** Stops all daemons and whatever their jobs still run, and removes their folder. */
 export async function stopSlurm(): Promise<void> {
   if (!existsSync(folder)) return;
-  const last = await withLock(async () => {
-    rmSync(join(users, String(owner())), { force: true });
-    const others = readdirSync(users).filter((pid) => isAlive(Number(pid)));
-    if (others.length > 0) return false;
-    if (daemons().length === 4) await run(command("scancel", "--user", userInfo().username), { env: slurm.env, deadline: 10 });
-    await stopDaemons();
-    return true;
-  });
-  if (last) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  if (daemons(folder).length === 4) await run(command("scancel", "--user", userInfo().username), { env: slurm.env, deadline: 10 });
+  await stopDaemons(folder);
+}
+
+/** A run of the tests that was killed leaves its Slurm behind: the next one ends it. */
+async function removeOrphans(): Promise<void> {
+  const others = readdirSync(tmpdir()).filter((name) => name.startsWith(prefix));
+  for (const name of others) if (!isAlive(Number(name.slice(prefix.length)))) await stopDaemons(join(tmpdir(), name));
 }
 
 /** Ids of the jobs that are in the queue, whatever their state. */
@@ -97,11 +93,8 @@ export async function queueEmpty(seconds = 30): Promise<void> {
   }
 }
 
-function owner(): number {
-  return Number(process.env["BED_OWNER"] ?? process.pid);
-}
-
 async function startDaemons(): Promise<void> {
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
   for (const name of ["munge", "state", "n1/tmp", "n2/tmp"]) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
   writeFileSync(join(folder, "munge", "key"), randomBytes(32), { mode: 0o600 });
   // Each node finds itself and the other by name, and everything on loopback.
@@ -173,47 +166,24 @@ PartitionName=short Nodes=n1,n2 MaxTime=1 State=UP
 `;
 }
 
-/** The pids of those of our daemons that live. */
-function daemons(): number[] {
+/** The pids of those daemons of a folder that live. */
+function daemons(place: string): number[] {
   return ["munge/pid", "slurmctld.pid", "n1/pid", "n2/pid"].flatMap((name) => {
-    const path = join(folder, name);
+    const path = join(place, name);
     const pid = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0;
-    const ours = processes().find((process) => process.pid === pid)?.arguments.some((word) => word.includes(folder));
-    return ours === true ? [pid] : [];
+    return processes().some((process) => process.pid === pid && process.arguments.some((word) => word.includes(`${place}/`))) ? [pid] : [];
   });
 }
 
-async function stopDaemons(): Promise<void> {
-  const stopping = daemons();
+async function stopDaemons(place: string): Promise<void> {
+  const stopping = daemons(place);
   signalAll(stopping, "SIGTERM");
   for (let round = 0; round < 60 && stopping.some(isAlive); round += 1) await sleep(50);
   // Step daemons outlive their slurmd by design.
   const steps = processes().filter(({ pid, arguments: words }) => {
-    if (pid === process.pid) return false;
-    return /slurm(stepd|d|ctld|scriptd)/.test(words[0] ?? "") && (words.join(" ").includes(folder) || environmentOf(pid).get("SLURM_CONF") === configuration);
+    if (pid === process.pid || !/slurm(stepd|d|ctld|scriptd)/.test(words.join(" "))) return false;
+    return words.join(" ").includes(`${place}/`) || environmentOf(pid).get("SLURM_CONF") === join(place, "slurm.conf");
   });
   signalAll([...stopping.filter(isAlive), ...steps.map(({ pid }) => pid)], "SIGKILL");
-}
-
-/** Lets one process at a time in; a lock whose owner died is taken over. */
-async function withLock<T>(act: () => Promise<T>): Promise<T> {
-  const path = `${folder}.lock`;
-  for (;;) {
-    try {
-      const file = openSync(path, "wx");
-      writeSync(file, String(process.pid));
-      closeSync(file);
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      const holder = existsSync(path) ? readFileSync(path, "utf8") : "";
-      if (holder !== "" && !isAlive(Number(holder))) rmSync(path, { force: true });
-      await sleep(50);
-    }
-  }
-  try {
-    return await act();
-  } finally {
-    rmSync(path, { force: true });
-  }
+  rmSync(place, { recursive: true, force: true, maxRetries: 5 });
 }
