@@ -66,13 +66,15 @@ def finish(code: int) -> NoReturn:
 
 
 def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseline: Baseline | None) -> int:
-    from tsdask_mpi import logs, surroundings
+    from tsdask_mpi import linux, logs, surroundings
 
+    kind = request.get("kind")
+    linux.name_process(f"dask {kind}")
+    sys.argv[:] = [f"dask-{kind}"]
     blank_main()
     lines_at_once()
     surroundings.take(request, rank, baseline)
     logs.set_level((request.get("params") or {}).get("log_level"))
-    kind = request.get("kind")
     if kind == "scheduler":
         from tsdask_mpi.scheduler import run_scheduler as body
     elif kind == "worker":

@@ -26,6 +26,19 @@ def quiet() -> None:
     logging.disable(logging.CRITICAL)
 
 
+def drop_lost_heartbeats() -> None:
+    """Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and that is told.
+
+    distributed/worker.py Worker.heartbeat() logs a traceback for any OSError.
+    """
+
+    def worth_saying(record: logging.LogRecord) -> bool:
+        kind = record.exc_info[0] if record.exc_info else None
+        return kind is None or not issubclass(kind, OSError) or "during heartbeat" not in record.getMessage()
+
+    logging.getLogger("distributed.worker").addFilter(worth_saying)
+
+
 def move_handlers(before: TextIO, after: TextIO) -> None:
     """Have every log handler that writes to one stream write to another."""
     loggers = [logging.root, *(logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger))]

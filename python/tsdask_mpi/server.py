@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -75,6 +76,19 @@ class Server:
 
     def run(self) -> NoReturn:
         """Serve until the leader is gone or says so, and every child has ended; then remove the host's folder and exit."""
+        code = 0
+        try:
+            self._serve()
+        except Exception as error:
+            traceback.print_exc()
+            tell_leader({"event": "failed", "reason": "server", "message": f"{type(error).__name__}: {error}"})
+            self._kill_all()
+            code = 70
+        family.kill_orphans(set(), set())
+        shutil.rmtree(self._host_dir, ignore_errors=True)
+        os._exit(code)
+
+    def _serve(self) -> None:
         self._watch_signals()
         for fd in (0, self._listener.fileno(), self._wake.fileno()):
             self._epoll.register(fd, select.EPOLLIN)
@@ -86,9 +100,6 @@ class Server:
             self._requests.drop_late()
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._kill_all()
-        family.kill_orphans(set(), set())
-        shutil.rmtree(self._host_dir, ignore_errors=True)
-        os._exit(0)
 
     def _watch_signals(self) -> None:
         self._wake.setblocking(False)

@@ -65,6 +65,7 @@ async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
         if not address.done() and isinstance(message.get("scheduler"), str):
             address.set_result(message["scheduler"])
 
+    logs.drop_lost_heartbeats()
     stop = orders.listen(channel, {"address": take_address})
     if params.get("scheduler"):
         address.set_result(str(params["scheduler"]))

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { client, exists, mode, pythons, readyHost, until } from "./host.ts";
@@ -114,5 +114,17 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     expect(exists(host.folder)).toBe(false);
     expect(worker.all.at(-1)).toMatchObject({ event: "exit", code: 0 });
     expect([worker.output(), scheduler.output(), host.stderr()]).toEqual(["", "", ""]);
+  });
+
+  test("workers that take long to start hold up the others for a moment only", async () => {
+    await using host = await readyHost(python);
+    const slow = join(host.folder, "slow.py");
+    writeFileSync(slow, "import time\ntime.sleep(8)\n");
+    const scheduler = await host.scheduler();
+    const places = 4 * availableParallelism();
+    const before = Date.now();
+    for (let number = 0; number < places; number += 1) host.worker(scheduler.address, { kwargs: { name: `slow${number}` }, params: { preload: [[slow]] } });
+    await host.worker(scheduler.address, { kwargs: { name: "quick" } }).next("ready", 7000);
+    expect(Date.now() - before).toBeLessThan(7000);
   });
 });
