@@ -338,6 +338,12 @@ export const messages = define({
     cause: "The name service or /etc/hosts does not know this host, or gives an address of this host alone (127.0.0.1).",
     cure: "Leave --contact out, so that addresses are used; or have the site's name service know the hosts' names.",
   },
+  "TSD-065": {
+    exit: 137,
+    what: "{script} was killed by {signal} (rank {rank} on {host}).",
+    cause: "SIGKILL is the system's for want of memory, the batch system's, or somebody's by hand; SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT are crashes in compiled code.",
+    cure: "Look at the memory of that host (`dmesg | grep -i killed`): what is gathered lives in the script, what is persisted lives on the workers. For a crash, `python -X faulthandler` shows where.",
+  },
   "TSD-070": {
     exit: 70,
     what: "An internal error on rank {rank} ({host}): {problem}",

@@ -34,7 +34,8 @@ export type RankEvent =
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }
   | { readonly k: "client-started"; readonly pid: number }
-  | { readonly k: "client-exit"; readonly code: number }
+  /** `signal` is the name of the one that ended it, if one did. */
+  | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }
   | { readonly k: "jupyter-ready"; readonly host: string; readonly port: number }
   | { readonly k: "signal"; readonly signal: string }
   | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }

@@ -24,7 +24,7 @@ const event = v.variant("k", [
   v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
   v.object({ k: v.literal("worker-away"), why: text(65_536) }),
   v.object({ k: v.literal("client-started"), pid: count }),
-  v.object({ k: v.literal("client-exit"), code: exitCode }),
+  v.object({ k: v.literal("client-exit"), code: exitCode, signal: v.optional(short) }),
   v.object({ k: v.literal("jupyter-ready"), host: short, port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)) }),
   v.object({ k: v.literal("signal"), signal: short }),
   v.object({ k: v.literal("failure"), code, facts, exit: exitCode }),

@@ -92,6 +92,8 @@ interface Host {
 }
 
 const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
+/** Signals by which the system, or the hardware, ends a script. */
+const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
 /** While there is no scheduler, people are told this often (ms) what is missing. */
 const waitingEvery = 10_000;
 /** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
@@ -300,7 +302,12 @@ export function createLaunch(context: LaunchContext): Launch {
         // Jupyter ends with 0 however it was asked to; a script that saved what it had may say 0 as well, and is believed.
         if (departing !== undefined && (event.code >= 128 || context.jupyter)) end(departing, event.code);
         else if (context.jupyter) end({ kind: "jupyter", code: event.code }, event.code);
-        else end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
+        else if (event.signal === undefined) end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
+        else {
+          // Whoever sends another signal than these knows that he did.
+          if (crashes.has(event.signal)) hooks.onFailure({ code: "TSD-065", facts: { script: context.scriptName, signal: event.signal, rank, host: host.name }, rank, host: host.name });
+          end({ kind: "script-killed", name: context.scriptName, signal: event.signal }, event.code);
+        }
         break;
       case "jupyter-ready":
         hooks.onJupyter({ host: event.host, port: event.port, node: host.name });

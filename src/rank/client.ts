@@ -1,7 +1,10 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
+import { endLeftBehind, scriptMark } from "./left-behind.ts";
 
 export interface ClientRun {
   readonly signal: (name: NodeJS.Signals) => void;
@@ -23,7 +26,8 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
   readonly guardSocket: string | undefined;
   readonly report: (event: RankEvent) => void;
 }): Promise<ClientRun> {
-  const full: Record<string, string> = { ...env };
+  const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
+  const full: Record<string, string> = { ...env, [scriptMark]: mark };
   for (const [name, value] of Object.entries(start.env)) {
     if (value === null) delete full[name];
     else full[name] = value;
@@ -33,19 +37,22 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
   const guard = child.pid === undefined || guardSocket === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   let over = false;
-  const done = child.then((result) => {
+  const done = child.then(async (result) => {
     over = true;
+    const left = child.pid === undefined ? [] : await endLeftBehind(mark);
+    if (left.length > 0) report({ k: "note", level: "info", text: `the script left processes behind, which were ended: ${left.join(", ")}` });
     guard?.destroy();
     const error = result as { code?: string; originalMessage?: string };
     if (child.pid === undefined) {
       report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
     } else {
-      report({ k: "client-exit", code: result.signal === undefined ? (result.exitCode ?? 1) : 128 + signalNumber(result.signal) });
+      report({ k: "client-exit", ...(result.signal === undefined ? { code: result.exitCode ?? 1 } : { code: 128 + signalNumber(result.signal), signal: result.signal }) });
     }
   });
   void jupyter?.announce(() => over);
   return {
     signal: (name) => {
+      if (name === "SIGINT" && hearsTerminal()) return;
       // Jupyter asks on its terminal whether it should really end on SIGINT.
       killPid(child.pid, jupyter === undefined ? name : "SIGTERM");
     },
@@ -60,6 +67,16 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
       killPid(child.pid, "SIGKILL");
     },
   };
+}
+
+/**
+ * Whether a Ctrl-C on the terminal goes to the script without our help, because it is in the group of processes that the
+ * terminal signals (proc(5), `pgrp` and `tpgid` of stat): a second SIGINT would break off what it does at the first.
+ */
+function hearsTerminal(): boolean {
+  const stat = readFileSync("/proc/self/stat", "latin1");
+  const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return group === foreground;
 }
 
 /** What the system's error numbers of execve(2) mean to whoever wrote the command. */
