@@ -71,7 +71,7 @@ export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): 
     for (;;) {
       const found = left();
       if (found.length === 0) return;
-      if (performance.now() > until) throw new Error(`Left after ${seconds} s:\n  ${found.join("\n  ")}`);
+      if (performance.now() > until) throw new Error(`Left after ${seconds} s:\n  ${shortened(found).join("\n  ")}`);
       await sleep(50);
     }
   };
@@ -100,6 +100,10 @@ export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): 
       }
     },
   };
+}
+
+function shortened(list: readonly string[], most = 25): readonly string[] {
+  return list.length <= most ? list : [...list.slice(0, most), `… and ${list.length - most} more`];
 }
 
 function describe({ pid, ppid, arguments: words }: Process): string {
