@@ -154,3 +154,17 @@ def versions() -> Message:
         if module is not None and isinstance(version, (str, tuple)):
             found[name] = ".".join(str(part) for part in version) if isinstance(version, tuple) else version
     return {"dask": dask.__version__, "distributed": distributed.__version__, "packages": found}
+
+
+def installed_versions() -> Message:
+    """Return the same from what is installed, without importing it; raises ImportFailure (no-dask)."""
+    from importlib import metadata
+
+    found = {}
+    for name in ("dask", "distributed", *PACKAGES):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if name in ("dask", "distributed"):
+                raise ImportFailure("no-dask", f"No module named {name!r}") from None
+    return {"dask": found.pop("dask"), "distributed": found.pop("distributed"), "packages": found}

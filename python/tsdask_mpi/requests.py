@@ -63,6 +63,7 @@ class Requests:
         self._open: dict[int, Connection] = {}
         self._stdio: dict[Key, Connection] = {}
         self._forks: dict[Key, Connection] = {}
+        self._watches: list[Connection] = []
         self._of_peer: Counter[int] = Counter()
 
     def sockets(self) -> list[socket.socket]:
@@ -70,7 +71,7 @@ class Requests:
         return [connection.socket for connection in self._all()]
 
     def _all(self) -> list[Connection]:
-        return [*self._open.values(), *self._stdio.values(), *self._forks.values()]
+        return [*self._open.values(), *self._stdio.values(), *self._forks.values(), *self._watches]
 
     def accept(self, listener: socket.socket) -> None:
         """Take all connections that wait; another user's, and those over the limits, are closed at once."""
@@ -126,6 +127,9 @@ class Requests:
         self._forget(connection)
         self._of_peer[connection.peer.pid] += 1
         connection.request = message
+        if message["op"] == "watch":
+            self._watches.append(connection)
+            return
         key = (connection.peer.pid, str(message["id"]))
         table = self._stdio if message["op"] == "stdio" else self._forks
         if key in table:
@@ -148,6 +152,13 @@ class Requests:
         self._of_peer[connection.peer.pid] -= 1
         if self._of_peer[connection.peer.pid] <= 0:
             del self._of_peer[connection.peer.pid]
+
+    def watches(self) -> list[tuple[socket.socket, Peer, Message]]:
+        """Return the requests to watch over a process, each once."""
+        taken, self._watches = self._watches, []
+        for connection in taken:
+            self._forget(connection)
+        return [(connection.socket, connection.peer, connection.request) for connection in taken]
 
     def next_start(self, workers: bool) -> Start | None:
         """Return the next whole request, schedulers first; workers only when they are wanted now."""
@@ -194,8 +205,10 @@ CHECKS: tuple[tuple[Callable[[Message], bool], str], ...] = (
 
 def fault_of(message: Message) -> str | None:
     """Return what is wrong with a first line, or None."""
+    if message.get("op") == "watch":
+        return None if type(message.get("pid")) is int and message["pid"] > 1 else "pid is not a process id"
     if message.get("op") not in ("stdio", "fork"):
-        return "op is neither stdio nor fork"
+        return "op is neither stdio, fork nor watch"
     if not isinstance(message.get("id"), str) or not 0 < len(message["id"]) <= 256:
         return "id is not a string of 1 to 256 characters"
     if message["op"] == "stdio":

@@ -26,6 +26,8 @@ def serve() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     state, listener = _resume() if RESUME in os.environ else _begin()
+    if not state["imports"]:
+        _only_watch(state, listener)
     variables = imports.limit_math_threads()
     gc.disable()
     try:
@@ -77,6 +79,35 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
     server.run()
 
 
+def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
+    """Serve without Dask (`--spawn exec`): watch over scripts, and clean up after a leader that was killed."""
+    linux.adopt_orphans()
+    allow_many_files()
+    server = Server(
+        listener,
+        state["host_dir"],
+        orders=state["orders"].encode(),
+        request_seconds=state["request_seconds"],
+        prepare=lambda _: None,
+        baseline=None,
+        engine=False,
+    )
+    try:
+        versions = imports.installed_versions()
+    except imports.ImportFailure as failure:
+        tell_leader({"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)})
+        sys.exit(1)
+    tell_leader({
+        "event": "ready",
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "executable": sys.executable,
+        "seconds": round(time.time() - state["started"], 3),
+        "threads": linux.thread_count(),
+        **versions,
+    })
+    server.run()
+
+
 def _begin() -> tuple[Message, socket.socket]:
     started = time.time()
     line, rest = _first_line()
@@ -85,7 +116,7 @@ def _begin() -> tuple[Message, socket.socket]:
     tell_leader({"event": "listening"})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)
-    state = {"host_dir": str(config["host_dir"]), "warm": warm, "request_seconds": seconds, "started": started, "orders": rest.decode()}
+    state = {"host_dir": str(config["host_dir"]), "warm": warm, "imports": config.get("imports") is not False, "request_seconds": seconds, "started": started, "orders": rest.decode()}
     return state, listener
 
 

@@ -16,9 +16,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from tsdask_mpi import family, kinship
+from tsdask_mpi import family, guard, kinship
 from tsdask_mpi.family import Child
 from tsdask_mpi.fork import fork
 from tsdask_mpi.requests import Requests, Start
@@ -41,7 +42,8 @@ def tell_leader(message: Message) -> None:
 class Server:
     """A running fork server: who is connected, who has been forked, and when it must end.
 
-    `prepare` is called with each request before its fork; `baseline` is handed to every child.
+    `prepare` is called with each request before its fork; `baseline` is handed to every child. Without an `engine` nothing is forked:
+    the server only watches over processes and cleans up.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Server:
         request_seconds: float,
         prepare: Callable[[Message], None],
         baseline: Any,
+        engine: bool = True,
     ) -> None:
         self._listener = listener
         self._host_dir = host_dir
@@ -63,6 +66,8 @@ class Server:
         self._lines: dict[int, Child] = {}
         self._controls: dict[int, Child] = {}
         self._sweepers: set[int] = set()
+        self._wards: dict[int, guard.Ward] = {}
+        self._estate = guard.Estate()
         self._turns = Turns(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
         self._deadline: float | None = None
         self._null = os.open("/dev/null", os.O_RDWR)
@@ -71,6 +76,7 @@ class Server:
         self._count = 0
         self._prepare = prepare
         self._baseline = baseline
+        self._engine = engine
 
     # --- events -------------------------------------------------------------------------------------------------------
 
@@ -85,7 +91,10 @@ class Server:
             self._kill_all()
             code = 70
         family.kill_orphans(set(), set())
-        shutil.rmtree(self._host_dir, ignore_errors=True)
+        for ward in self._wards.values():
+            guard.kill(ward)
+        self._estate.remove()
+        remove_host_folder(self._host_dir)
         os._exit(code)
 
     def _serve(self) -> None:
@@ -120,6 +129,8 @@ class Server:
             self._signals(self._wake.recv(4096))
         elif fd == 0:
             self._leader()
+        elif fd in self._wards:
+            self._ward_lost(fd)
         elif fd in self._controls:
             family.kill_group(self._controls[fd].pid)
             self._forget(self._controls, fd)
@@ -138,7 +149,9 @@ class Server:
         for line in lines:
             try:
                 order = json.loads(line)
-                if order.get("op") == "end":
+                if order.get("op") == "own":
+                    self._estate.add(order)
+                elif order.get("op") == "end":
                     self.end(float(order.get("grace", GRACE_SECONDS)))
             except (ValueError, TypeError, AttributeError) as error:
                 print(f"fork server: an order that cannot be read: {error}", file=sys.stderr, flush=True)
@@ -149,11 +162,30 @@ class Server:
 
     # --- children -----------------------------------------------------------------------------------------------------
 
+    def _watch_over(self) -> None:
+        for connection, peer, request in self._requests.watches():
+            ward = guard.take(int(request["pid"]), peer.pid, connection)
+            if ward is None:
+                connection.close()
+                continue
+            self._wards[connection.fileno()] = ward
+            self._epoll.register(connection.fileno(), select.EPOLLRDHUP)
+
+    def _ward_lost(self, fd: int) -> None:
+        ward = self._wards.pop(fd)
+        self._epoll.unregister(fd)
+        guard.kill(ward)
+        ward.close()
+
     def _start_what_is_whole(self) -> None:
+        self._watch_over()
         ending = self._deadline is not None
         while start := self._requests.next_start(workers=ending or self._turns.free()):
             if ending:
                 self._refuse(start, "ending", "the fork server is about to end")
+                continue
+            if not self._engine:
+                self._refuse(start, "exec", "nothing is forked here: --spawn exec")
                 continue
             why = kinship.difference(self._cgroups, kinship.cgroups(start.peer.pid), start.request.get("env") or {})
             if why:
@@ -174,6 +206,7 @@ class Server:
         self._count += 1
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
+        ours += self._wards.values()
         ours += [held for child in self._children.values() for held in (child.control, child.seat.line)]
         pid, line = fork(start, mark, self._null, ours, self._baseline)
         start.stdio.close()
@@ -223,6 +256,13 @@ class Server:
         for pid in [*self._children, *self._sweepers]:
             family.kill_group(pid)
         self._deadline = time.monotonic() + GRACE_SECONDS
+
+
+def remove_host_folder(path: str) -> None:
+    """Remove the launch's folder on this host, and the user's own above it when no other launch is in it."""
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        os.rmdir(os.path.dirname(path))
 
 
 def allow_many_files() -> None:

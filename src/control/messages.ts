@@ -65,14 +65,17 @@ export interface Assign {
   readonly worker?: ChildRequest;
   /** Where the fork server listens; absent with `--spawn exec`. */
   readonly forkSocket?: string;
+  /** Where the host's server watches over the script, forking or not. */
+  readonly guardSocket: string;
   readonly python: string;
   readonly pythonRoot: string;
-  readonly stopOnFailure?: boolean;
   readonly restarts: number;
   /** The worker is restarted when its resident memory passes this many bytes; 0 for never. */
   readonly terminateAt: number;
   readonly logLevel: string;
   readonly grace: number;
+  /** This rank says so, for all of its host, when rank 0 is gone. */
+  readonly mourns: boolean;
 }
 
 /** What the client's rank starts. */

@@ -184,6 +184,9 @@ export async function lead(context: LeadContext): Promise<Member> {
     assign,
     waitForAll: multiHost || bound,
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
+    hubGone: () => {
+      void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-036", { rank: world.rank, host }))));
+    },
     finished: leave,
   });
   for (const socket of waiting.splice(0)) leader.admit(socket);
@@ -305,6 +308,7 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
     ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${workerPrefix}-${hello.rank}`, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
+    guardSocket: paths.forkSocket,
     python,
     pythonRoot: context.pythonRoot,
     restarts: options.restarts,
@@ -312,7 +316,13 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     terminateAt: options.workerClass === "distributed.Worker" ? Math.floor(share.memoryLimit * terminateFraction) : 0,
     logLevel: options.logLevel,
     grace: options.grace,
+    mourns: context.world.rank === 0 && hello.rank === mourner(plan),
   };
+}
+
+/** The one rank on rank 0's host that says so when rank 0 is gone; on other hosts their leaders do. */
+function mourner({ clientRank, workerRanks }: Plan): number | undefined {
+  return clientRank !== undefined && clientRank !== 0 ? clientRank : workerRanks.find((rank) => rank !== 0);
 }
 
 /** Dask's default of `distributed.worker.memory.terminate`: the part of its limit at which a worker is ended. */

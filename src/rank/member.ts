@@ -105,7 +105,7 @@ export function runMember(context: MemberContext): Member {
         break;
       case "client":
         client = import("./client.ts").then(({ runClient }) =>
-          runClient({ start: message, env: context.childEnv(), cwd: context.cwd, address: assign?.address ?? "127.0.0.1", guardSocket: assign?.forkSocket, report }),
+          runClient({ start: message, env: context.childEnv(), cwd: context.cwd, address: assign?.address ?? "127.0.0.1", guardSocket: assign?.guardSocket, report }),
         );
         client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
           client = undefined;
@@ -141,10 +141,16 @@ export function runMember(context: MemberContext): Member {
       const script = client?.then((run) => run.end(deadlines.scriptAfterLoss / 1000));
       worker?.killNow();
       scheduler?.killNow();
+      if (assign?.mourns ?? rank === 1) await tellLoss();
       await script;
       context.exit(schedulerLost);
     })();
   });
+
+  const tellLoss = async (): Promise<void> => {
+    const [{ failureText }, { Failure }, { hostname }] = await Promise.all([import("../ui/failure-text.ts"), import("../failure.ts"), import("node:os")]);
+    context.out.write(failureText(new Failure("TSD-036", { rank, host: assign?.host ?? hostname() })));
+  };
 
   return { signal: (name) => report({ k: "signal", signal: name }), killNow };
 }
