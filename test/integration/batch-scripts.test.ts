@@ -80,13 +80,13 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
     const file = clean.write("jupyter.sh", markedScript("slurm", "jupyter.sh", [...small, [/--ntasks-per-node=10/, "--ntasks-per-node=3"]]));
-    clean.allow(/\.out$/);
+    clean.allow(/\.out$/, /^node-compile-cache/); // JupyterLab's own Node leaves the second.
     const id = await sbatch(clean, file);
     const said = await until("the ssh line", 60, () => (/ssh .*-N.*-L/.test(outputOf(clean, id)) ? outputOf(clean, id) : undefined));
-    expect(said).not.toContain("token=");
     const shown = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
-    expect(shown, tell(shown)).toMatchObject({ code: 0 });
-    expect(shown.stdout).toContain("token=");
+    const token = /token=([\w-]{16,})/.exec(shown.stdout)?.[1] ?? "";
+    expect(token, tell(shown)).not.toBe("");
+    expect(said).not.toContain(token);
     await output(command("scancel", id), { env: jobEnvironment(clean) });
     await queueEmpty(60);
   });
