@@ -21,6 +21,9 @@ export interface CommandPlace {
   readonly stderr: { write(text: string): unknown };
 }
 
+/** Batch systems whose jobs do not get the environment they are submitted from: PATH may not lead to us there. */
+const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
+
 /**
  * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit code, 0.
  * Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100 (the file exists).
@@ -41,7 +44,7 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   const system = systemOf(word);
   const { array, join: schedulerFile, out, force, submit, ...job } = said;
   const wish = wishOf(job, {
-    command: programName(env),
+    command: system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) }),
     words,
     array,
     ...(schedulerFile === undefined ? {} : { join: { schedulerFile } }),
