@@ -6,7 +6,8 @@ import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type Sc
 import { Failure } from "../failure.ts";
 import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
 import { batchSystem } from "./job.ts";
-import { jobListPath, readJobList, writeJobList, type ListedJob } from "./job-list.ts";
+import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
+import { jobListPath } from "./job-list-path.ts";
 import type { BatchName, JobState, Shell, Submission } from "./system.ts";
 
 /** A cluster that grows and shrinks by worker jobs. */

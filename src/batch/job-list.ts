@@ -1,7 +1,6 @@
 import { constants } from "node:fs";
 import { open, readFile, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname, basename, join } from "node:path";
 import * as v from "valibot";
 import { Failure } from "../failure.ts";
 import { systemCode } from "../security/file-problems.ts";
@@ -28,11 +27,6 @@ const JobList = v.object({ version: v.literal(1), jobs: v.array(ListedJob) });
 
 /** A worker job that was submitted for a cluster and not yet seen to end. */
 export type ListedJob = v.InferOutput<typeof ListedJob>;
-
-/** Where a cluster's worker jobs are listed: in its folder, or beside the scheduler file of a cluster that plain Dask started. */
-export function jobListPath(schedulerFile: string, folder: string | undefined): string {
-  return folder === undefined ? join(dirname(schedulerFile), `.${basename(schedulerFile)}.jobs`) : join(folder, "jobs.json");
-}
 
 /** The listed jobs; none when there is no list. Throws Failure TSD-099. */
 export async function readJobList(path: string): Promise<readonly ListedJob[]> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cancelListedJobs, jobListPath, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
+import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
+import { jobListPath } from "../batch/job-list-path.ts";
 import { openCrew, type Crew, type View } from "../batch/crew.ts";
 import { countsFor, growthPlan } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";

@@ -24,6 +24,7 @@ import { waitingText } from "../ui/waiting.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
 import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
+import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
 import type { JoinedCluster } from "./join.ts";
@@ -190,6 +191,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         if (published) await removeSchedulerFile(schedulerFile, launchName);
         // A log in that folder goes with it, and must not be opened after it.
         if (kept === undefined) log.close();
+        const problem = await endWorkerJobs(folder, context.env);
+        if (problem !== undefined) say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
         await removeClusterFolder(folder);
       },
       finished: (code) => {

@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { cancelListedJobs, jobListPath, lockJobList, readJobList, writeJobList, type ListedJob } from "../../src/batch/job-list.ts";
+import { endWorkerJobs } from "../../src/batch/end-jobs.ts";
+import { cancelListedJobs, lockJobList, readJobList, writeJobList, type ListedJob } from "../../src/batch/job-list.ts";
+import { jobListPath, workerJobs } from "../../src/batch/job-list-path.ts";
 
 let folder = "";
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "tsdask-list-"))));
@@ -11,7 +13,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const job: ListedJob = { system: "local", id: "local.1.1", host: hostname(), submitted: 1, expected: 2, joined: false };
 
 it("lies in the cluster's folder, or beside the file of a cluster that plain Dask started", () => {
-  expect(jobListPath("/a/scheduler.json", "/a/.tsdask-1")).toBe("/a/.tsdask-1/jobs.json");
+  expect(jobListPath("/a/scheduler.json", "/a/.tsdask-1")).toBe("/a/.tsdask-1/jobs");
   expect(jobListPath("/a/scheduler.json", undefined)).toBe("/a/.scheduler.json.jobs");
 });
 
@@ -57,4 +59,10 @@ it("cancels what is listed for a cluster that ends: jobs that are gone, and anot
   const path = join(folder, "jobs.json");
   await writeJobList(path, [job, { ...job, id: "local.2.2", host: "elsewhere" }]);
   expect(await cancelListedJobs(path, process.env)).toEqual(["local.1.1"]);
+});
+
+it("an end is not held up by jobs that cannot be cancelled, and says why", async () => {
+  expect(await endWorkerJobs(folder, process.env)).toBeUndefined();
+  await writeJobList(workerJobs(folder), [job, { ...job, system: "slurm", id: "12" }]);
+  expect(await endWorkerJobs(folder, { PATH: folder })).toMatch(/TSD-091 The command scancel was not found/);
 });

@@ -203,6 +203,17 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await queueEmpty(20);
   });
 
+  test("a cluster that ends takes its pending jobs along, also when nobody adapts it any more", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    await scale(clean, "5", "--batch", "slurm", "--directive=--begin=now+1hour", "--time", "5m", "--memory", "500MiB");
+    expect((await queuedJobs()).length).toBeGreaterThan(0);
+    running.signal("SIGTERM");
+    await running.finished;
+    await queueEmpty(20);
+  });
+
   test("before a job's time is over its workers leave without losing a result, and a script that has nowhere to go is told", async () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
