@@ -21,7 +21,7 @@ const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 export const growthOptions = {
   script: option({ value: "<file>", read: path, help: "the worker job's script; else one is written from the options below" }),
   workersPerJob: option({ value: "<n>", read: integer(1, 100_000), help: "workers that a job brings [what the script's directives say]" }),
-  batch: option({ value: "<system>", read: choice(batchNames), help: `${batchNames.join(", ")} [the one of this job, or the one there is]` }),
+  batch: option({ value: "<system>", read: choice(batchNames), help: `${batchNames.join(", ")} [the one of the cluster's own job; local where there is none]` }),
   ...jobOptions,
 };
 
@@ -40,8 +40,8 @@ export async function readGrowthLine<const O extends CommandOptions>(argv: reado
 /** The worker job that was asked for. Throws Failure TSD-096 when its script cannot be read, TSD-101 when none can be written for this system. */
 export async function workerJob(said: Said<typeof growthOptions>, { schedulerFile, place }: { readonly schedulerFile: string; readonly place: CommandPlace }): Promise<WorkerJob> {
   const { script, workersPerJob, batch, ...job } = said;
-  const system = batch ?? systemHere(place.env);
   const { tsdask } = await readSchedulerFile(schedulerFile);
+  const system = batch ?? tsdask?.job?.system ?? systemHere(place.env);
   const common = { cwd: place.cwd, ...(tsdask === undefined ? {} : { logFolder: join(tsdask.folder, "log") }) };
   if (script !== undefined) {
     const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;

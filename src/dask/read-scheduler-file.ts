@@ -26,6 +26,7 @@ const ClusterRecord = v.object({
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
+  job: v.optional(v.object({ system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]), id: v.optional(v.string()) })),
   started: v.number(),
 });
 

@@ -1,4 +1,5 @@
 import { lstat, readFile, unlink } from "node:fs/promises";
+import type { BatchName } from "../batch/system.ts";
 import { Failure } from "../failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -43,6 +44,8 @@ export interface ClusterRecord {
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */
   readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
+  /** The batch job that the cluster runs in; `local` outside of any batch system. */
+  readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
   /** Seconds since the epoch. */
   readonly started: number;
 }

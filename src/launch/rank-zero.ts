@@ -25,6 +25,7 @@ import { publishSchedulerFile } from "../dask/publish.ts";
 import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
+import { describeJob } from "../batch/job.ts";
 import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
 import type { JoinedCluster } from "./join.ts";
@@ -232,6 +233,7 @@ async function publish(path: string, context: RankZeroContext, content: Schedule
 function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], launch: string, context: RankZeroContext): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
   const loopbackDashboard = context.options.tunnel !== "direct";
+  const job = describeJob(context.env);
   return {
     type: identity.type ?? "Scheduler",
     id: identity.id ?? "",
@@ -251,6 +253,7 @@ function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], l
       tunnel: { kind: context.options.tunnel, login: loginHost({ option: context.options.loginHost, env: context.env }) },
       hosts,
       security: context.options.security,
+      job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
       started: Date.now() / 1000,
     },
   };
