@@ -47,7 +47,14 @@ export async function workerJob(said: Said<typeof growthOptions>, { schedulerFil
     const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;
     return { system, perJob, submission: { ...common, path: script }, [Symbol.asyncDispose]: async () => undefined };
   }
-  const command = programName(place.env, { absolute: true });
+  if (system === "kubernetes" && (job.image === undefined || job.volume === undefined)) {
+    throw new Failure("TSD-101", {
+      problem: "A worker job for Kubernetes needs --image and --volume.",
+      cause: "A pod has no other way to tsdask-mpi, and none to the cluster's scheduler file, than an image and a shared volume.",
+      cure: "Give both (`tsdask-mpi script kubernetes --help`), or a manifest of your own with --script.",
+    });
+  }
+  const command = system === "kubernetes" ? "tsdask-mpi" : programName(place.env, { absolute: true });
   const ranks = job.ranksPerNode ?? (system === "local" ? 1 : 4);
   const words = ["--start-timeout", "2m"];
   const text = system === "local"
