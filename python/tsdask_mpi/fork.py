@@ -13,7 +13,7 @@ from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.family import MARK
 from tsdask_mpi.requests import Start
 
-SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)
+SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
 
 def fork(start: Start, mark: str, null: int, ours: Iterable[Any], baseline: Any) -> tuple[int, socket.socket]:

@@ -15,8 +15,9 @@ STOP_SECONDS = 2.0
 def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> asyncio.Future[float]:
     """Start to take orders; returns a future that gets the grace in seconds when it is time to stop.
 
-    It is time when the rank says so, when its connection ends, and at SIGINT, which the fork server sends. SIGTERM is not heard: batch systems
-    send it to every process of a job at once, and the rank may have to move a worker's results to others before it lets the worker go.
+    It is time when the rank says so, when its connection ends, and at SIGINT, which the fork server sends. SIGTERM, SIGUSR1 and
+    SIGUSR2 are not heard: batch systems send them to every process of a job at once, and the rank may have to move a worker's results to others
+    before it lets the worker go.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
@@ -36,5 +37,6 @@ def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> as
     channel.listen(order, lambda: ask_stop(0.0))
     loop.add_signal_handler(signal.SIGINT, ask_stop, STOP_SECONDS)
     # A handler, not SIG_IGN, which the programs that tasks start would inherit.
-    loop.add_signal_handler(signal.SIGTERM, lambda: None)
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, lambda: None)
     return stop

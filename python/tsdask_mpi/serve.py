@@ -22,8 +22,8 @@ RESUME = "TSDASK_RESUME"
 
 def serve() -> NoReturn:
     """Read the configuration from stdin, bind, import, and serve until the leader is gone; exits with 1 when Dask cannot be imported."""
-    # A batch system sends SIGTERM to every process of a job: the leader hears it too, and says when this one is to end.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    # A batch system sends its signals to every process of a job: the leader hears them too, and says when this one is to end.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     state, listener = _resume() if RESUME in os.environ else _begin()
     if not state["imports"]:

@@ -143,7 +143,10 @@ describe("without a batch system", () => {
 });
 
 describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
-  test("a job array joins, and when it is cancelled its results have moved to others", async () => {
+  test.each([
+    ["it is cancelled", (id: string) => ["scancel", id]],
+    ["a warning signal comes", (id: string) => ["scancel", "--signal=USR1", id]],
+  ])("a job array joins, and when %s its results move to others before it leaves", async (_, signal) => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
     await using running = await cluster(clean);
@@ -152,7 +155,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await until("all five workers", 60, async () => (await workers(clean)) === 5);
     await using work = await client(clean, clean.write("holding.py", holding), "5");
     await work.says(/held by 5/, 40);
-    await output(command("scancel", id), { env: jobEnvironment(clean) });
+    await output(command(signal(id)[0] ?? "", ...signal(id).slice(1)), { env: jobEnvironment(clean) });
     await until("one worker", 40, async () => (await workers(clean)) === 1);
     writeFileSync(join(clean.folder, "go"), "");
     const { stdout, stderr } = await work.finished;
