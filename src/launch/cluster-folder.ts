@@ -22,7 +22,8 @@ interface Owner {
  */
 export async function takeClusterFolder(path: string, host: string): Promise<void> {
   privateFolder(path);
-  const file = join(path, "owner.json");
+  // Without `.json`, which Dask would read as settings of its own.
+  const file = join(path, "owner");
   const owner = readOwner(file);
   if (owner !== undefined && owner.host === host && owner.pid !== process.pid && startTime(owner.pid) === owner.startTime) {
     throw new Failure("TSD-035", { folder: path, host, pid: owner.pid });

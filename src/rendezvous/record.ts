@@ -19,7 +19,8 @@ const recordSchema = v.object({
 });
 export type HubRecord = v.InferOutput<typeof recordSchema>;
 
-export const recordPath = (folder: string): string => join(folder, "hub.json");
+/** Not `hub.json`: Dask takes every `.json` and `.yaml` of a folder that DASK_CONFIG names for its settings, secrets included. */
+export const recordPath = (folder: string): string => join(folder, "hub");
 
 /** Writes the hub's record where the other hosts' leaders look for it. Throws TSD-072. */
 export async function publishRecord(folder: string, record: HubRecord): Promise<void> {

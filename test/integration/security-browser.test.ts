@@ -6,10 +6,9 @@ import { expect, test } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command, projectRoot } from "./bed/command.ts";
 import { nothingLeft } from "./bed/left.ts";
-import { python } from "./bed/pythons.ts";
 import { output, start } from "./bed/run.ts";
 import { sshdAvailable, startSshd } from "./bed/sshd.ts";
-import { startCluster } from "./security/cluster.ts";
+import { hasJupyter, startCluster } from "./security/cluster.ts";
 
 const CELL = `import time
 from dask.distributed import Client
@@ -24,10 +23,6 @@ async function picture(page: Page, name: string): Promise<void> {
   if (folder === undefined) return;
   mkdirSync(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`) });
-}
-
-async function hasJupyter(): Promise<boolean> {
-  return output(command(python().path, "-c", "import jupyterlab")).then(() => true, () => false);
 }
 
 /** Opens a link until the tunnel behind it stands. */

@@ -49,6 +49,12 @@ function read(path: string): string {
   }
 }
 
+/** Dask's whole configuration as a Python sees it that takes the cluster folder for its own. */
+async function daskSettings({ folder }: SecureCluster): Promise<string> {
+  const { file, args } = command(python().path, "-c", "import json, distributed, dask; print(json.dumps(dask.config.config, default=str))");
+  return await output({ file, args, env: { DASK_CONFIG: folder } });
+}
+
 async function searchEverywhere(clean: Clean, cluster: SecureCluster): Promise<void> {
   const secrets = secretsOf(cluster);
   expect(secrets.filter((secret) => secret.length >= 20).length).toBe(secrets.length);
@@ -58,6 +64,9 @@ async function searchEverywhere(clean: Clean, cluster: SecureCluster): Promise<v
     expect(holds([...environmentOf(pid).values()].join("\n"), secrets), `environment of ${pid}: ${words.join(" ")}`).toBe(false);
   }
   expect(holds(cluster.running.stdout() + cluster.running.stderr(), secrets), "what a batch job writes").toBe(false);
+  const settings = await daskSettings(cluster);
+  expect(settings).toContain(cluster.file.address);
+  expect(holds(settings, secrets), "Dask's settings, which it shows and sends around").toBe(false);
   const places = [clean.folder, clean.tmp];
   const files = filesBelow(...places, "/dev/shm", join(homedir(), ".local/share/jupyter/runtime"));
   const holding = files.filter((path) => holds(read(path), secrets));
@@ -88,17 +97,6 @@ describe("no secret is found by its real value", () => {
       await cluster.stop();
     });
   }
-
-  test("nor in Dask's own settings, when they are read from the cluster folder", async () => {
-    await using clean = sharedPlace();
-    await using cluster = await startCluster(clean);
-    const source = "import json, distributed, dask; print(json.dumps(dask.config.config, default=str))";
-    const { file, args } = command(python().path, "-c", source);
-    const settings = await output({ file, args, env: { DASK_CONFIG: cluster.folder } });
-    expect(settings).toContain(cluster.file.address);
-    expect(holds(settings, secretsOf(cluster))).toBe(false);
-    await cluster.stop();
-  });
 });
 
 if (strangerAvailable() === true) {

@@ -6,7 +6,7 @@ import { type Command, command } from "./bed/command.ts";
 import { hostsAvailable, startHosts } from "./bed/hosts.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { output } from "./bed/run.ts";
-import { portsOf, rankZero, startCluster, type Port } from "./security/cluster.ts";
+import { hasJupyter, portsOf, rankZero, startCluster, type Port } from "./security/cluster.ts";
 import type { Errand, Finding, Target } from "./security/stranger.ts";
 
 const program = join(import.meta.dirname, "security", "stranger.ts");
@@ -26,6 +26,8 @@ async function strangerAt(targets: readonly Target[], on: (inner: Command) => Co
 function doors(ports: readonly Port[], address: string): Target[] {
   return ports.map(({ host, port }) => ({ host: ["*", "0.0.0.0", "::", ""].includes(host) ? address : host, port }));
 }
+
+const jupyterIsThere = await hasJupyter();
 
 describe("a stranger on the network", () => {
   test("gets nothing from any port of a cluster on one host, and the cluster goes on", async () => {
@@ -49,15 +51,17 @@ describe("a stranger on the network", () => {
     await cluster.stop();
   });
 
-  test("gets nothing from JupyterLab and its cluster", async () => {
-    await using clean = nothingLeft();
-    clean.allow(/^node-compile-cache/);
-    await using cluster = await startCluster(clean, { jupyter: true });
-    const ports = await portsOf(clean);
-    expect(ports.map(({ port }) => port)).toContain(cluster.file.tsdask?.jupyter?.port);
-    expect(await strangerAt(doors(ports, "127.0.0.1"), (inner) => inner)).toEqual([]);
-    await cluster.stop();
-  });
+  if (jupyterIsThere) {
+    test("gets nothing from JupyterLab and its cluster", async () => {
+      await using clean = nothingLeft();
+      clean.allow(/^node-compile-cache/);
+      await using cluster = await startCluster(clean, { jupyter: true });
+      const ports = await portsOf(clean);
+      expect(ports.map(({ port }) => port)).toContain(cluster.file.tsdask?.jupyter?.port);
+      expect(await strangerAt(doors(ports, "127.0.0.1"), (inner) => inner)).toEqual([]);
+      await cluster.stop();
+    });
+  }
 
   if (hostsAvailable() === true) {
     test("on a third host gets nothing from a cluster on two others, its hub included", async () => {

@@ -5,6 +5,7 @@ import { type Command, command } from "../bed/command.ts";
 import type { Hosts } from "../bed/hosts.ts";
 import { availableLaunchers } from "../bed/launchers.ts";
 import type { Clean } from "../bed/left.ts";
+import { python } from "../bed/pythons.ts";
 import { environmentOf } from "../bed/processes.ts";
 import { output, start, tell, type Running } from "../bed/run.ts";
 import { program } from "../launch.ts";
@@ -50,6 +51,11 @@ export interface ClusterWords {
   /** JupyterLab instead of the script. */
   readonly jupyter?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Whether the Python to test with has JupyterLab. */
+export async function hasJupyter(): Promise<boolean> {
+  return output(command(python().path, "-c", "import jupyterlab")).then(() => true, () => false);
 }
 
 /** Starts a secure cluster: on two of three hosts, or on this one by the first launcher there is. */
