@@ -24,6 +24,7 @@ import { interfaceAddresses, type InterfaceAddress, listeningAddress, reachableA
 import { schedulerRequest, workerRequest, type HostSecrets } from "../roles/requests.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
+import { openClusterNote } from "../security/open-cluster.ts";
 import type { Out } from "../ui/out.ts";
 import { relay } from "../ui/relay.ts";
 import { clusterFolder } from "./cluster-folder.ts";
@@ -58,7 +59,8 @@ export async function lead(context: LeadContext): Promise<Member> {
   const host = hostname();
   const read = await readFor(context.program, context.argv, env, cwd);
   const { options } = read;
-  for (const warning of world.rank === 0 ? read.warnings : []) out.write(`tsdask-mpi: ${warning}\n`);
+  const note = openClusterNote({ ...options, program: context.program });
+  for (const warning of world.rank === 0 ? [...read.warnings, ...(note === undefined ? [] : [note])] : []) out.write(`tsdask-mpi: ${warning}\n`);
   const plan = planFor(options, world.size);
   const { path: python } = findPython({ wish: options.python, env, cwd, host });
   const forkServer = startForkServer({
