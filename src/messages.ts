@@ -398,6 +398,12 @@ export const messages = define({
     cause: "Dask itself reports this error.",
     cure: "The scheduler's log in the cluster's log folder has the whole story.",
   },
+  "TSD-079": {
+    exit: 64,
+    what: "{path} cannot be used for TLS: {problem}.",
+    cause: "--tls-ca-file, --tls-cert and --tls-key must be PEM files that belong together: the authority, a certificate that it signed for servers and clients, and its key.",
+    cure: "Look at it with `openssl x509 -noout -text -in <file>`, or leave the three options out: each launch then makes certificates of its own.",
+  },
   "TSD-086": {
     exit: 64,
     what: "{address} is not an address of a Dask scheduler that tsdask-mpi can talk to.",

@@ -119,7 +119,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       multiHost,
       addresses,
       forkServer: Promise.resolve(forkServer),
-      join: options.scheduler ? undefined : import("./join.ts").then(({ findCluster }) => findCluster(options, schedulerFile, siteCredentials(options))),
+      join: options.scheduler ? undefined : import("./join.ts").then(async ({ findCluster }) => findCluster(options, schedulerFile, await siteCredentials(options))),
       started: context.started,
       finished: (code) => leave(resultRank === 0 ? code : 0),
     });

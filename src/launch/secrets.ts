@@ -1,7 +1,5 @@
 import type { Credentials } from "../control/messages.ts";
 import type { Options } from "../cli/options.ts";
-import { readFileSync } from "node:fs";
-import { Failure } from "../failure.ts";
 import type { Secrets } from "./launch.ts";
 
 /** The launch's secrets and, where other hosts must find the hub, the hub's own certificate. */
@@ -12,7 +10,7 @@ export interface LaunchSecrets extends Secrets {
 /**
  * Makes what a launch's connections prove themselves with: a certificate authority in this process's memory, a
  * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
- * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 when they cannot be read.
+ * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 and TSD-079 when they cannot be used.
  */
 export async function makeSecrets({ options, launch, hub, host, addresses, join }: {
   readonly options: Options;
@@ -27,7 +25,7 @@ export async function makeSecrets({ options, launch, hub, host, addresses, join 
   // Jupyter is never without a token, whatever Dask's connections are.
   const wantsToken = secure || options.jupyter !== undefined;
   const own = secure && options.tls === undefined && join === undefined;
-  const found = async (): Promise<Secrets> => (await join) ?? { credentials: siteCredentials(options), token: wantsToken ? await token() : null };
+  const found = async (): Promise<Secrets> => (await join) ?? { credentials: await siteCredentials(options), token: wantsToken ? await token() : null };
   if (!own && !hub) return { ...(await found()), hub: undefined };
   const { createAuthority, fingerprint } = await import("../security/certificates.ts");
   const authority = await createAuthority({ launch });
@@ -45,16 +43,9 @@ async function token(): Promise<string> {
   return randomToken();
 }
 
-/** The site's own certificates, as `--tls-*` name them; null without. Throws TSD-074. */
-export function siteCredentials(options: Options): Credentials | null {
-  const { tls } = options;
-  if (options.security !== "tls" || tls === undefined) return null;
-  const read = (path: string): string => {
-    try {
-      return readFileSync(path, "utf8");
-    } catch (error) {
-      throw new Failure("TSD-074", { path, problem: (error as Error).message });
-    }
-  };
-  return { ca: read(tls.caFile), cert: read(tls.cert), key: read(tls.key) };
+/** The site's own certificates, as `--tls-*` name them; null without. Throws TSD-074 and TSD-079. */
+export async function siteCredentials({ security, tls }: Options): Promise<Credentials | null> {
+  if (security !== "tls" || tls === undefined) return null;
+  const { readSiteCertificates } = await import("../security/site-certificates.ts");
+  return readSiteCertificates(tls);
 }

@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../src/dask/address.ts";
 import { createAuthority } from "../../src/security/certificates.ts";
-import { type Command, command } from "./bed/command.ts";
+import { type Command, command, projectRoot } from "./bed/command.ts";
 import { hostsAvailable, startHosts } from "./bed/hosts.ts";
-import { nothingLeft } from "./bed/left.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
 import { output } from "./bed/run.ts";
 import { hasJupyter, portsOf, rankZero, startCluster, type Port } from "./security/cluster.ts";
 import type { Errand, Finding, Target } from "./security/stranger.ts";
@@ -25,6 +25,13 @@ async function strangerAt(targets: readonly Target[], on: (inner: Command) => Co
 /** Where a stranger goes for a port: a wildcard address is each of the host's. */
 function doors(ports: readonly Port[], address: string): Target[] {
   return ports.map(({ host, port }) => ({ host: ["*", "0.0.0.0", "::", ""].includes(host) ? address : host, port }));
+}
+
+/** A site's authority, and a pair for servers and clients that it signed, as files. */
+async function siteFiles(clean: Clean): Promise<string[]> {
+  const authority = await createAuthority({ launch: "site" });
+  const pair = await authority.issue({ name: "site", server: true, client: true });
+  return ["--tls-ca-file", clean.write("site-ca.pem", authority.certificate), "--tls-cert", clean.write("site.pem", pair.cert), "--tls-key", clean.write("site-key.pem", pair.key)];
 }
 
 const jupyterIsThere = await hasJupyter();
@@ -48,6 +55,16 @@ describe("a stranger on the network", () => {
     const found = await strangerAt(targets, (inner) => inner);
     const open = [parseAddress(cluster.file.address).port, cluster.file.tsdask?.dashboard?.port];
     expect(found.map((finding) => finding.port)).toEqual(expect.arrayContaining(open));
+    await cluster.stop();
+  });
+
+  test("gets nothing from a cluster with a site's own certificates", async () => {
+    await using clean = nothingLeft();
+    await using cluster = await startCluster(clean, { words: await siteFiles(clean) });
+    expect(await strangerAt(doors(await portsOf(clean), "127.0.0.1"), (inner) => inner)).toEqual([]);
+    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect", "--json"), { folder: clean.folder, env: clean.env });
+    expect(JSON.parse(shown)).toMatchObject({ state: "running", workers: [{}, {}] });
+    await cluster.compute();
     await cluster.stop();
   });
 
