@@ -142,8 +142,11 @@ export async function lead(context: LeadContext): Promise<Member> {
       ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host)
       : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
     up = link.then((found) => {
-      // The address that this host had on the way to rank 0 is one that rank 0's host can reach.
-      if (options.interface === undefined && options.contact === "address") localAddress = found.localAddress?.replace(/^::ffff:/, "") ?? localAddress;
+      // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are there and IPv6 was quicker,
+      // the host's own IPv4 address stays: the Dask processes of a cluster speak one kind.
+      const seen = found.localAddress?.replace(/^::ffff:/, "");
+      const sameKind = seen?.includes(":") === localAddress?.includes(":");
+      if (options.interface === undefined && options.contact === "address" && sameKind) localAddress = seen ?? localAddress;
       return found.channel;
     });
   }

@@ -93,7 +93,9 @@ function common({ options, rank, secrets, host, scratch }: RequestInput): Readon
 function listen({ options, address, secrets }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
   const protocol = options.protocol ?? (secrets.security === null ? "tcp" : "tls");
   const host = options.host ?? (options.interface === undefined ? address : undefined);
-  return { protocol, ...given("interface", options.interface), ...given("host", host), ...given("port", port) };
+  // Dask wants an IPv6 address in brackets.
+  const bracketed = host?.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+  return { protocol, ...given("interface", options.interface), ...given("host", bracketed), ...given("port", port) };
 }
 
 function given(name: string, value: unknown): Readonly<Record<string, unknown>> {
