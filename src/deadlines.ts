@@ -45,6 +45,12 @@ export const deadlines = {
   lastRank: 1_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
+  /** One question to a scheduler over Dask's own wire, connecting included. */
+  schedulerCall: 10_000,
+  /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */
+  connectCommand: 5_000,
+  /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */
+  liveCluster: 2_000,
 } as const;
 
 export type DeadlineName = keyof typeof deadlines;

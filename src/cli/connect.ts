@@ -1,4 +1,5 @@
 import { hostname, userInfo } from "node:os";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { securityFiles, type SecurityFiles } from "../dask/configuration.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
@@ -26,9 +27,6 @@ Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in
     { flags: "--login-host <host>", help: "the host that your computer reaches with ssh" },
   ],
 };
-
-/** The scheduler must answer within this (ms), or is said not to. */
-const DEADLINE = 5_000;
 
 /** Whether the cluster answers: `unreachable` when this host has no way to its network, which says nothing of the cluster. */
 type State = { readonly state: "running"; readonly identity: SchedulerIdentity } | { readonly state: "unreachable"; readonly problem: string };
@@ -61,7 +59,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
 async function lookAt(path: string, file: SchedulerFile): Promise<State> {
   const { address, id } = file;
   try {
-    const found = await identity({ address, tls: await credentialsFor(file) }, { deadline: DEADLINE });
+    const found = await identity({ address, tls: await credentialsFor(file) }, { deadline: deadlines.connectCommand });
     if (found.id === id) return { state: "running", identity: found };
     throw gone(path, address, "another scheduler listens there now");
   } catch (error) {

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { isRecord, openComm, type TlsCredentials } from "./comm.ts";
 
@@ -13,8 +14,6 @@ export interface CallOptions {
   readonly deadline?: number;
 }
 
-const DEADLINE = 10_000;
-
 /**
  * Asks a scheduler (or a worker) for one operation of its own RPC and returns its reply as plain values (msgpack's).
  * Throws what `openComm` throws, and TSD-078 when Dask answers with an error of its own.
@@ -23,7 +22,7 @@ export async function callScheduler(
   { address, tls }: SchedulerEndpoint,
   op: string,
   args: Readonly<Record<string, unknown>> = {},
-  { deadline = DEADLINE }: CallOptions = {},
+  { deadline = deadlines.schedulerCall }: CallOptions = {},
 ): Promise<unknown> {
   await using comm = await openComm(address, { tls, deadline });
   comm.send({ op, reply: true, close: true, ...args });

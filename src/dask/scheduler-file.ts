@@ -1,5 +1,6 @@
 import { lstat, readFile, unlink } from "node:fs/promises";
 import type { BatchName } from "../batch/system.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -53,14 +54,11 @@ export interface ClusterRecord {
 /** Whose a scheduler.json is that lies where ours should go. */
 export type Claim = { readonly state: "free" } | { readonly state: "stale"; readonly why: string };
 
-/** Longest wait for the scheduler that an existing file names (ms). */
-const LIVE_DEADLINE = 2_000;
-
 /**
  * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be replaced.
  * Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
  */
-export async function claimSchedulerFile(path: string, { deadline = LIVE_DEADLINE }: { readonly deadline?: number } = {}): Promise<Claim> {
+export async function claimSchedulerFile(path: string, { deadline = deadlines.liveCluster }: { readonly deadline?: number } = {}): Promise<Claim> {
   try {
     const found = await lstat(path);
     if (found.isDirectory()) throw new Failure("TSD-026", { path, problem: "there is a folder of that name" });

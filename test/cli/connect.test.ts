@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -121,6 +122,7 @@ for (const { python, version } of daskPythons()) {
 
     test("that has ended is said to be gone", async () => {
       cluster.process.kill("SIGKILL");
+      await once(cluster.process, "exit");
       await expect(call(connectCommand, [], cluster.folder)).rejects.toThrow(/TSD-087.*nothing listens there/);
     });
   });

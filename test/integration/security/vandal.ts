@@ -30,7 +30,8 @@ export interface Spoils {
 }
 
 const ATONCE = 40;
-const PATIENCE = 12_000;
+/** How long a connection is held open when the other side does not end it, in ms: the hub must end all, the owner's own sockets need not. */
+const PATIENCE: Readonly<Record<Raid["wire"], number>> = { hub: 9_000, lines: 1_500 };
 const MEGABYTE = 1024 * 1024;
 
 type Attack = (door: Door) => Socket | WebSocket;
@@ -53,6 +54,17 @@ const overWebSocket = (messages: readonly (() => Buffer | string)[], times = 1):
   const socket = new WebSocket(`wss://${host}:${port}/`, { rejectUnauthorized: false, perMessageDeflate: false });
   socket.once("open", () => {
     for (let round = 0; round < times; round += 1) for (const message of messages) socket.send(message());
+  });
+  return socket;
+};
+
+/** A request that never ends: a byte now and then, as long as the other side listens. */
+const dripping: Attack = (door) => {
+  const socket = connectTls({ ...door, rejectUnauthorized: false });
+  socket.once("secureConnect", () => {
+    socket.write("GET / HTTP/1.1\r\nX-Slow: ");
+    const drip = setInterval(() => socket.write("y"), 250);
+    socket.once("close", () => clearInterval(drip));
   });
   return socket;
 };
@@ -83,6 +95,7 @@ const ATTACKS: Readonly<Record<Raid["wire"], readonly Attack[]>> = {
     sending(() => "GET / HTTP/1.1\r\n\r\n"),
     overTls(() => randomBytes(1000)),
     overTls(() => `GET / HTTP/1.1\r\nHost: x\r\nX: ${"y".repeat(100_000)}\r\n\r\n`),
+    dripping,
     overTls(() => "GET /secrets HTTP/1.1\r\nHost: x\r\n\r\n"),
     overTls(() => `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${1e12}\r\n\r\n`),
     overTls(() => "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 99\r\nSec-WebSocket-Key: x\r\n\r\n"),
@@ -114,9 +127,9 @@ const ATTACKS: Readonly<Record<Raid["wire"], readonly Attack[]>> = {
 let heard = 0;
 
 /** Waits until the other side ends a connection; drops it when patience is lost. */
-function ended(one: Socket | WebSocket): Promise<"ended" | "held"> {
+function ended(one: Socket | WebSocket, patience: number): Promise<"ended" | "held"> {
   return new Promise((resolve) => {
-    const late = setTimeout(() => over("held"), PATIENCE);
+    const late = setTimeout(() => over("held"), patience);
     const over = (how: "ended" | "held"): void => {
       clearTimeout(late);
       if (one instanceof WebSocket) one.terminate();
@@ -131,6 +144,7 @@ function ended(one: Socket | WebSocket): Promise<"ended" | "held"> {
 
 async function raid({ doors, tries, wire }: Raid): Promise<Spoils> {
   const attacks = ATTACKS[wire];
+  const patience = PATIENCE[wire];
   const ends = { ended: 0, held: 0 };
   let next = 0;
   const total = tries * doors.length;
@@ -140,11 +154,11 @@ async function raid({ doors, tries, wire }: Raid): Promise<Spoils> {
       next += 1;
       const door = doors[turn % doors.length];
       const attack = attacks[Math.floor(turn / doors.length) % attacks.length];
-      if (door !== undefined && attack !== undefined) ends[await ended(attack(door))] += 1;
+      if (door !== undefined && attack !== undefined) ends[await ended(attack(door), patience)] += 1;
     }
   };
-  const halfOpen = doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 10) }, () => ended(HALF_OPEN(door))));
-  const silent = wire === "hub" ? doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 20) }, () => ended(overTls(undefined)(door)))) : [];
+  const halfOpen = doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 10) }, () => ended(HALF_OPEN(door), patience)));
+  const silent = wire === "hub" ? doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 20) }, () => ended(overTls(undefined)(door), patience))) : [];
   await Promise.all(Array.from({ length: ATONCE }, worker));
   for (const how of await Promise.all([...halfOpen, ...silent])) ends[how] += 1;
   return { tries: total + halfOpen.length + silent.length, ...ends, heard };
