@@ -28,6 +28,8 @@ export interface LeaderContext {
   /** True: the ranks' cores differ, so nobody's share is known before all have come. */
   readonly waitForAll: boolean;
   readonly report: (problem: string) => void;
+  /** The hub went away without a word. */
+  readonly hubGone: () => void;
   /** This host is done, or its hub is gone: the leader's process may leave with this code. */
   readonly finished: (code: number) => void;
 }
@@ -192,8 +194,8 @@ export function leadHost(context: LeaderContext): Leader {
       return;
     }
     if (ended !== undefined) return;
-    end(hubLost, 0);
-    context.report("the hub on rank 0 is gone");
+    context.hubGone();
+    end(hubLost, deadlines.scriptAfterLoss / 1000);
   });
 
   return {
