@@ -75,6 +75,7 @@ def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, basel
     lines_at_once()
     surroundings.take(request, rank, baseline)
     logs.set_level((request.get("params") or {}).get("log_level"))
+    logs.limit_refused()
     if kind == "scheduler":
         from tsdask_mpi.scheduler import run_scheduler as body
     elif kind == "worker":

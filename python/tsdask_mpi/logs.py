@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TextIO
 
 NOISY = ("distributed", "tornado", "asyncio", "bokeh")
@@ -37,6 +38,31 @@ def drop_lost_heartbeats() -> None:
         return kind is None or not issubclass(kind, OSError) or "during heartbeat" not in record.getMessage()
 
     logging.getLogger("distributed.worker").addFilter(worth_saying)
+
+
+def limit_refused(told: int = 3, every: float = 60.0) -> None:
+    """Tell of the first few connections whose TLS was refused, and of more only once a minute, with their number.
+
+    distributed/comm/tcp.py warns of each one, and a stranger can make thousands a second: the log would be theirs to fill.
+    """
+    since = time.monotonic()
+    count = 0
+
+    def worth_saying(record: logging.LogRecord) -> bool:
+        nonlocal since, count
+        if "TLS handshake failed" not in str(record.msg):
+            return True
+        count += 1
+        if count <= told:
+            return True
+        now = time.monotonic()
+        if now - since < every:
+            return False
+        record.msg = f"{record.msg} (and {count - told - 1} more)"
+        since, count = now, told
+        return True
+
+    logging.getLogger("distributed.comm.tcp").addFilter(worth_saying)
 
 
 def move_handlers(before: TextIO, after: TextIO) -> None:
