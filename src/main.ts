@@ -11,6 +11,8 @@ import { openOut } from "./ui/out.ts";
 
 /** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
 const secondSignalAfter = 300;
+/** How often (ms) a rank looks whether its launcher still lives. */
+const parentEvery = 500;
 
 const started = performance.now();
 const { env } = process;
@@ -55,26 +57,42 @@ function onSignals(): void {
   }
 }
 
-/** The built-in launcher keeps a pipe open to each rank: its end is the launcher's. */
-function watchParent(): void {
+/**
+ * Notices the launcher's death, of which nobody else tells: Open MPI's mpirun leaves its ranks running. The built-in launcher
+ * keeps a pipe open to each rank; elsewhere the process that started this one is the launcher's, or its daemon.
+ */
+function watchLauncher({ launcher }: World): void {
   const fd = Number(env["TSDASK_PARENT_FD"] ?? "");
   delete env["TSDASK_PARENT_FD"];
-  if (!Number.isInteger(fd) || fd < 3) return;
-  void import("node:net").then(({ Socket }) => {
-    const pipe = new Socket({ fd, readable: true, writable: false });
-    pipe.on("error", () => pipe.destroy());
-    pipe.on("close", () => {
-      member?.killNow();
-      exit(129);
+  if (Number.isInteger(fd) && fd >= 3) {
+    void import("node:net").then(({ Socket }) => {
+      const pipe = new Socket({ fd, readable: true, writable: false });
+      pipe.on("error", () => pipe.destroy());
+      pipe.on("close", () => {
+        member?.killNow();
+        exit(129);
+      });
+      pipe.resume();
+      pipe.unref();
     });
-    pipe.resume();
-    pipe.unref();
-  });
+    return;
+  }
+  // Ranks that a shell script started may well outlive it.
+  if (launcher === "tsdask" || launcher === "generic") return;
+  const parent = process.ppid;
+  const look = setInterval(() => {
+    // A rank that had lost its launcher before this moment finds that nobody reads what it says.
+    if (process.ppid === parent && (parent > 1 || !out.gone)) return;
+    clearInterval(look);
+    if (member) member.signal("SIGHUP");
+    else exit(128 + signalNumber("SIGHUP"));
+  }, parentEvery);
+  look.unref();
 }
 
 async function run(world: World): Promise<void> {
   onSignals();
-  watchParent();
+  watchLauncher(world);
   const singleHost = world.localSize === world.size;
   // The temporary folder may be one that hosts share: the host's name keeps them apart.
   // Rank 0 always leads; where it is not the first rank of its host (Open MPI 5 numbers freely), it leads itself alone.

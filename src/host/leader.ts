@@ -6,6 +6,7 @@ import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
 import type { HostPaths } from "./folder.ts";
 import type { ForkServer } from "./fork-server.ts";
+import { sweepHostFolders } from "./sweep.ts";
 
 export interface LeaderContext {
   readonly rank: number;
@@ -138,6 +139,7 @@ export function leadHost(context: LeaderContext): Leader {
     void context.forkServer
       .then((server) => Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then((quiet) => quiet !== true && server.kill()))
       .catch((error: unknown) => context.report(String(error)))
+      .then(() => sweepHostFolders(context.paths))
       .then(() => {
         // The server removes the folder as it ends; one that died could not.
         removeHostFolder(context.paths);

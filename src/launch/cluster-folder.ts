@@ -1,6 +1,6 @@
-import { readFileSync, rmSync } from "node:fs";
+import { lstatSync, readFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
 import { privateFolder, writePrivateFile } from "../security/private-files.ts";
 import { shortName } from "../host/folder.ts";
@@ -14,7 +14,11 @@ interface Owner {
   readonly host: string;
   readonly pid: number;
   readonly startTime: string;
+  /** Where its pid means this process: the boot of the machine, and the space of pids (a container may have its own). */
+  readonly machine: string;
 }
+
+const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
  * Takes the launch's folder: private, and empty. What a launch of the same key left that is no more (a requeued job, a
@@ -32,12 +36,59 @@ export async function takeClusterFolder(path: string, host: string): Promise<voi
     rmSync(path, { recursive: true, force: true });
     privateFolder(path);
   }
-  await writePrivateFile(file, JSON.stringify({ host, pid: process.pid, startTime: startTime(process.pid) } satisfies Owner));
+  await writePrivateFile(file, JSON.stringify({ host, pid: process.pid, startTime: startTime(process.pid), machine: machine() } satisfies Owner));
 }
 
 /** Removes the launch's folder with all that is in it. */
 export async function removeClusterFolder(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
+}
+
+/**
+ * The folders of dead launches beside the launch's own: those whose owner was a process of this machine that is no more, and
+ * the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed with all their
+ * processes at once, so that nobody was left to remove them. Never throws.
+ */
+export function deadClusterFolders(own: string, replaced: string | undefined): readonly string[] {
+  const here = machine();
+  const named = replaced === undefined ? undefined : folderNamedIn(replaced);
+  return siblings(own).filter((path) => {
+    if (path === named) return true;
+    const owner = readOwner(join(path, "owner"));
+    return owner !== undefined && here !== "" && owner.machine === here && startTime(owner.pid) !== owner.startTime;
+  });
+}
+
+/** Folders like ours, of this user, in the same place. */
+function siblings(own: string): string[] {
+  const parent = dirname(own);
+  try {
+    const names = readdirSync(parent).filter((name) => folderName.test(name) && name !== basename(own));
+    return names.map((name) => join(parent, name)).filter((path) => lstatSync(path).isDirectory() && lstatSync(path).uid === process.geteuid?.());
+  } catch {
+    // It may not be listed, or another launch has just removed its own.
+    return [];
+  }
+}
+
+function folderNamedIn(text: string): string | undefined {
+  try {
+    const content = JSON.parse(text) as { readonly tsdask?: { readonly folder?: unknown } };
+    return typeof content.tsdask?.folder === "string" ? content.tsdask.folder : undefined;
+  } catch {
+    // No file of ours.
+    return undefined;
+  }
+}
+
+/** Empty where /proc does not tell. */
+function machine(): string {
+  try {
+    return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    // Not a Linux that we know.
+    return "";
+  }
 }
 
 function readOwner(file: string): Owner | undefined {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Options } from "../cli/options.ts";
@@ -26,7 +27,7 @@ import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type Sched
 import { clientStart } from "./client-start.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
-import { removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
+import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
 import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
@@ -95,6 +96,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   let progress: Progress | undefined;
   let python: { readonly version: string; readonly dask: string } | undefined;
   let published = false;
+  /** What the scheduler.json said whose place ours has taken. */
+  let replaced: string | undefined;
   let scriptStarted: number | undefined;
 
   let file: SchedulerFile | undefined;
@@ -127,7 +130,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           file = schedulerContent(scheduler, hosts, launchName, context);
           record = file.tsdask;
           if (options.schedulerFile !== undefined) {
-            schedulerFile = await publish(schedulerFile, context, file, say);
+            const before = await textOf(schedulerFile);
+            const place = await publish(schedulerFile, context, file, say);
+            if (place === schedulerFile) replaced = before;
+            schedulerFile = place;
             published = true;
             void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
           }
@@ -195,6 +201,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         const problem = await endWorkerJobs(folder, context.env);
         if (problem !== undefined) say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
         await removeClusterFolder(folder);
+        for (const dead of deadClusterFolders(folder, replaced)) {
+          await endWorkerJobs(dead, context.env);
+          await removeClusterFolder(dead);
+        }
       },
       finished: (code) => {
         log.close();
@@ -214,6 +224,15 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       python = known;
     },
   };
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch {
+    // Usually there is none; one that cannot be read is found out by whoever publishes.
+    return undefined;
+  }
 }
 
 /** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */

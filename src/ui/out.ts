@@ -13,6 +13,8 @@ export interface Out {
   flush(ms: number): Promise<void>;
   /** On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it. Elsewhere: nothing. */
   overlay(text: string | undefined): void;
+  /** Whether the reader has gone away, as far as the last write could tell. */
+  readonly gone: boolean;
   /** Whether a terminal is at the other end, and it is ours: an overlay would show. */
   readonly tty: boolean;
   /** A terminal is at the other end after all, behind the launcher. */
@@ -94,6 +96,9 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
   };
 
   return {
+    get gone() {
+      return gone;
+    },
     get tty() {
       return ours;
     },

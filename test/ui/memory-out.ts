@@ -16,6 +16,7 @@ export function memoryOut(tty = false): MemoryOut {
   let waiting: (() => void)[] = [];
   let ours = tty;
   return {
+    gone: false,
     get tty() {
       return ours;
     },
