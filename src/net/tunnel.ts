@@ -27,8 +27,6 @@ export interface TunnelRequest {
   readonly launch: string;
   /** The launch's token, where the reader must be its owner; without it the links are shown bare. */
   readonly token?: string | undefined;
-  /** Use 8888 and 8787 on the laptop: for a user who has no other cluster. */
-  readonly usualPorts?: boolean;
 }
 
 export interface Tunnel {
@@ -41,15 +39,14 @@ export interface Tunnel {
   readonly notes: readonly string[];
 }
 
-const USUAL: Readonly<Record<Service["name"], number>> = { JupyterLab: 8888, dashboard: 8787 };
 /** Local and login-host ports are chosen in this range, below those that systems give to outgoing connections (32768 and up). */
 const FIRST_PORT = 10_000;
 const PAIRS = 10_000;
 
 /** The ssh lines that lead from a laptop to the cluster's pages, and the links to open then. Pure. */
 export function tunnel(request: TunnelRequest): Tunnel {
-  const { services, launch, token, usualPorts = false } = request;
-  const local = (service: Service): number => (usualPorts ? USUAL[service.name] : launchPort(launch, service.name));
+  const { services, launch, token } = request;
+  const local = (service: Service): number => launchPort(launch, service.name);
   const links = services.map((service) => ({ name: service.name, url: link(service, local(service), token) }));
   const loopback = services.some(({ host }) => isLoopback(host));
   const known = request.login !== undefined;

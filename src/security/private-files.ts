@@ -31,11 +31,6 @@ export function privateFolder(path: string): string {
   return path;
 }
 
-/** Makes the private folder `names[0]/names[1]/…` in `base`, level by level, each as `privateFolder` does. */
-export function privateFolders(base: string, names: readonly string[]): string {
-  return names.reduce((parent, name) => privateFolder(join(parent, name)), base);
-}
-
 /**
  * Writes a file of mode 0600 as a whole: under a temporary name first, then renamed, so that a reader sees the old or the new one.
  * Throws TSD-072.
@@ -67,11 +62,6 @@ export async function readPrivateFile(path: string): Promise<string> {
     if (systemCode(error) === "ELOOP") throw new Failure("TSD-073", { path, problem: "it is a symbolic link" });
     throw new Failure("TSD-074", { path, problem: unreadable(error) }, { cause: error });
   }
-}
-
-/** Whether a file is there, ours, and closed to everyone else: what tells a place where a secret may be shown. */
-export function isPrivate(found: Pick<Stats, "uid" | "mode">): boolean {
-  return found.uid === process.geteuid?.() && (found.mode & OTHERS) === 0;
 }
 
 async function writeNew(path: string, content: string | Uint8Array): Promise<void> {

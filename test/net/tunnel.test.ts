@@ -3,6 +3,7 @@ import { launchPort, loginHost, tunnel, type Service, type TunnelRequest } from 
 
 const jupyter: Service = { name: "JupyterLab", node: "h1", host: "10.0.0.1", port: 8888, path: "/lab" };
 const dashboard: Service = { name: "dashboard", node: "h1", host: "0.0.0.0", port: 8787, path: "/status" };
+const [lab, dash] = [launchPort("3f9c", "JupyterLab"), launchPort("3f9c", "dashboard")];
 const request = (changes: Partial<TunnelRequest> = {}): TunnelRequest => ({
   kind: "direct",
   services: [jupyter, dashboard],
@@ -10,7 +11,6 @@ const request = (changes: Partial<TunnelRequest> = {}): TunnelRequest => ({
   login: "login.example.org",
   launch: "3f9c",
   token: "secret",
-  usualPorts: true,
   ...changes,
 });
 
@@ -18,10 +18,10 @@ describe("the line for a laptop", () => {
   test("goes through the login host", () => {
     expect(tunnel(request())).toEqual({
       onNode: [],
-      onLaptop: ["ssh -N -L 8888:10.0.0.1:8888 -L 8787:h1:8787 ada@login.example.org"],
+      onLaptop: [`ssh -N -L ${lab}:10.0.0.1:8888 -L ${dash}:h1:8787 ada@login.example.org`],
       links: [
-        { name: "JupyterLab", url: "http://localhost:8888/lab?token=secret" },
-        { name: "dashboard", url: "http://localhost:8787/status?token=secret" },
+        { name: "JupyterLab", url: `http://localhost:${lab}/lab?token=secret` },
+        { name: "dashboard", url: `http://localhost:${dash}/status?token=secret` },
       ],
       notes: [],
     });
@@ -30,8 +30,8 @@ describe("the line for a laptop", () => {
   test("jumps to each node, where the pages listen on loopback", () => {
     const services = [{ ...jupyter, host: "127.0.0.1" }, { ...dashboard, node: "h2", host: "127.0.0.1" }];
     const expected = [
-      "ssh -N -L 8888:localhost:8888 -J ada@login.example.org ada@h1",
-      "ssh -N -L 8787:localhost:8787 -J ada@login.example.org ada@h2",
+      `ssh -N -L ${lab}:localhost:8888 -J ada@login.example.org ada@h1`,
+      `ssh -N -L ${dash}:localhost:8787 -J ada@login.example.org ada@h2`,
     ];
     expect(tunnel(request({ kind: "jump", services })).onLaptop).toEqual(expected);
     expect(tunnel(request({ kind: "direct", services })).onLaptop).toEqual(expected);
@@ -41,12 +41,12 @@ describe("the line for a laptop", () => {
     const made = tunnel(request({ kind: "reverse" }));
     const [meet, meet2] = [launchPort("3f9c reverse", "JupyterLab"), launchPort("3f9c reverse", "dashboard")];
     expect(made.onNode).toEqual([{ node: "h1", line: `ssh -N -R ${meet}:10.0.0.1:8888 -R ${meet2}:localhost:8787 ada@login.example.org` }]);
-    expect(made.onLaptop).toEqual([`ssh -N -L 8888:localhost:${meet} -L 8787:localhost:${meet2} ada@login.example.org`]);
+    expect(made.onLaptop).toEqual([`ssh -N -L ${lab}:localhost:${meet} -L ${dash}:localhost:${meet2} ada@login.example.org`]);
   });
 
   test("goes to the node itself when nobody knows a login host, and says so", () => {
     const made = tunnel(request({ login: undefined, services: [{ ...jupyter, host: "127.0.0.1" }] }));
-    expect(made.onLaptop).toEqual(["ssh -N -L 8888:localhost:8888 ada@h1"]);
+    expect(made.onLaptop).toEqual([`ssh -N -L ${lab}:localhost:8888 ada@h1`]);
     expect(tunnel(request({ login: undefined })).notes).toEqual([expect.stringContaining("--login-host")]);
   });
 
@@ -60,17 +60,17 @@ describe("the line for a laptop", () => {
   });
 
   test("puts brackets around IPv6", () => {
-    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain("-L 8888:[fd00::7]:8888");
+    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain(`-L ${lab}:[fd00::7]:8888`);
   });
 
   test("has links without the token where it must not be shown", () => {
-    expect(tunnel(request({ token: undefined })).links[0]?.url).toBe("http://localhost:8888/lab");
+    expect(tunnel(request({ token: undefined })).links[0]?.url).toBe(`http://localhost:${lab}/lab`);
   });
 });
 
 describe("ports on the laptop", () => {
   test("are the launch's own, the same each time, and others for another launch", () => {
-    const ports = (launch: string): string => tunnel(request({ usualPorts: false, launch })).onLaptop[0] ?? "";
+    const ports = (launch: string): string => tunnel(request({ launch })).onLaptop[0] ?? "";
     expect(ports("a")).toBe(ports("a"));
     expect(ports("a")).not.toBe(ports("b"));
   });

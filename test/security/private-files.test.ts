@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Failure } from "../../src/failure.ts";
 import { unwritable } from "../../src/security/file-problems.ts";
-import { isPrivate, privateFolder, privateFolders, readPrivateFile, writePrivateFile } from "../../src/security/private-files.ts";
+import { privateFolder, readPrivateFile, writePrivateFile } from "../../src/security/private-files.ts";
 
 const asRoot = process.geteuid?.() === 0;
 const mode = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);
@@ -17,10 +17,9 @@ afterEach(() => rm(base, { recursive: true }));
 
 describe("a private folder", () => {
   test("is made with mode 0700, and taken again when it is ours", async () => {
-    const path = privateFolders(base, ["one", "two"]);
-    expect(path).toBe(join(base, "one", "two"));
-    expect(privateFolders(base, ["one", "two"])).toBe(path);
-    expect(await mode(join(base, "one"))).toBe("700");
+    const path = join(base, "one");
+    expect(privateFolder(path)).toBe(path);
+    expect(privateFolder(path)).toBe(path);
     expect(await mode(path)).toBe("700");
   });
 
@@ -108,13 +107,6 @@ describe("a private file", () => {
     await writePrivateFile(join(base, "theirs"), "x");
     await chown(join(base, "theirs"), 65534, 65534);
     await expect(readPrivateFile(join(base, "theirs"))).rejects.toThrow(/TSD-073.*another user/);
-  });
-
-  test("is private when only its owner may open it", async () => {
-    await writePrivateFile(join(base, "token"), "x");
-    expect(isPrivate(await lstat(join(base, "token")))).toBe(true);
-    await chmod(join(base, "token"), 0o604);
-    expect(isPrivate(await lstat(join(base, "token")))).toBe(false);
   });
 });
 
