@@ -29,6 +29,8 @@ export interface Hub {
 /** Connections that may stand unproved at once; more are turned away, so that strangers cost a bounded amount of memory. */
 const mostUnproved = 512;
 const pingEvery = 5_000;
+/** Messages that a leader may send before its proof is checked; it has a handful of ranks to tell by then. */
+const mostEarly = 64;
 
 /** What a leader signs to prove that it belongs to the launch: everything that makes the proof worthless elsewhere. */
 export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly nonce: string; readonly launch: string; readonly rank: number; readonly host: string; readonly fingerprint: string }): readonly string[] {
@@ -121,7 +123,8 @@ async function receive(ws: WebSocket, options: HubOptions & { readonly fingerpri
     if (first) {
       first = false;
       resolve(message);
-    } else if (later.length < 1000) later.push(message);
+    } else if (later.length < mostEarly) later.push(message);
+    else ws.terminate();
   });
   channel.send({ t: "challenge", nonce });
   const join = await promise;
