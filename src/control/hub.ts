@@ -29,8 +29,8 @@ export interface Hub {
 /** Connections that may stand unproved at once; more are turned away, so that strangers cost a bounded amount of memory. */
 const mostUnproved = 512;
 const pingEvery = 5_000;
-/** Messages that a leader may send before its proof is checked; it has a handful of ranks to tell by then. */
-const mostEarly = 64;
+/** Bytes that a leader may send before its proof is checked: some hundred ranks of its host tell themselves in far less. */
+const mostEarly = 256 * 1024;
 
 /** What a leader signs to prove that it belongs to the launch: everything that makes the proof worthless elsewhere. */
 export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly nonce: string; readonly launch: string; readonly rank: number; readonly host: string; readonly fingerprint: string }): readonly string[] {
@@ -118,12 +118,16 @@ async function receive(ws: WebSocket, options: HubOptions & { readonly fingerpri
   const patience = setTimeout(resolve, deadlines.hubProof, undefined);
   channel.onClose(() => resolve(undefined));
   const later: FromLeader[] = [];
+  let laterBytes = 0;
   let first = true;
   channel.onMessage((message) => {
     if (first) {
       first = false;
       resolve(message);
-    } else if (later.length < mostEarly) later.push(message);
+      return;
+    }
+    laterBytes += JSON.stringify(message).length;
+    if (laterBytes <= mostEarly) later.push(message);
     else ws.terminate();
   });
   channel.send({ t: "challenge", nonce });
