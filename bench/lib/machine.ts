@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+
+/** What a figure depends on, to be kept beside it. */
+export interface Machine {
+  readonly date: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly node: string;
+  /** Load averages of the last 1, 5 and 15 minutes: other work on the machine. */
+  readonly load: readonly number[];
+}
+
+/** The machine as it is now. */
+export function machine(): Machine {
+  return {
+    date: new Date().toISOString(),
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.versions.node,
+    load: loadavg().map((value) => Number(value.toFixed(2))),
+  };
+}
+
+/** One line about the machine, and a warning when others use it, too. */
+export function machineLine({ cpu, cores, memoryGiB, kernel, load }: Machine): string {
+  const busy = (load[0] ?? 0) > 0.5 ? " (not quiet: the absolute times below are too high)" : "";
+  return `${cores} cores (${cpu}), ${memoryGiB} GiB, Linux ${kernel}, load ${load.join(" ")}${busy}`;
+}
+
+/** A sample of how busy all cores are, in jiffies; two of them give the share that others used in between. */
+export function cpuSample(): { readonly busy: number; readonly steal: number } {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? "")
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return { busy: user + nice + system + irq + softirq, steal };
+}

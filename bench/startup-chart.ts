@@ -1,0 +1,3 @@
+export function drawStartup(path: string): string {
+  return path;
+}
