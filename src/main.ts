@@ -11,6 +11,8 @@ import { openOut } from "./ui/out.ts";
 
 /** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
 const secondSignalAfter = 300;
+/** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
+const noLeader = 69;
 /** How often (ms) a rank looks whether its launcher still lives. */
 const parentEvery = 500;
 
@@ -109,9 +111,21 @@ async function run(world: World): Promise<void> {
   };
   const leads = singleHost ? world.rank === 0 : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
   if (leads && (await lead())) return;
-  const socket = await meetLeader(paths, uid);
+  const neighbours = async (): Promise<readonly World[] | undefined> => {
+    const { livingNeighbours } = await import("./launcher/neighbours.ts");
+    return livingNeighbours(world, { parent: process.ppid });
+  };
+  const leaderLives = async (): Promise<boolean> => {
+    const living = await neighbours();
+    return living === undefined || living.some(({ rank, localRank }) => rank === 0 || (!singleHost && localRank === 0));
+  };
+  const socket = await meetLeader(paths, uid, leaderLives);
   if (socket === undefined) {
-    await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds: 15, folder: paths.folder } });
+    // One rank of a host says it for all of them.
+    const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
+    const seconds = Math.round((performance.now() - started) / 1000);
+    if (world.rank === first) await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
+    else exit(noLeader);
     return;
   }
   member = runLight({ world, socket, argv, env, cwd, out, exit });

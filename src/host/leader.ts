@@ -6,6 +6,7 @@ import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
 import type { HostPaths } from "./folder.ts";
 import type { ForkServer } from "./fork-server.ts";
+import { callRoll } from "./roll-call.ts";
 import { sweepHostFolders } from "./sweep.ts";
 
 export interface LeaderContext {
@@ -15,6 +16,8 @@ export interface LeaderContext {
   /** Ranks on this host, when the launcher tells. */
   readonly localSize: number | undefined;
   readonly size: number;
+  /** The ranks whose processes live on this host, as far as that can be told. */
+  readonly living: () => Promise<ReadonlySet<number> | undefined>;
   /** The one rank that returns the launch's exit code; the others return 0. */
   readonly resultRank: number;
   readonly clientRank: number | undefined;
@@ -119,6 +122,19 @@ export function leadHost(context: LeaderContext): Leader {
     else if (complete) settleAll();
   };
 
+  // Nobody hears a connection close that was never made.
+  const roll = callRoll({
+    localSize: context.localSize ?? 0,
+    size: context.size,
+    met: () => new Set(seats.keys()),
+    living: context.living,
+    dead: (rank) => {
+      if (ended !== undefined) return;
+      up.send({ t: "ranks", ranks: [rank] });
+      up.send({ t: "gone", rank });
+    },
+  });
+
   const onMember = (rank: number, message: FromMember): void => {
     if (message.t === "event") up.send({ t: "event", rank, event: message.event });
   };
@@ -156,6 +172,7 @@ export function leadHost(context: LeaderContext): Leader {
   const end = (code: number, grace: number): void => {
     if (ended !== undefined) return;
     ended = { code, grace };
+    roll.stop();
     for (const seat of seats.values()) seat.channel.send(endFor(seat));
     maybeDone();
   };

@@ -175,6 +175,11 @@ export async function lead(context: LeadContext): Promise<Member> {
     paths,
     localSize: context.alone ? 1 : world.localSize,
     size: world.size,
+    living: async () => {
+      const { livingNeighbours } = await import("../launcher/neighbours.ts");
+      const worlds = livingNeighbours(world, { parent: process.ppid });
+      return worlds === undefined ? undefined : new Set(worlds.map(({ rank }) => rank));
+    },
     resultRank,
     clientRank: plan.clientRank,
     pmi: usePmi,

@@ -15,14 +15,25 @@ export function hostLaunchKey(
   options: { readonly parent: number; readonly proc?: string },
 ): string {
   if (world.launchId !== undefined) return `${world.launcher}:${world.launchId}`;
-  let pid = options.parent;
+  const starter = findStarter(options.parent, options.proc ?? "/proc");
+  if (starter !== undefined) return `${world.launcher}:${starter.pid}.${starter.start}`;
+  return `${world.launcher}:${options.parent}`;
+}
+
+/** The pid of the launcher's process on this host, at or above `parent`; undefined when there is none of a known name. */
+export function starterOf(parent: number, proc: string): number | undefined {
+  return findStarter(parent, proc)?.pid;
+}
+
+function findStarter(parent: number, proc: string): { readonly pid: number; readonly start: string } | undefined {
+  let pid = parent;
   for (let up = 0; up < 8 && pid > 1; up++) {
-    const stat = readStat(`${options.proc ?? "/proc"}/${pid}/stat`);
+    const stat = readStat(`${proc}/${pid}/stat`);
     if (stat === undefined) break;
-    if (starters.test(stat.command)) return `${world.launcher}:${pid}.${stat.start}`;
+    if (starters.test(stat.command)) return { pid, start: stat.start };
     pid = stat.parent;
   }
-  return `${world.launcher}:${options.parent}`;
+  return undefined;
 }
 
 function readStat(path: string): { command: string; parent: number; start: string } | undefined {

@@ -11,16 +11,26 @@ import { runMember, type Member } from "./member.ts";
 
 /** A leader that has just been started may take this long (ms) to listen; it is looked for this often. */
 const lookEvery = 4;
+/** From when on (ms), and how often, a rank that finds no leader looks whether there still is one to wait for. */
+const leaderCheckEvery = 1_500;
 
 /**
  * Connects to the host's leader, trying until it listens. Resolves to undefined when it does not within
- * `deadlines.hostLeader`. A folder of somebody else is never entered.
+ * `deadlines.hostLeader`, or when `leaderLives` says twice that nobody is there who could. A folder of somebody else is never
+ * entered.
  */
-export async function meetLeader(paths: HostPaths, uid: number): Promise<Socket | undefined> {
-  const until = performance.now() + deadlines.hostLeader;
-  for (let wait = lookEvery; performance.now() < until; wait = Math.min(wait * 1.2, 100)) {
+export async function meetLeader(paths: HostPaths, uid: number, leaderLives: () => Promise<boolean>): Promise<Socket | undefined> {
+  const began = performance.now();
+  let checks = 0;
+  let missed = 0;
+  for (let wait = lookEvery; performance.now() < began + deadlines.hostLeader; wait = Math.min(wait * 1.2, 100)) {
     const socket = await attempt(paths, uid);
     if (socket !== undefined) return socket;
+    if (performance.now() > began + (checks + 1) * leaderCheckEvery) {
+      checks += 1;
+      missed = (await leaderLives()) ? 0 : missed + 1;
+      if (missed === 2) return undefined;
+    }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
   return undefined;

@@ -1,0 +1,66 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { identify, type World } from "./world.ts";
+import { starterOf } from "./host-key.ts";
+
+/**
+ * The ranks of this launch whose processes live on this host, this one included: children of the launcher's process there that
+ * carry a rank's variables (proc(5), `task/…/children` and `environ`). Undefined where that cannot be told: no such launcher
+ * process is found, or it has a child that is not a rank's program yet. Never throws.
+ */
+export function livingNeighbours(own: World, { parent, proc = "/proc" }: { readonly parent: number; readonly proc?: string }): readonly World[] | undefined {
+  const starter = own.launcher === "tsdask" ? parent : starterOf(parent, proc);
+  if (starter === undefined) return undefined;
+  const children = childrenOf(starter, proc);
+  const name = commandOf(starter, proc);
+  const worlds: World[] = [];
+  for (const pid of children ?? []) {
+    const environment = environmentOf(pid, proc);
+    if (environment === "ended") continue;
+    if (environment === "hidden" || (commandOf(pid, proc) === name && own.launcher !== "tsdask")) return undefined;
+    const world = worldOf(environment);
+    if (world !== undefined && world.launcher === own.launcher && world.size === own.size) worlds.push(world);
+  }
+  // Whoever does not find itself does not see how the launcher starts its ranks.
+  return worlds.some(({ rank }) => rank === own.rank) ? worlds : undefined;
+}
+
+function childrenOf(pid: number, proc: string): readonly number[] | undefined {
+  try {
+    const tasks = readdirSync(`${proc}/${pid}/task`);
+    return tasks.flatMap((task) => read(`${proc}/${pid}/task/${task}/children`).split(" ").filter(Boolean).map(Number));
+  } catch {
+    // It is gone, or this kernel lists no children.
+    return undefined;
+  }
+}
+
+function environmentOf(pid: number, proc: string): NodeJS.ProcessEnv | "ended" | "hidden" {
+  try {
+    const entries = read(`${proc}/${pid}/environ`).split("\0").filter((entry) => entry.includes("="));
+    // A process that has ended and is not yet waited for has none.
+    if (entries.length === 0) return "ended";
+    return Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "hidden" : "ended";
+  }
+}
+
+function worldOf(environment: NodeJS.ProcessEnv): World | undefined {
+  try {
+    return identify(environment);
+  } catch {
+    // Variables that contradict each other: it says so itself.
+    return undefined;
+  }
+}
+
+function commandOf(pid: number, proc: string): string {
+  try {
+    return read(`${proc}/${pid}/comm`).trim();
+  } catch {
+    // It has just ended.
+    return "";
+  }
+}
+
+const read = (path: string): string => readFileSync(path, "latin1");
