@@ -109,7 +109,8 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
 
   const memory = setInterval(() => {
     const pid = child?.pid();
-    if (pid === undefined || options.terminateAt === 0) return;
+    // Before it is ready it has run nothing of the user's: the start is spared these looks.
+    if (pid === undefined || readyAt === undefined || options.terminateAt === 0) return;
     const resident = residentBytes(pid);
     if (resident === undefined || resident < options.terminateAt) return;
     why = `it used ${Math.round(resident / 2 ** 20)} MiB, more than its limit allows (it is ended at ${Math.round(options.terminateAt / 2 ** 20)} MiB)`;
