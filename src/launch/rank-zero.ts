@@ -18,9 +18,11 @@ import { writePrivateFile } from "../security/private-files.ts";
 import { banner, dashboardText, said } from "../ui/banner.ts";
 import { endText } from "../ui/end.ts";
 import { collectFailures, wantsColour } from "../ui/failure-text.ts";
+import { bytesText } from "../ui/format.ts";
 import { openLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
+import { count } from "../ui/ranges.ts";
 import { waitingText } from "../ui/waiting.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
 import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
@@ -30,7 +32,7 @@ import { describeJob } from "../batch/job.ts";
 import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
 import type { JoinedCluster } from "./join.ts";
-import { createLaunch, type Launch, type SchedulerFacts } from "./launch.ts";
+import { createLaunch, type Launch, type SchedulerFacts, type WorkerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./reach.ts";
 import { launcherTitle } from "./launcher-title.ts";
 import { watchWalltime } from "./walltime.ts";
@@ -162,6 +164,9 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           get missing() {
             return missing();
           },
+          get together() {
+            return together(workers);
+          },
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
@@ -276,6 +281,14 @@ function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], l
       started: Date.now() / 1000,
     },
   };
+}
+
+/** What the registered workers have together, as people say it. */
+function together(workers: ReadonlyMap<number, WorkerFacts>): string {
+  const all = [...workers.values()];
+  const threads = all.reduce((sum, { nthreads }) => sum + nthreads, 0);
+  const memory = all.some(({ memoryLimit }) => memoryLimit === 0) ? "no limit of memory" : bytesText(all.reduce((sum, { memoryLimit }) => sum + memoryLimit, 0));
+  return `${count(threads, "thread")}, ${memory}`;
 }
 
 function rolesShown(plan: Plan): { readonly role: string; readonly ranks: readonly number[] }[] {

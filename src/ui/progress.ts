@@ -9,6 +9,8 @@ export interface WorkerCount {
   readonly registered: number;
   readonly expected: number;
   readonly missing?: readonly string[];
+  /** What they have together, said when all are in: `12 threads, 20 GiB`. */
+  readonly together?: string;
 }
 
 export interface Progress {
@@ -42,9 +44,9 @@ export function workerProgress({ out, started, now = () => performance.now(), wr
   let lastLine = -Infinity;
   let stopped = false;
 
-  const say = (text: string): void => {
+  const say = (text: string, more = ""): void => {
     lastLine = now();
-    write(said(`${text} after ${durationText((lastLine - started) / 1000)}`));
+    write(said(`${text} after ${durationText((lastLine - started) / 1000)}${more}`));
   };
   const draw = (): void => {
     if (format !== undefined && state !== undefined) out.overlay(format(state, now() - started));
@@ -77,7 +79,7 @@ export function workerProgress({ out, started, now = () => performance.now(), wr
       const { registered, expected } = next;
       if (registered >= expected) {
         stop();
-        return say(allText(expected));
+        return say(allText(expected), next.together === undefined ? "" : `: ${next.together}`);
       }
       if (out.tty) return draw();
       const reached = registered === 0 ? 0 : 1 + Math.floor((4 * registered) / expected);
