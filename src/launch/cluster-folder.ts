@@ -22,9 +22,9 @@ const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
  * Takes the launch's folder: private, and empty. What a launch of the same key left that is no more (a requeued job, a
- * reused id) is removed. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
+ * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
  */
-export async function takeClusterFolder(path: string, host: string): Promise<void> {
+export async function takeClusterFolder(path: string, host: string, endJobs: (folder: string) => Promise<unknown>): Promise<void> {
   privateFolder(path);
   // Without `.json`, which Dask would read as settings of its own.
   const file = join(path, "owner");
@@ -33,6 +33,7 @@ export async function takeClusterFolder(path: string, host: string): Promise<voi
     throw new Failure("TSD-035", { folder: path, host, pid: owner.pid });
   }
   if (owner !== undefined) {
+    await endJobs(path);
     rmSync(path, { recursive: true, force: true });
     privateFolder(path);
   }

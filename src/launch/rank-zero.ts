@@ -81,7 +81,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   };
   // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
   const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
-  await takeClusterFolder(folder, hostname());
+  await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, context.env));
   void context.forkServer.then((server) => server.own({ paths: [folder] }));
   let schedulerFile = context.schedulerFile;
   const secrets = makeSecrets({ options, launch: launchName, hub: context.multiHost, host: hostname(), addresses: context.addresses, join: context.join });
