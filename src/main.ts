@@ -13,8 +13,9 @@ import { openOut } from "./ui/out.ts";
 const secondSignalAfter = 300;
 /** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
 const noLeader = 69;
-/** How often (ms) a rank looks whether its launcher still lives. */
+/** How often (ms) a rank looks whether its launcher still lives, and how long it gets to end in order without one. */
 const parentEvery = 500;
+const orphanTime = 5_000;
 
 const started = performance.now();
 const { env } = process;
@@ -42,21 +43,22 @@ async function fail(error: unknown): Promise<void> {
 }
 
 let member: Member | undefined;
-function onSignals(): void {
-  let first: number | undefined;
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) {
-    process.on(name, () => {
-      const now = performance.now();
-      if (first === undefined) {
-        first = now;
-        if (member) member.signal(name);
-        else exit(128 + signalNumber(name));
-      } else if (now - first > secondSignalAfter) {
-        member?.killNow();
-        exit(128 + signalNumber(name));
-      }
-    });
+let firstSignal: number | undefined;
+/** The first signal ends the launch in order, a second one at once. */
+function takeSignal(name: string): void {
+  const now = performance.now();
+  if (firstSignal === undefined) {
+    firstSignal = now;
+    if (member) member.signal(name as NodeJS.Signals);
+    else exit(128 + signalNumber(name));
+  } else if (now - firstSignal > secondSignalAfter) {
+    member?.killNow();
+    exit(128 + signalNumber(name));
   }
+}
+
+function onSignals(): void {
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => takeSignal(name));
 }
 
 /**
@@ -86,8 +88,8 @@ function watchLauncher({ launcher }: World): void {
     // A rank that had lost its launcher before this moment finds that nobody reads what it says.
     if (process.ppid === parent && (parent > 1 || !out.gone)) return;
     clearInterval(look);
-    if (member) member.signal("SIGHUP");
-    else exit(128 + signalNumber("SIGHUP"));
+    takeSignal("SIGHUP");
+    setTimeout(takeSignal, orphanTime, "SIGHUP").unref();
   }, parentEvery);
   look.unref();
 }

@@ -32,8 +32,10 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
     if (value === null) delete full[name];
     else full[name] = value;
   }
+  // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
+  const terminal = hearsTerminal();
   const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, report });
-  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false });
+  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false, detached: !terminal });
   const guard = child.pid === undefined || guardSocket === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   let over = false;
@@ -52,7 +54,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
   void jupyter?.announce(() => over);
   return {
     signal: (name) => {
-      if (name === "SIGINT" && hearsTerminal()) return;
+      if (name === "SIGINT" && terminal) return;
       // Jupyter asks on its terminal whether it should really end on SIGINT.
       killPid(child.pid, jupyter === undefined ? name : "SIGTERM");
     },
@@ -69,10 +71,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
   };
 }
 
-/**
- * Whether a Ctrl-C on the terminal goes to the script without our help, because it is in the group of processes that the
- * terminal signals (proc(5), `pgrp` and `tpgid` of stat): a second SIGINT would break off what it does at the first.
- */
+/** Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of stat). */
 function hearsTerminal(): boolean {
   const stat = readFileSync("/proc/self/stat", "latin1");
   const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
