@@ -117,6 +117,9 @@ export async function launch(launcher: Launcher, { ranks = 4, script = busy, opt
       });
       const finished = await Promise.race([running.finished, late]);
       await place.check(Math.max(1, seconds - (performance.now() - began) / 1000)).catch((error: unknown) => {
+        // It is said here, with what the launch wrote: not a second time at the end.
+        signalAll(place.processes().map(({ pid }) => pid), "SIGKILL");
+        place.allow(/./);
         throw new Error(`${String(error)}\n${tell(finished)}`);
       });
       expect(finished.stderr, "a stack trace of ours").not.toMatch(/^ +at .+:\d+:\d+\)?$|File ".*tsdask_mpi.*", line/m);
@@ -142,21 +145,30 @@ export function killsAll({ name }: Launcher): boolean {
   return name.startsWith("srun");
 }
 
-/** Waits until no process is left, and then sees a short launch in the same folder remove what files there are. */
-export async function sweptByTheNext({ clean, running }: Launched, launcher: Launcher): Promise<void> {
+/**
+ * Waits for the launcher's end and until no process is left. Files may be left where rank 0 was killed with everybody who cleans
+ * up after it, or in its first moments, when nobody does yet: then a short launch in the same folder removes them.
+ */
+export async function endsOrIsSwept({ clean, running }: Launched, launcher: Launcher): Promise<Finished> {
   const until = performance.now() + endsWithin * 1000;
-  while (clean.processes().length > 0) {
+  let over: Finished | undefined;
+  void running.finished.then((finished) => {
+    over = finished;
+  });
+  while (over === undefined || clean.processes().length > 0) {
     if (performance.now() > until) throw new Error(`Left after ${endsWithin} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`);
-    await sleep(50);
+    await sleep(20);
   }
+  if (clean.left().length === 0) return over;
   const hour = new Date(Date.now() - 3_600_000);
   for (const base of readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-"))) {
     for (const name of readdirSync(join(clean.tmp, base))) utimesSync(join(clean.tmp, base, name), hour, hour);
   }
   clean.write("next.py", "");
-  const finished = await run(launcher.command(4, program("next.py")), { folder: clean.folder, env: clean.env });
-  expect(finished.code, tell(finished)).toBe(0);
+  const next = await run(launcher.command(4, program("next.py")), { folder: clean.folder, env: clean.env });
+  expect(next.code, tell(next)).toBe(0);
   await clean.check();
+  return over;
 }
 
 /** Every message of ours on stderr, by its code. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { tell } from "../bed/run.ts";
-import { codes, faultLaunchers, killsAll, launch, letGo, message, survivesAKilledRank, sweptByTheNext } from "./fault.ts";
+import { codes, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, survivesAKilledRank } from "./fault.ts";
 
 /** Exit codes of launchers that end the launch themselves when a rank was killed: 128 + 9, but Hydra's is the bare signal. */
 const aborted = (name: string): number => (name === "mpich4" ? 9 : 137);
@@ -78,7 +78,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
     await using one = await launch(launcher);
     await one.running.says(/^running$/m);
     await one.kill("launcher");
-    if (killsAll(launcher)) await sweptByTheNext(one, launcher);
+    if (killsAll(launcher)) await endsOrIsSwept(one, launcher);
     else await one.ends();
   });
 });

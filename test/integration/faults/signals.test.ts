@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import type { Command } from "../bed/command.ts";
+import { python } from "../bed/pythons.ts";
+import { tell } from "../bed/run.ts";
+import { codes, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo } from "./fault.ts";
+
+/** A script that saves what it has when it is asked to end, and takes a moment for it. */
+const saving = `
+import signal, sys, time
+from dask.distributed import Client
+
+def save(number, frame):
+    print("saving", signal.Signals(number).name, flush=True)
+    time.sleep(0.5)
+    print("saved", flush=True)
+    sys.exit(5)
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, save)
+    client = Client()
+    client.wait_for_workers(2)
+    print("running", flush=True)
+    time.sleep(60)
+`;
+
+const deaf = saving.replace('print("saving", signal.Signals(number).name, flush=True)', "return");
+
+/** mpirun of Open MPI says 1 when a signal ended it, and Hydra's mpiexec now and then 0; the built-in launcher passes the rank's code on. */
+const expected = (name: string, code: number): readonly number[] => (name === "openmpi4" ? [1] : name === "mpich4" ? [0, code] : [code]);
+
+describe.each(faultLaunchers.filter((one) => !killsAll(one)))("signals to the launcher under $name", (launcher) => {
+  test.each([["SIGTERM", 143], ["SIGINT", 130]] as const)("%s: the launch ends in order", async (signal, code) => {
+    await using one = await launch(launcher);
+    await one.running.says(/^running$/m);
+    // A terminal sends Ctrl-C to the whole group of processes.
+    if (signal === "SIGINT") one.running.signalGroup(signal);
+    else one.running.signal(signal);
+    const finished = await one.ends();
+    expect(expected(launcher.name, code), tell(finished)).toContain(finished.code);
+    expect(finished.stderr).toMatch(signal === "SIGINT" ? /stopped by Ctrl-C \(SIGINT\) after|stopped by SIGTERM after/ : /stopped by SIGTERM after/);
+    expect(codes(finished)).toEqual([]);
+  });
+
+  test("a script that saves what it has is given the time, and its own exit code counts", async () => {
+    await using one = await launch(launcher, { script: saving });
+    await one.running.says(/^running$/m);
+    one.running.signal("SIGTERM");
+    const finished = await one.ends();
+    expect(finished.stdout, tell(finished)).toMatch(/^saving SIGTERM\nsaved$/m);
+    expect(finished.stdout.match(/saving/g)).toHaveLength(1);
+    expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
+  });
+
+  test("a script that does not listen is ended when its grace is over", async () => {
+    await using one = await launch(launcher, { script: deaf, options: ["--grace", "1s"] });
+    await one.running.says(/^running$/m);
+    one.running.signal("SIGTERM");
+    const finished = await one.ends(5);
+    expect(expected(launcher.name, 143), tell(finished)).toContain(finished.code);
+  });
+
+  test("a second Ctrl-C does not wait for it", async () => {
+    await using one = await launch(launcher, { script: deaf, options: ["--grace", "60s"] });
+    await one.running.says(/^running$/m);
+    one.running.signalGroup("SIGINT");
+    await sleep(700);
+    one.running.signalGroup("SIGINT");
+    const finished = await one.ends();
+    expect(finished.code, tell(finished)).not.toBe(0);
+  });
+});
+
+/** Runs its arguments on a terminal of their own, types Ctrl-C when they say `running`, and ends as they do. */
+const typist = `
+import os, pty, sys
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+said = b""
+typed = False
+while True:
+    try:
+        data = os.read(terminal, 65536)
+    except OSError:
+        break
+    said += data
+    if b"running" in said and not typed:
+        typed = True
+        os.write(terminal, b"\\x03")
+sys.stdout.buffer.write(said)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+test.each(faultLaunchers.filter(({ name }) => name === "local" || name === "openmpi4"))("Ctrl-C on a terminal reaches the script once under $name", async (launcher) => {
+  const onTerminal = ({ file, args, env }: Command): Command => ({ file: python().path, args: ["-c", typist, file, ...args], env });
+  await using one = await launch(launcher, { script: saving, wrap: onTerminal });
+  const finished = await one.ends();
+  expect(finished.stdout, tell(finished)).toMatch(/saving SIG(INT|TERM)\r$/m);
+  expect(finished.stdout, tell(finished)).toMatch(/^saved\r$/m);
+  expect(finished.stdout.match(/saving/g)).toHaveLength(1);
+  expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
+});
+
+describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $name", (launcher) => {
+  test("SIGTERM ends all at once, as srun does", async () => {
+    await using one = await launch(launcher);
+    await one.running.says(/^running$/m);
+    one.running.signal("SIGTERM");
+    const finished = await endsOrIsSwept(one, launcher);
+    expect(finished.code, tell(finished)).not.toBe(0);
+  });
+
+  test("the first Ctrl-C is only reported and the script goes on", async () => {
+    await using one = await launch(launcher);
+    await one.running.says(/^running$/m);
+    one.running.signalGroup("SIGINT");
+    await one.running.says(/sending Ctrl-C|interrupt|one more within/);
+    await sleep(1_200);
+    letGo(one);
+    const finished = await one.ends();
+    expect(finished.code, tell(finished)).toBe(7);
+  });
+
+  test("a second Ctrl-C ends all", async () => {
+    await using one = await launch(launcher);
+    await one.running.says(/^running$/m);
+    one.running.signalGroup("SIGINT");
+    await sleep(300);
+    one.running.signalGroup("SIGINT");
+    const finished = await endsOrIsSwept(one, launcher);
+    expect(finished.code, tell(finished)).not.toBe(0);
+  });
+});

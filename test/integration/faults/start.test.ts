@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { signalAll } from "../bed/processes.ts";
+import { tell } from "../bed/run.ts";
+import { codes, endsOrIsSwept, faultLaunchers, launch, message, type Part, survivesAKilledRank } from "./fault.ts";
+
+/** A script that any number of workers will do for. */
+const modest = `
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    client = Client()
+    print("total", client.submit(sum, range(1000)).result(), flush=True)
+    raise SystemExit(7)
+`;
+
+/** So long after the start (ms), or after a part that is waited for was there: somewhere in the start-up, each time elsewhere. */
+const atRandom = (longest: number): number => Math.round(Math.random() * longest);
+
+describe.each(faultLaunchers)("killed outright at start-up under $name", (launcher) => {
+  const survives = survivesAKilledRank(launcher);
+
+  const parts: readonly Part[] = ["launcher", "rank 0", "client's rank", "worker's rank"];
+  const moments = [["as soon as it is there", 0], ["at a random moment", 600]] as const;
+  test.each(parts.flatMap((part) => moments.map(([when, longest]) => [part, when, longest] as const)))("the %s, %s", async (part, _, longest) => {
+    const moment = atRandom(longest);
+    await using one = await launch(launcher, { script: modest });
+    await sleep(moment);
+    // A rank that does not exist yet is killed as soon as it does; one that has done its part already is no fault.
+    const pid = await Promise.race([one.find(part), one.running.finished.then(() => undefined)]);
+    if (pid !== undefined) signalAll([pid], "SIGKILL");
+    const where = `killed after ${moment} ms`;
+    const finished = await endsOrIsSwept(one, launcher);
+    const said = `${where}\n${tell(finished)}`;
+    if (part === "launcher") return;
+    expect(finished.code, said).not.toBe(0);
+    if (part === "worker's rank" && survives) expect(finished.stdout, said).toContain("total 499500");
+    else if (survives) expect(codes(finished).length, said).toBeGreaterThan(0);
+  });
+
+  test("the scheduler: the launch ends with 69, or 72 when it had begun", async () => {
+    await using one = await launch(launcher, { script: modest });
+    const scheduler = await one.find("scheduler");
+    const moment = atRandom(200);
+    await sleep(moment);
+    signalAll([scheduler], "SIGKILL");
+    const finished = await one.ends();
+    const said = `killed after ${moment} ms\n${tell(finished)}`;
+    // The script may have been quicker.
+    if (finished.code === 7) return;
+    expect([69, 72], said).toContain(finished.code);
+    expect(finished.stderr, said).toMatch(message(finished.code === 69 ? "TSD-050" : "TSD-051"));
+  });
+
+  test("a worker: another takes its place", async () => {
+    await using one = await launch(launcher, { script: modest });
+    const worker = await one.find("worker");
+    const moment = atRandom(200);
+    await sleep(moment);
+    signalAll([worker], "SIGKILL");
+    const finished = await one.ends();
+    expect(finished.code, `killed after ${moment} ms\n${tell(finished)}`).toBe(7);
+    expect(finished.stdout).toContain("total 499500");
+  });
+
+  test("the script", async () => {
+    await using one = await launch(launcher, { script: modest });
+    const script = await one.find("script");
+    await sleep(atRandom(100));
+    signalAll([script], "SIGKILL");
+    const finished = await one.ends();
+    expect(finished.code, tell(finished)).toBe(137);
+    expect(finished.stderr).toMatch(message("TSD-065"));
+  });
+});
