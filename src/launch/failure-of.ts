@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { Failure, type Facts } from "../failure.ts";
+import { identify } from "../launcher/world.ts";
 import { messages, type MessageCode } from "../messages.ts";
 
 /**
@@ -12,6 +13,21 @@ export function failureOf(error: unknown): Failure {
     const facts = "facts" in error && typeof error.facts === "object" ? (error.facts as Facts) : {};
     return new Failure(error.code as MessageCode, facts);
   }
-  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new Failure("TSD-070", { rank: process.env["PMI_RANK"] ?? "?", host: hostname(), problem, log: "stderr" }, { cause: error });
+  return new Failure("TSD-070", { rank: ownRank(), host: hostname(), problem: inOneLine(error), log: "stderr" }, { cause: error });
+}
+
+/** An error of ours as one line: what it says, and the first place of its stack, which is what a report needs. */
+function inOneLine(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const place = /\n\s+at (.+)/.exec(error.stack ?? "")?.[1];
+  return `${error.name}: ${error.message}${place === undefined ? "" : ` (at ${place})`}`;
+}
+
+function ownRank(): string {
+  try {
+    return String(identify(process.env)?.rank ?? "?");
+  } catch {
+    // The launcher's variables may be what is wrong.
+    return "?";
+  }
 }
