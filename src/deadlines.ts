@@ -43,6 +43,8 @@ export const deadlines = {
   hostsDone: 3_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */
   lastRank: 1_000,
+  /** A rank whose fork server is not there waits for its leader to end the launch, before it starts a Python of its own. */
+  forkServerGone: 2_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */

@@ -5,7 +5,7 @@ import type { Facts } from "../failure.ts";
 import type { MessageCode } from "../messages.ts";
 import type { Out } from "../ui/out.ts";
 import { relay, type LogLevel, type Relay } from "../ui/relay.ts";
-import { killPid, startChild, type Child, type ChildEvent, type ChildSpawn } from "./child.ts";
+import { killPid, signalNumber, startChild, type Child, type ChildEvent, type ChildSpawn } from "./child.ts";
 import type { ClientRun } from "./client.ts";
 import { superviseScheduler, type SupervisedScheduler } from "./scheduler.ts";
 import { superviseWorker, type SupervisedWorker } from "./worker.ts";
@@ -155,29 +155,45 @@ export function runMember(context: MemberContext): Member {
   return { signal: (name) => report({ k: "signal", signal: name }), killNow };
 }
 
-/** Forks the child; where the server refuses (another cgroup, it is gone), starts a Python of its own instead and says so. */
+/**
+ * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server that is
+ * not there is the leader's to report, which ends the launch: only if it does not for a while, a Python is started after all.
+ */
 function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent) => void): Child {
   let current: Child | undefined;
+  let waiting: NodeJS.Timeout | undefined;
   const told: Readonly<Record<string, unknown>>[] = [];
+  const startOwn = (problem: string): void => {
+    waiting = undefined;
+    report({ k: "warning", code: "TSD-058", facts: { host, problem } });
+    current = startChild({ ...spawn, forkSocket: undefined });
+    for (const message of told) current.tell(message);
+  };
+  /** Whether nothing has been started, which then stays so. */
+  const giveUp = (): boolean => {
+    if (waiting === undefined) return false;
+    clearTimeout(waiting);
+    waiting = undefined;
+    spawn.onEvent({ event: "exit", code: null, signal: signalNumber("SIGTERM") });
+    return true;
+  };
   current = startChild({
     ...spawn,
     onEvent: (event) => {
-      if (event.event !== "refused") {
-        spawn.onEvent(event);
-        return;
-      }
-      report({ k: "warning", code: "TSD-058", facts: { host, problem: event.message ?? event.reason } });
-      current = startChild({ ...spawn, forkSocket: undefined });
-      for (const message of told) current.tell(message);
+      if (event.event !== "refused") spawn.onEvent(event);
+      else if (event.reason === "server") waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
+      else startOwn(event.message ?? event.reason);
     },
   });
   return {
     pid: () => current?.pid(),
     tell: (message) => {
       told.push(message);
-      current?.tell(message);
+      if (message["op"] !== "stop" || !giveUp()) current?.tell(message);
     },
-    kill: (signal) => current?.kill(signal),
+    kill: (signal) => {
+      if (!giveUp()) current?.kill(signal);
+    },
   };
 }
 
