@@ -14,7 +14,7 @@ export const deadlines = {
   /** A leader whose options were wrong tells its host's ranks before it leaves. */
   badUsage: 2_000,
   /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */
-  recordLocal: 7_000,
+  recordLocal: 6_000,
   /** * A leader waits for the hub's record on a shared file system. */
   recordShared: 120_000,
   /** The launcher's key-value store: each exchange; a fence waits for every rank and gets `recordShared`. */

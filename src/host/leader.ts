@@ -31,6 +31,8 @@ export interface LeaderContext {
   readonly assign: (hello: Hello, present: readonly Hello[]) => Promise<Assign>;
   /** True: the ranks' cores differ, so nobody's share is known before all have come. */
   readonly waitForAll: boolean;
+  /** A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own copies stand in. */
+  readonly localise: (message: ToMember) => ToMember;
   readonly report: (problem: string) => void;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
@@ -197,7 +199,7 @@ export function leadHost(context: LeaderContext): Leader {
         for (const seat of seats.values()) if (seat.assigned) seat.channel.send({ t: "address", scheduler });
         break;
       case "to-rank":
-        seats.get(message.rank)?.channel.send(message.message);
+        seats.get(message.rank)?.channel.send(context.localise(message.message));
         break;
       case "end":
         end(message.code, message.grace);

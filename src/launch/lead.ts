@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { describeJob } from "../batch/job.ts";
 import { readOptions, type Options, type ReadResult } from "../cli/options.ts";
 import type { Channel } from "../control/channel.ts";
-import type { Assign, FromLeader, Hello, ToLeader } from "../control/messages.ts";
+import type { Assign, ClientStart, FromLeader, Hello, ToLeader } from "../control/messages.ts";
 import { Failure } from "../failure.ts";
 import { messages } from "../messages.ts";
 import { removeHostFolder, type HostDoor } from "../host/election.ts";
@@ -151,6 +151,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     });
   }
 
+  let sharedFolder = "";
   let secrets: HostSecrets = { security: null, tokenFile: null };
   const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
   const grant = hostGrant({ env, host });
@@ -185,7 +186,9 @@ export async function lead(context: LeadContext): Promise<Member> {
     pmi: usePmi,
     up: lateUp,
     forkServer: Promise.resolve(forkServer),
-    prepare: async ({ credentials, token }) => {
+    localise: (message) => (message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder) ? withFolder(message, sharedFolder, paths.folder) : message),
+    prepare: async ({ credentials, token, folder: shared }) => {
+      sharedFolder = shared;
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
@@ -353,6 +356,12 @@ function sharersOf({ plan, present, multiHost, bound }: { readonly plan: Plan; r
 function isBound(grant: Grant): boolean {
   const parent = affinityOf(process.ppid);
   return parent !== undefined && parent.join() !== grant.cpuList.join();
+}
+
+/** The client's environment with this host's copies of the credentials in place of those in a folder that it cannot see. */
+function withFolder(message: ClientStart, from: string, to: string): ClientStart {
+  const env = Object.fromEntries(Object.entries(message.env).map(([name, value]) => [name, value?.startsWith(`${from}/`) ? `${to}${value.slice(from.length)}` : value]));
+  return { ...message, env };
 }
 
 /** The address that this host's own name stands for: who is told the name must find us there. Throws TSD-064. */
