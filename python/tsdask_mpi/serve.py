@@ -68,14 +68,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
     )
     imports.freeze()
     gc.enable()
-    tell_leader({
-        "event": "ready",
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
-        "executable": sys.executable,
-        "seconds": round(time.time() - state["started"], 3),
-        "threads": linux.thread_count(),
-        **imports.versions(),
-    })
+    _say_ready(state, imports.versions())
     server.run()
 
 
@@ -97,6 +90,11 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     except imports.ImportFailure as failure:
         tell_leader({"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)})
         sys.exit(1)
+    _say_ready(state, versions)
+    server.run()
+
+
+def _say_ready(state: Message, versions: Message) -> None:
     tell_leader({
         "event": "ready",
         "python": ".".join(str(part) for part in sys.version_info[:3]),
@@ -105,7 +103,6 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
         "threads": linux.thread_count(),
         **versions,
     })
-    server.run()
 
 
 def _begin() -> tuple[Message, socket.socket]:
