@@ -35,6 +35,7 @@ from tsdask_mpi.wire import Message
 
 CLOSE_SECONDS = 10.0
 SHORT_CLOSE_SECONDS = 1.5
+UNSTARTED_CLOSE_SECONDS = 0.3
 
 REASONS = {
     "scheduler-close": "scheduler-closed",
@@ -129,8 +130,10 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
         closing.set_result("stop")
         channel.send({"event": "closing", "reason": "stop"})
     logs.quiet()
-    end = asyncio.ensure_future(call_with(worker.close, {"executor_wait": False, "timeout": stop.result(), "reason": "stop"}))
-    await first_of(end, timeout=stop.result())
+    # One that is still starting holds nothing yet; a Nanny would wait for its whole start before it closes. Its processes go with its group.
+    limit = stop.result() if starting.done() else min(stop.result(), UNSTARTED_CLOSE_SECONDS)
+    end = asyncio.ensure_future(call_with(worker.close, {"executor_wait": False, "timeout": limit, "reason": "stop"}))
+    await first_of(end, timeout=limit)
     return 0
 
 
