@@ -89,7 +89,7 @@ export function runMember(context: MemberContext): Member {
     switch (message.t) {
       case "assign":
         assign = message;
-        if (message.scheduler) scheduler = superviseScheduler({ request: message.scheduler, report, ...starter() });
+        if (message.scheduler) scheduler = superviseScheduler({ request: message.scheduler, host: message.host, report, ...starter() });
         if (message.worker) {
           worker = superviseWorker({ request: message.worker, restarts: message.restarts, terminateAt: message.terminateAt, report, ...starter() });
         }

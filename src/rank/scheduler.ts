@@ -4,6 +4,8 @@ import { describeExit, endChild } from "./worker.ts";
 
 export interface SchedulerSupervision {
   readonly request: ChildRequest;
+  /** The name of this host. */
+  readonly host: string;
   readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
   readonly report: (event: RankEvent) => void;
   readonly lastWords: () => string;
@@ -20,12 +22,15 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
   let child: Child | undefined;
   let why: string | undefined;
   let closing: string | undefined;
+  let answers = false;
   let ending = false;
   let over: (() => void) | undefined;
+  const port = portOf(options.request);
 
   const onEvent = (event: ChildEvent): void => {
     switch (event.event) {
       case "ready":
+        answers = true;
         options.report({
           k: "scheduler-ready",
           address: String(event["address"]),
@@ -52,8 +57,11 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
 
   const gone = (code: number | null, signal: number | null, text: string): void => {
     child = undefined;
+    const problem = portProblem(text);
     if (ending) over?.();
-    else options.report({ k: "scheduler-exit", code, signal, why: text });
+    else if (!answers && problem !== undefined && port !== undefined) {
+      options.report({ k: "failure", code: "TSD-028", facts: { port, host: options.host, problem, option: "--scheduler-port" }, exit: 69 });
+    } else options.report({ k: "scheduler-exit", code, signal, why: text });
   };
 
   child = options.start(options.request, onEvent);
@@ -70,4 +78,17 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
       child?.kill("SIGKILL");
     },
   };
+}
+
+/** The port that was asked for, if one was. */
+function portOf({ params }: ChildRequest): number | undefined {
+  const { kwargs } = params as { readonly kwargs?: { readonly port?: unknown } };
+  return typeof kwargs?.port === "number" ? kwargs.port : undefined;
+}
+
+/** What the system's errors of bind(2), as Python words them, mean for a port. */
+function portProblem(text: string): string | undefined {
+  if (text.includes("[Errno 98]")) return "another program listens there";
+  if (text.includes("[Errno 13]")) return "ports below 1024 are the system's own";
+  return undefined;
 }

@@ -77,6 +77,8 @@ export interface Launched extends AsyncDisposable {
 export interface FaultOptions {
   readonly ranks?: number;
   readonly script?: string;
+  /** Files that lie in its folder before it starts, by their names. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Options of tsdask-mpi. */
   readonly options?: readonly string[];
   readonly args?: readonly string[];
@@ -88,10 +90,10 @@ export interface FaultOptions {
 }
 
 /** Starts four ranks (scheduler, script, two workers) of a script, by default the busy one with exit code 7. */
-export async function launch(launcher: Launcher, { ranks = 4, script = busy, options = [], args = ["7"], clean, launcher: more, wrap = (same) => same, env = {} }: FaultOptions = {}): Promise<Launched> {
+export async function launch(launcher: Launcher, { ranks = 4, script = busy, files = {}, options = [], args = ["7"], clean, launcher: more, wrap = (same) => same, env = {} }: FaultOptions = {}): Promise<Launched> {
   await launcher.ready();
   const place = clean ?? nothingLeft();
-  place.write("script.py", script);
+  for (const [name, content] of Object.entries({ ...files, "script.py": script })) place.write(name, content);
   const words = program(...options, "script.py", ...args);
   const running = start(wrap(launcher.command(ranks, words, more)), { folder: place.folder, env: { ...place.env, ...env }, deadline: 60 });
   const cast = (): Cast => castOf(place, running.pid, launcher.name);
