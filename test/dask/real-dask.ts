@@ -63,6 +63,8 @@ async def main():
                 await worker
             print(json.dumps({"address": scheduler.address}), flush=True)
             await scheduler.finished()
+            # The retired workers' threads may take half a minute more to end: they are this process's, not the scheduler's.
+            os._exit(0)
 
 asyncio.run(main())
 `;
