@@ -4,6 +4,8 @@ Facts relied on:
 - distributed/client.py restart_workers() refuses workers that registered without a nanny. Old versions then send the op `restart`
   to the nanny's address, new ones have distributed/scheduler.py restart_workers() send `kill`, as Scheduler.restart() does.
 - `kill` is to return nothing, and `restart` "OK", once the scheduler has lost the worker (distributed/nanny.py Nanny.kill, .restart).
+- distributed/scheduler.py remove_worker() of old versions closes all pooled connections to the worker's address, so that the answer
+  to `restart` would be lost; the pool (distributed/core.py ConnectionPool) tells addresses apart by how they are written.
 - distributed/worker.py _register_with_scheduler() sends Worker.nanny; Worker.close() asks that nanny to close, if there is one.
 - distributed/scheduler.py register_nanny_plugin() sends `plugin_add` to every nanny.
 """
@@ -17,12 +19,18 @@ from typing import Any
 REPLY_SECONDS = 0.1
 
 
+def written_otherwise(address: str) -> str:
+    """Return an address that leads to the same place and is not the same text: its port has a leading zero."""
+    place, colon, port = address.rpartition(":")
+    return f"{place}:0{port}" if colon and port.isdigit() else address
+
+
 def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
     """Let a distributed.Worker register with its own address as its nanny's; `restarting` is called before it goes."""
     register = worker._register_with_scheduler
 
     async def with_nanny() -> None:
-        worker.nanny = worker.contact_address or worker.address
+        worker.nanny = written_otherwise(worker.contact_address or worker.address)
         try:
             await register()
         finally:
