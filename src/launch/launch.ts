@@ -94,6 +94,8 @@ interface Host {
 const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
 /** Signals by which the system, or the hardware, ends a script. */
 const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
+/** A script that did not end within its grace is not given it twice: seconds until it, and whatever else is left, is killed. */
+const afterGrace = 1;
 /** While there is no scheduler, people are told this often (ms) what is missing. */
 const waitingEvery = 10_000;
 /** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
@@ -114,6 +116,7 @@ export function createLaunch(context: LaunchContext): Launch {
   const away = new Map<number, string>();
   const gone = new Set<number>();
   const pythons = new Map<string, PythonReport>();
+  const began = performance.now();
   let everRegistered = 0;
   let scheduler: SchedulerFacts | undefined;
   let schedulerClosed = false;
@@ -139,6 +142,7 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const expected = plan.workerRanks.length;
+  const wanted = context.waitWorkers === "all" ? expected : context.waitWorkers;
   const missing = (): string[] =>
     plan.workerRanks.filter((rank) => !workers.has(rank)).map((rank) => {
       const host = hostOf(rank);
@@ -170,7 +174,6 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const startClient = (): void => {
-    const wanted = context.waitWorkers === "all" ? expected : context.waitWorkers;
     if (clientState !== "waiting" || scheduler === undefined || workers.size < wanted || ended !== undefined) return;
     // The client's host may join after the scheduler answers.
     if (hostOf(plan.clientRank as number) === undefined) return;
@@ -187,12 +190,12 @@ export function createLaunch(context: LaunchContext): Launch {
     end({ kind: "failed", code: failure.code }, failure.exitCode);
   };
 
-  const end = (ending: Ending, code: number): void => {
+  const end = (ending: Ending, code: number, grace: number = context.grace): void => {
     if (ended !== undefined) return;
     ended = code;
     clearTimeout(startTimer);
     log.info("the launch ends", { ending, code });
-    all({ t: "end", code, grace: context.grace });
+    all({ t: "end", code, grace });
     void hooks
       .onEnd(ending, everRegistered)
       .catch((error: unknown) => log.warn("not everything was taken back", { problem: String(error) }))
@@ -241,14 +244,24 @@ export function createLaunch(context: LaunchContext): Launch {
     }
     // The script hears it first and may save what it has; its own exit then ends the launch.
     tell(plan.clientRank, { t: "script-signal", signal: scriptSignal });
-    setTimeout(() => end(ending, code), context.grace * 1000).unref();
+    setTimeout(() => end(ending, code, Math.min(context.grace, afterGrace)), context.grace * 1000).unref();
   };
+
+  /** Whether the script waits for workers that cannot come any more. */
+  const tooFew = (): boolean => clientState === "waiting" && !schedulerClosed && departing === undefined && wanted <= expected && wanted > expected - away.size;
+  const notEnough = (seconds: number): Failure => new Failure("TSD-053", { seconds, registered: workers.size, wanted: Math.max(1, wanted), missing: missing().slice(0, 10).join(", ") });
 
   const lose = (rank: number, why: string): void => {
     workers.delete(rank);
     away.set(rank, why);
     showWorkers();
     const alive = away.size < expected;
+    if (alive && tooFew()) {
+      // A scheduler that is going takes its workers first: its own end is the cause, and on its way.
+      setTimeout(() => {
+        if (tooFew()) fail(notEnough(Math.round((performance.now() - began) / 1000)));
+      }, 500).unref();
+    }
     if (alive || ended !== undefined || schedulerClosed || departing !== undefined) return;
     const reasons = new Set(away.values());
     const joined = context.join !== undefined;
@@ -427,14 +440,11 @@ export function createLaunch(context: LaunchContext): Launch {
   waitTimer.unref();
   const startTimer = setTimeout(() => {
     const seconds = context.startTimeout;
-    const wanted = context.waitWorkers === "all" ? expected : Math.max(1, context.waitWorkers);
-    if (scheduler === undefined) {
-      const absent = absentRanks();
-      if (absent.length > 0) fail(new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing: absent.slice(0, 20).join(", ") }));
-      else fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s` }));
-    } else if ((clientState === "waiting" && workers.size < wanted) || everRegistered === 0) {
-      fail(new Failure("TSD-053", { seconds, registered: workers.size, wanted, missing: missing().slice(0, 10).join(", ") }));
-    }
+    const absent = absentRanks();
+    const clientAbsent = clientState === "waiting" && absent.includes(plan.clientRank as number);
+    if (absent.length > 0 && (scheduler === undefined || clientAbsent)) fail(new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing: absent.slice(0, 20).join(", ") }));
+    else if (scheduler === undefined) fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s` }));
+    else if ((clientState === "waiting" && workers.size < Math.max(1, wanted)) || everRegistered === 0) fail(notEnough(seconds));
   }, context.startTimeout * 1000);
   startTimer.unref();
 

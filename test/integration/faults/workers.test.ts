@@ -114,6 +114,15 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
     expect(finished.stderr).toContain("rank 3");
   });
 
+  test("that are lost while the script waits for them end the launch at once: 69", async () => {
+    const preload = "import os\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        os._exit(9)\n";
+    await using one = await launch(launcher, { files: { "mortal.py": preload }, options: ["--preload", "./mortal.py", "--wait-workers", "all", "--restarts", "0"] });
+    const finished = await one.ends();
+    expect(finished.code, tell(finished)).toBe(69);
+    expect(finished.stderr).toMatch(message("TSD-056"));
+    expect(finished.stderr).toMatch(message("TSD-053"));
+  });
+
   test("and scheduler end by Client.shutdown(), and the script goes on to its own end", async () => {
     await using one = await launch(launcher, { script: script('client.shutdown()\nprint("after")\nsys.exit(7)') });
     const finished = await one.ends();
