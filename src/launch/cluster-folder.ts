@@ -1,8 +1,9 @@
-import { lstatSync, readFileSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { lstatSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
-import { privateFolder, writePrivateFile } from "../security/private-files.ts";
+import { unwritable } from "../security/file-problems.ts";
+import { privateFolder } from "../security/private-files.ts";
 import { shortName } from "../host/folder.ts";
 
 /** Where a launch keeps what it writes: beside `scheduler.json`, found by every host from the launch's key alone. */
@@ -18,6 +19,8 @@ interface Owner {
   readonly machine: string;
 }
 
+/** A folder without an owner that was changed less than so long ago (ms) may still get one. */
+const settledAfter = 3_600_000;
 const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
@@ -37,7 +40,13 @@ export async function takeClusterFolder(path: string, host: string, endJobs: (fo
     rmSync(path, { recursive: true, force: true });
     privateFolder(path);
   }
-  await writePrivateFile(file, JSON.stringify({ host, pid: process.pid, startTime: startTime(process.pid), machine: machine() } satisfies Owner));
+  // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell is dead.
+  const own: Owner = { host, pid: process.pid, startTime: startTime(process.pid), machine: machine() };
+  try {
+    writeFileSync(file, JSON.stringify(own), { mode: 0o600 });
+  } catch (error) {
+    throw unwritable(file, error);
+  }
 }
 
 /** Removes the launch's folder with all that is in it. */
@@ -50,13 +59,14 @@ export async function removeClusterFolder(path: string): Promise<void> {
  * the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed with all their
  * processes at once, so that nobody was left to remove them. Never throws.
  */
-export function deadClusterFolders(own: string, replaced: string | undefined): readonly string[] {
+export function deadClusterFolders(own: string, replaced: string | undefined, now: number = Date.now()): readonly string[] {
   const here = machine();
   const named = replaced === undefined ? undefined : folderNamedIn(replaced);
   return siblings(own).filter((path) => {
     if (path === named) return true;
     const owner = readOwner(join(path, "owner"));
-    return owner !== undefined && here !== "" && owner.machine === here && startTime(owner.pid) !== owner.startTime;
+    if (owner === undefined) return (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now) < now - settledAfter;
+    return here !== "" && owner.machine === here && startTime(owner.pid) !== owner.startTime;
   });
 }
 

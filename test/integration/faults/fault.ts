@@ -161,16 +161,21 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
     if (performance.now() > until) throw new Error(`Left after ${endsWithin} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`);
     await sleep(20);
   }
-  if (clean.left().length === 0) return over;
-  const hour = new Date(Date.now() - 3_600_000);
+  const finished = over;
+  if (clean.left().length === 0) return finished;
+  const old = new Date(Date.now() - 7_200_000);
   for (const base of readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-"))) {
-    for (const name of readdirSync(join(clean.tmp, base))) utimesSync(join(clean.tmp, base, name), hour, hour);
+    for (const name of readdirSync(join(clean.tmp, base))) utimesSync(join(clean.tmp, base, name), old, old);
   }
+  for (const name of readdirSync(clean.folder).filter((name) => name.startsWith(".tsdask-"))) utimesSync(join(clean.folder, name), old, old);
   clean.write("next.py", "");
   const next = await run(launcher.command(4, program("next.py")), { folder: clean.folder, env: clean.env });
   expect(next.code, tell(next)).toBe(0);
-  await clean.check();
-  return over;
+  await clean.check().catch((error: unknown) => {
+    clean.allow(/./);
+    throw new Error(`${String(error)}\n${tell(finished)}`);
+  });
+  return finished;
 }
 
 /** Every message of ours on stderr, by its code. */

@@ -21,7 +21,9 @@ if __name__ == "__main__":
         signal.signal(number, save)
     client = Client()
     client.wait_for_workers(2)
-    print("running", flush=True)
+    # In one piece: the signal may come as soon as the first byte is read.
+    sys.stdout.write("running\\n")
+    sys.stdout.flush()
     time.sleep(60)
 `;
 
