@@ -53,6 +53,16 @@ describe("bin/tsdask-mpi", () => {
       const { stderr } = await start("strace", ["-f", "-e", "trace=execve,fork,vfork", program]);
       expect(stderr.split("\n").filter((line) => /execve\(|fork\(/.test(line)).length).toBe(2);
     });
+
+    test("waits a moment on a host with more ranks than cores, the first ranks and those of an unknown place excepted", async () => {
+      build();
+      for (const [place, waits] of [["0", 0], ["1", 0], ["1000000", 1], ["", 0], ["x", 0], ["9".repeat(40), 0]] as const) {
+        const { stderr, stdout, code } = await start("strace", ["-f", "-e", "trace=execve", program, "x"], { OMPI_COMM_WORLD_LOCAL_RANK: place });
+        expect(stderr.match(/execve\("\/bin\/sleep"/g)?.length ?? 0, place).toBe(waits);
+        expect([said(stdout), code]).toEqual([[["x"], null, process.execPath], 0]);
+        expect(stderr).not.toContain("Illegal");
+      }
+    });
   }
 
   test("takes a Node from PATH when the one that built dist/ is not on this host", async () => {
@@ -77,7 +87,7 @@ describe("bin/tsdask-mpi", () => {
   });
 
   test("says TSD-005 and ends with 64 when it was not built, in the words of the runbook", async () => {
-    rmSync(dist("main.js"));
+    for (const name of ["main.js", "node-path"]) rmSync(dist(name));
     const { stderr, code } = await start(program, []);
     expect(code).toBe(64);
     expect(stderr.trimEnd()).toBe(render("TSD-005", { file: `${folder}/bin/../dist/main.js` }));

@@ -307,7 +307,8 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     secrets,
     address: localAddress,
     scriptFolder: script === undefined ? undefined : dirname(script),
-    scratch: `${paths.folder}/scratch`,
+    // One for each: in a common one every worker that starts asks after the locks of all others (distributed/diskutils.py).
+    scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
     host,
   };

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import type { ChildRequest } from "../control/messages.ts";
 import { lineChannel, type Channel } from "../control/channel.ts";
@@ -80,6 +79,8 @@ function forkChild(options: ChildSpawn, path: string): Child {
 }
 
 function execChild(options: ChildSpawn): Child {
+  // Most ranks never start a process of their own, and loading this costs each 2 ms.
+  const { spawn } = process.getBuiltinModule("node:child_process");
   const child = spawn(options.python, [`${options.pythonRoot}/tsdask_mpi/child.py`], {
     cwd: options.cwd,
     env: options.env,
