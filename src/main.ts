@@ -7,7 +7,7 @@ import { identify, type World } from "./launcher/world.ts";
 import { signalNumber } from "./rank/child.ts";
 import { meetLeader, runLight } from "./rank/light.ts";
 import type { Member } from "./rank/member.ts";
-import { openOut } from "./ui/out.ts";
+import { isUnread, openOut } from "./ui/out.ts";
 
 /** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
 const secondSignalAfter = 300;
@@ -86,7 +86,7 @@ function watchLauncher({ launcher }: World): void {
   const parent = process.ppid;
   const look = setInterval(() => {
     // A rank that had lost its launcher before this moment finds that nobody reads what it says.
-    if (process.ppid === parent && (parent > 1 || !out.gone)) return;
+    if (process.ppid === parent && (parent > 1 || !isUnread(2))) return;
     clearInterval(look);
     takeSignal("SIGHUP");
     setTimeout(takeSignal, orphanTime, "SIGHUP").unref();

@@ -13,8 +13,6 @@ export interface Out {
   flush(ms: number): Promise<void>;
   /** On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it. Elsewhere: nothing. */
   overlay(text: string | undefined): void;
-  /** Whether the reader has gone away, as far as the last write could tell. */
-  readonly gone: boolean;
   /** Whether a terminal is at the other end, and it is ours: an overlay would show. */
   readonly tty: boolean;
   /** A terminal is at the other end after all, behind the launcher. */
@@ -96,9 +94,6 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
   };
 
   return {
-    get gone() {
-      return gone;
-    },
     get tty() {
       return ours;
     },
@@ -124,6 +119,16 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
       });
     },
   };
+}
+
+/** Whether a file descriptor is a pipe that nobody reads any more: it cannot be opened for writing then (fifo(7), ENXIO). */
+export function isUnread(fd: 1 | 2): boolean {
+  try {
+    if (fstatSync(fd).isFIFO()) closeSync(openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENXIO";
+  }
 }
 
 function openChannel(fd: 1 | 2): Channel {

@@ -16,7 +16,6 @@ export function memoryOut(tty = false): MemoryOut {
   let waiting: (() => void)[] = [];
   let ours = tty;
   return {
-    gone: false,
     get tty() {
       return ours;
     },
