@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { filesIn } from "../integration/bed/left.ts";
 import { client, exists, mode, pythons, readyHost, until } from "./host.ts";
 
 describe.each(pythons())("a cluster forked from %s", (python) => {
@@ -93,7 +94,7 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     const scheduler = await host.scheduler();
     const workers = [0, 1].map(() => host.worker(scheduler.address));
     await Promise.all(workers.map(async (worker) => worker.next("ready")));
-    const scratch = (): string[] => readdirSync(join(host.folder, "w"), { recursive: true, encoding: "utf8" }).filter((name) => /(^|\/)worker-/.test(name));
+    const scratch = (): string[] => filesIn(join(host.folder, "w")).filter((name) => /(^|\/)worker-/.test(name));
     expect(scratch().length).toBeGreaterThanOrEqual(2);
     workers[0]?.say({ op: "stop", grace: 2 });
     process.kill(Number((await workers[1]?.next("forked"))?.["pid"]), "SIGKILL");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { type Dirent, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -111,8 +111,19 @@ function describe({ pid, ppid, arguments: words }: Process): string {
   return `process ${pid} (parent ${ppid}): ${words.join(" ").slice(0, 200)}${ports.length === 0 ? "" : `, listening on ${ports.join(", ")}`}`;
 }
 
-/** All paths under a folder, relative to it; a folder counts as a path of its own. */
-function filesIn(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+/** All paths under a folder, relative to it; a folder counts as a path of its own. What is removed while it looks is not there: a launch may still be cleaning up. */
+export function filesIn(folder: string, top = folder): string[] {
+  return entriesOf(folder).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return [relative(top, path), ...(entry.isDirectory() ? filesIn(path, top) : [])];
+  });
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, command } from "../bed/command.ts";
 import type { Hosts } from "../bed/hosts.ts";
 import { availableLaunchers } from "../bed/launchers.ts";
-import type { Clean } from "../bed/left.ts";
+import { type Clean, filesIn } from "../bed/left.ts";
 import { python } from "../bed/pythons.ts";
 import { environmentOf } from "../bed/processes.ts";
 import { output, start, tell, type Running } from "../bed/run.ts";
@@ -150,7 +150,5 @@ export function rankZero(clean: Clean): number {
 
 /** Every file below some folders, absolute. */
 export function filesBelow(...folders: readonly string[]): string[] {
-  return folders
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) => readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => join(entry.parentPath, entry.name)));
+  return folders.flatMap((folder) => filesIn(folder).map((path) => join(folder, path)));
 }
