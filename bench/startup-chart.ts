@@ -1,4 +1,4 @@
-// Draws what bench/startup.ts measured. Usage: node bench/startup-chart.ts [bench/results/startup.json]
+// Draws what bench/startup.ts measured. Usage: node bench/startup-chart.ts [bench/results/startup.json [docs/startup.svg]]
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -32,8 +32,8 @@ const colours: Readonly<Record<string, string>> = {
 /** The least distance of two labels' baselines. */
 const lineHeight = 19;
 
-/** Draws seconds to all workers over ranks, a line for each peer, from a JSON file of bench/startup.ts into docs/startup.svg; returns that path. */
-export function drawStartup(path: string): string {
+/** Draws seconds to all workers over ranks, a line for each peer, from a JSON file of bench/startup.ts into an SVG file; returns its path. */
+export function drawStartup(path: string, target: string): string {
   const measured = JSON.parse(readFileSync(path, "utf8")) as Measured;
   const sizes = [...new Set(measured.results.map(({ ranks }) => ranks))].sort((a, b) => a - b);
   const known = measured.results.filter((row) => row.workers !== undefined);
@@ -81,7 +81,6 @@ export function drawStartup(path: string): string {
     "</svg>",
     "",
   ].join("\n");
-  const target = join(projectRoot, "docs", "startup.svg");
   writeFileSync(target, svg);
   return target;
 }
@@ -110,5 +109,6 @@ function text(x: number, y: number, words: string, { anchor = "start", colour, w
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  process.stdout.write(`${drawStartup(process.argv[2] ?? join(projectRoot, "bench", "results", "startup.json"))}\n`);
+  const [, , path = join(projectRoot, "bench", "results", "startup.json"), target = join(projectRoot, "docs", "startup.svg")] = process.argv;
+  process.stdout.write(`${drawStartup(path, target)}\n`);
 }

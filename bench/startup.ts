@@ -119,5 +119,5 @@ for (const ranks of sizes) {
     ]),
   );
 }
-if (values.chart) progress(`chart: ${drawStartup(path)}`);
+if (values.chart) progress(`chart: ${drawStartup(path, path.replace(/\.json$/, ".svg"))}`);
 progress(`figures: ${path}`);
