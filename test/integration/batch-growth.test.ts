@@ -223,7 +223,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await using alone = nothingLeft({ within: 15 });
     // A minute is the shortest time Slurm knows; both jobs use it at once.
     alone.allow(/\.out$/);
-    const saving = alone.write("saving.py", "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(3)))\nprint('at work', flush=True)\ntime.sleep(120)\n");
+    const saving = alone.write("saving.py", "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'saved\\n'), sys.exit(3)))\nos.write(1, b'at work\\n')\ntime.sleep(120)\n");
     const batch = markedScript("slurm", "batch.sh", [[/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/--cpus-per-task=2/, "--cpus-per-task=1"], [/--mem=32G/, "--mem=500M"], [/--time=\S+/, "--time=1"], [/^script=.*$/m, `script=(${saving})`]]);
     const told = await sbatch(alone, alone.write("batch.sh", batch));
 

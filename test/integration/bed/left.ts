@@ -11,6 +11,9 @@ const marker = "BED_ID";
 /** What launchers leave in TMPDIR when they are killed: theirs, not ours. */
 const ofLaunchers = /(^|\/)(ompi\.|openmpi-sessions|prte\.|pmix|hydra|\.?mpich|vader_segment|slurm)/;
 
+/** What Python keeps beside a module that it imported, unless PYTHONDONTWRITEBYTECODE tells it not to. */
+const ofPython = /(^|\/)__pycache__(\/|$)/;
+
 /** A fresh place for one test, and the promise that nothing of it is left. */
 export interface Clean {
   /** Working directory of the test; empty at first. */
@@ -60,7 +63,7 @@ export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): 
   const left = (): string[] => [
     ...alive().map(describe),
     ...filesIn(folder)
-      .filter((path) => !written.has(path) && !allowed.some((pattern) => pattern.test(path)))
+      .filter((path) => !written.has(path) && !ofPython.test(path) && !allowed.some((pattern) => pattern.test(path)))
       .map((path) => `file in the working directory: ${path}`),
     ...filesIn(tmp)
       .filter((path) => !ofLaunchers.test(path) && !allowed.some((pattern) => pattern.test(path)))
