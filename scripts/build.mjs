@@ -1,6 +1,5 @@
 // Bundles src/ into dist/: few files to open at start-up, split so that a rank loads only what its role needs.
 // Usage: node scripts/build.mjs [--analyze]        (any Node from 22.15 on; needs node_modules)
-import { spawnSync } from "node:child_process";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,11 +39,8 @@ const settings = {
 const draft = await bundle(settings);
 const result = await bundle({ ...settings, plugins: [oneChunkForAll(draft.metafile)] });
 
-// The Node that made dist/ runs it: the launcher script reads this file instead of asking `node --version` on every rank. The second line
-// is V8's option to keep the hash seed of Node's snapshot, which spares a rank 2 of 12 ms; V8's options come and go.
-const option = "--no-rehash-snapshot";
-const known = spawnSync(process.execPath, [option, "-e", "0"]).status === 0;
-const files = new Map([["node-path", Buffer.from(`${process.execPath}\n${known ? option : ""}\n`)]]);
+// The Node that made dist/ runs it: the launcher script reads this file instead of asking `node --version` on every rank.
+const files = new Map([["node-path", Buffer.from(`${process.execPath}\n`)]]);
 // Node asks the nearest package.json whether a .js file is a module, and looks in every folder on the way to it.
 for (const folder of [".", "chunk"]) files.set(join(folder, "package.json"), Buffer.from('{"type":"module"}\n'));
 const idle = Object.entries(result.metafile.outputs).filter(([, { inputs }]) => Object.keys(inputs).every((input) => input === "<runtime>"));

@@ -24,9 +24,9 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("bin/tsdask-mpi", () => {
-  const build = (nodePath = process.execPath, option?: string): void => {
+  const build = (nodePath = process.execPath): void => {
     writeFileSync(dist("main.js"), "console.log(JSON.stringify([process.argv.slice(2), process.env.TSDASK_COMMAND ?? null, process.execPath]));");
-    writeFileSync(dist("node-path"), `${nodePath}\n${option === undefined ? "" : `${option}\n`}`);
+    writeFileSync(dist("node-path"), `${nodePath}\n`);
   };
   const said = (stdout: string): unknown => JSON.parse(stdout);
 
@@ -64,19 +64,6 @@ describe("bin/tsdask-mpi", () => {
       }
     });
   }
-
-  test("gives the option that dist/ was built with to a rank that waits, and to that Node alone", async () => {
-    build(process.execPath, "--no-rehash-snapshot");
-    writeFileSync(dist("main.js"), "console.log(process.execArgv.join(' '));");
-    const usual = (await start(program, [], { OMPI_COMM_WORLD_LOCAL_RANK: "0" })).stdout;
-    expect(usual).not.toContain("rehash");
-    expect((await start(program, [], { OMPI_COMM_WORLD_LOCAL_RANK: "1000000" })).stdout).toBe(`--no-rehash-snapshot ${usual}`);
-    const other = join(folder, "other-node");
-    symlinkSync(process.execPath, other);
-    expect((await start(program, [], { OMPI_COMM_WORLD_LOCAL_RANK: "1000000", TSDASK_NODE: other })).stdout).toBe(usual);
-    build(process.execPath, "");
-    expect((await start(program, ["x"], { OMPI_COMM_WORLD_LOCAL_RANK: "1000000" })).code).toBe(0);
-  });
 
   test("takes a Node from PATH when the one that built dist/ is not on this host", async () => {
     build("/nowhere/node");
