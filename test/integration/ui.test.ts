@@ -124,8 +124,9 @@ describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("on a terminal 
 describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("stdin under $name", (launcher) => {
   test("is the script's", { timeout: 60_000 }, async () => {
     await using clean = nothingLeft();
-    // MPICH's mpiexec gives up on more than its pipe holds (64 KB).
-    const lines = launcher.name === "mpich4" ? 2_000 : 20_000;
+    // Of more than a pipe holds (64 KB), MPICH's mpiexec gives up, and Open MPI 4's mpirun now and then dies itself
+    // (https://github.com/open-mpi/ompi/issues/7483; so it does for a rank that is nothing but a late Python).
+    const lines = launcher.name === "local" ? 20_000 : 2_000;
     const input = Array.from({ length: lines }, (_, index) => `line ${index}\n`).join("");
     const whole = await launch(clean, launcher, "import sys\nsys.stdout.write(sys.stdin.read())\n", scriptOnRank0);
     const result = await run(whole, { folder: clean.folder, env: clean.env, input });
