@@ -3,11 +3,12 @@ import { isatty } from "node:tty";
 import { hostPaths } from "./host/folder.ts";
 import { subcommandOf } from "./cli/quick.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
+import { isOrphan } from "./launcher/orphan.ts";
 import { identify, type World } from "./launcher/world.ts";
 import { signalNumber } from "./rank/child.ts";
 import { meetLeader, runLight } from "./rank/light.ts";
 import type { Member } from "./rank/member.ts";
-import { isUnread, openOut } from "./ui/out.ts";
+import { openOut } from "./ui/out.ts";
 
 /** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
 const secondSignalAfter = 300;
@@ -84,9 +85,10 @@ function watchLauncher({ launcher }: World): void {
   // Ranks that a shell script started may well outlive it.
   if (launcher === "tsdask" || launcher === "generic") return;
   const parent = process.ppid;
+  let orphan: boolean | undefined;
   const look = setInterval(() => {
-    // A rank that had lost its launcher before this moment finds that nobody reads what it says.
-    if (process.ppid === parent && (parent > 1 || !isUnread(2))) return;
+    orphan ??= isOrphan(parent);
+    if (process.ppid === parent && !orphan) return;
     clearInterval(look);
     takeSignal("SIGHUP");
     setTimeout(takeSignal, orphanTime, "SIGHUP").unref();

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { World } from "./world.ts";
 
 /** The processes by which launchers start ranks on a host: one per launch and host. */
-const starters = /^(hydra_|pmi_proxy|mpiexec|mpirun|mpispawn|orted|orterun|prte|slurmstepd|flux-shell|palsd|apinit|jsmd|psid)/;
+export const starters = /^(hydra_|pmi_proxy|mpiexec|mpirun|mpispawn|orted|orterun|prte|slurmstepd|flux-shell|palsd|apinit|jsmd|psid)/;
 
 /**
  * A name for this launch that is the same for all its ranks on this host, and different for any other launch there. Where the launcher

@@ -121,16 +121,6 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
   };
 }
 
-/** Whether a file descriptor is a pipe that nobody reads any more: it cannot be opened for writing then (fifo(7), ENXIO). */
-export function isUnread(fd: 1 | 2): boolean {
-  try {
-    if (fstatSync(fd).isFIFO()) closeSync(openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK));
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENXIO";
-  }
-}
-
 function openChannel(fd: 1 | 2): Channel {
   return reopenedPipe(fd) ?? direct(fd);
 }
