@@ -3,7 +3,9 @@ const every = 1_000;
 
 /**
  * Watches, until all ranks of a host have met their leader, for those that died before they could: `dead` is called once for
- * each. A rank is taken for dead when two looks in a row find neither it nor its process; where `living` cannot tell, nobody is.
+ * each. A rank can only be dead when it was started: it was seen, or one with a higher number was (launchers start the ranks of a
+ * host in their order). A busy launcher needs a minute for hundreds of ranks, and those that it has not started yet are waited for.
+ * A started rank is taken for dead when two looks in a row find neither it nor its process; where `living` cannot tell, nobody is.
  */
 export function callRoll({ localSize, size, met, living, dead }: {
   /** Ranks on this host. */
@@ -14,9 +16,11 @@ export function callRoll({ localSize, size, met, living, dead }: {
   readonly living: () => Promise<ReadonlySet<number> | undefined>;
   readonly dead: (rank: number) => void;
 }): { readonly stop: () => void } {
-  // Which ranks a host of several has is known only from those that were seen.
-  const known = new Set(localSize === size ? Array.from({ length: size }, (_, rank) => rank) : []);
-  let absentBefore = new Set<number>();
+  const seen = new Set<number>();
+  const told = new Set<number>();
+  let absentBefore: ReadonlySet<number> = new Set();
+  /** The ranks that were started, as far as can be told; which ranks a host of several has is known only from those that were seen. */
+  const started = (): ReadonlySet<number> => (localSize === size ? new Set(Array.from({ length: Math.max(-1, ...seen) + 1 }, (_, rank) => rank)) : seen);
   const look = async (): Promise<void> => {
     if (met().size >= localSize) {
       clearInterval(timer);
@@ -24,11 +28,13 @@ export function callRoll({ localSize, size, met, living, dead }: {
     }
     const found = await living();
     if (found === undefined) return;
-    for (const rank of found) known.add(rank);
-    const absent = new Set([...known].filter((rank) => !found.has(rank) && !met().has(rank)));
+    // Asked after the processes were looked at: a rank that meets its leader and ends in between has not died unseen.
+    const here = met();
+    for (const rank of [...found, ...here]) seen.add(rank);
+    const absent = new Set([...started()].filter((rank) => !found.has(rank) && !here.has(rank) && !told.has(rank)));
     for (const rank of absent) {
       if (!absentBefore.has(rank)) continue;
-      known.delete(rank);
+      told.add(rank);
       dead(rank);
     }
     absentBefore = absent;
