@@ -87,6 +87,7 @@ function ours(name: string, title: string, under: BedLauncher, words: readonly s
 const mpirun = (): ReturnType<typeof launcher> => launcher("openmpi4");
 const srun = (): ReturnType<typeof launcher> => launcher("srun-pmi2");
 
+/** mpi4py's wheel looks for the library of MPICH; under Debian's Open MPI it has to be told that it is the other one. */
 function withPeers(python: BenchPython, { file, args, env }: Command): Command {
-  return { file, args, env: { ...env, PYTHONPATH: python.peers } };
+  return { file, args, env: { MPI4PY_MPIABI: "openmpi", ...env, PYTHONPATH: python.peers } };
 }

@@ -274,6 +274,11 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
 
 /** The id of the scheduler in the folder's scheduler.json. */
 function schedulerOf(clean: Clean): string | undefined {
-  const path = join(clean.folder, "scheduler.json");
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as { id: string }).id : undefined;
+  try {
+    return (JSON.parse(readFileSync(join(clean.folder, "scheduler.json"), "utf8")) as { id: string }).id;
+  } catch (error) {
+    // It comes and goes with the launch, between any two looks.
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }

@@ -1,9 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { pythons, readyHost } from "./host.ts";
+import { pythons, readyHost, scratch } from "./host.ts";
 
 const MOST_FILE_OPERATIONS = 100;
 const MOST_ON_DISKS = 60;
@@ -12,7 +11,8 @@ const strace = spawnSync("strace", ["-V"]).status === 0;
 
 describe.runIf(strace).each(pythons())("a forked worker's whole life, with %s", (python) => {
   test("imports nothing, and touches few files", async () => {
-    const traces = mkdtempSync(join(tmpdir(), "tsdask-trace-"));
+    using folder = scratch("tsdask-trace-");
+    const traces = folder.path;
     await using host = await readyHost(python, { prefix: ["strace", "-ff", "-qq", "-e", "trace=%file", "-e", "signal=none", "-o", join(traces, "t")] });
     const scheduler = await host.scheduler({ params: { dashboard: true } });
     const worker = host.worker(scheduler.address);

@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -199,6 +199,12 @@ export function alive(pid: number): boolean {
 /** Whether a path is there. */
 export function exists(path: string): boolean {
   return existsSync(path);
+}
+
+/** A new private folder, which goes with `using`. */
+export function scratch(prefix: string): Disposable & { readonly path: string } {
+  const path = realpathSync(mkdtempSync(join(tmpdir(), prefix)));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
 /** A file's permission bits. */

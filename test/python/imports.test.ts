@@ -1,17 +1,17 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, mkdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { client, PROGRAMS, pythons, readyHost, startHost, until } from "./host.ts";
+import { client, PROGRAMS, pythons, readyHost, scratch, startHost, until } from "./host.ts";
 
-function modules(files: Readonly<Record<string, string>>): string {
-  const path = mkdtempSync(join(tmpdir(), "tsdask-modules-"));
+function modules(files: Readonly<Record<string, string>>): ReturnType<typeof scratch> {
+  const folder = scratch("tsdask-modules-");
+  const { path } = folder;
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(join(path, name, ".."), { recursive: true });
     writeFileSync(join(path, name), text);
   }
-  return path;
+  return folder;
 }
 
 function hasOpenBlas(python: string): boolean {
@@ -22,8 +22,8 @@ const THREADED = "import threading, time\nthreading.Thread(target=time.sleep, ar
 
 describe.each(pythons())("what the fork server imports, with %s", (python) => {
   test("keeps the user's modules warm, and names those that cannot be", async () => {
-    const path = modules({ "warm_one.py": "COUNT = []\nCOUNT.append(1)\n", "broken_one.py": "raise RuntimeError('no licence')\n" });
-    await using host = await readyHost(python, { config: { warm: ["warm_one", "broken_one", "missing_one"] }, env: { PYTHONPATH: path } });
+    using folder = modules({ "warm_one.py": "COUNT = []\nCOUNT.append(1)\n", "broken_one.py": "raise RuntimeError('no licence')\n" });
+    await using host = await readyHost(python, { config: { warm: ["warm_one", "broken_one", "missing_one"] }, env: { PYTHONPATH: folder.path } });
     const failed = host.all.filter(({ event }) => event === "failed").map(({ reason, module, message }) => [reason, module, message]);
     expect(failed).toEqual([
       ["warm", "broken_one", "cannot import broken_one: RuntimeError: no licence"],
@@ -35,8 +35,8 @@ describe.each(pythons())("what the fork server imports, with %s", (python) => {
   });
 
   test("a module that starts threads is named and left cold, and the server goes on without them", async () => {
-    const path = modules({ "threaded_one.py": THREADED, "warm_one.py": "" });
-    await using host = await readyHost(python, { config: { warm: ["threaded_one", "warm_one"] }, env: { PYTHONPATH: path } });
+    using folder = modules({ "threaded_one.py": THREADED, "warm_one.py": "" });
+    await using host = await readyHost(python, { config: { warm: ["threaded_one", "warm_one"] }, env: { PYTHONPATH: folder.path } });
     expect(host.all.map(({ event, reason, module }) => [event, reason, module])).toEqual([
       ["listening", undefined, undefined],
       ["failed", "threads", "threaded_one"],
@@ -88,23 +88,23 @@ describe("a Python that will not do", () => {
   const [python = "/usr/bin/python3"] = pythons();
 
   test("one without Dask is named", async () => {
-    const path = modules({ "distributed/__init__.py": "raise ModuleNotFoundError(\"No module named 'distributed'\", name='distributed')\n" });
-    await using host = await startHost(python, { env: { PYTHONPATH: path } });
+    using folder = modules({ "distributed/__init__.py": "raise ModuleNotFoundError(\"No module named 'distributed'\", name='distributed')\n" });
+    await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
     expect(await host.next("failed")).toMatchObject({ reason: "no-dask", executable: python, message: `${python} has no module distributed` });
     await until(() => host.process.exitCode !== null, "the end");
     expect(host.process.exitCode).toBe(1);
   });
 
   test("one whose Dask is broken says how", async () => {
-    const path = modules({ "distributed/__init__.py": "import no_such_thing\n" });
-    await using host = await startHost(python, { env: { PYTHONPATH: path } });
+    using folder = modules({ "distributed/__init__.py": "import no_such_thing\n" });
+    await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
     expect(await host.next("failed")).toMatchObject({ reason: "no-dask", message: expect.stringContaining("no_such_thing") as string });
   });
 
   test("a Dask that is too old is named, with its version", async () => {
     const empty = Object.fromEntries(["scheduler", "worker", "nanny"].map((name) => [`distributed/${name}.py`, ""]));
-    const path = modules({ "distributed/__init__.py": "__version__ = '2021.3.1'\n", ...empty });
-    await using host = await startHost(python, { env: { PYTHONPATH: path } });
+    using folder = modules({ "distributed/__init__.py": "__version__ = '2021.3.1'\n", ...empty });
+    await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
     expect(await host.next("failed")).toMatchObject({ reason: "old-dask", message: expect.stringContaining("2021.3.1") as string });
   });
 

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { filesIn } from "../integration/bed/left.ts";
-import { client, exists, mode, pythons, readyHost, until } from "./host.ts";
+import { client, exists, mode, pythons, readyHost, scratch, until } from "./host.ts";
 
 describe.each(pythons())("a cluster forked from %s", (python) => {
   test("starts a scheduler and workers that compute, and stops them quickly and without a word", async () => {
@@ -44,7 +44,8 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
   });
 
   test("gives each child its rank's environment, folder, path, configuration, shares and a random state of its own", async () => {
-    const place = realpathSync(mkdtempSync(join(tmpdir(), "tsdask-cwd-")));
+    using folder = scratch("tsdask-cwd-");
+    const place = folder.path;
     await using host = await readyHost(python, { env: { DASK_FOO__BAR: "the server's", ONLY_THERE: "1", OMP_NUM_THREADS: "" } });
     const scheduler = await host.scheduler();
     const request = { env: { DASK_FOO__BAR: "the rank's", ONLY_HERE: "2", OMP_NUM_THREADS: "3" }, more: { cwd: place, sys_path: [place], cpu_count: 7, memory_limit: 2 ** 30 } };
@@ -71,11 +72,11 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
   });
 
   test("reads other yaml files when the rank's configuration folder is another one", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "tsdask-dask-config-"));
-    writeFileSync(join(folder, "dask.yaml"), "from-a-file: yes-it-is\n");
+    using folder = scratch("tsdask-dask-config-");
+    writeFileSync(join(folder.path, "dask.yaml"), "from-a-file: yes-it-is\n");
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
-    await host.worker(scheduler.address, { request: { env: { DASK_CONFIG: folder } } }).next("ready");
+    await host.worker(scheduler.address, { request: { env: { DASK_CONFIG: folder.path } } }).next("ready");
     expect(await client(python, scheduler.address, `print(list(client.run(lambda: __import__("dask").config.get("from-a-file")).values()))`)).toBe("['yes-it-is']");
   });
 

@@ -14,8 +14,16 @@ if __name__ == "__main__":
     raise SystemExit(7)
 `;
 
-/** So long after the start (ms), or after a part that is waited for was there: somewhere in the start-up, each time elsewhere. */
-const atRandom = (longest: number): number => Math.round(Math.random() * longest);
+/** Says which moments a run took; the same number gives the same moments again. */
+const seed = Number(process.env["TSDASK_TEST_SEED"] ?? Date.now() % 1_000_000);
+let drawn = seed;
+/** So long after the start (ms), or after a part that is waited for was there: somewhere in the start-up, each time elsewhere (mulberry32). */
+const atRandom = (longest: number): number => {
+  drawn = (drawn + 0x6d2b79f5) | 0;
+  let bits = Math.imul(drawn ^ (drawn >>> 15), 1 | drawn);
+  bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+  return Math.round((((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * longest);
+};
 
 describe.each(faultLaunchers)("killed outright at start-up under $name", (launcher) => {
   const survives = survivesAKilledRank(launcher);
@@ -29,7 +37,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
     // A rank that does not exist yet is killed as soon as it does; one that has done its part already is no fault.
     const pid = await Promise.race([one.find(part), one.running.finished.then(() => undefined)]);
     if (pid !== undefined) signalAll([pid], "SIGKILL");
-    const where = `killed after ${moment} ms`;
+    const where = `killed after ${moment} ms (seed ${seed})`;
     const finished = await endsOrIsSwept(one, launcher);
     const said = `${where}\n${tell(finished)}`;
     if (part === "launcher") return;
@@ -45,7 +53,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
     await sleep(moment);
     signalAll([scheduler], "SIGKILL");
     const finished = await one.ends();
-    const said = `killed after ${moment} ms\n${tell(finished)}`;
+    const said = `killed after ${moment} ms (seed ${seed})\n${tell(finished)}`;
     // The script may have been quicker.
     if (finished.code === 7) return;
     expect([69, 72], said).toContain(finished.code);
@@ -59,7 +67,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
     await sleep(moment);
     signalAll([worker], "SIGKILL");
     const finished = await one.ends();
-    expect(finished.code, `killed after ${moment} ms\n${tell(finished)}`).toBe(7);
+    expect(finished.code, `killed after ${moment} ms (seed ${seed})\n${tell(finished)}`).toBe(7);
     expect(finished.stdout).toContain("total 499500");
   });
 
