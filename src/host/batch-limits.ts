@@ -11,7 +11,7 @@ type Read = (path: string) => string | undefined;
 interface System {
   readonly here: string;
   readonly cpus?: (env: Env, host: string, read: Read) => Limit | undefined;
-  readonly memory?: (env: Env) => Limit | undefined;
+  readonly memory?: (env: Env, read: Read) => Limit | undefined;
 }
 
 const systems: readonly System[] = [
@@ -26,6 +26,9 @@ const systems: readonly System[] = [
   {
     here: "PBS_JOBID",
     cpus: (env, host, read) => limit(env["PBS_NUM_PPN"], "PBS_NUM_PPN") ?? pbsCpus(env, host, read),
+    // What `mem=` of the chunk became on the job's first node: the limit of resident memory, which Linux itself does not enforce
+    // (getrlimit(2), RLIMIT_RSS; proc(5), `limits`). In bytes.
+    memory: (_, read) => limit(/^Max resident set\s+(\d+)\s/m.exec(read("/proc/self/limits") ?? "")?.[1], "PBS's mem (the limit of resident memory)"),
   },
   {
     // "host1 4 host2 8"
@@ -55,7 +58,7 @@ const mebi = 1024 ** 2;
 /** The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. */
 export function batchLimits(env: Env, host: string, read: Read): { readonly cpus: Limit | undefined; readonly memory: Limit | undefined } {
   const system = systems.find(({ here }) => env[here] !== undefined);
-  return { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env) };
+  return { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env, read) };
 }
 
 function limit(text: string | undefined, why: string, unit = 1): Limit | undefined {

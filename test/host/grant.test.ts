@@ -126,6 +126,14 @@ it.each<[string, Record<string, string>, Partial<Grant>]>([
   expect(grant(files, env)).toMatchObject(expected);
 });
 
+it("takes PBS's memory on the job's first node from the limit of resident memory, and says so", () => {
+  const limits = (value: string) => `Limit                     Soft Limit           Hard Limit           Units\nMax resident set          ${value} ${value} bytes\n`;
+  const env = { PBS_JOBID: "1.pbs", NCPUS: "4" };
+  expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }, env)).toMatchObject({ memory: 8 * gigabyte, why: { memory: "PBS's mem (the limit of resident memory)" } });
+  expect(grant({ "proc/self/limits": limits("unlimited           ") }, env).memory).toBe(32 * gigabyte);
+  expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }).memory).toBe(32 * gigabyte);
+});
+
 it("never grants more than the affinity, however much the batch system says", () => {
   expect(grant({}, { SLURM_JOB_ID: "1", SLURM_CPUS_ON_NODE: "64", SLURM_MEM_PER_NODE: "999999" })).toMatchObject({
     cpus: 8,
