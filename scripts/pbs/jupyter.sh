@@ -21,5 +21,7 @@ mpirun=(mpirun)
 cd "$PBS_O_WORKDIR" || exit 1
 # Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
 export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
+# Open MPI 4 kills the ranks one second after it is told to end; this leaves the script nine to save what it has.
+export OMPI_MCA_odls_base_sigkill_timeout=9
 
 exec "${mpirun[@]}" -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi "${options[@]}"
