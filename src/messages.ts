@@ -257,8 +257,8 @@ export const messages = define({
   "TSD-050": {
     exit: 69,
     what: "The Dask scheduler did not start (rank {rank} on {host}): {why}",
-    cause: "A port that is taken, an interface that does not exist, or an option that Dask does not take.",
-    cure: "Let Dask choose (leave out --scheduler-port, --interface, --host), or free the port: `ss -ltnp` shows who has it.",
+    cause: "{cause}",
+    cure: "{cure}",
   },
   "TSD-051": {
     exit: 72,
@@ -269,7 +269,7 @@ export const messages = define({
   "TSD-052": {
     exit: 64,
     what: "{file} could not be started: {problem}",
-    cause: "The program is not there, not executable, or not in PATH on the client's host.",
+    cause: "The program is not there, is a folder, is not executable, or is not in PATH on the client's host.",
     cure: "Check it with `command -v {file}` in the same job; for a Python script give its name ending in .py.",
   },
   "TSD-053": {

@@ -29,7 +29,7 @@ export interface Hello {
 /** What happened on a rank; travels member → leader → hub. */
 export type RankEvent =
   | { readonly k: "scheduler-ready"; readonly address: string; readonly identity: Readonly<Record<string, unknown>>; readonly dashboard: number | null }
-  | { readonly k: "scheduler-exit"; readonly code: number | null; readonly signal: number | null; readonly why: string }
+  | { readonly k: "scheduler-exit"; readonly code: number | null; readonly signal: number | null; readonly why: string; readonly kind?: string }
   | { readonly k: "worker-ready"; readonly address: string; readonly name: string; readonly dashboard: number | null; readonly nthreads: number; readonly memoryLimit: number; readonly pid: number }
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }

@@ -19,7 +19,7 @@ const exitCode = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255))
 
 const event = v.variant("k", [
   v.object({ k: v.literal("scheduler-ready"), address: short, identity: v.record(short, v.unknown()), dashboard: port }),
-  v.object({ k: v.literal("scheduler-exit"), code: v.nullable(v.number()), signal: v.nullable(v.number()), why: text(65_536) }),
+  v.object({ k: v.literal("scheduler-exit"), code: v.nullable(v.number()), signal: v.nullable(v.number()), why: text(65_536), kind: v.optional(text(256)) }),
   v.object({ k: v.literal("worker-ready"), address: short, name: short, dashboard: port, nthreads: count, memoryLimit: count, pid: count }),
   v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
   v.object({ k: v.literal("worker-away"), why: text(65_536) }),

@@ -6,6 +6,7 @@ import type { Plan } from "../roles/plan.ts";
 import type { Log } from "../ui/log.ts";
 import type { Ending } from "../ui/end.ts";
 import type { WaitingFacts } from "../ui/waiting.ts";
+import { startTrouble } from "./start-trouble.ts";
 
 /** What the hub knows of a worker that has registered. */
 export interface WorkerFacts {
@@ -354,7 +355,7 @@ export function createLaunch(context: LaunchContext): Launch {
       else end({ kind: "closed" }, 0);
       return;
     }
-    const facts = { rank, host: host.name, why: event.why };
+    const facts = { rank, host: host.name, why: event.why, ...(scheduler === undefined ? startTrouble(event.kind) : {}) };
     hooks.onFailure({ code: scheduler === undefined ? "TSD-050" : "TSD-051", facts, rank, host: host.name });
     end({ kind: "scheduler-lost" }, scheduler === undefined ? 69 : 72);
   };
@@ -443,7 +444,7 @@ export function createLaunch(context: LaunchContext): Launch {
     const absent = absentRanks();
     const clientAbsent = clientState === "waiting" && absent.includes(plan.clientRank as number);
     if (absent.length > 0 && (scheduler === undefined || clientAbsent)) fail(new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing: absent.slice(0, 20).join(", ") }));
-    else if (scheduler === undefined) fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s` }));
+    else if (scheduler === undefined) fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s`, ...startTrouble("timeout") }));
     else if ((clientState === "waiting" && workers.size < Math.max(1, wanted)) || everRegistered === 0) fail(notEnough(seconds));
   }, context.startTimeout * 1000);
   startTimer.unref();

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describeJob } from "../batch/job.ts";
 import { readOptions, type Options, type ReadResult } from "../cli/options.ts";
@@ -279,7 +279,11 @@ function planFor(options: Options, size: number): Plan {
 
 function checkScript(options: Options, cwd: string, host: string): void {
   const file = options.script?.words[0] ?? "";
-  if (!existsSync(resolve(cwd, file))) throw new Failure("TSD-015", { file, cwd, host });
+  const found = statSync(resolve(cwd, file), { throwIfNoEntry: false });
+  if (found === undefined) throw new Failure("TSD-015", { file, cwd, host });
+  if (found.isDirectory() && !existsSync(resolve(cwd, file, "__main__.py"))) {
+    throw new Failure("TSD-052", { file, problem: "it is a folder without a __main__.py" });
+  }
 }
 
 async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers }: {

@@ -21,6 +21,8 @@ export interface SupervisedScheduler {
 export function superviseScheduler(options: SchedulerSupervision): SupervisedScheduler {
   let child: Child | undefined;
   let why: string | undefined;
+  /** Python's word for the exception that `why` tells of. */
+  let kind: string | undefined;
   let closing: string | undefined;
   let answers = false;
   let ending = false;
@@ -43,6 +45,7 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         break;
       case "failed":
         why = event.message;
+        if (typeof event["code"] === "string") kind = event["code"];
         break;
       case "refused":
         gone(null, null, `it could not be started: ${event.message ?? event.reason}`);
@@ -61,7 +64,7 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     if (ending) over?.();
     else if (!answers && problem !== undefined && port !== undefined) {
       options.report({ k: "failure", code: "TSD-028", facts: { port, host: options.host, problem, option: "--scheduler-port" }, exit: 69 });
-    } else options.report({ k: "scheduler-exit", code, signal, why: text });
+    } else options.report({ k: "scheduler-exit", code, signal, why: text, ...(kind === undefined ? {} : { kind }) });
   };
 
   child = options.start(options.request, onEvent);

@@ -1,0 +1,42 @@
+/** Why a scheduler did not start and what to do about it, in words. */
+export interface StartTrouble {
+  readonly cause: string;
+  readonly cure: string;
+}
+
+const troubles: Readonly<Record<string, StartTrouble>> = {
+  import: {
+    cause: "A module that was asked for (--preload, or Dask's own configuration) is not in this Python, or a file beside the script hides one of that name.",
+    cure: "Install the module, correct its name, or leave it out; `python -c 'import NAME'` with the cluster's Python shows the same error.",
+  },
+  tls: {
+    cause: "The certificate or key cannot be used: not PEM, not a pair, out of date, or of another authority.",
+    cure: "Check what --tls-ca-file, --tls-cert and --tls-key name, or leave all three out for certificates made for this launch.",
+  },
+  port: {
+    cause: "A port that was asked for is taken.",
+    cure: "Let Dask choose (leave out --scheduler-port and --dashboard-address), or free the port: `ss -ltnp` shows who has it.",
+  },
+  address: {
+    cause: "The address that --host or --interface names is not one of this host's.",
+    cure: "Leave out --host and --interface, or name what `ip -br addr` lists on that host.",
+  },
+  arguments: {
+    cause: "An option that this release of Dask does not have: in --scheduler-options, or in Dask's own configuration.",
+    cure: "Leave it out, or use a release of Dask that has it; `tsdask-mpi config` shows where each option comes from.",
+  },
+  timeout: {
+    cause: "The host is too busy, or a file system that Python imports from stalls.",
+    cure: "Try again on an idle node; give it longer with --start-timeout.",
+  },
+};
+
+const other: StartTrouble = {
+  cause: "The words above are Dask's or Python's own: an option, a preload, Dask's configuration or a limit of the system that they name.",
+  cure: "Leave out what they name; `tsdask-mpi config` shows where each option comes from, `--log-level debug` shows more of Dask's own log.",
+};
+
+/** The cause and cure for what Python said of a scheduler that did not start; `kind` is its word for the exception (python/tsdask_mpi/failures.py). */
+export function startTrouble(kind: string | undefined): StartTrouble {
+  return (kind === undefined ? undefined : troubles[kind]) ?? other;
+}
