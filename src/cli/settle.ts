@@ -90,9 +90,6 @@ const settleRoles = ({ values, sources, warnings }: Draft, script: Script | unde
     }
   }
   const hasClient = script !== undefined || values.jupyter !== undefined;
-  if (hasClient && values.exclusiveWorkers && values.scheduler && values.clientRank === values.schedulerRank) {
-    throw together(`--client-rank ${values.clientRank} and --scheduler-rank ${values.schedulerRank}`, "The script and the scheduler need a rank each.", "Choose two different ranks, or add --inclusive-workers.");
-  }
   if (values.clientRank !== undefined && !hasClient && sources.clientRank.kind === "command-line") {
     warnings.push("--client-rank has no effect: there is no script to run.");
   }

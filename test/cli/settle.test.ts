@@ -27,8 +27,6 @@ describe("what does not go together", () => {
     ["--no-scheduler -- ls", "none would run the script"],
     ["--jupyter lab a.py", "--jupyter and the script a.py"],
     ["--jupyter lab --no-scheduler", "none would run Jupyter"],
-    ["--client-rank 2 --scheduler-rank 2 a.py", "need a rank each"],
-    ["--client-rank 0 --jupyter lab", "need a rank each"],
     ["--protocol tcp", "--security tls (the default)"],
     ["--protocol ws", "not encrypted"],
     ["--protocol ucx --security tls", "not encrypted"],
@@ -102,8 +100,9 @@ describe("what follows from what", () => {
     expect((await read("--worker-class my.Worker")).options).toMatchObject({ workerClass: "my.Worker", nanny: false });
   });
 
-  test("inclusive workers let one rank be scheduler and client", async () => {
+  test("one rank may be scheduler and client, with a worker on it or without", async () => {
     expect((await read("--client-rank 0 --inclusive-workers a.py")).options.clientRank).toBe(0);
+    expect((await read("--client-rank 2 --scheduler-rank 2 a.py")).options.clientRank).toBe(2);
   });
 
   test("what has no effect is said, and is no error", async () => {
