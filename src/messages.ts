@@ -488,6 +488,19 @@ export const messages = define({
     cause: "{cause}",
     cure: "{cure}",
   },
+  // Of python/tsdask_mpi/spmd.py and arguments.py, which raise them as exceptions in the script.
+  "TSD-105": {
+    exit: 1,
+    what: "Not enough ranks to start the cluster: found {size}, {needs}.",
+    cause: "initialize() or execute() was called in fewer ranks than the scheduler, the client and a worker need, or without a launcher.",
+    cure: "Start the script with more ranks, `mpirun -np 4 python script.py`.",
+  },
+  "TSD-106": {
+    exit: 1,
+    what: "{problem}",
+    cause: "initialize() or execute() was given, or found, something that cannot be carried out.",
+    cure: "{cure}",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

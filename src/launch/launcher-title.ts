@@ -1,6 +1,7 @@
 import type { LauncherName } from "../launcher/world.ts";
 
 const titles: Readonly<Record<LauncherName, string>> = {
+  communicator: "an MPI communicator",
   tsdask: "the built-in launcher",
   jsrun: "jsrun",
   openmpi: "Open MPI",

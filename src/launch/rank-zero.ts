@@ -118,7 +118,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     waitWorkers: options.waitWorkers,
     startTimeout: options.startTimeout,
     grace: options.grace,
-    scriptName: scriptName(options),
+    // Behind initialize() and execute(), what is run here only stands for the script.
+    scriptName: context.env["TSDASK_SCRIPT_NAME"] ?? scriptName(options),
     jupyter: options.jupyter !== undefined,
     idleTimeout: options.idleTimeout,
     join: context.join?.then(({ scheduler }) => scheduler),

@@ -16,7 +16,7 @@ const launchers: readonly RegExp[] = [
   /^FLUX_(TASK_|JOB_SIZE$|JOB_NNODES$)/,
   /^SLURM_(PROCID|LOCALID|NODEID|GTIDS|TASK_PID|STEP_.*|STEPID|STEPMGR|MPI_TYPE|PMI.*)$/,
   /^SLURM_(SRUN_COMM_.*|LAUNCH_NODE_IPADDR|CPU_BIND.*|MEM_BIND.*|DISTRIBUTION|UMASK)$/,
-  /^TSDASK_(RANK|SIZE|LOCAL_RANK|LOCAL_SIZE|LAUNCH_ID)$/,
+  /^TSDASK_(COMM_\w+|SCRIPT_NAME|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE|LAUNCH_ID)$/,
 ];
 
 /** Settings that people make themselves under the same prefixes, for their own nested launch or MPI build. */

@@ -2,6 +2,7 @@ import type { MessageCode } from "../messages.ts";
 
 /** The launchers we know, and the generic pairs of variables that others set. */
 export type LauncherName =
+  | "communicator"
   | "tsdask"
   | "jsrun"
   | "openmpi"
@@ -57,6 +58,15 @@ interface Entry {
  * batch system's variables stay visible (and wrong) in every process of the job.
  */
 const launchers: readonly Entry[] = [
+  {
+    // a script's initialize() or execute() in ranks where MPI is in use: python/tsdask_mpi/ranks.py
+    launcher: "communicator",
+    rank: ["TSDASK_COMM_RANK"],
+    size: ["TSDASK_COMM_SIZE"],
+    localRank: ["TSDASK_COMM_LOCAL_RANK"],
+    localSize: ["TSDASK_COMM_LOCAL_SIZE"],
+    launchId: (env) => env["TSDASK_COMM_ID"],
+  },
   {
     // our own, for `--np`; also what a site sets by hand for a launcher that is not listed here
     launcher: "tsdask",

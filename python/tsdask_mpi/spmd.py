@@ -1,0 +1,219 @@
+"""`initialize()` and `execute()` for scripts of which every rank runs its own copy: `mpirun -np 8 python script.py`.
+
+Arguments and behaviour are dask-mpi's (https://mpi.dask.org/en/latest/api.html); the scheduler, the workers and their end are `tsdask-mpi`'s.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tsdask_mpi import arguments, ranks, started
+from tsdask_mpi.ranks import Place
+
+# What src/rank/left-behind.ts puts into the environment of a script that `tsdask-mpi` has started.
+SCRIPT_MARK = "TSDASK_SCRIPT_MARK"
+
+
+class WorldTooSmallException(RuntimeError):
+    """There are fewer ranks than the cluster needs."""
+
+
+_cluster: started.Cluster | None = None
+_served = False
+
+
+def initialize(
+    interface: str | None = None,
+    nthreads: int | None = 1,
+    local_directory: str | None = None,
+    memory_limit: int | float | str | None = "auto",
+    nanny: bool = False,
+    dashboard: bool = True,
+    dashboard_address: str = ":8787",
+    protocol: str | None = None,
+    worker_class: str | type = "distributed.Worker",
+    worker_options: dict[str, Any] | None = None,
+    comm: Any = None,
+    exit: bool = True,  # noqa: A002 - dask-mpi's name
+) -> bool:
+    """Turn the ranks into a cluster, and go on with the script in rank 1 alone, where a plain `Client()` is connected.
+
+    `memory_limit` in bytes, as a fraction of the host's, or as text; `comm`: mpi4py's communicator whose ranks take part. Returns True on the
+    client's rank. The others leave with the script's end; with `exit=False` they return False when the client has called
+    `send_close_signal()`. Under `tsdask-mpi` the cluster is there already, and only the script is running: True at once.
+    Raises WorldTooSmallException below three ranks, RuntimeError for what cannot be carried out, SystemExit when the cluster does not come up.
+    """
+    given = {name: value for name, value in locals().items() if name not in ("comm", "exit")}
+    if _has_cluster():
+        return True
+    place = _place(comm, 3, "needs at least 3, one each for the scheduler, client and a worker")
+    if place.rank != 1:
+        _be_rank(place, arguments.options(place.rank, given), leave=exit)
+        return False
+    _be_client(place, arguments.options(place.rank, given))
+    if exit:
+        _finish_at_exit()
+    return True
+
+
+def execute(
+    client_function: Callable[..., object] | None = None,
+    client_args: Sequence[Any] = (),
+    client_kwargs: Mapping[str, Any] | None = None,
+    client_rank: int = 1,
+    scheduler: bool = True,
+    scheduler_rank: int = 0,
+    scheduler_address: str | None = None,
+    scheduler_port: int | None = None,
+    scheduler_file: str | None = None,
+    interface: str | None = None,
+    nthreads: int | None = 1,
+    local_directory: str = "",
+    memory_limit: int | float | str | None = "auto",
+    nanny: bool = False,
+    dashboard: bool = True,
+    dashboard_address: str = ":8787",
+    protocol: str | None = None,
+    exclusive_workers: bool = True,
+    worker_class: str | type = "distributed.Worker",
+    worker_options: dict[str, Any] | None = None,
+    worker_name: str | None = None,
+    comm: Any = None,
+) -> None:
+    """Run `client_function(*client_args, **client_kwargs)` in rank `client_rank`, on a cluster of the others; all ranks return when it is over.
+
+    Without a function the cluster serves until it is closed. `scheduler=False`: the ranks are workers of the cluster at `scheduler_address`.
+    An error of the function ends the cluster and is raised in its rank. Raises WorldTooSmallException, RuntimeError and SystemExit as
+    `initialize` does, and ValueError for `scheduler=False` without an address.
+    """
+    beside = ("client_function", "client_args", "client_kwargs", "scheduler", "scheduler_address", "comm")
+    given = {name: value for name, value in locals().items() if name not in beside}
+    with_client = callable(client_function)
+    if _has_cluster():
+        if with_client:
+            client_function(*client_args, **(client_kwargs or {}))
+        return
+    if not scheduler:
+        _without_scheduler(scheduler_address, with_client)
+        given.update(scheduler_port=None, scheduler_rank=None)
+    least = 1 + max(client_rank, scheduler_rank, int(exclusive_workers))
+    place = _place(comm, least, f"needs {least} with exclusive_workers={exclusive_workers}, client_rank={client_rank} and scheduler_rank={scheduler_rank}")
+    if not with_client:
+        given["client_rank"] = None
+    words = arguments.options(place.rank, given)
+    if not scheduler and scheduler_address is not None:
+        words.append(scheduler_address)
+    if not with_client or place.rank != client_rank:
+        _be_rank(place, words, leave=False, client=with_client)
+        return
+    _be_client(place, words)
+    try:
+        client_function(*client_args, **(client_kwargs or {}))
+    except BaseException:
+        _finish(1)
+        raise
+    _finish(0)
+
+
+def send_close_signal() -> None:
+    """End the cluster of `initialize(exit=False)` and wait until it has ended; the script goes on. Under `tsdask-mpi` it ends with the script."""
+    _finish(0)
+
+
+def _has_cluster() -> bool:
+    return started.MARK in os.environ or SCRIPT_MARK in os.environ
+
+
+def _place(comm: Any, least: int, needs: str) -> Place:
+    try:
+        place = ranks.find_place(comm)
+    except ValueError as error:
+        raise arguments.Refused(f"The launcher's variables do not tell the rank: {error}.", "Start one launcher only, or set TSDASK_RANK and TSDASK_SIZE.") from error
+    if place.size < least:
+        started_by = "" if place.replaceable and place.size > 1 else " Was it started with a launcher (`mpirun -np 4 python script.py`)?" if place.size == 1 else ""
+        raise WorldTooSmallException(f"TSD-105 Not enough ranks to start the cluster: found {place.size}, {needs}.{started_by}")
+    if not started.PROGRAM.exists():
+        raise arguments.Refused(f"There is no {started.PROGRAM}.", "Set PYTHONPATH to the folder `python` of a whole installation of tsdask-mpi.")
+    global _served
+    if place.replaceable and _served:
+        raise arguments.Refused("These ranks have had a cluster already.", "Ask for one cluster per launch, or pass `comm=`, for which each has a name of its own.")
+    _served = True
+    if place.replaceable:
+        return place
+    return Place(place.rank, place.size, ranks.meet(comm if comm is not None else _world()), (), replaceable=False)
+
+
+def _world() -> Any:
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
+
+
+def _be_rank(place: Place, options: list[str], leave: bool, client: bool = True) -> None:
+    """Be the scheduler's or a worker's rank: for good where the launcher allows it and the script does not go on here."""
+    words = started.command(options, client=client)
+    if leave and place.replaceable:
+        started.become(place, words)
+    code = started.serve(place, words)
+    if leave or code != 0:
+        sys.exit(code if code >= 0 else 128 - code)
+
+
+def _be_client(place: Place, options: list[str]) -> None:
+    """Be the client's rank: with the cluster's settings in this process and in what it starts."""
+    global _cluster
+    _cluster = started.start_client(place, started.command(options, client=True))
+    settings = _cluster.settings
+    os.environ.update(settings)
+    os.environ[started.MARK] = "1"
+    if "dask.config" in sys.modules:
+        import dask.config
+
+        # Beside what the script has set itself.
+        dask.config.update(dask.config.config, dask.config.collect_env(settings), priority="new")
+
+
+def _finish(code: int) -> None:
+    global _cluster
+    if _cluster is None:
+        return
+    cluster, _cluster = _cluster, None
+    os.environ.pop(started.MARK, None)
+    cluster.finish(code)
+
+
+def _finish_at_exit() -> None:
+    """End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it for what it says and does."""
+    leave = sys.exit
+    codes: list[object] = []
+
+    def noted(status: object = None, /) -> None:
+        codes.append(status)
+        leave(status)
+
+    sys.exit = noted  # type: ignore[assignment]
+
+    def end() -> None:
+        sys.exit = leave
+        _close_clients()
+        _finish(_code(codes))
+
+    atexit.register(end)
+
+
+def _code(codes: list[object]) -> int:
+    if sys.__dict__.get("last_value") is not None:
+        return 130 if isinstance(sys.last_value, KeyboardInterrupt) else 1
+    status = codes[-1] if codes else None
+    return 0 if status is None else status & 0xFF if isinstance(status, int) else 1
+
+
+def _close_clients() -> None:
+    """Close the clients that the script left open, before their scheduler ends: Dask would log what it lost."""
+    client = sys.modules.get("distributed.client")
+    if client is not None and hasattr(client, "_close_global_client"):
+        client._close_global_client()

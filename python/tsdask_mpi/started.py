@@ -1,0 +1,186 @@
+"""The `tsdask-mpi` process of a rank whose Python was there first: started beside it, or put in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tsdask_mpi import stand_in
+from tsdask_mpi.ranks import Place
+
+HERE = Path(__file__).resolve().parent
+PROGRAM = HERE.parent.parent / "bin" / "tsdask-mpi"
+# Set while this process, or one above it, has a cluster: what it starts is no rank.
+MARK = "TSDASK_INITIALIZED"
+# Of a launch that ended without a reason of its own before its script had a cluster, as in src/messages.ts: it did not come up.
+NO_CLUSTER = 69
+# Seconds: between two looks whether a process that should connect still lives; for the settings, once connected; for the launch's end.
+LOOK = 0.1
+SETTINGS = 10.0
+END = 60.0
+
+
+def command(options: list[str], client: bool) -> list[str]:
+    """Return the command line of a rank; the client's rank runs what stands for the script."""
+    script = ["--", sys.executable, "-I", "-S", str(HERE / "stand_in.py")] if client else []
+    return [str(PROGRAM), "--python", sys.executable, *options, *script]
+
+
+def environment(place: Place, extra: dict[str, str]) -> dict[str, str]:
+    """Return what `tsdask-mpi` gets: this process's variables, and its place where the launcher's do not tell it."""
+    shown = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "the script"
+    return {**os.environ, **_modules(), **place.environment, "TSDASK_SCRIPT_NAME": shown, **extra}
+
+
+def _modules() -> dict[str, str]:
+    """Workers import what lies beside the script, as they do where it is `tsdask-mpi` that starts it."""
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main is None:
+        return {}
+    path = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.path.dirname(os.path.abspath(main)) + (os.pathsep + path if path else "")}
+
+
+def become(place: Place, words: list[str]) -> NoReturn:
+    """Put `tsdask-mpi` into the place of this process."""
+    _flush()
+    for descriptor in place.descriptors:
+        os.set_inheritable(descriptor, True)
+    os.execve(words[0], words, environment(place, {}))
+
+
+def serve(place: Place, words: list[str]) -> int:
+    """Run `tsdask-mpi` beside this process until it ends, and return its exit code."""
+    _flush()
+    process = _spawn(place, words, {})
+    before = _pass_on(process)
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pass_on(process: subprocess.Popen[bytes]) -> dict[int, Any]:
+    """Let `tsdask-mpi` have the signals that its rank gets; return the handlers that were there. Only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(number)
+
+    return {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)}
+
+
+class Cluster:
+    """The launch as the script's process has it: its settings, and its end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, settings: dict[str, str]) -> None:
+        self.process = process
+        self.settings = settings
+        self._connection = connection
+        self._over = threading.Event()
+        threading.Thread(target=self._watch, name="tsdask-mpi", daemon=True).start()
+
+    def finish(self, code: int) -> None:
+        """End the launch with this exit code, and wait until it is over; a second call does nothing."""
+        if self._over.is_set():
+            return
+        self._over.set()
+        try:
+            self._connection.sendall(json.dumps({"code": code}).encode() + b"\n")
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            # It ends already.
+            pass
+        try:
+            self.process.wait(END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def _watch(self) -> None:
+        """Leave with the launch's exit code when it ends before the script does."""
+        while data := self._hear():
+            if b"end" in data and callable(signal.getsignal(signal.SIGTERM)):
+                # The script has its own way to end.
+                os.kill(os.getpid(), signal.SIGTERM)
+            elif b"end" in data:
+                break
+        if self._over.is_set():
+            return
+        self._connection.close()
+        code = self.process.wait()
+        if not self._over.is_set():
+            _flush()
+            os._exit(code if code >= 0 else 128 - code)
+
+    def _hear(self) -> bytes:
+        try:
+            return self._connection.recv(4096)
+        except OSError:
+            return b""
+
+
+def start_client(place: Place, words: list[str]) -> Cluster:
+    """Start the client's rank beside this process, and return when the cluster can be used; SystemExit with the launch's code when it did not come up."""
+    _flush()
+    name = f"tsdask-mpi-{secrets.token_hex(16)}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind("\0" + name)
+        listener.listen(1)
+        process = _spawn(place, words, {stand_in.SOCKET: name})
+        while not select.select([listener], [], [], LOOK)[0]:
+            if process.poll() is not None:
+                sys.exit(process.returncode or NO_CLUSTER)
+        connection, _ = listener.accept()
+    settings = _settings(connection)
+    if settings is None:
+        process.terminate()
+        sys.exit(process.wait() or NO_CLUSTER)
+    return Cluster(process, connection, settings)
+
+
+def _settings(connection: socket.socket) -> dict[str, str] | None:
+    """Return the one line that what stands for the script says first; None when it is another user's, or says nothing."""
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    connection.settimeout(SETTINGS)
+    data = b""
+    try:
+        while uid == os.getuid() and not data.endswith(b"\n"):
+            piece = connection.recv(65536)
+            if not piece:
+                return None
+            data += piece
+    except OSError:
+        return None
+    connection.settimeout(None)
+    return {str(name): str(value) for name, value in json.loads(data).items()} if data else None
+
+
+def _spawn(place: Place, words: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]:
+    # In a group of its own: what the launcher sends to this one's is this process's to hear, once.
+    group: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
+    return subprocess.Popen(words, env=environment(place, extra), stdin=subprocess.DEVNULL, pass_fds=place.descriptors, **group)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        _try(stream)
+
+
+def _try(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (AttributeError, OSError, ValueError):
+        # There is none, nobody reads it, or it is closed.
+        return
