@@ -18,10 +18,11 @@ class Refused(RuntimeError):
 
 
 def options(rank: int, arguments: dict[str, Any]) -> list[str]:
-    """Return the words for `tsdask-mpi` that say what `initialize` or `execute` were given; what is not given stays with its own defaults."""
+    """Return the words for `tsdask-mpi` that say what `initialize` or `execute` were given."""
     given = {name: value for name, value in arguments.items() if value is not None and value != ""}
     words: list[str] = []
-    for name in ("interface", "local_directory", "scheduler_file", "scheduler_port", "scheduler_rank", "client_rank", "protocol"):
+    roles = ("scheduler_port", "scheduler_rank", "client_rank")
+    for name in ("interface", "local_directory", "scheduler_file", "protocol", *roles):
         if name in given:
             words += _option(name, given[name])
     words += _option("nthreads", given.get("nthreads", "auto"))
@@ -58,4 +59,5 @@ def _worker_options(rank: int, named: object, given: dict[str, Any]) -> str:
         # A worker without a name of its own is called by its rank's number.
         return json.dumps(given if named is not None else {"name": rank, **given})
     except TypeError as error:
-        raise Refused(f"worker_options cannot be given to workers in other processes: {error}.", "Use plain numbers, strings, lists and dictionaries.") from error
+        problem = f"worker_options cannot be given to workers in other processes: {error}."
+        raise Refused(problem, "Use plain numbers, strings, lists and dictionaries.") from error

@@ -14,7 +14,7 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Place:
-    """A rank's place: `environment` tells `tsdask-mpi` the same; `replaceable`: the launcher lets another program take this process over."""
+    """A rank's place: `environment` tells `tsdask-mpi` the same; `replaceable`: another program may take this process over."""
 
     rank: int
     size: int
@@ -56,7 +56,10 @@ LAUNCHERS: tuple[tuple[tuple[str, ...], tuple[str, ...], Callable[[Environment],
 
 
 def rank_and_size(env: Environment) -> tuple[int, int] | None:
-    """Return the rank and the number of ranks that a launcher's variables tell, or None; ValueError when they tell a rank alone, or no numbers."""
+    """Return the rank and the number of ranks that a launcher's variables tell, or None.
+
+    ValueError when they tell a rank alone, or no numbers.
+    """
     for ranks, sizes, holds in LAUNCHERS:
         rank = next((name for name in ranks if env.get(name)), None)
         if rank is None or not holds(env):
@@ -72,7 +75,10 @@ def rank_and_size(env: Environment) -> tuple[int, int] | None:
 
 
 def find_place(comm: Any = None) -> Place:
-    """Return this process's place: in `comm` (mpi4py's), else in MPI's world where MPI is in use, else in the launcher's; a world of one without any."""
+    """Return this process's place: in `comm` (mpi4py's), in MPI's world where MPI is in use, or in the launcher's.
+
+    A world of one without any.
+    """
     mpi = sys.modules.get("mpi4py.MPI")
     in_use = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
     if comm is None and in_use and mpi is not None:

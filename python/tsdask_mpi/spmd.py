@@ -1,6 +1,7 @@
 """`initialize()` and `execute()` for scripts of which every rank runs its own copy: `mpirun -np 8 python script.py`.
 
-Arguments and behaviour are dask-mpi's (https://mpi.dask.org/en/latest/api.html); the scheduler, the workers and their end are `tsdask-mpi`'s.
+Arguments and behaviour are dask-mpi's (https://mpi.dask.org/en/latest/api.html); the scheduler, the workers and their end
+are `tsdask-mpi`'s.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ def initialize(
 ) -> bool:
     """Turn the ranks into a cluster, and go on with the script in rank 1 alone, where a plain `Client()` is connected.
 
-    `memory_limit` in bytes, as a fraction of the host's, or as text; `comm`: mpi4py's communicator whose ranks take part. Returns True on the
-    client's rank. The others leave with the script's end; with `exit=False` they return False when the client has called
-    `send_close_signal()`. Under `tsdask-mpi` the cluster is there already, and only the script is running: True at once.
-    Raises WorldTooSmallException below three ranks, RuntimeError for what cannot be carried out, SystemExit when the cluster does not come up.
+    `memory_limit` in bytes, as a fraction of the host's, or as text; `comm`: mpi4py's communicator whose ranks take part.
+    Returns True on the client's rank. The others leave with the script's end; with `exit=False` they return False when the
+    client has called `send_close_signal()`. Under `tsdask-mpi` the cluster is there already: True at once. Raises
+    WorldTooSmallException below three ranks, RuntimeError for what cannot be carried out, SystemExit when the cluster does
+    not come up.
     """
     given = {name: value for name, value in locals().items() if name not in ("comm", "exit")}
     if _has_cluster():
@@ -84,11 +86,11 @@ def execute(
     worker_name: str | None = None,
     comm: Any = None,
 ) -> None:
-    """Run `client_function(*client_args, **client_kwargs)` in rank `client_rank`, on a cluster of the others; all ranks return when it is over.
+    """Run `client_function(*client_args, **client_kwargs)` in rank `client_rank`; all ranks return when it is over.
 
-    Without a function the cluster serves until it is closed. `scheduler=False`: the ranks are workers of the cluster at `scheduler_address`.
-    An error of the function ends the cluster and is raised in its rank. Raises WorldTooSmallException, RuntimeError and SystemExit as
-    `initialize` does, and ValueError for `scheduler=False` without an address.
+    Without a function the cluster serves until it is closed. `scheduler=False`: the ranks are workers of the cluster at
+    `scheduler_address`. An error of the function ends the cluster and is raised in its rank. Raises WorldTooSmallException,
+    RuntimeError and SystemExit as `initialize` does, and ValueError for `scheduler=False` without an address.
     """
     beside = ("client_function", "client_args", "client_kwargs", "scheduler", "scheduler_address", "comm")
     given = {name: value for name, value in locals().items() if name not in beside}
@@ -100,8 +102,9 @@ def execute(
     if not scheduler:
         _without_scheduler(scheduler_address, with_client)
         given.update(scheduler_port=None, scheduler_rank=None)
-    least = 1 + max(client_rank, scheduler_rank, int(exclusive_workers))
-    place = _place(comm, least, f"needs {least} with exclusive_workers={exclusive_workers}, client_rank={client_rank} and scheduler_rank={scheduler_rank}")
+    least = 1 + max(client_rank, scheduler_rank, int(exclusive_workers)) if scheduler else 1
+    roles = f"exclusive_workers={exclusive_workers}, client_rank={client_rank} and scheduler_rank={scheduler_rank}"
+    place = _place(comm, least, f"needs {least} with {roles}")
     if not with_client:
         given["client_rank"] = None
     words = arguments.options(place.rank, given)
@@ -120,8 +123,16 @@ def execute(
 
 
 def send_close_signal() -> None:
-    """End the cluster of `initialize(exit=False)` and wait until it has ended; the script goes on. Under `tsdask-mpi` it ends with the script."""
+    """End the cluster of `initialize(exit=False)`, and wait for its end; under `tsdask-mpi` it ends with the script."""
     _finish(0)
+
+
+def _without_scheduler(address: str | None, with_client: bool) -> None:
+    if address is None:
+        raise ValueError("scheduler=False needs the scheduler_address of the cluster to join")
+    if with_client:
+        problem = "With scheduler=False all ranks join a running cluster as workers: none runs client_function."
+        raise arguments.Refused(problem, "Leave it out, and run the function as a client of its own, with Client(scheduler_address).")
 
 
 def _has_cluster() -> bool:
@@ -132,15 +143,19 @@ def _place(comm: Any, least: int, needs: str) -> Place:
     try:
         place = ranks.find_place(comm)
     except ValueError as error:
-        raise arguments.Refused(f"The launcher's variables do not tell the rank: {error}.", "Start one launcher only, or set TSDASK_RANK and TSDASK_SIZE.") from error
+        problem = f"The launcher's variables do not tell the rank: {error}."
+        raise arguments.Refused(problem, "Start one launcher only, or set TSDASK_RANK and TSDASK_SIZE.") from error
     if place.size < least:
-        started_by = "" if place.replaceable and place.size > 1 else " Was it started with a launcher (`mpirun -np 4 python script.py`)?" if place.size == 1 else ""
-        raise WorldTooSmallException(f"TSD-105 Not enough ranks to start the cluster: found {place.size}, {needs}.{started_by}")
+        hint = " Was it started with a launcher (`mpirun -np 4 python script.py`)?" if place.size == 1 else ""
+        found = f"TSD-105 Not enough ranks to start the cluster: found {place.size}"
+        raise WorldTooSmallException(f"{found}, {needs}.{hint}")
     if not started.PROGRAM.exists():
-        raise arguments.Refused(f"There is no {started.PROGRAM}.", "Set PYTHONPATH to the folder `python` of a whole installation of tsdask-mpi.")
+        cure = "Set PYTHONPATH to the folder `python` of a whole installation of tsdask-mpi."
+        raise arguments.Refused(f"There is no {started.PROGRAM}.", cure)
     global _served
     if place.replaceable and _served:
-        raise arguments.Refused("These ranks have had a cluster already.", "Ask for one cluster per launch, or pass `comm=`, for which each has a name of its own.")
+        cure = "Ask for one cluster per launch, or pass `comm=`, for which each has a name of its own."
+        raise arguments.Refused("These ranks have had a cluster already.", cure)
     _served = True
     if place.replaceable:
         return place
@@ -187,7 +202,7 @@ def _finish(code: int) -> None:
 
 
 def _finish_at_exit() -> None:
-    """End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it for what it says and does."""
+    """End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it, to say it."""
     leave = sys.exit
     codes: list[object] = []
 

@@ -1,4 +1,4 @@
-"""Stands for a script that runs already, where `tsdask-mpi` starts one: hands it the cluster's settings, and ends when and as it does.
+"""Stands for a script that runs already, where `tsdask-mpi` starts one: hands it the settings, and ends as it does.
 
 `python stand_in.py`, with the name of the script's socket (unix(7), abstract) in TSDASK_STAND_IN. It imports no Dask.
 """

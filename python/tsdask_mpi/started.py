@@ -79,13 +79,16 @@ def _pass_on(process: subprocess.Popen[bytes]) -> dict[int, Any]:
     def pass_on(number: int, frame: object) -> None:
         process.send_signal(number)
 
-    return {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    return {number: signal.signal(number, pass_on) for number in numbers}
 
 
 class Cluster:
     """The launch as the script's process has it: its settings, and its end."""
 
-    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, settings: dict[str, str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], connection: socket.socket, settings: dict[str, str]
+    ) -> None:
         self.process = process
         self.settings = settings
         self._connection = connection
@@ -132,7 +135,10 @@ class Cluster:
 
 
 def start_client(place: Place, words: list[str]) -> Cluster:
-    """Start the client's rank beside this process, and return when the cluster can be used; SystemExit with the launch's code when it did not come up."""
+    """Start the client's rank beside this process, and return when the cluster can be used.
+
+    SystemExit with the launch's code when it did not come up.
+    """
     _flush()
     name = f"tsdask-mpi-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -170,7 +176,8 @@ def _settings(connection: socket.socket) -> dict[str, str] | None:
 def _spawn(place: Place, words: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]:
     # In a group of its own: what the launcher sends to this one's is this process's to hear, once.
     group: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
-    return subprocess.Popen(words, env=environment(place, extra), stdin=subprocess.DEVNULL, pass_fds=place.descriptors, **group)
+    full = environment(place, extra)
+    return subprocess.Popen(words, env=full, stdin=subprocess.DEVNULL, pass_fds=place.descriptors, **group)
 
 
 def _flush() -> None:

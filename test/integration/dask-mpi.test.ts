@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { command, daskMpi, isRoot, projectRoot, which } from "./bed/command.ts";
@@ -34,6 +34,60 @@ if (existsSync(theirTests)) {
       });
     }
   });
+}
+
+/** Where the MPI libraries of Debian's packages are that mpi4py is to use, by the name under which its wheels ask for one. */
+const libraries: Readonly<Record<string, string>> = { openmpi: "libmpi.so.40", mpich: "libmpich.so.12" };
+
+if (existsSync(theirTests)) {
+  describe("dask-mpi's own tests of initialize and execute, unchanged but for the import", () => {
+    for (const [name, program, abi] of [["Open MPI", "mpirun.openmpi", "openmpi"], ["MPICH", "mpirun.mpich", "mpich"]] as const) {
+      const library = which(program) === undefined ? undefined : findLibrary(libraries[abi] ?? "");
+      if (library === undefined) continue;
+      it(`pass under ${name}`, { timeout: 320_000 }, async () => {
+        await using clean = nothingLeft();
+        clean.allow(/./); // Their copy, and what their tests leave.
+        const bin = await environmentWith(program, join(clean.tmp, "env"));
+        const theirs = copyOfTheirs(join(clean.tmp, "theirs"));
+        const shim = join(clean.tmp, "lib");
+        mkdirSync(shim);
+        // mpi4py's wheels look for MPICH by the name that its own releases have.
+        if (abi === "mpich") symlinkSync(library, join(shim, "libmpi.so.12"));
+        const files = ["test_initialize.py", "test_execute.py"].map((file) => join(theirs, file));
+        const finished = await run(command(join(bin, "python"), "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "-o", "faulthandler_timeout=60", ...files), {
+          folder: clean.folder,
+          env: {
+            ...clean.env,
+            PATH: [bin, process.env["PATH"]].join(delimiter),
+            PYTHONPATH: join(projectRoot, "python"),
+            LD_LIBRARY_PATH: shim,
+            MPI4PY_MPIABI: abi,
+            ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
+            OMPI_MCA_rmaps_base_oversubscribe: "1",
+          },
+          deadline: 300,
+        });
+        expect(finished.code, tell(finished)).toBe(0);
+        expect(finished.stdout, tell(finished)).toMatch(/^12 passed/m);
+      });
+    }
+  });
+}
+
+/** Their tests in a folder of their own, with our package's name in the place of theirs where it is imported. */
+function copyOfTheirs(folder: string): string {
+  mkdirSync(folder);
+  const source = dirname(theirTests);
+  for (const file of readdirSync(source).filter((each) => each.endsWith(".py"))) {
+    writeFileSync(join(folder, file), readFileSync(join(source, file), "utf8").replaceAll("from dask_mpi import", "from tsdask_mpi import"));
+  }
+  return folder;
+}
+
+/** A shared library of the system's, by its name; undefined when it is not there. */
+function findLibrary(name: string): string | undefined {
+  const folders = readdirSync("/usr/lib").filter((each) => each.endsWith("-linux-gnu")).map((each) => join("/usr/lib", each));
+  return [...folders, "/usr/lib64", "/usr/lib"].map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 
 /** A Python environment that holds what ours holds and dask-mpi, with this mpirun: Dask's test helpers look for programs beside Python. */
