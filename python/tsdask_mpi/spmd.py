@@ -57,8 +57,7 @@ def initialize(
         _be_rank(place, arguments.options(place.rank, given), leave=exit)
         return False
     _be_client(place, arguments.options(place.rank, given))
-    if exit:
-        _finish_at_exit()
+    _finish_at_exit()
     return True
 
 
