@@ -501,6 +501,12 @@ export const messages = define({
     cause: "initialize() or execute() was given, or found, something that cannot be carried out.",
     cure: "{cure}",
   },
+  "TSD-131": {
+    exit: 64,
+    what: "{where} cannot be written into a job script: {problem}.",
+    cause: "The text is {value}. In a file that a batch system reads, a line of its own can ask for another job than the one that was meant.",
+    cure: "{hint}",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

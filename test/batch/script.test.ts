@@ -75,6 +75,41 @@ describe("a script", () => {
   });
 });
 
+describe("text that means more than itself", () => {
+  const words = (word: string): Partial<ScriptWish> => ({ words: ["analysis.py", word] });
+  it.each(scriptSystems)("for %s is refused where it holds a newline or another control character", (system) => {
+    for (const bad of ["x\nrequirements = false", "x\r", "a\tb", "\u001b[2J", "\u0085hostPID: true", "\u2028", "\u0000"]) {
+      const changes: readonly Partial<ScriptWish>[] = [words(bad), { variables: { A: bad } }, { setup: [bad] }, { directives: [bad] }, { name: bad }, { modules: [bad] }, { queue: bad }, { account: bad }, { image: bad },
+        { output: bad }, { launcher: bad }, { environment: bad }, { command: bad }, { pe: bad }, { volume: { claim: "c", path: bad } }, { join: { schedulerFile: bad } }];
+      for (const change of changes) expect(() => lines(system, change), JSON.stringify(change)).toThrow(expect.objectContaining({ code: "TSD-131", exitCode: 64 }));
+    }
+  });
+  it("for Kubernetes stays text, whatever YAML could take it for", () => {
+    const hostile = ["hostPID: true", "- a", "*x", "&y", "!!python/object", "yes", "~", "#", "a: {b: c}", "'", '"', "|", ">", "%", "@", "`", "$(HOME)", "$$", "$$(X)"];
+    const rendered = renderScript("kubernetes", { ...wish, image: "yes", words: hostile, volume: { claim: "on", path: "/a b: {c}" }, directives: [] }).text;
+    const job = parse(rendered, { schema: "yaml-1.1" }) as { spec: { mpiReplicaSpecs: { Launcher: { template: { spec: { containers: { image: string; args: string[]; volumeMounts: { mountPath: string }[] }[] } } } } } };
+    const [container] = job.spec.mpiReplicaSpecs.Launcher.template.spec.containers;
+    expect(Object.keys(job.spec.mpiReplicaSpecs.Launcher.template.spec)).toEqual(["restartPolicy", "containers", "volumes"]);
+    expect(container).toMatchObject({ image: "yes", volumeMounts: [{ mountPath: "/a b: {c}" }] });
+    // What the kubelet makes of `$$` and `$(NAME)` in arguments.
+    const expanded = container?.args[2]?.replace(/\$\$|\$\((\w+)\)/g, (found, name: string | undefined) => (name === undefined ? "$" : `<${name}>`));
+    expect(expanded?.trimEnd().split("\n").at(-1)).toBe(`exec mpirun -np 8 tsdask-mpi --walltime 5400 ${hostile.map(quoted).join(" ")}`);
+  });
+  it("for Kubernetes is a field of the run policy where it is a directive, and refused where it is none", () => {
+    const job = parse(renderScript("kubernetes", { ...wish, directives: ["ttlSecondsAfterFinished: 60", "suspend: true"] }).text) as { spec: { runPolicy: object } };
+    expect(job.spec.runPolicy).toMatchObject({ ttlSecondsAfterFinished: 60, suspend: true });
+    for (const bad of ["no mapping", "a: [", "- a"]) expect(() => lines("kubernetes", { directives: [bad] })).toThrow(/TSD-131/);
+  });
+  it("for HTCondor starts no macro and ends no quotation", () => {
+    const hostile = ["$(Foo)", "$ENV(HOME)", "$$(Memory)", "$RANDOM_CHOICE(1,2)", "it's", 'say "a"', "$x"];
+    const argument = lines("htcondor", { queue: undefined as never, ...words("x"), environment: undefined as never, modules: [], setup: [], variables: {}, words: hostile }).find((line) => line.startsWith("arguments = ")) ?? "";
+    expect(argument.replaceAll("$(DOLLAR)", "").replaceAll("$$(DOLLARDOLLAR)", "")).not.toContain("$");
+    const inner = argument.slice("arguments = ".length + 1, -1).replaceAll('""', '"').replaceAll("$$(DOLLARDOLLAR)", "$$$$").replaceAll("$(DOLLAR)", "$$");
+    expect(inner.slice("-lc '".length, -1).replaceAll("''", "'")).toBe(`exec tsdask-mpi --np 4 ${hostile.map(quoted).join(" ")}`);
+    expect(() => lines("htcondor", { join: { schedulerFile: "/x\\" } })).toThrow(/TSD-131/);
+  });
+});
+
 it("a conda environment is activated by its name", () => {
   expect(lines("slurm", { environment: "dask" })).toContain('eval "$(conda shell.bash hook)" && conda activate dask');
   expect(renderScript("htcondor", { ...wish, environment: "dask" }).text).toContain("$(DOLLAR)(conda shell.bash hook)");

@@ -6,10 +6,10 @@ import { environmentLines, given, mebibytes, quoted, type Rendered, type ScriptW
  */
 export function htcondorScript(wish: ScriptWish): Rendered {
   const { nodes, ranksPerNode, threads } = wish;
-  const file = wish.join?.schedulerFile ?? "scheduler-$(ClusterId).json";
+  const file = wish.join === undefined ? "scheduler-$(ClusterId).json" : condorText(wish.join.schedulerFile);
   const lead = [quoted(wish.command), "--np", String(ranksPerNode), ...wish.words.map(quoted)].join(" ");
   const joining = `${quoted(wish.command)} --np ${ranksPerNode} --no-scheduler`;
-  const variables = "TSDASK_CONDOR_ID=$(ClusterId).$(ProcId) TSDASK_SCHEDULER_FILE=$(TSDASK_SCHEDULER_FILE)";
+  const variables = "TSDASK_CONDOR_ID=$(ClusterId).$(ProcId) TSDASK_SCHEDULER_FILE='$(TSDASK_SCHEDULER_FILE)'";
   const lines = [
     "# A Dask cluster; written by `tsdask-mpi script`. Change what you like. All machines must share this folder.",
     "if ! defined TSDASK_SCHEDULER_FILE",
@@ -47,8 +47,17 @@ export function htcondorScript(wish: ScriptWish): Rendered {
   };
 }
 
-/** `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where it is meant; `$(` starts a macro. */
+/** `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where it is meant. */
 function bashArguments(wish: ScriptWish, launch: string): string {
   const script = [...environmentLines(wish), `exec ${launch}`].join("; ");
-  return `"-lc '${script.replaceAll("'", "''").replaceAll('"', '""').replaceAll("$(", "$(DOLLAR)(")}'"`;
+  return `"-lc '${condorText(script)}'"`;
+}
+
+/**
+ * Text inside both quotes of the new syntax, each doubled. A `$` could start a macro or a function of the submit file, and `$$(` one that is
+ * filled in when a machine is matched: both have a macro of their own that stands for the plain characters (condor_submit(1), "Macros").
+ */
+function condorText(text: string): string {
+  const quotes = text.replaceAll("'", "''").replaceAll('"', '""');
+  return quotes.replace(/\$\$(?=\()|\$/g, (dollars) => (dollars === "$" ? "$(DOLLAR)" : "$$(DOLLARDOLLAR)"));
 }

@@ -1,3 +1,6 @@
+import { parseDocument, stringify } from "yaml";
+import { show } from "../../cli/values.ts";
+import { Failure } from "../../failure.ts";
 import { environmentLines, mebibytes, quoted, ranksOf, type Rendered, type ScriptWish } from "./wish.ts";
 
 /**
@@ -9,13 +12,8 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   const implementation = /openmpi|open-mpi/i.test(wish.launcher ?? "") ? "OpenMPI" : /intel|impi/i.test(wish.launcher ?? "") ? "Intel" : "MPICH";
   const image = wish.image ?? "registry.example.org/dask:latest";
   const folder = volume?.path ?? "/home/mpiuser";
-  const mounts = volume === undefined ? [] : ["volumeMounts:", `- {name: shared, mountPath: ${yamlText(volume.path)}}`];
-  const volumes = volume === undefined ? [] : ["volumes:", "- name: shared", `  persistentVolumeClaim: {claimName: ${yamlText(volume.claim)}}`];
-  const limits = [
-    `cpu: ${ranksPerNode * threads}`,
-    ...(wish.memory === undefined ? [] : [`memory: ${mebibytes(wish.memory)}Mi`]),
-    ...(wish.gpus === undefined ? [] : [`nvidia.com/gpu: ${wish.gpus}`]),
-  ];
+  const mounts = volume === undefined ? {} : { volumeMounts: [{ name: "shared", mountPath: volume.path }] };
+  const volumes = volume === undefined ? {} : { volumes: [{ name: "shared", persistentVolumeClaim: { claimName: volume.claim } }] };
   const words = [
     wish.command,
     ...(wish.join === undefined ? [] : ["--no-scheduler", "--scheduler-file", wish.join.schedulerFile]),
@@ -23,72 +21,50 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
     ...wish.words,
   ];
   const launch = [...environmentLines(wish), `exec mpirun -np ${ranksOf(wish)} ${words.map(quoted).join(" ")}`];
-  const lines = [
+  const pod = { image, workingDir: folder, securityContext: { runAsUser: 1000 } };
+  const metadata = { annotations: { "sidecar.istio.io/inject": "false" } };
+  const launcher = {
+    name: "launcher",
+    ...pod,
+    env: [{ name: "TSDASK_MPIJOB", valueFrom: { fieldRef: { fieldPath: "metadata.labels['training.kubeflow.org/job-name']" } } }],
+    // Arguments, not a command: the operator's base images wait in their entry point for the workers' names.
+    args: ["/bin/bash", "-c", plainDollars(`${launch.join("\n")}\n`)],
+    ...mounts,
+  };
+  const limits = {
+    cpu: ranksPerNode * threads,
+    ...(wish.memory === undefined ? {} : { memory: `${mebibytes(wish.memory)}Mi` }),
+    ...(wish.gpus === undefined ? {} : { "nvidia.com/gpu": wish.gpus }),
+  };
+  const worker = {
+    name: "worker",
+    ...pod,
+    args: ["/usr/sbin/sshd", "-De", "-f", "/home/mpiuser/.sshd_config"],
+    readinessProbe: { tcpSocket: { port: 2222 }, initialDelaySeconds: 2 },
+    resources: { limits },
+    ...mounts,
+  };
+  const job = {
+    apiVersion: "kubeflow.org/v2beta1",
+    kind: "MPIJob",
+    metadata: { generateName: `${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}-`, ...(wish.queue === undefined ? {} : { namespace: wish.queue }) },
+    spec: {
+      slotsPerWorker: ranksPerNode,
+      mpiImplementation: implementation,
+      sshAuthMountPath: "/home/mpiuser/.ssh",
+      runPolicy: { cleanPodPolicy: "Running", ...(wish.time === undefined ? {} : { activeDeadlineSeconds: Math.ceil(wish.time) }), ...directivesOf(wish) },
+      mpiReplicaSpecs: {
+        Launcher: { replicas: 1, template: { metadata, spec: { restartPolicy: "Never", containers: [launcher], ...volumes } } },
+        Worker: { replicas: nodes, template: { metadata, spec: { containers: [worker], ...volumes } } },
+      },
+    },
+  };
+  const head = [
     "# A Dask cluster as an MPIJob; written by `tsdask-mpi script`. Change what you like.",
     `# The image needs tsdask-mpi, Python with Dask, sshd and ${implementation} for the user mpiuser (uid 1000), as the operator's base images have them.`,
-    "apiVersion: kubeflow.org/v2beta1",
-    "kind: MPIJob",
-    "metadata:",
-    `  generateName: ${yamlText(`${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}-`)}`,
-    ...(wish.queue === undefined ? [] : [`  namespace: ${yamlText(wish.queue)}`]),
-    "spec:",
-    `  slotsPerWorker: ${ranksPerNode}`,
-    `  mpiImplementation: ${implementation}`,
-    "  sshAuthMountPath: /home/mpiuser/.ssh",
-    "  runPolicy:",
-    "    cleanPodPolicy: Running",
-    ...(wish.time === undefined ? [] : [`    activeDeadlineSeconds: ${Math.ceil(wish.time)}`]),
-    ...wish.directives.map((line) => `    ${line}`),
-    "  mpiReplicaSpecs:",
-    "    Launcher:",
-    "      replicas: 1",
-    "      template:",
-    "        metadata:",
-    "          annotations: {sidecar.istio.io/inject: \"false\"}",
-    "        spec:",
-    ...indented(10, [
-      "restartPolicy: Never",
-      "containers:",
-      `- name: launcher`,
-      `  image: ${yamlText(image)}`,
-      `  workingDir: ${yamlText(folder)}`,
-      "  securityContext: {runAsUser: 1000}",
-      "  env:",
-      "  - name: TSDASK_MPIJOB",
-      "    valueFrom: {fieldRef: {fieldPath: \"metadata.labels['training.kubeflow.org/job-name']\"}}",
-      "  # Arguments, not a command: the operator's base images wait in their entry point for the workers' names.",
-      "  args:",
-      "  - /bin/bash",
-      "  - -c",
-      "  - |",
-      ...indented(4, launch),
-      ...indented(2, mounts),
-      ...volumes,
-    ]),
-    "    Worker:",
-    `      replicas: ${nodes}`,
-    "      template:",
-    "        metadata:",
-    "          annotations: {sidecar.istio.io/inject: \"false\"}",
-    "        spec:",
-    ...indented(10, [
-      "containers:",
-      "- name: worker",
-      `  image: ${yamlText(image)}`,
-      `  workingDir: ${yamlText(folder)}`,
-      "  securityContext: {runAsUser: 1000}",
-      "  args: [/usr/sbin/sshd, -De, -f, /home/mpiuser/.sshd_config]",
-      "  readinessProbe: {tcpSocket: {port: 2222}, initialDelaySeconds: 2}",
-      "  resources:",
-      "    limits:",
-      ...indented(6, limits),
-      ...indented(2, mounts),
-      ...volumes,
-    ]),
-    "",
   ];
   return {
-    text: lines.join("\n"),
+    text: `${head.join("\n")}\n${manifest(job)}`,
     notes: [
       ...(wish.image === undefined ? ["Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun."] : []),
       ...(implementation === "OpenMPI" && volume === undefined ? ["Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path)."] : []),
@@ -99,11 +75,27 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   };
 }
 
-function indented(spaces: number, lines: readonly string[]): readonly string[] {
-  return lines.map((line) => `${" ".repeat(spaces)}${line}`);
+/** YAML as Kubernetes reads it: with the words of YAML 1.1 (`yes`, `on`) quoted where they are text, each long line left whole, nothing shared by an anchor. */
+function manifest(job: object): string {
+  return stringify(job, { schema: "yaml-1.1", aliasDuplicateObjects: false, lineWidth: 0 });
 }
 
-/** A YAML scalar; JSON's strings are YAML's. */
-function yamlText(text: string): string {
-  return /^[A-Za-z][\w./-]*$/.test(text) && !/^(true|false|yes|no|on|off|null|y|n)$/i.test(text) ? text : JSON.stringify(text);
+/** Text of a container's arguments, in which Kubernetes would fill `$(NAME)` in and take `$$` for `$`. */
+function plainDollars(text: string): string {
+  return text.replace(/\$(?=[$(])/g, "$$$$");
+}
+
+/** The directives are fields of the job's run policy. Throws TSD-131 when they are not, together, a mapping. */
+function directivesOf({ directives }: ScriptWish): object {
+  if (directives.length === 0) return {};
+  const text = directives.join("\n");
+  const document = parseDocument(text, { schema: "yaml-1.1", logLevel: "silent" });
+  const fields: unknown = document.errors.length === 0 ? document.toJS({ maxAliasCount: 0 }) : undefined;
+  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return fields;
+  throw new Failure("TSD-131", {
+    where: "--directive",
+    problem: "for Kubernetes it is to be fields of the MPIJob's run policy",
+    value: show(text),
+    hint: "Write `--directive 'ttlSecondsAfterFinished: 600'`, one field each.",
+  });
 }

@@ -1,3 +1,4 @@
+import { checkWish } from "./check.ts";
 import { fluxScript } from "./flux.ts";
 import { htcondorScript } from "./htcondor.ts";
 import { kubernetesScript } from "./kubernetes.ts";
@@ -20,8 +21,9 @@ const templates: Readonly<Record<ScriptSystem, Template>> = {
 /** The batch systems that scripts can be written for. */
 export const scriptSystems = Object.keys(templates) as readonly ScriptSystem[];
 
-/** The script of a wish for a batch system, and notes on what that system cannot express. Pure. */
+/** The script of a wish for a batch system, and notes on what that system cannot express. Pure. Throws TSD-131 for text that could become a line of its own. */
 export function renderScript(system: ScriptSystem, wish: ScriptWish): Rendered {
+  checkWish(wish);
   return templates[system](wish);
 }
 
