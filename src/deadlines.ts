@@ -21,7 +21,9 @@ export const deadlines = {
   pmi: 20_000,
   /** One attempt to connect to one address of the hub, TLS and proof of the launch included. */
   hubConnect: 3_000,
-  /** A connection to the hub must prove its launch within this. */
+  /** A connection to the hub must send its first byte within this. */
+  hubFirstWord: 2_000,
+  /** A connection to the hub must prove its launch within this, from the moment that it is accepted. */
   hubProof: 5_000,
   /** The hub hears from a host at least this often, else the host is taken for lost. */
   hubSilence: 20_000,

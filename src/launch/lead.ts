@@ -139,7 +139,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     }
   } else {
     const link = usePmi
-      ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host)
+      ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host, options.startTimeout)
       : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
     up = link.then((found) => {
       // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are there and IPv6 was quicker,

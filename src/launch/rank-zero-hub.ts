@@ -32,6 +32,7 @@ export async function openRankZeroHub({ world, zero, key, folder, addresses, use
     size: world.size,
     ...door,
     keysOf: async (rank) => [...(useFile ? [secret] : []), ...((await (await exchange.promise)?.keysOf(rank)) ?? [])],
+    onRefused: (counts) => zero.log.warn("connections to the hub were refused", { ...counts }),
     onHost: (channel, host, rank) => zero.launch.attach(channel, host, rank),
   });
   const where = { launch, addresses: addresses.map((address) => hostPort(address, hub.port)), fingerprint: door.fingerprint };

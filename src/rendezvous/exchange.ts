@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../failure.ts";
 import { linkToHub, type Link } from "../control/link.ts";
@@ -59,8 +60,12 @@ export async function announceHub(world: World, hub: Announcement): Promise<HubE
   };
 }
 
-/** A leader's side: tells its public key, learns where the hub is, and links to it. Throws TSD-022 and TSD-030 to TSD-033. */
-export async function meetByExchange(world: World, host: string): Promise<Link> {
+/**
+ * A leader's side: tells its public key, learns where the hub is, and links to it; strangers who crowd the hub cost it attempts, not the launch.
+ * `startTimeout` in seconds. Throws TSD-022 when that is over, and TSD-030 to TSD-033.
+ */
+export async function meetByExchange(world: World, host: string, startTimeout: number): Promise<Link> {
+  const started = performance.now();
   const own = keyPair();
   const pmi = await open(world);
   await pmi.put(leaderKey(world.rank), own.publicKey);
@@ -71,9 +76,12 @@ export async function meetByExchange(world: World, host: string): Promise<Link> 
   if (!parsed.success) throw new Failure("TSD-033", { rank: world.rank, problem: "rank 0 did not announce its hub" });
   const { launch, addresses, fingerprint, publicKey } = parsed.output;
   const place = { launch, addresses, fingerprint, key: sharedKey(own.privateKey, publicKey) };
-  for (let attempt = 0; attempt < 3; attempt += 1) {
+  let wait = 20;
+  do {
     const link = await linkToHub(place, { rank: world.rank, host });
     if (link !== undefined) return link;
-  }
-  throw new Failure("TSD-022", { rank: world.rank, host, hub: "rank 0", addresses: addresses.join(", "), seconds: Math.round((3 * deadlines.hubConnect) / 1000) });
+    await pause(wait);
+    wait = Math.min(wait * 1.5, 500);
+  } while (performance.now() - started < startTimeout * 1000);
+  throw new Failure("TSD-022", { rank: world.rank, host, hub: "rank 0", addresses: addresses.join(", "), seconds: Math.round((performance.now() - started) / 1000) });
 }
