@@ -1,11 +1,12 @@
 // Bundles src/ into dist/: few files to open at start-up, split so that a rank loads only what its role needs.
-// Usage: node scripts/build.mjs [--analyze]        (any Node from 22.15 on; needs node_modules)
+// Usage: node scripts/build.mjs [--analyze] [--out FOLDER]        (any Node from 22.15 on; needs node_modules)
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { sbom } from "./dependencies.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const dist = join(root, "dist");
+const dist = outOf(process.argv) ?? join(root, "dist");
 const started = performance.now();
 
 /** What can be started or loaded by its own name; everything else becomes a chunk. */
@@ -18,7 +19,8 @@ const esbuild = await import("esbuild").catch(() => fail("esbuild is missing: ru
 const settings = {
   absWorkingDir: root,
   entryPoints,
-  outdir: dist,
+  // Nothing is written by the bundler: a fixed name, so that what it makes is the same wherever it goes.
+  outdir: join(root, "dist"),
   outbase: "src",
   bundle: true,
   splitting: true,
@@ -46,8 +48,10 @@ for (const folder of [".", "chunk"]) files.set(join(folder, "package.json"), Buf
 const idle = Object.entries(result.metafile.outputs).filter(([, { inputs }]) => Object.keys(inputs).every((input) => input === "<runtime>"));
 for (const { path, text } of result.outputFiles) {
   const lean = withPlainBuiltins(withoutImports(text, idle.map(([output]) => basename(output))));
-  files.set(relative(dist, path), Buffer.from(banner(lean) + lean));
+  files.set(relative(settings.outdir, path), Buffer.from(banner(lean) + lean));
 }
+// What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
+files.set("sbom.cdx.json", Buffer.from(sbom(await readFile(join(root, "package-lock.json"), "utf8"))));
 
 const changed = await differs(files);
 if (changed) await replaceDist(files);
@@ -147,6 +151,12 @@ function report() {
     const largest = inputs.slice(0, 6).map(([input, { bytesInOutput }]) => `${input.replace("node_modules/", "")} ${bytesInOutput}`);
     console.error(`${String(output.bytes).padStart(8)}  ${basename(path)}  ${largest.join(", ")}`);
   }
+}
+
+/** The folder after `--out`, absolute. */
+function outOf(words) {
+  const at = words.indexOf("--out");
+  return at === -1 ? undefined : resolve(words[at + 1] ?? fail("--out needs a folder."));
 }
 
 function isRecent(version) {

@@ -1,5 +1,9 @@
-// Writes docs/options.md from the table of options. Usage: node scripts/docs.mjs   (a Node that runs TypeScript: 22.18 or newer)
-import { writeFileSync } from "node:fs";
+// Writes docs/options.md from the table of options, and docs/dependencies.md from the lock file.
+// Usage: node scripts/docs.mjs   (a Node that runs TypeScript: 22.18 or newer)
+import { readFileSync, writeFileSync } from "node:fs";
 import { optionsPage } from "../src/cli/options-page.ts";
+import { dependenciesPage } from "./dependencies.mjs";
 
-writeFileSync(new URL("../docs/options.md", import.meta.url), optionsPage());
+const page = (name) => new URL(`../docs/${name}`, import.meta.url);
+writeFileSync(page("options.md"), optionsPage());
+writeFileSync(page("dependencies.md"), dependenciesPage(readFileSync(new URL("../package-lock.json", import.meta.url), "utf8")));
