@@ -66,7 +66,7 @@ def finish(code: int) -> NoReturn:
 
 
 def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseline: Baseline | None) -> int:
-    from tsdask_mpi import linux, logs, surroundings
+    from tsdask_mpi import doors, linux, logs, surroundings
 
     kind = request.get("kind")
     linux.name_process(f"dask {kind}")
@@ -75,7 +75,8 @@ def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, basel
     lines_at_once()
     surroundings.take(request, rank, baseline)
     logs.set_level((request.get("params") or {}).get("log_level"))
-    logs.limit_refused()
+    logs.limit_refused(doors.refusals.count)
+    doors.install()
     if kind == "scheduler":
         from tsdask_mpi.scheduler import run_scheduler as body
     elif kind == "worker":

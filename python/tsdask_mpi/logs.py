@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable
 from typing import TextIO
 
 NOISY = ("distributed", "tornado", "asyncio", "bokeh")
@@ -40,27 +40,22 @@ def drop_lost_heartbeats() -> None:
     logging.getLogger("distributed.worker").addFilter(worth_saying)
 
 
-def limit_refused(told: int = 3, every: float = 60.0) -> None:
-    """Tell of the first few connections whose TLS was refused, and of more only once a minute, with their number.
+def limit_refused(count: Callable[[str], None], told: int = 3) -> None:
+    """Tell of the first few connections whose TLS was refused, one by one; more are handed to `count`, which says their number.
 
     distributed/comm/tcp.py warns of each one, and a stranger can make thousands a second: the log would be theirs to fill.
     """
-    since = time.monotonic()
-    count = 0
+    left = told
 
     def worth_saying(record: logging.LogRecord) -> bool:
-        nonlocal since, count
+        nonlocal left
         if "TLS handshake failed" not in str(record.msg):
             return True
-        count += 1
-        if count <= told:
+        left -= 1
+        if left >= 0:
             return True
-        now = time.monotonic()
-        if now - since < every:
-            return False
-        record.msg = f"{record.msg} (and {count - told - 1} more)"
-        since, count = now, told
-        return True
+        count("whose TLS handshake failed (Dask)")
+        return False
 
     logging.getLogger("distributed.comm.tcp").addFilter(worth_saying)
 

@@ -49,7 +49,7 @@ def serve() -> NoReturn:
 def _serve(state: Message, listener: socket.socket) -> NoReturn:
     import distributed
 
-    from tsdask_mpi import child, classes, loop, scheduler, secure, surroundings, worker  # noqa: F401 - for the children
+    from tsdask_mpi import child, classes, doors, loop, scheduler, secure, surroundings, worker  # noqa: F401 - for the children
 
     linux.adopt_orphans()
     allow_many_files()

@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from tornado import httputil
 from tornado.httpserver import HTTPServer
 
+from tsdask_mpi import doors
+
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>A token is needed</title>
 <body style="font-family: sans-serif; max-width: 40em; margin: 4em auto">
@@ -83,6 +85,7 @@ class Gate(httputil.HTTPMessageDelegate):
             self._set_cookie(name, value)
         elif not (has_cookie(headers.get("Cookie", ""), name, value) or _same(header_token(headers.get("Authorization", "")), self._token)):
             return None
+        doors.pages_door.leave(getattr(self._connection, "stream", None))
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
 
@@ -103,6 +106,7 @@ class Gate(httputil.HTTPMessageDelegate):
             self._inner.on_connection_close()
 
     def _refuse(self) -> None:
+        doors.refusals.count("without the token (pages)", at_once=False)
         body = PAGE.encode()
         headers = httputil.HTTPHeaders({
             "Content-Type": "text/html; charset=utf-8",
@@ -128,6 +132,16 @@ def gated(token: str) -> type[HTTPServer]:
     """Return tornado's HTTPServer with the gate before whatever it serves."""
 
     class GatedHTTPServer(HTTPServer):
+        tsdask_door = doors.pages_door
+
+        def handle_stream(self, stream: Any, address: Any) -> None:
+            doors.pages_door.enter(stream)
+            HTTPServer.handle_stream(self, stream, address)
+
+        def on_close(self, server_conn: Any) -> None:
+            doors.pages_door.leave(getattr(server_conn, "stream", None))
+            HTTPServer.on_close(self, server_conn)
+
         def start_request(self, server_conn: object, request_conn: Any) -> httputil.HTTPMessageDelegate:
             return Gate(token, request_conn, lambda: HTTPServer.start_request(self, server_conn, request_conn))
 

@@ -51,6 +51,8 @@ export interface ClusterWords {
   /** JupyterLab instead of the script. */
   readonly jupyter?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** The most files that each process may have open. */
+  readonly files?: number;
 }
 
 /** Whether the Python to test with has JupyterLab. */
@@ -59,11 +61,13 @@ export async function hasJupyter(): Promise<boolean> {
 }
 
 /** Starts a secure cluster: on two of three hosts, or on this one by the first launcher there is. */
-export async function startCluster(clean: Clean, { hosts, words = [], jupyter = false, env = {} }: ClusterWords = {}): Promise<SecureCluster> {
+export async function startCluster(clean: Clean, { hosts, words = [], jupyter = false, env = {}, files }: ClusterWords = {}): Promise<SecureCluster> {
   const file = clean.write("script.py", script);
   clean.allow(/^(go\d+|stop)$/);
   const line = program("--wait-workers", "all", ...words, ...(jupyter ? ["--jupyter", "lab"] : [file]));
-  const running = start(launchLine(hosts, line), { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
+  const launch = launchLine(hosts, line);
+  const limited = files === undefined ? launch : { ...launch, file: "/bin/sh", args: ["-c", `ulimit -n ${files}; exec "$@"`, "sh", launch.file, ...launch.args] };
+  const running = start(limited, { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
   const content = await begun(running, join(clean.folder, "scheduler.json"), jupyter);
   const folder = content.tsdask?.folder ?? "";
   const token = content.tsdask?.security === "tls" ? readFileSync(join(folder, "token"), "utf8").trim() : "";
