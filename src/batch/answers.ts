@@ -37,6 +37,11 @@ export function lines(text: string): readonly string[] {
   return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 }
 
+/** The state that a batch system's word stands for; undefined for one that is not in the table (`constructor` is in every object). */
+export function stateNamed(table: Readonly<Record<string, JobState>>, word: string | undefined): JobState | undefined {
+  return word !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
+}
+
 /** The states of `ids`: those found, and `gone` for the others; of several tasks of one job the liveliest counts. */
 export function statesOf(ids: readonly string[], found: readonly (readonly [id: string, state: JobState])[]): ReadonlyMap<string, JobState> {
   const order: readonly JobState[] = ["gone", "ending", "held", "pending", "running"];

@@ -1,4 +1,4 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
 import { jobOf } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
@@ -47,7 +47,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown/i)) throw noAnswer("flux", "flux jobs", ran);
   return statesOf(ids, lines(ran.stdout).map((line) => {
     const [id, word] = line.split(/\s+/);
-    const state = word === undefined ? undefined : jobStates[word];
+    const state = stateNamed(jobStates, word);
     if (id === undefined || state === undefined) throw notUnderstood("flux", "flux jobs", line);
     return [asciiId(id), state];
   }));

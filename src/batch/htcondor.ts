@@ -1,4 +1,4 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
 import { jobOf, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -60,7 +60,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
   return statesOf(ids, lines(ran.stdout).flatMap((line) => {
     const [cluster, proc, code] = line.split(/\s+/);
-    const state = code === undefined ? undefined : jobStates[code];
+    const state = stateNamed(jobStates, code);
     if (cluster === undefined || state === undefined) throw notUnderstood("htcondor", "condor_q", line);
     return [[cluster, state], [`${cluster}.${proc}`, state]] as const;
   }));

@@ -1,4 +1,4 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
 import { jobOf, once } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -60,7 +60,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /is not found|no matching job|no job found/i)) throw noAnswer("lsf", "bjobs", ran);
   return statesOf(ids, lines(ran.stdout).flatMap((line) => {
     const [id, index, word] = line.split("|");
-    const state = word === undefined ? undefined : jobStates[word];
+    const state = stateNamed(jobStates, word);
     if (id === undefined || state === undefined) throw notUnderstood("lsf", "bjobs", line);
     return [[id, state], [`${id}[${index}]`, state]] as const;
   }));

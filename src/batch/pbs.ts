@@ -1,4 +1,4 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -58,7 +58,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   const ran = await shell.run("qstat", ["-f", ...ids]);
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i)) throw noAnswer("pbs", "qstat", ran);
   return statesOf(ids, parseQstat(ran.stdout).map(({ id, fields }) => {
-    const state = jobStates[fields.get("job_state") ?? ""];
+    const state = stateNamed(jobStates, fields.get("job_state"));
     if (state === undefined) throw notUnderstood("pbs", "qstat", `${id}: job_state = ${fields.get("job_state") ?? "(none)"}`);
     return [ids.find((asked) => sameJob(asked, id)) ?? id, state];
   }));

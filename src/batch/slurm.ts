@@ -1,4 +1,4 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
@@ -53,7 +53,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return statesOf(ids, lines(ran.stdout).flatMap((line) => {
     const [array, id, word, reason = ""] = line.split("|");
-    const state = word === undefined ? undefined : jobStates[word];
+    const state = stateNamed(jobStates, word);
     if (array === undefined || id === undefined || state === undefined) throw notUnderstood("slurm", "squeue", line);
     const seen: JobState = state === "pending" && /^JobHeld/.test(reason) ? "held" : state;
     return [[array, seen], [id, seen]] as const;
