@@ -152,6 +152,7 @@ def ready(worker: Any) -> Message:
         "dashboard": getattr(getattr(worker, "http_server", None), "port", None),
         "nthreads": threads if threads is not None else getattr(worker, "nthreads", None),
         "memory_limit": memory,
+        "terminate": dask.config.get("distributed.worker.memory.terminate", None),
         "pid": os.getpid(),
     }
 

@@ -42,6 +42,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
   let why: string | undefined;
   let failures = 0;
   let readyAt: number | undefined;
+  let { terminateAt } = options;
   let pause: NodeJS.Timeout | undefined;
   let ending = false;
   let over: (() => void) | undefined;
@@ -57,18 +58,21 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
 
   const onEvent = (event: ChildEvent): void => {
     switch (event.event) {
-      case "ready":
+      case "ready": {
         readyAt = performance.now();
+        const limit = Number(event["memory_limit"] ?? 0);
+        terminateAt = terminateBytes({ terminate: event["terminate"], limit, planned: options.terminateAt });
         options.report({
           k: "worker-ready",
           address: String(event["address"]),
           name: String(event["name"]),
           dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
           nthreads: Number(event["nthreads"] ?? 0),
-          memoryLimit: Number(event["memory_limit"] ?? 0),
+          memoryLimit: limit,
           pid: child?.pid() ?? 0,
         });
         break;
+      }
       case "closing":
         closing = event.reason;
         break;
@@ -110,10 +114,10 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
   const memory = setInterval(() => {
     const pid = child?.pid();
     // Before it is ready it has run nothing of the user's: the start is spared these looks.
-    if (pid === undefined || readyAt === undefined || options.terminateAt === 0) return;
+    if (pid === undefined || readyAt === undefined || terminateAt === 0) return;
     const resident = residentBytes(pid);
-    if (resident === undefined || resident < options.terminateAt) return;
-    why = `it used ${Math.round(resident / 2 ** 20)} MiB, more than its limit allows (it is ended at ${Math.round(options.terminateAt / 2 ** 20)} MiB)`;
+    if (resident === undefined || resident < terminateAt) return;
+    why = `it used ${Math.round(resident / 2 ** 20)} MiB, more than its limit allows (it is ended at ${Math.round(terminateAt / 2 ** 20)} MiB)`;
     child?.kill("SIGKILL");
   }, memoryInterval);
   memory.unref();
@@ -165,13 +169,19 @@ export function describeExit(code: number | null, signal: number | null, lastWor
   return words === "" ? how : `${how}; its last words: ${words.split("\n").slice(-3).join(" | ").slice(-600)}`;
 }
 
-/** Resident memory of a process in bytes, from Linux' `/proc/<pid>/statm` (pages of 4 KiB on every machine we support). */
+/** Resident memory of a process in bytes, from Linux' `/proc/<pid>/status`: in kB there, whatever the size of this machine's pages. */
 function residentBytes(pid: number): number | undefined {
   try {
-    const pages = Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]);
-    return Number.isFinite(pages) ? pages * 4096 : undefined;
+    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
   } catch {
     // It has just ended: its exit is on the way.
     return undefined;
   }
+}
+
+/** The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or `false`: never), else `planned`. */
+export function terminateBytes({ terminate, limit, planned }: { readonly terminate: unknown; readonly limit: number; readonly planned: number }): number {
+  if (planned === 0 || terminate === false) return 0;
+  return typeof terminate === "number" && terminate >= 0 && limit > 0 ? Math.floor(limit * terminate) : planned;
 }
