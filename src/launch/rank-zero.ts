@@ -171,7 +171,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://localhost:${launchPort(launchName, "dashboard")}/status` }),
+      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();

@@ -3,7 +3,7 @@ import { isLoopback } from "./interfaces.ts";
 import { tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
 
 export interface ClusterTunnelRequest {
-  readonly record: Pick<ClusterRecord, "launch" | "host" | "dashboard" | "jupyter" | "tunnel">;
+  readonly record: Pick<ClusterRecord, "launch" | "host" | "folder" | "dashboard" | "jupyter" | "tunnel">;
   readonly user: string;
   /** The launch's token, where the reader must be its owner. */
   readonly token?: string | undefined;
@@ -23,6 +23,7 @@ export function clusterTunnel({ record, user, token, kind, login }: ClusterTunne
     login: login ?? record.tunnel?.login,
     launch: record.launch,
     token,
+    folder: record.folder,
   });
 }
 

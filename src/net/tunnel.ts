@@ -13,7 +13,7 @@ export interface Service {
   /** Where it listens on that node; a loopback address can be reached by `jump` and `reverse` only. */
   readonly host: string;
   readonly port: number;
-  /** What stands behind `http://localhost:<port>`: `/lab`, `/status`. */
+  /** What stands behind `http://127.0.0.1:<port>`: `/lab`, `/status`. */
   readonly path: string;
 }
 
@@ -27,6 +27,8 @@ export interface TunnelRequest {
   readonly launch: string;
   /** The launch's token, where the reader must be its owner; without it the links are shown bare. */
   readonly token?: string | undefined;
+  /** The cluster folder (0700), where the two lines of `reverse` meet if the login host sees it too. */
+  readonly folder?: string | undefined;
 }
 
 export interface Tunnel {
@@ -42,8 +44,17 @@ export interface Tunnel {
 /** Local and login-host ports are chosen in this range, below those that systems give to outgoing connections (32768 and up). */
 const FIRST_PORT = 10_000;
 const PAIRS = 10_000;
+/** Loopback by its number, on every host that a line names it for. */
+const HERE = "127.0.0.1";
+/** The longest socket path that ssh takes: a byte less than Linux's, since it listens under a name of its own first. */
+const LONGEST_SOCKET = 100;
 
-/** The ssh lines that lead from a laptop to the cluster's pages, and the links to open then. Pure. */
+/**
+ * The ssh lines that lead from a laptop to the cluster's pages, and the links to open then. Pure.
+ *
+ * A port is never named by `localhost`: ssh(1) and browsers try `::1` first where the hosts file has it, and whoever listens there
+ * would get the requests with their token. A line that cannot open all of its ports ends (`ExitOnForwardFailure`).
+ */
 export function tunnel(request: TunnelRequest): Tunnel {
   const { services, launch, token } = request;
   const local = (service: Service): number => launchPort(launch, service.name);
@@ -75,31 +86,53 @@ type LocalPort = (service: Service) => number;
 
 function direct({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
   const node = services[0]?.node ?? "";
-  const forwards = services.map((service) => `-L ${local(service)}:${hostPort(login === undefined ? nearest(service) : target(service), service.port)}`);
+  const forwards = services.map((service) => `-L ${HERE}:${local(service)}:${hostPort(login === undefined ? nearest(service) : target(service), service.port)}`);
   const notes = login === undefined ? [`nobody told the login host; if ${node} cannot be reached from your computer, give --login-host`] : guessed(login);
   return { onNode: [], onLaptop: [ssh(forwards, at(user, login ?? node))], notes };
 }
 
 function jump({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
   const lines = nodes(services).map((node) => {
-    const forwards = services.filter((one) => one.node === node).map((one) => `-L ${local(one)}:${hostPort(nearest(one), one.port)}`);
+    const forwards = services.filter((one) => one.node === node).map((one) => `-L ${HERE}:${local(one)}:${hostPort(nearest(one), one.port)}`);
     const through = login === undefined || bare(login) === node ? [] : [`-J ${at(user, login)}`];
     return ssh([...forwards, ...through], at(user, node));
   });
   return { onNode: [], onLaptop: lines, notes: login === undefined ? [] : guessed(login) };
 }
 
-function reverse({ services, user, login = "", launch }: TunnelRequest, local: LocalPort): Lines {
-  const meeting = (service: Service): number => launchPort(`${launch} reverse`, service.name);
+function reverse({ services, user, login = "", launch, folder }: TunnelRequest, local: LocalPort): Lines {
+  const meeting = (service: Service): Meeting => meetingOf(service, launch, folder);
   const onNode = nodes(services).map((node) => {
-    const forwards = services.filter((one) => one.node === node).map((one) => `-R ${meeting(one)}:${hostPort(nearest(one), one.port)}`);
-    return { node, line: ssh(forwards, at(user, login)) };
+    const here = services.filter((one) => one.node === node);
+    // A line that was cut off leaves its sockets behind, and sshd does not listen on one that exists.
+    const stale = here.flatMap((one) => meeting(one).socket ?? []);
+    const forwards = here.map((one) => `-R ${meeting(one).place}:${hostPort(nearest(one), one.port)}`);
+    return { node, line: `${stale.length === 0 ? "" : `rm -f ${stale.join(" ")}; `}${ssh(forwards, at(user, login))}` };
   });
-  const forwards = services.map((service) => `-L ${local(service)}:localhost:${meeting(service)}`);
-  return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: guessed(login) };
+  const forwards = services.map((service) => `-L ${HERE}:${local(service)}:${meeting(service).place}`);
+  const open = services.some((service) => meeting(service).socket === undefined);
+  const notes = open ? [`open the links only while the line on the node runs: when it has ended, any user of ${bare(login)} can listen in its place`] : [];
+  return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: [...guessed(login), ...notes] };
 }
 
-const ssh = (options: readonly string[], host: string): string => ["ssh -N", ...options, host].join(" ");
+/** Where the two lines of `reverse` meet on the login host, as ssh writes it; `socket` is its path where it is a unix socket. */
+interface Meeting {
+  readonly place: string;
+  readonly socket?: string;
+}
+
+/**
+ * A socket in the cluster folder, where nobody else can listen or connect, if the login host can see that folder and its path is short and plain
+ * enough for a socket and a shell; else a port of the login host's loopback.
+ */
+function meetingOf({ name }: Service, launch: string, folder: string | undefined): Meeting {
+  const path = `${folder ?? ""}/${name === "JupyterLab" ? "jupyter" : "dashboard"}.sock`;
+  const shared = /^\/[\w./+-]+$/.test(path) && !/^\/(tmp|var\/tmp|dev\/shm|run)\//.test(path) && folder !== undefined;
+  if (shared && path.length <= LONGEST_SOCKET) return { place: path, socket: path };
+  return { place: `${HERE}:${launchPort(`${launch} reverse`, name)}` };
+}
+
+const ssh = (options: readonly string[], host: string): string => ["ssh -N -o ExitOnForwardFailure=yes", ...options, host].join(" ");
 
 const at = (user: string, host: string): string => (host.includes("@") ? host : `${user}@${host}`);
 
@@ -111,12 +144,12 @@ const nodes = (services: readonly Service[]): readonly string[] => [...new Set(s
 const target = ({ host, node }: Service): string => (isWildcard(host) ? node : host);
 
 /** What the node itself calls it. */
-const nearest = ({ host }: Service): string => (isWildcard(host) || isLoopback(host) ? "localhost" : host);
+const nearest = ({ host }: Service): string => (isWildcard(host) || host === "localhost" ? HERE : host);
 
 const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
 
 function link({ path }: Service, port: number, token: string | undefined): string {
-  return `http://localhost:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
+  return `http://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
 }
 
 /** A submit host without a domain is often a name that only the cluster's own hosts know. */

@@ -70,9 +70,9 @@ for (const { python, version } of daskPythons()) {
       expect({ code, err }).toEqual({ code: 0, err: "" });
       expect(out).toMatch(/^cluster +3f9c, scheduler on h1, 2 hosts$/m);
       expect(out).toMatch(/^workers +2 with 2 threads$/m);
-      expect(out).toMatch(/^ {2}ssh -N -L \d+:localhost:8888 -J \S+@login\.example\.org \S+@h2$/m);
-      expect(out).toMatch(/^ {2}JupyterLab +http:\/\/localhost:\d+\/lab\?token=s3cret$/m);
-      expect(out).toMatch(/^ {2}dashboard +http:\/\/localhost:\d+\/status\?token=s3cret$/m);
+      expect(out).toMatch(/^ {2}ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:127\.0\.0\.1:8888 -J \S+@login\.example\.org \S+@h2$/m);
+      expect(out).toMatch(/^ {2}JupyterLab +http:\/\/127\.0\.0\.1:\d+\/lab\?token=s3cret$/m);
+      expect(out).toMatch(/^ {2}dashboard +http:\/\/127\.0\.0\.1:\d+\/status\?token=s3cret$/m);
       expect(out).toContain(`eval "$(tsdask-mpi env ${cluster.folder}/scheduler.json)"`);
     });
 
@@ -97,7 +97,7 @@ for (const { python, version } of daskPythons()) {
       const said = ["--tunnel", "direct", "--login-host", "me@other.org"];
       const recorded = join(cluster.folder, "direct.json");
       await writeSchedulerFile(recorded, { ...file, tsdask: file.tsdask && { ...file.tsdask, jupyter: null } });
-      expect((await call(connectCommand, [recorded, ...said], "/")).out).toMatch(/ssh -N -L \d+:10\.0\.0\.1:8787 me@other\.org\n/);
+      expect((await call(connectCommand, [recorded, ...said], "/")).out).toMatch(/ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:\d+:10\.0\.0\.1:8787 me@other\.org\n/);
       expect((await call(connectCommand, [recorded, "--tunnel", "direct"], "/", { TSDASK_LOGIN_HOST: "site.org" })).out).toMatch(/\S+@site\.org\n/);
     });
 

@@ -67,7 +67,7 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect"), { folder: clean.folder, env: clean.env });
     const line = /^ +(ssh -N .*)$/m.exec(shown)?.[1] ?? "";
     const links = Object.fromEntries([...shown.matchAll(/^ +(JupyterLab|dashboard) +(http:\S+)$/gm)].map(([, name = "", link = ""]) => [name, link]));
-    expect(line).toMatch(/^ssh -N -L \d+:\S+:\d+ -L \d+:\S+:\d+ \S+@login\.example\.org$/);
+    expect(line).toMatch(/^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/);
     expect(cluster.running.stderr()).toContain(line);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
 

@@ -18,10 +18,10 @@ describe("the line for a laptop", () => {
   test("goes through the login host", () => {
     expect(tunnel(request())).toEqual({
       onNode: [],
-      onLaptop: [`ssh -N -L ${lab}:10.0.0.1:8888 -L ${dash}:h1:8787 ada@login.example.org`],
+      onLaptop: [`ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:10.0.0.1:8888 -L 127.0.0.1:${dash}:h1:8787 ada@login.example.org`],
       links: [
-        { name: "JupyterLab", url: `http://localhost:${lab}/lab?token=secret` },
-        { name: "dashboard", url: `http://localhost:${dash}/status?token=secret` },
+        { name: "JupyterLab", url: `http://127.0.0.1:${lab}/lab?token=secret` },
+        { name: "dashboard", url: `http://127.0.0.1:${dash}/status?token=secret` },
       ],
       notes: [],
     });
@@ -30,23 +30,40 @@ describe("the line for a laptop", () => {
   test("jumps to each node, where the pages listen on loopback", () => {
     const services = [{ ...jupyter, host: "127.0.0.1" }, { ...dashboard, node: "h2", host: "127.0.0.1" }];
     const expected = [
-      `ssh -N -L ${lab}:localhost:8888 -J ada@login.example.org ada@h1`,
-      `ssh -N -L ${dash}:localhost:8787 -J ada@login.example.org ada@h2`,
+      `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:127.0.0.1:8888 -J ada@login.example.org ada@h1`,
+      `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${dash}:127.0.0.1:8787 -J ada@login.example.org ada@h2`,
     ];
     expect(tunnel(request({ kind: "jump", services })).onLaptop).toEqual(expected);
     expect(tunnel(request({ kind: "direct", services })).onLaptop).toEqual(expected);
   });
 
-  test("meets a line from the node at the login host, for clusters without ssh to their nodes", () => {
-    const made = tunnel(request({ kind: "reverse" }));
+  test("meets a line from the node in the cluster folder, where nobody else can listen", () => {
+    const made = tunnel(request({ kind: "reverse", folder: "/home/ada/run/.tsdask-3f9c" }));
+    const [meet, meet2] = ["/home/ada/run/.tsdask-3f9c/jupyter.sock", "/home/ada/run/.tsdask-3f9c/dashboard.sock"];
+    const line = `rm -f ${meet} ${meet2}; ssh -N -o ExitOnForwardFailure=yes -R ${meet}:10.0.0.1:8888 -R ${meet2}:127.0.0.1:8787 ada@login.example.org`;
+    expect(made.onNode).toEqual([{ node: "h1", line }]);
+    expect(made.onLaptop).toEqual([`ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:${meet} -L 127.0.0.1:${dash}:${meet2} ada@login.example.org`]);
+    expect(made.notes).toEqual([]);
+  });
+
+  test.each([
+    ["is not known", undefined],
+    ["is the node's own", "/tmp/tsdask-1000/x"],
+    ["is too long for a socket", `/home/${"x".repeat(100)}`],
+    ["would be another word to a shell", "/home/ada/$(reboot)"],
+    ["has a colon, which ssh takes for the end", "/home/ada/a:b"],
+  ])("meets it on a port of the login host's loopback when the folder %s, and says what that means", (_, folder) => {
+    const made = tunnel(request({ kind: "reverse", folder }));
     const [meet, meet2] = [launchPort("3f9c reverse", "JupyterLab"), launchPort("3f9c reverse", "dashboard")];
-    expect(made.onNode).toEqual([{ node: "h1", line: `ssh -N -R ${meet}:10.0.0.1:8888 -R ${meet2}:localhost:8787 ada@login.example.org` }]);
-    expect(made.onLaptop).toEqual([`ssh -N -L ${lab}:localhost:${meet} -L ${dash}:localhost:${meet2} ada@login.example.org`]);
+    const line = `ssh -N -o ExitOnForwardFailure=yes -R 127.0.0.1:${meet}:10.0.0.1:8888 -R 127.0.0.1:${meet2}:127.0.0.1:8787 ada@login.example.org`;
+    expect(made.onNode).toEqual([{ node: "h1", line }]);
+    expect(made.onLaptop[0]).toContain(`-L 127.0.0.1:${lab}:127.0.0.1:${meet} -L 127.0.0.1:${dash}:127.0.0.1:${meet2} `);
+    expect(made.notes).toEqual([expect.stringContaining("login.example.org")]);
   });
 
   test("goes to the node itself when nobody knows a login host, and says so", () => {
     const made = tunnel(request({ login: undefined, services: [{ ...jupyter, host: "127.0.0.1" }] }));
-    expect(made.onLaptop).toEqual([`ssh -N -L ${lab}:localhost:8888 ada@h1`]);
+    expect(made.onLaptop).toEqual([`ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:127.0.0.1:8888 ada@h1`]);
     expect(tunnel(request({ login: undefined })).notes).toEqual([expect.stringContaining("--login-host")]);
   });
 
@@ -60,11 +77,11 @@ describe("the line for a laptop", () => {
   });
 
   test("puts brackets around IPv6", () => {
-    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain(`-L ${lab}:[fd00::7]:8888`);
+    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain(`-L 127.0.0.1:${lab}:[fd00::7]:8888`);
   });
 
   test("has links without the token where it must not be shown", () => {
-    expect(tunnel(request({ token: undefined })).links[0]?.url).toBe(`http://localhost:${lab}/lab`);
+    expect(tunnel(request({ token: undefined })).links[0]?.url).toBe(`http://127.0.0.1:${lab}/lab`);
   });
 });
 
