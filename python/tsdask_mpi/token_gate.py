@@ -5,17 +5,22 @@ Facts relied on:
   the scheduler and in every worker; all handlers, the dashboard's WebSockets included, hang below that application.
 - tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request, gives it the headers before any body, the body in
   pieces up to its limit, and finish() then; an answer before that would be lost to a sender that is still sending.
+- Browsers send a cookie to every port of its host, and a WebSocket from any page carries it, with the page's Origin (RFC 6455, section 10.2).
+  A page cannot set Host or X-Forwarded-Host there, so that an Origin that equals one of them is the page's own.
+- distributed/http/templates/main.html takes a style sheet from a public server: Content-Security-Policy keeps the browser from asking for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from tornado import httputil
 from tornado.httpserver import HTTPServer
+from tornado.iostream import SSLIOStream
 
 from tsdask_mpi import doors
 
@@ -29,11 +34,14 @@ PAGE = """<!doctype html>
 """
 
 
-def cookie_of(token: str) -> tuple[str, str]:
-    """Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is not the token."""
+def cookie_of(token: str, secure: bool = False) -> tuple[str, str]:
+    """Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is not the token.
+
+    Over TLS the name says that the host itself has set it, for all of its paths (RFC 6265bis, section 4.1.3.2).
+    """
     name = hashlib.sha256(b"tsdask-mpi cookie name " + token.encode()).hexdigest()[:12]
     value = hmac.new(token.encode(), b"tsdask-mpi cookie", hashlib.sha256).hexdigest()
-    return f"tsdask-{name}", value
+    return f"{'__Host-' if secure else ''}tsdask-{name}", value
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -66,6 +74,27 @@ def has_cookie(header: str, name: str, value: str) -> bool:
     return any(key == name and _same(given, value) for key, _, given in pairs)
 
 
+def from_elsewhere(headers: httputil.HTTPHeaders) -> bool:
+    """Tell whether a page of another origin has sent this request: its Origin is not where the request went, nor what Dask's configuration allows."""
+    origin = headers.get("Origin", "")
+    if not origin:
+        return False
+    # Browsers write it without a path, or `null`, which is nobody's.
+    place = origin.lower().partition("://")[2]
+    if place and place in (headers.get("Host", "").lower(), headers.get("X-Forwarded-Host", "").lower()):
+        return False
+    import dask.config
+
+    allowed = dask.config.get("distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin", None) or []
+    return not place or place not in [str(one).lower() for one in allowed]
+
+
+def content_policy(host: str) -> str:
+    """Return the Content-Security-Policy of Dask's pages: everything comes from where the page came from; Bokeh makes functions of strings."""
+    sockets = f" ws://{host} wss://{host}" if re.fullmatch(r"[\w.:\[\]-]+", host) else ""
+    return f"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; connect-src 'self'{sockets}"
+
+
 class Gate(httputil.HTTPMessageDelegate):
     """One request on its way: passed on to the delegate that `inner` makes when it carries the token, answered with 403 otherwise."""
 
@@ -80,12 +109,18 @@ class Gate(httputil.HTTPMessageDelegate):
         """Decide, on the first line and the headers alone."""
         self._head = start_line.method == "HEAD"
         path, given = split_token(start_line.path)
-        name, value = cookie_of(self._token)
+        secure = isinstance(getattr(self._connection, "stream", None), SSLIOStream)
+        name, value = cookie_of(self._token, secure)
+        added = {"Content-Security-Policy": content_policy(headers.get("Host", ""))}
         if any(_same(token, self._token) for token in given):
-            self._set_cookie(name, value)
-        elif not (has_cookie(headers.get("Cookie", ""), name, value) or _same(header_token(headers.get("Authorization", "")), self._token)):
+            added["Set-Cookie"] = f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+            added["Referrer-Policy"] = "same-origin"
+        elif not _same(header_token(headers.get("Authorization", "")), self._token) and (
+            not has_cookie(headers.get("Cookie", ""), name, value) or from_elsewhere(headers)
+        ):
             return None
         doors.pages_door.leave(getattr(self._connection, "stream", None))
+        self._add(added)
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
 
@@ -117,15 +152,15 @@ class Gate(httputil.HTTPMessageDelegate):
         self._connection.write_headers(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body)
         self._connection.finish()
 
-    def _set_cookie(self, name: str, value: str) -> None:
+    def _add(self, added: dict[str, str]) -> None:
         write_headers = self._connection.write_headers
 
-        def with_cookie(start_line: Any, headers: httputil.HTTPHeaders, chunk: bytes | None = None) -> Any:
-            headers.add("Set-Cookie", f"{name}={value}; Path=/; HttpOnly; SameSite=Lax")
-            headers["Referrer-Policy"] = "same-origin"
+        def with_added(start_line: Any, headers: httputil.HTTPHeaders, chunk: bytes | None = None) -> Any:
+            for name, value in added.items():
+                headers.add(name, value)
             return write_headers(start_line, headers, chunk)
 
-        self._connection.write_headers = with_cookie
+        self._connection.write_headers = with_added
 
 
 def gated(token: str) -> type[HTTPServer]:

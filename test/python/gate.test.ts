@@ -85,7 +85,7 @@ describe.each(pythons())("the token gate before %s", (python) => {
       const first = await get(port, `/health?token=${host.token}`);
       expect([first.status, first.body]).toEqual([200, "ok"]);
       const [cookie = ""] = first.cookies;
-      expect(cookie).toMatch(/^tsdask-[0-9a-f]{12}=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Lax$/);
+      expect(cookie).toMatch(/^tsdask-[0-9a-f]{12}=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict$/);
       expect(cookie).not.toContain(host.token);
       const held = cookie.split(";")[0] ?? "";
       expect((await get(port, "/health", { cookie: `other=1; ${held}` })).body).toBe("ok");
@@ -108,6 +108,30 @@ describe.each(pythons())("the token gate before %s", (python) => {
     expect((await webSocket(port, "/eventstream", { cookie: cookie.split(";")[0] ?? "" })).status).toBe(101);
   });
 
+  test("takes the cookie, which browsers send to all ports of a host, from pages of its own origin alone", async () => {
+    await using host = await gated(python);
+    const port = host.ports.scheduler;
+    const [set = ""] = (await get(port, `/health?token=${host.token}`)).cookies;
+    const cookie = set.split(";")[0] ?? "";
+    const own = `127.0.0.1:${port}`;
+    for (const origin of [`http://127.0.0.1:${port + 1}`, "http://evil.example.org", "null", "x", `http://${own}.evil.example.org`, "http://["]) {
+      expect([origin, await webSocket(port, "/eventstream", { cookie, origin })]).toEqual([origin, { status: 403 }]);
+      expect((await get(port, "/health", { cookie, origin }, "POST")).status).toBe(403);
+      expect((await get(port, `/health?token=${host.token}`, { origin })).status).toBe(200);
+    }
+    expect((await webSocket(port, "/eventstream", { cookie, origin: `http://${own}` })).status).toBe(101);
+    expect((await get(port, "/health", { cookie, origin: "https://hub.example.org", "x-forwarded-host": "hub.example.org" })).status).toBe(200);
+  });
+
+  test("tells browsers to load nothing from elsewhere", async () => {
+    await using host = await gated(python);
+    const { headers, body } = await get(host.ports.scheduler, "/info/main/workers.html", { authorization: `Bearer ${host.token}` });
+    const policy = String(headers["content-security-policy"]);
+    expect(policy).toMatch(/^default-src 'self'/);
+    expect(policy).toContain("style-src 'self' 'unsafe-inline';");
+    for (const [, outside = ""] of body.matchAll(/(?:href|src)="(https?:\/\/[^"/]+)/g)) expect(policy).not.toContain(outside);
+  });
+
   test("loads the dashboard at the first visit or when told, and gates its pages and WebSockets", async () => {
     await using host = await gated(python);
     const port = host.ports.scheduler;
@@ -125,7 +149,10 @@ describe.each(pythons())("the token gate before %s", (python) => {
     expect(page.body).toContain("Bokeh");
     const session = /"token":"([^"]+)"/.exec(page.body)?.[1] ?? "";
     expect(await webSocket(port, "/status/ws", {}, ["bokeh", session])).toEqual({ status: 403 });
-    const open = await webSocket(port, "/status/ws", { authorization }, ["bokeh", session]);
+    const [set = ""] = (await get(port, `/health?token=${host.token}`)).cookies;
+    const cookie = set.split(";")[0] ?? "";
+    expect(await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port + 1}` }, ["bokeh", session])).toEqual({ status: 403 });
+    const open = await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port}` }, ["bokeh", session]);
     expect(JSON.parse(open.first ?? "")).toMatchObject({ msgtype: "ACK" });
     expect((await get(port, "/", { authorization })).status).toBe(301);
     expect(host.main.output()).toBe("");
