@@ -322,7 +322,7 @@ export const messages = define({
   },
   "TSD-062": {
     exit: 69,
-    what: "JupyterLab did not answer at {host}:{port} within {seconds} s.",
+    what: "JupyterLab was not ready on {host} within {seconds} s.",
     cause: "Its imports take longer (a slow file system), or its configuration (~/.jupyter) keeps it from starting.",
     cure: "Look at its own lines above; try `python -m jupyterlab --no-browser` on a login node with the same Python.",
   },
@@ -506,6 +506,12 @@ export const messages = define({
     what: "{where} cannot be written into a job script: {problem}.",
     cause: "The text is {value}. In a file that a batch system reads, a line of its own can ask for another job than the one that was meant.",
     cure: "{hint}",
+  },
+  "TSD-127": {
+    exit: 0,
+    what: "PYTHONPATH has an empty element, which is left out.",
+    cause: "To Python it means the working folder, before its own library: what others can put there would be run. `export PYTHONPATH=$PYTHONPATH:/some/folder` makes one when the variable was empty.",
+    cure: "Write `export PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}/some/folder`; if the working folder is meant, name it.",
   },
 });
 

@@ -41,12 +41,12 @@ export async function clientStart({ options, python, folder, schedulerFile, sche
 const modules: Readonly<Record<JupyterKind, string>> = { lab: "jupyterlab", notebook: "notebook", server: "jupyter_server" };
 
 /**
- * The command line of a Jupyter server (jupyter_server's ServerApp). `idleTimeout` in seconds: kernels without work are
+ * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
  * ended after it, and the server after them.
  */
 function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string[] {
   const idle = idleTimeout === undefined ? [] : [`--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`, `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`];
-  return ["-m", modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
+  return [modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
 }
 
 function command({ script }: Options, python: string): { readonly file: string; readonly args: readonly string[] } {

@@ -15,7 +15,7 @@ import { affinityOf, hostGrant, type Grant } from "../host/grant.ts";
 import { leadHost, type Leader } from "../host/leader.ts";
 import { findPython, pythonTrouble } from "../host/python.ts";
 import { fairShares, type Share, type Sharer } from "../host/shares.ts";
-import { childEnvironment } from "../launcher/strip.ts";
+import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
 import { helloOf } from "../rank/light.ts";
 import { runMember, type Member } from "../rank/member.ts";
@@ -61,6 +61,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   const { options } = read;
   const note = openClusterNote({ ...options, program: context.program });
   for (const warning of world.rank === 0 ? [...read.warnings, ...(note === undefined ? [] : [note])] : []) out.write(`tsdask-mpi: ${warning}\n`);
+  if (world.rank === 0 && namesWorkingFolder(env["PYTHONPATH"])) void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
   const plan = planFor(options, world.size);
   const { path: python } = findPython({ wish: options.python, env, cwd, host });
   const forkServer = startForkServer({

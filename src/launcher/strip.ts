@@ -31,7 +31,7 @@ const settings: readonly RegExp[] = [
 
 /**
  * The environment for what a rank starts (the script, JupyterLab, Dask's processes): this rank's own without its
- * launcher's variables. The batch system's (`SLURM_JOB_*`, `PBS_*`, `LSB_*`, …) and people's own settings stay, so a script may start a launch of its own.
+ * launcher's variables and without the working folder in PYTHONPATH. The batch system's (`SLURM_JOB_*`, `PBS_*`, `LSB_*`, …) and people's own settings stay, so a script may start a launch of its own.
  */
 export function childEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   // names this common belong to a launcher only together
@@ -40,9 +40,19 @@ export function childEnvironment(env: NodeJS.ProcessEnv): Record<string, string>
   for (const name in env) {
     const value = env[name];
     if (value === undefined || belongsToLauncher(name) || (torch && /^(LOCAL_)?(RANK|WORLD_SIZE)$/.test(name))) continue;
-    kept[name] = value;
+    if (name !== "PYTHONPATH") kept[name] = value;
+    else if (!namesWorkingFolder(value)) kept[name] = value;
+    else if (/[^:]/.test(value)) kept[name] = value.split(":").filter((folder) => folder !== "").join(":");
   }
   return kept;
+}
+
+/**
+ * Whether a PYTHONPATH has an empty element, as `export PYTHONPATH=$PYTHONPATH:…` makes it: Python takes that for the working folder, before its own
+ * library (CPython, Modules/getpath.py), and what others have put there would be imported by every Python of a launch.
+ */
+export function namesWorkingFolder(path: string | undefined): boolean {
+  return path !== undefined && path !== "" && path.split(":").includes("");
 }
 
 function belongsToLauncher(name: string): boolean {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { dirname } from "node:path";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
@@ -17,13 +18,14 @@ export interface ClientRun {
  * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
  * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
  */
-export async function runClient({ start, env, cwd, address, guardSocket, report }: {
+export async function runClient({ start, env, cwd, address, guardSocket, pythonRoot, report }: {
   readonly start: ClientStart;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   /** This host's address that the others reach. */
   readonly address: string;
-  readonly guardSocket: string | undefined;
+  readonly guardSocket: string;
+  readonly pythonRoot: string;
   readonly report: (event: RankEvent) => void;
 }): Promise<ClientRun> {
   const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
@@ -34,9 +36,9 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
   }
   // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
   const terminal = hearsTerminal();
-  const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, report });
-  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: full, extendEnv: false, stdio: "inherit", reject: false, cleanup: false, detached: !terminal });
-  const guard = child.pid === undefined || guardSocket === undefined ? undefined : watch(guardSocket, child.pid);
+  const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, folder: dirname(guardSocket), pythonRoot, cwd, report });
+  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: "inherit", reject: false, cleanup: false, detached: !terminal });
+  const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   let over = false;
   const done = child.then(async (result) => {
@@ -51,7 +53,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, report 
       report({ k: "client-exit", ...(result.signal === undefined ? { code: result.exitCode ?? 1 } : { code: 128 + signalNumber(result.signal), signal: result.signal }) });
     }
   });
-  void jupyter?.announce(() => over);
+  void jupyter?.announce(child.pid, () => over);
   return {
     signal: (name) => {
       if (name === "SIGINT" && terminal) return;

@@ -1,47 +1,61 @@
-import { get } from "node:http";
+import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { deadlines } from "../deadlines.ts";
-import { hostPort } from "../dask/address.ts";
-import { freePortFrom, requirePort } from "../net/ports.ts";
+import { requirePort } from "../net/ports.ts";
 
-/** Jupyter's own first port, from which a free one is looked for. */
+/** Jupyter's own first port, from which it looks for a free one, and how many it looks at. */
 const firstPort = 8888;
+const portsTried = 200;
 const askEvery = 100;
 
 export interface JupyterStart {
   readonly file: string;
   readonly args: readonly string[];
-  /** Calls `report` when the page answers. Resolves when it does, or when `over` says that Jupyter has ended. */
-  readonly announce: (over: () => boolean) => Promise<void>;
+  readonly env: Readonly<Record<string, string>>;
+  /**
+   * Reports where the page is when the server itself has written that it listens. Resolves when it has, or when `over` says
+   * that Jupyter has ended. `pid` is the process that was started.
+   */
+  readonly announce: (pid: number | undefined, over: () => boolean) => Promise<void>;
 }
 
 /**
- * Prepares JupyterLab on this rank's host: a free port (or the one asked for), and the command line that listens there and
- * nowhere else. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken.
+ * Prepares JupyterLab on this rank's host: a runtime folder of its own, and the command line that listens on one address and nowhere
+ * else. Jupyter chooses its port by taking it. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken.
  */
-export async function prepareJupyter({ start, address, report }: {
+export async function prepareJupyter({ start, address, folder, pythonRoot, cwd, report }: {
   readonly start: ClientStart;
   /** This host's address that others reach. */
   readonly address: string;
+  /** The launch's private folder on this host (0700), which goes with the launch. */
+  readonly folder: string;
+  readonly pythonRoot: string;
+  /** The folder that Jupyter shows. */
+  readonly cwd: string;
   readonly report: (event: RankEvent) => void;
 }): Promise<JupyterStart> {
   const host = start.jupyter?.loopback === true ? "127.0.0.1" : address;
   const wanted = start.jupyter?.port;
   if (wanted !== undefined) await requirePort(host, wanted, "--jupyter-port");
-  const port = wanted ?? (await freePortFrom(host, firstPort, 100));
+  const runtime = `${folder}/jupyter`;
+  mkdirSync(runtime, { mode: 0o700, recursive: true });
+  const [module = "", ...args] = start.args;
+  const retries = wanted === undefined ? portsTried : 0;
   return {
     file: start.file,
-    args: [...start.args, `--ip=${host}`, `--port=${port}`, "--ServerApp.port_retries=0"],
-    announce: async (over) => {
+    args: [`${pythonRoot}/tsdask_mpi/serve_jupyter.py`, module, cwd, ...args, `--ip=${host}`, `--port=${wanted ?? firstPort}`, `--ServerApp.port_retries=${retries}`],
+    env: { JUPYTER_RUNTIME_DIR: runtime },
+    announce: async (pid, over) => {
       const until = performance.now() + deadlines.jupyter;
       while (!over()) {
-        if (await answers(host, port)) {
+        const port = ignoreGone(() => portOf(runtime, pid));
+        if (port !== undefined) {
           report({ k: "jupyter-ready", host, port });
           return;
         }
         if (performance.now() > until) {
-          report({ k: "failure", code: "TSD-062", facts: { host, port, seconds: deadlines.jupyter / 1000 }, exit: 69 });
+          report({ k: "failure", code: "TSD-062", facts: { host, seconds: deadlines.jupyter / 1000 }, exit: 69 });
           return;
         }
         await pause(askEvery);
@@ -50,14 +64,35 @@ export async function prepareJupyter({ start, address, report }: {
   };
 }
 
-/** Whether a Jupyter server answers there; `/api` needs no token (jupyter_server, services/api). */
-function answers(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const request = get(`http://${hostPort(host, port)}/api`, { timeout: 1000, agent: false }, (response) => {
-      response.resume();
-      resolve((response.statusCode ?? 500) < 500);
-    });
-    request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(false));
-  });
+/**
+ * The port that Jupyter wrote when it had opened it: `jpserver-<pid>.json` (jupyter_server's ServerApp.write_server_info_file; notebook 6 calls it
+ * `nbserver-…`) in a folder that nobody else writes in. The started process's own file counts; the only one there does too, because a `--python` that is a
+ * container's wrapper has another number inside. Undefined while there is none that is whole.
+ */
+function portOf(runtime: string, pid: number | undefined): number | undefined {
+  const names = readdirSync(runtime).filter((name) => /^(?:jp|nb)server-\d+\.json$/.test(name));
+  const name = names.find((one) => one.includes(`-${pid}.`)) ?? (names.length === 1 ? names[0] : undefined);
+  if (name === undefined) return undefined;
+  const found = serverInfo(readFileSync(`${runtime}/${name}`, "utf8"));
+  return found !== undefined && name.includes(`-${found.pid}.`) ? found.port : undefined;
+}
+
+/** What `look` finds; undefined when a file or folder went away meanwhile, as at the end of Jupyter or of the launch. */
+function ignoreGone<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function serverInfo(text: string): { readonly pid: number; readonly port: number } | undefined {
+  try {
+    const { pid, port } = JSON.parse(text) as { readonly pid?: unknown; readonly port?: unknown };
+    return typeof pid === "number" && typeof port === "number" && port > 0 && port < 65536 ? { pid, port } : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined; // It is still being written.
+    throw error;
+  }
 }

@@ -105,7 +105,7 @@ export function runMember(context: MemberContext): Member {
         break;
       case "client":
         client = import("./client.ts").then(({ runClient }) =>
-          runClient({ start: message, env: context.childEnv(), cwd: context.cwd, address: assign?.address ?? "127.0.0.1", guardSocket: assign?.guardSocket, report }),
+          runClient({ ...(assign as Assign), start: message, env: context.childEnv(), cwd: context.cwd, report }),
         );
         client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
           client = undefined;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { childEnvironment } from "../../src/launcher/strip.ts";
+import { childEnvironment, namesWorkingFolder } from "../../src/launcher/strip.ts";
 import { identify } from "../../src/launcher/world.ts";
 import { environment } from "./environments.ts";
 
@@ -59,4 +59,16 @@ it("takes away our own launcher's variables too", () => {
   expect(childEnvironment({ TSDASK_RANK: "0", TSDASK_SIZE: "2", TSDASK_LAUNCH_ID: "x", TSDASK_PYTHON: "python3" })).toEqual({
     TSDASK_PYTHON: "python3",
   });
+});
+
+it.each([
+  [":/lib", "/lib"],
+  ["/lib:", "/lib"],
+  ["/a::/b", "/a:/b"],
+  [":", undefined],
+  ["/a:/b", "/a:/b"],
+  ["", ""],
+])("leaves the working folder out of a PYTHONPATH of %o", (path, kept) => {
+  expect(childEnvironment({ PYTHONPATH: path })["PYTHONPATH"]).toBe(kept);
+  expect(namesWorkingFolder(path)).toBe(path !== (kept ?? "none"));
 });

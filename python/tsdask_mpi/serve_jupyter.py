@@ -1,0 +1,134 @@
+"""Runs a Jupyter server in a folder of the launch's own: `serve_jupyter.py <module> <folder to show> [arguments…]`, started by its path.
+
+What others may write in the folder that people work in is not run: Python's start by path has no working folder on its module path, the folder of
+this file is taken off it, and the server's own working folder is its private runtime folder (JUPYTER_RUNTIME_DIR). Jupyter's helpers look there:
+configuration files (jupyter_core before 5.4), `node_modules` of language servers (jupyter_lsp/types.py), modules of `python -m …`.
+
+Facts relied on:
+- jupyter_server/serverapp.py ServerApp.start() comes after all configuration; start_app() writes jpserver-<pid>.json when the port is open,
+  and jpserver-<pid>-open.html, with the token, unless `no_browser_open_file`. notebook 6's NotebookApp has nbserver-<pid>.json.
+- jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting of the user's.
+- jupyter_client/manager.py format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
+- jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
+- jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ.
+"""
+
+import sys
+
+del sys.path[0]
+
+import json  # noqa: E402
+import os  # noqa: E402
+import re  # noqa: E402
+import runpy  # noqa: E402
+from collections.abc import Callable, Iterable  # noqa: E402
+from typing import Any  # noqa: E402
+
+HIDDEN = "[hidden]"
+IN_TEXT = re.compile(r"([?&]token=)[^&\s\"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{16,}=*", re.IGNORECASE)
+RUN_KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_kernel.py")
+
+
+class Redacted:
+    """A text stream that passes on what is written, without the token."""
+
+    def __init__(self, stream: Any, token: str) -> None:
+        self._stream = stream
+        self._token = token
+
+    def write(self, text: str) -> int:
+        """Write text; a log record comes in one piece."""
+        told = text.replace(self._token, HIDDEN) if self._token else text
+        self._stream.write(IN_TEXT.sub(lambda found: (found[1] or found[2]) + HIDDEN, told))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the stream behind has: flush, fileno, encoding, …"""
+        return getattr(self._stream, name)
+
+
+def kernel_command(command: list[str]) -> list[str]:
+    """Return a kernel's command line with ipykernel started by a path, not by `-m`, which looks in the working folder first."""
+    for index, word in enumerate(command[:-1]):
+        if word == "-m" and command[index + 1] == "ipykernel_launcher":
+            return [*command[:index], RUN_KERNEL, *command[index + 2 :]]
+    return command
+
+
+def _defaults(shown: str) -> None:
+    """Have Jupyter show this folder unless the user's own configuration names another one."""
+    from jupyter_core import paths
+
+    folder = os.path.join(os.getcwd(), "config")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    for name, value in (("jupyter_server_config", {"ServerApp": {"root_dir": shown}}), ("jupyter_notebook_config", {"NotebookApp": {"notebook_dir": shown}})):
+        with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as file:
+            json.dump(value, file)
+    paths.SYSTEM_CONFIG_PATH.append(folder)
+
+
+def _before(owner: Any, name: str, action: Callable[[Any], None]) -> None:
+    original = getattr(owner, name)
+
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        action(self)
+        return original(self, *args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def _starts(server: Any, shown: str) -> None:
+    """Settle what is left when a server has its configuration and its port: no page with the token, no token for what it starts."""
+    server.no_browser_open_file = True
+    # Read now, while it can be: the default of the token is taken from the environment when somebody first asks for it.
+    for holder in (server, getattr(server, "identity_provider", None)):
+        getattr(holder, "token", None)
+    os.environ.pop("JUPYTER_TOKEN", None)
+    settings = getattr(getattr(server, "web_app", None), "settings", {})
+    terminals = getattr(settings.get("terminal_manager"), "term_settings", None)
+    if isinstance(terminals, dict):
+        terminals.setdefault("cwd", getattr(server, "root_dir", shown))
+
+
+def _attach(module: str, shown: str) -> None:
+    try:
+        from jupyter_client.manager import KernelManager
+    except ImportError:
+        pass  # The module itself says what it lacks.
+    else:
+        format_kernel_cmd = KernelManager.format_kernel_cmd
+        KernelManager.format_kernel_cmd = lambda self, *args, **kwargs: kernel_command(format_kernel_cmd(self, *args, **kwargs))  # type: ignore[method-assign]
+    for source, name in (("jupyter_server.serverapp", "ServerApp"), ("notebook.notebookapp", "NotebookApp")):
+        try:
+            owner = getattr(__import__(source, fromlist=[name]), name)
+        except ImportError:
+            continue  # Notebook 6 has its own server, all others this one.
+        _before(owner, "start", lambda server: _starts(server, shown))
+    if module == "jupyter_server":
+        return
+    try:
+        from jupyterlab import commands
+    except ImportError:
+        return
+    commands._yarn_config = lambda _: {"yarn config": {}, "npm config": {}}
+
+
+def main() -> None:
+    """Run the server that the arguments name."""
+    module, shown = sys.argv[1:3]
+    del sys.argv[1:3]
+    os.chdir(os.environ["JUPYTER_RUNTIME_DIR"])
+    token = os.environ.get("JUPYTER_TOKEN", "")
+    sys.stdout, sys.stderr = Redacted(sys.stdout, token), Redacted(sys.stderr, token)  # type: ignore[assignment]
+    _defaults(shown)
+    _attach(module, shown)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
