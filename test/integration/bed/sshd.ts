@@ -26,8 +26,8 @@ export function sshdAvailable(): Availability {
   return needs(["sshd", "ssh", "ssh-keygen"], "openssh-server, openssh-client");
 }
 
-/** Starts an sshd that lets this user in, on a free port of loopback. */
-export async function startSshd(): Promise<Sshd> {
+/** Starts an sshd that lets this user in, on a free port of loopback; `hosts` is what it finds in /etc/hosts, which needs root. */
+export async function startSshd({ hosts }: { readonly hosts?: string } = {}): Promise<Sshd> {
   const folder = mkdtempSync(join(tmpdir(), "bed-sshd-"));
   const inFolder = (name: string): string => join(folder, name);
   const port = await freePort();
@@ -66,7 +66,12 @@ AllowTcpForwarding yes
   if (isRoot) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
 
   const written: string[] = [];
-  const child = spawn(which("sshd") ?? "sshd", ["-D", "-e", "-f", inFolder("sshd_config")], { stdio: ["ignore", "ignore", "pipe"] });
+  const line = [which("sshd") ?? "sshd", "-D", "-e", "-f", inFolder("sshd_config")];
+  if (hosts !== undefined) {
+    writeFileSync(inFolder("hosts"), hosts);
+    line.unshift("unshare", "-m", "sh", "-c", `mount --bind ${inFolder("hosts")} /etc/hosts && exec "$@"`, "sh");
+  }
+  const child = spawn(line[0] ?? "", line.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
   child.stderr.setEncoding("utf8").on("data", (text: string) => void written.push(text));
   const dispose = async (): Promise<void> => {
     await end(child);
