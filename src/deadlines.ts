@@ -53,6 +53,8 @@ export const deadlines = {
   schedulerCall: 10_000,
   /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */
   connectCommand: 5_000,
+  /** The system is asked for a group's name, where a folder is open to its group. */
+  groupNames: 2_000,
   /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */
   liveCluster: 2_000,
 } as const;

@@ -1,4 +1,5 @@
 import { messages, type MessageCode } from "./messages.ts";
+import { visible } from "./ui/visible.ts";
 
 /** What a message's text may name: plain words and numbers, never a secret. */
 export type Facts = Readonly<Record<string, string | number | undefined>>;
@@ -25,6 +26,6 @@ export class Failure extends Error {
 export function render(code: MessageCode, facts: Facts): string {
   const { what, cause, cure } = messages[code];
   const fill = (text: string): string =>
-    text.replace(/\{(\w+)\}/g, (_, name: string) => String(facts[name] ?? "?"));
+    text.replace(/\{(\w+)\}/g, (_, name: string) => visible(String(facts[name] ?? "?")));
   return [`${code} ${fill(what)}`, `  cause: ${fill(cause)}`, `  cure:  ${fill(cure)}`].join("\n");
 }

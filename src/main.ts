@@ -124,12 +124,13 @@ async function run(world: World): Promise<void> {
     return living === undefined || living.some(({ rank, localRank }) => rank === 0 || (!singleHost && localRank === 0));
   };
   const socket = await meetLeader(paths, uid, leaderLives);
-  if (socket === undefined) {
+  if (socket === undefined || "problem" in socket) {
     // One rank of a host says it for all of them.
     const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
-    if (world.rank === first) await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
-    else exit(noLeader);
+    if (world.rank !== first) exit(noLeader);
+    else if (socket === undefined) await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
+    else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;
   }
   member = runLight({ world, socket, argv, env, cwd, out, exit });

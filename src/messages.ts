@@ -354,7 +354,7 @@ export const messages = define({
     exit: 69,
     what: "The folder {path} is not private: {problem}.",
     cause: "tsdask-mpi keeps sockets and keys there, so nobody else may own it or write in it; another user, a wrong umask or a file system without permissions made it so.",
-    cure: "Remove it if it is yours (`chmod o-w` its parent if all may write there), or point TMPDIR (for the host's own files) or --scheduler-file (for the cluster's) at a place of your own.",
+    cure: "Use a place of your own: `mkdir -m 700 ~/tmp; export TMPDIR=~/tmp` for the host's own files (a folder `tsdask-…`), --scheduler-file for the cluster's (`.tsdask-…`). What is yours there can be removed, or closed with `chmod go-w`.",
   },
   "TSD-072": {
     exit: 69,
@@ -512,6 +512,30 @@ export const messages = define({
     what: "PYTHONPATH has an empty element, which is left out.",
     cause: "To Python it means the working folder, before its own library: what others can put there would be run. `export PYTHONPATH=$PYTHONPATH:/some/folder` makes one when the variable was empty.",
     cure: "Write `export PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}/some/folder`; if the working folder is meant, name it.",
+  },
+  "TSD-120": {
+    exit: 69,
+    what: "{path} is not believed: {problem}.",
+    cause: "It says where a cluster is, and a file that somebody else can write or replace may name a cluster of his, whose code would then run as you.",
+    cure: "{cure}",
+  },
+  "TSD-121": {
+    exit: 64,
+    what: "{path} names a cluster without TLS ({address}).",
+    cause: "Whoever listens at that address, now or later, could run code as you, so such a cluster is used only by those who say that they mean it.",
+    cure: "Add --security none if that cluster is yours and its network is too; else start it again with TLS, which is the default.",
+  },
+  "TSD-122": {
+    exit: 0,
+    what: "Others can take away what is in {folder}: {problem}.",
+    cause: "The folder of scheduler.json is shared: others cannot read this launch's secrets there, but they can put files of their own in place of its files.",
+    cure: "Nothing need be done if you trust them; `connect`, `env` and jobs that join ask for --trust-shared-folder there. A folder of your own needs neither.",
+  },
+  "TSD-123": {
+    exit: 69,
+    what: "The log {path} is not written: {problem}.",
+    cause: "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
+    cure: "Remove it if it is yours, or give --log-dir a folder that only you can write in.",
   },
 });
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -80,6 +81,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+# The scheduler.json of a cluster with ten thousand workers has about 10 MB.
+_LARGEST = 64 * 1024 * 1024
+
+
 @dataclass
 class Estate:
     """The paths that a launch leaves behind when its leader is killed."""
@@ -98,8 +103,11 @@ class Estate:
         """Remove everything; what is gone already, or belongs to another launch by now, is left alone."""
         for path, launch in self.scheduler_files:
             with suppress(OSError, ValueError, AttributeError):
-                with open(path, encoding="utf-8") as file:
-                    ours = json.load(file).get("tsdask", {}).get("launch") == launch
+                # Somebody else may have put a pipe or a link there meanwhile.
+                with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
+                    found = os.fstat(file.fileno())
+                    plain = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size < _LARGEST
+                    ours = plain and json.load(file).get("tsdask", {}).get("launch") == launch
                 if ours:
                     os.unlink(path)
         for folder in self.folders:

@@ -1,9 +1,11 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentialsFor } from "../dask/live-cluster.ts";
+import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
 import { Failure } from "../failure.ts";
+import type { Trust } from "../security/trusted-file.ts";
 import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
 import { batchSystem } from "./job.ts";
 import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
@@ -40,6 +42,8 @@ export interface View {
 
 export interface CrewInput {
   readonly schedulerFile: string;
+  /** What was said of the cluster: a shared folder, one without TLS. */
+  readonly trust: Trust & { readonly security: "tls" | "none" };
   readonly system: BatchName;
   readonly shell: Shell;
   /** What is submitted; its environment gets TSDASK_SCHEDULER_FILE. */
@@ -54,11 +58,12 @@ const retireDeadline = 600_000;
 const selfEnd = 5_000;
 
 /**
- * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024 (the file), TSD-073, TSD-074 (its credentials); the crew's functions
+ * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074 (its credentials); the crew's functions
  * throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090 to TSD-095) and the job list (TSD-099) throw.
  */
-export async function openCrew({ schedulerFile, system, shell, submission, perJob }: CrewInput): Promise<Crew> {
-  const file = await readSchedulerFile(schedulerFile);
+export async function openCrew({ schedulerFile, trust, system, shell, submission, perJob }: CrewInput): Promise<Crew> {
+  const file = await readSchedulerFile(schedulerFile, trust);
+  refuseOpen(schedulerFile, file, trust.security);
   const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file) };
   const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
   let listed = await readJobList(listPath);
@@ -124,7 +129,7 @@ export async function openCrew({ schedulerFile, system, shell, submission, perJo
     release,
     sameCluster: async () => {
       try {
-        const now = await readSchedulerFile(schedulerFile);
+        const now = await readSchedulerFile(schedulerFile, trust);
         return now.id === file.id;
       } catch (error) {
         if (error instanceof Failure) return false;

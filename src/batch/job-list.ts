@@ -1,10 +1,11 @@
 import { constants } from "node:fs";
-import { open, readFile, unlink } from "node:fs/promises";
+import { open, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import * as v from "valibot";
 import { Failure } from "../failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
+import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";
 import { batchSystem } from "./job.ts";
 import { commandShell } from "./run.ts";
 
@@ -28,10 +29,14 @@ const JobList = v.object({ version: v.literal(1), jobs: v.array(ListedJob) });
 /** A worker job that was submitted for a cluster and not yet seen to end. */
 export type ListedJob = v.InferOutput<typeof ListedJob>;
 
-/** The listed jobs; none when there is no list. Throws Failure TSD-099. */
+/** A list of ten thousand jobs has 2 MB. */
+const largestList = 16 * 1024 * 1024;
+
+/** The listed jobs; none when there is no list. Throws Failure TSD-099, and TSD-120 for a list that somebody else could have written. */
 export async function readJobList(path: string): Promise<readonly ListedJob[]> {
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
+  const text = await readTrustedFile(path, { limit: largestList, shared: true }).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return undefined;
+    if (error instanceof Failure) throw error;
     throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
   });
   if (text === undefined) return [];
@@ -66,7 +71,7 @@ export async function lockJobList(path: string, command: string): Promise<AsyncD
     } catch (error) {
       if (systemCode(error) !== "EEXIST") throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
     }
-    const holder = await readFile(lock, "utf8").catch(() => "");
+    const holder = await readPlainFile(lock, { limit: 4096 }).catch(() => "");
     const [pid, host, other] = holder.split(" ");
     if (pid === undefined || host !== hostname() || isAlive(Number(pid))) throw new Failure("TSD-098", { command: other ?? "scale", owner: `process ${pid} on ${host}`, path: lock });
     await removed(lock);

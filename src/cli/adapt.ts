@@ -60,9 +60,9 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(jobWords, { schedulerFile, place });
-  await using _lock = await lockJobList(await listPathOf(schedulerFile), "adapt");
+  await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "adapt");
   using signals = endingSignals();
-  const crew = await openCrew({ schedulerFile, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
+  const crew = await openCrew({ schedulerFile, trust: job.trust, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
   say(`between ${min} and ${max} workers, in jobs of ${job.perJob} (${job.system}); Ctrl-C ends it.`);
   try {
     const how = await adapt({ crew, perJob: job.perJob, min, max, interval, waitCount, targetDuration, say, ended: signals.ended });

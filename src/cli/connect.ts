@@ -9,7 +9,9 @@ import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
 import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
 import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
+import { visibleLine } from "../ui/visible.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
+import { clusterTrust } from "./cluster-trust.ts";
 import { readOptions } from "./read.ts";
 import type { CommandContext } from "./run-command.ts";
 import { posixQuoted } from "./shells.ts";
@@ -23,6 +25,7 @@ cluster's token: keep them to yourself), and the Python lines that connect a Cli
 Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
   options: [
     { flags: "--json", help: "the same as JSON" },
+    { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
     { flags: "--tunnel <kind>", help: "how your computer gets there", choices: ["direct", "jump", "reverse"] },
     { flags: "--login-host <host>", help: "the host that your computer reaches with ssh" },
   ],
@@ -33,7 +36,7 @@ type State = { readonly state: "running"; readonly identity: SchedulerIdentity }
 
 /**
  * `tsdask-mpi connect`: prints how to reach a cluster; resolves to the exit code.
- * Throws TSD-023, TSD-024 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), and TSD-006, TSD-008 for wrong words.
+ * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), and TSD-006, TSD-008 for wrong words.
  */
 export async function connectCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout, stderr } = context;
@@ -43,7 +46,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     return 0;
   }
   const path = clusterFileOf(line.words[0], context);
-  const file = await readSchedulerFile(path);
+  const file = await readSchedulerFile(path, await clusterTrust(line.options, context));
   const state = await lookAt(path, file);
   const tunnel = await tunnelOf(file.tsdask, line, context);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
@@ -52,7 +55,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     return 0;
   }
   if (state.state === "unreachable") stderr.write(`the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`);
-  stdout.write(`${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].join("\n")}\n`);
+  stdout.write(`${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`);
   return 0;
 }
 

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { clientEnvironment } from "../dask/configuration.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
+import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
+import { clusterTrust, type ClusterTrust } from "./cluster-trust.ts";
 import type { CommandContext } from "./run-command.ts";
 import { exportLine, SHELLS, shellNamed, unsetLine, type Shell } from "./shells.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
@@ -17,13 +19,15 @@ const COMMAND: SmallCommand = {
 Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
   options: [
     { flags: "--shell <name>", help: "the shell to write for (default: the one that calls)", choices: SHELLS },
+    { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
+    { flags: "--security <kind>", help: "none: connect to a cluster without TLS", choices: ["tls", "none"] },
     { flags: "--unset", help: "print what disconnects the shell again" },
   ],
 };
 
 /**
  * `tsdask-mpi env`: prints shell lines that connect (or, with --unset, disconnect); resolves to the exit code.
- * Throws TSD-023, TSD-024 (the cluster's file), TSD-073, TSD-074 (its credentials), and TSD-006, TSD-008 for wrong words.
+ * Throws TSD-023, TSD-024, TSD-120, TSD-121 (the cluster's file), TSD-073, TSD-074 (its credentials), and TSD-006, TSD-008 for wrong words.
  */
 export async function envCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { help, words, options } = readSmallCommand(COMMAND, argv);
@@ -32,13 +36,14 @@ export async function envCommand(argv: readonly string[], context: CommandContex
     return 0;
   }
   const shell = SHELLS.find((name) => name === options["shell"]) ?? callingShell();
-  const lines = options["unset"] === true ? unsetLines(shell) : await exportLines(shell, clusterFileOf(words[0], context));
+  const lines = options["unset"] === true ? unsetLines(shell) : await exportLines(shell, clusterFileOf(words[0], context), await clusterTrust(options, context));
   context.stdout.write(`${lines.join("\n")}\n`);
   return 0;
 }
 
-async function exportLines(shell: Shell, path: string): Promise<string[]> {
-  const file = await readSchedulerFile(path);
+async function exportLines(shell: Shell, path: string, trust: ClusterTrust): Promise<string[]> {
+  const file = await readSchedulerFile(path, trust);
+  refuseOpen(path, file, trust.security);
   // Better told here than by a traceback of Dask's later: credentials that are gone, or that others could have changed.
   await credentialsFor(file);
   const { address, tsdask } = file;

@@ -8,12 +8,13 @@ import { localWorkerScript, renderScript } from "../batch/script/render.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../failure.ts";
+import { clusterTrust, trustPassedOn, type ClusterTrust } from "./cluster-trust.ts";
 import { readCommandLine, type CommandLine, type CommandOption, type CommandOptions, type Said } from "./command-line.ts";
 import { programName } from "./program.ts";
 import type { CommandPlace } from "./script.ts";
 import { sectionDefaults } from "./script.ts";
 import { jobOptions, wishOf } from "./script-options.ts";
-import { choice, integer, path } from "./values.ts";
+import { choice, flag, integer, path } from "./values.ts";
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 
@@ -22,6 +23,8 @@ export const growthOptions = {
   script: option({ value: "<file>", read: path, help: "the worker job's script; else one is written from the options below" }),
   workersPerJob: option({ value: "<n>", read: integer(1, 100_000), help: "workers that a job brings [what the script's directives say]" }),
   batch: option({ value: "<system>", read: choice(batchNames), help: `${batchNames.join(", ")} [the one of the cluster's own job; local where there is none]` }),
+  trustSharedFolder: option({ read: flag, help: "believe a scheduler.json in a folder that your group may write in" }),
+  security: option({ value: "<kind>", read: choice(["tls", "none"]), help: "none: the cluster is one without TLS" }),
   ...jobOptions,
 };
 
@@ -30,6 +33,8 @@ export interface WorkerJob extends AsyncDisposable {
   readonly system: BatchName;
   readonly submission: Submission;
   readonly perJob: number;
+  /** What was said of the cluster, for whoever reads its file again. */
+  readonly trust: ClusterTrust;
 }
 
 /** Reads the words of `scale` or `adapt`, with the `script:` sections of the configuration files behind those options they know. */
@@ -39,13 +44,15 @@ export async function readGrowthLine<const O extends CommandOptions>(argv: reado
 
 /** The worker job that was asked for. Throws Failure TSD-096 when its script cannot be read, TSD-101 when none can be written for this system. */
 export async function workerJob(said: Said<typeof growthOptions>, { schedulerFile, place }: { readonly schedulerFile: string; readonly place: CommandPlace }): Promise<WorkerJob> {
-  const { script, workersPerJob, batch, ...job } = said;
-  const { tsdask } = await readSchedulerFile(schedulerFile);
+  const { script, workersPerJob, batch, trustSharedFolder, security, ...job } = said;
+  const trust = await clusterTrust({ trustSharedFolder, security }, place);
+  const passedOn = trustPassedOn(trust);
+  const { tsdask } = await readSchedulerFile(schedulerFile, trust);
   const system = batch ?? tsdask?.job?.system ?? systemHere(place.env);
-  const common = { cwd: place.cwd, ...(tsdask === undefined ? {} : { logFolder: join(tsdask.folder, "log") }) };
+  const common = { cwd: place.cwd, env: passedOn.env, ...(tsdask === undefined ? {} : { logFolder: join(tsdask.folder, "log") }) };
   if (script !== undefined) {
     const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;
-    return { system, perJob, submission: { ...common, path: script }, [Symbol.asyncDispose]: async () => undefined };
+    return { system, perJob, trust, submission: { ...common, path: script }, [Symbol.asyncDispose]: async () => undefined };
   }
   if (system === "kubernetes" && (job.image === undefined || job.volume === undefined)) {
     throw new Failure("TSD-101", {
@@ -56,7 +63,7 @@ export async function workerJob(said: Said<typeof growthOptions>, { schedulerFil
   }
   const command = system === "kubernetes" ? "tsdask-mpi" : programName(place.env, { absolute: true });
   const ranks = job.ranksPerNode ?? (system === "local" ? 1 : 4);
-  const words = ["--start-timeout", "2m"];
+  const words = ["--start-timeout", "2m", ...passedOn.words];
   const text = system === "local"
     ? localWorkerScript({ command, ranks, words, schedulerFile })
     : renderScript(system, wishOf({ ...job, ranksPerNode: ranks }, { command, words, join: { schedulerFile } })).text;
@@ -66,6 +73,7 @@ export async function workerJob(said: Said<typeof growthOptions>, { schedulerFil
   await writeFile(file, text, { mode: 0o700 });
   return {
     system,
+    trust,
     perJob: workersPerJob ?? ranks * (system === "local" ? 1 : (job.nodes ?? 1)),
     submission: { ...common, path: file },
     [Symbol.asyncDispose]: async () => {

@@ -103,6 +103,8 @@ export interface Options {
 
   /** `sources.security.kind === "default"` tells whether the user said so. */
   readonly security: "tls" | "none";
+  /** True: a scheduler.json in a folder that a group may write in is believed. */
+  readonly trustSharedFolder: boolean;
   readonly tls: TlsFiles | undefined;
 
   readonly jupyter: JupyterKind | undefined;

@@ -7,6 +7,7 @@ const COMMANDS: readonly string[] = ["config", "connect", "env", "script", "scal
 export const FLAGS: readonly string[] = [
   "--scheduler", "--no-scheduler", "--exclusive-workers", "--inclusive-workers", "--nanny", "--no-nanny",
   "--lifetime-restart", "--no-lifetime-restart", "--dashboard", "--no-dashboard", "--quiet", "--no-quiet",
+  "--trust-shared-folder", "--no-trust-shared-folder",
 ];
 
 /** Whether this is no launch: the first word is one of our own commands (`config`, `connect`, …), or help or the version is asked for. */

@@ -6,6 +6,7 @@ import { countsFor, growthPlan } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../failure.ts";
+import type { Trust } from "../security/trusted-file.ts";
 import { durationText } from "../ui/format.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { optionLines, type CommandOption } from "./command-line.ts";
@@ -40,8 +41,8 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(said, { schedulerFile, place });
-  await using _lock = await lockJobList(await listPathOf(schedulerFile), "scale");
-  const crew = await openCrew({ schedulerFile, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
+  await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "scale");
+  const crew = await openCrew({ schedulerFile, trust: job.trust, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
   let view: View;
   try {
     view = await crew.look();
@@ -86,9 +87,9 @@ export function jobsFailed(ids: readonly string[]): Failure {
   return new Failure("TSD-097", { count: ids.length, jobs: ids.join(" "), output: "the batch system's output files in the folder they were submitted from; local jobs write into the cluster folder's log/" });
 }
 
-/** Where the worker jobs of this scheduler file's cluster are listed. Throws Failure TSD-023 and TSD-024. */
-export async function listPathOf(schedulerFile: string): Promise<string> {
-  return jobListPath(schedulerFile, (await readSchedulerFile(schedulerFile)).tsdask?.folder);
+/** Where the worker jobs of this scheduler file's cluster are listed. Throws Failure TSD-023, TSD-024 and TSD-120. */
+export async function listPathOf(schedulerFile: string, trust: Trust): Promise<string> {
+  return jobListPath(schedulerFile, (await readSchedulerFile(schedulerFile, trust)).tsdask?.folder);
 }
 
 async function cancelWithoutScheduler(listPath: string, { env }: CommandPlace, say: (text: string) => void): Promise<number> {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { batchSystem } from "../batch/job.ts";
@@ -83,7 +83,9 @@ function systemOf(word: string): ScriptSystem {
 /** Written for its owner to run; an existing file only by `force`. */
 async function writeScript(path: string, text: string, force: boolean): Promise<void> {
   try {
-    await writeFile(path, text, { mode: 0o755, flag: force ? "w" : "wx" });
+    await writeFile(path, text, { mode: 0o700, flag: force ? "w" : "wx" });
+    // One that is written over keeps its mode, and may hold --env values now.
+    if (force) await chmod(path, 0o700);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") throw new Failure("TSD-100", { path }, { cause: error });
@@ -97,7 +99,7 @@ async function submitText(system: ScriptSystem, text: string, file: string | und
   const folder = await mkdtemp(join(tmpdir(), "tsdask-script-"));
   try {
     const path = join(folder, system === "kubernetes" ? "job.yaml" : "job.sh");
-    await writeFile(path, text, { mode: 0o755 });
+    await writeFile(path, text, { mode: 0o700 });
     return await batchSystem(system).submit({ path, cwd }, shell);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -101,6 +101,7 @@ export const table: Table = {
   contact: { group: "Network", value: "<how>", read: choice(["address", "hostname"]), initial: "address", help: "name scheduler and workers to each other by IP address or by host name" },
 
   security: { group: "Security", value: "<kind>", read: choice(["tls", "none"]), initial: "tls", help: "tls: only holders of this launch's credentials get in; none: everyone on the network does, and can run code as you" },
+  trustSharedFolder: { group: "Security", negative: "no-trust-shared-folder", read: flag, initial: false, help: "take scheduler.json also from a folder that your group may write in; a member could put another one there, and run code as you" },
   tlsCaFile: { group: "Security", value: "<file>", read: path, initial: undefined, otherwise: "made for each launch", help: "your site's certificate authority (PEM)" },
   tlsCert: { group: "Security", value: "<file>", read: path, initial: undefined, otherwise: "made for each launch", help: "your own certificate (PEM)" },
   tlsKey: { group: "Security", value: "<file>", read: path, initial: undefined, otherwise: "in the file of --tls-cert", help: "its private key (PEM)" },

@@ -1,13 +1,15 @@
-import { open } from "node:fs/promises";
 import * as v from "valibot";
 import { Failure } from "../failure.ts";
 import { systemCode } from "../security/file-problems.ts";
+import { readPlainFile, readTrustedFile, type Trust } from "../security/trusted-file.ts";
 import type { SchedulerFile } from "./scheduler-file.ts";
 
 /** The file of a cluster with ten thousand workers has about 10 MB; nothing larger is read. */
 const LARGEST = 64 * 1024 * 1024;
 
 const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
+/** Words that are shown to people, and go into variables and paths. */
+const plain = v.check<string, string>((text) => !/\p{Cc}/u.test(text), "holds control characters");
 /** These words end up in shell lines that people paste, so they must be no more than hosts and paths. */
 const Host = v.pipe(v.string(), v.regex(/^[\w.:%*-]*$/, "not a host"), v.check((host) => !host.startsWith("-"), "not a host"));
 const LinkPath = v.pipe(v.string(), v.regex(/^\/[\w./-]*$/, "not a path"));
@@ -16,11 +18,11 @@ const Place = v.object({ host: Host, port: Port, node: v.optional(Host), path: v
 
 const ClusterRecord = v.object({
   version: v.string(),
-  launch: v.pipe(v.string(), v.nonEmpty()),
+  launch: v.pipe(v.string(), v.nonEmpty(), plain),
   pid: v.number(),
   host: Host,
   hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
-  folder: v.pipe(v.string(), v.startsWith("/")),
+  folder: v.pipe(v.string(), v.startsWith("/"), plain),
   dashboard: v.nullable(Place),
   jupyter: v.nullable(Place),
   hosts: v.array(v.string()),
@@ -33,7 +35,7 @@ const ClusterRecord = v.object({
 const Content = v.object({
   type: v.optional(v.string(), "Scheduler"),
   id: v.pipe(v.string(), v.nonEmpty()),
-  address: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9+.-]*:\/\/\S+$/, "not an address with a protocol")),
+  address: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9+.-]*:\/\/\S+$/, "not an address with a protocol"), plain),
   services: v.optional(v.record(v.string(), v.unknown()), {}),
   started: v.optional(v.number()),
   workers: v.optional(v.record(v.string(), v.unknown()), {}),
@@ -42,18 +44,17 @@ const Content = v.object({
 
 /**
  * Reads a scheduler.json, ours or plain Dask's (then without `tsdask`).
- * Throws TSD-023 when it is not there or cannot be read, TSD-024 when it is not what it should be.
+ * What it says decides whose code runs as the user, so only a file is taken that nobody else could write or replace; `"anyone"` is for those
+ * who only want to know whose file lies there, and act on nothing in it.
+ * Throws TSD-023 when it is not there or cannot be read, TSD-024 when it is not what it should be, TSD-120 when it cannot be believed.
  */
-export async function readSchedulerFile(path: string): Promise<SchedulerFile> {
-  return parse(path, await readText(path));
+export async function readSchedulerFile(path: string, trust: Trust | "anyone" = {}): Promise<SchedulerFile> {
+  return parse(path, await readText(path, trust));
 }
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, trust: Trust | "anyone"): Promise<string> {
   try {
-    await using file = await open(path, "r");
-    const { size } = await file.stat();
-    if (size > LARGEST) throw new Failure("TSD-024", { path, problem: `it is far too large (${size} bytes)` });
-    return await file.readFile("utf8");
+    return trust === "anyone" ? await readPlainFile(path, { limit: LARGEST }) : await readTrustedFile(path, { limit: LARGEST, ...trust });
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("TSD-023", { path, problem: readProblem(error) }, { cause: error });

@@ -1,4 +1,4 @@
-import { lstat, readFile, unlink } from "node:fs/promises";
+import { lstat, unlink } from "node:fs/promises";
 import type { BatchName } from "../batch/system.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
@@ -51,6 +51,9 @@ export interface ClusterRecord {
   readonly started: number;
 }
 
+/** The file of a cluster with ten thousand workers has about 10 MB. */
+const largestFile = 64 * 1024 * 1024;
+
 /** Whose a scheduler.json is that lies where ours should go. */
 export type Claim = { readonly state: "free" } | { readonly state: "stale"; readonly why: string };
 
@@ -62,6 +65,8 @@ export async function claimSchedulerFile(path: string, { deadline = deadlines.li
   try {
     const found = await lstat(path);
     if (found.isDirectory()) throw new Failure("TSD-026", { path, problem: "there is a folder of that name" });
+    // What somebody else put there is nothing to believe, and not ours to take away either.
+    if (found.uid !== process.geteuid?.()) throw new Failure("TSD-025", { path, address: "an address of its own", host: "another host", why: `the file belongs to another user, uid ${found.uid}`, template: "scheduler-{job_id}.json" });
   } catch (error) {
     if (error instanceof Failure) throw error;
     if (systemCode(error) === "ENOENT") return { state: "free" };
@@ -85,12 +90,25 @@ export async function writeSchedulerFile(path: string, content: SchedulerFile): 
  */
 export async function removeSchedulerFile(path: string, launch: string): Promise<boolean> {
   try {
-    if (launchOf(await readFile(path, "utf8")) !== launch) return false;
+    if (launchOf((await ownText(path)) ?? "") !== launch) return false;
     await unlink(path);
     return true;
   } catch (error) {
     if (systemCode(error) === "ENOENT") return false;
     throw unwritable(path, error);
+  }
+}
+
+/** What a scheduler.json of ours says; undefined for another user's, for a link, a pipe or a folder, and for what is too large for one. Throws the system's error. */
+export async function ownText(path: string): Promise<string | undefined> {
+  const { readPlainFile } = await import("../security/trusted-file.ts");
+  let ours = false;
+  try {
+    const text = await readPlainFile(path, { limit: largestFile, refuse: ({ uid }) => void (ours = uid === process.geteuid?.()) });
+    return ours ? text : undefined;
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
   }
 }
 

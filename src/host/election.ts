@@ -1,6 +1,7 @@
 import { existsSync, linkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { deadlines } from "../deadlines.ts";
+import { systemCode, unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import type { HostPaths } from "./folder.ts";
 
@@ -58,14 +59,16 @@ function makeFolders({ base, folder }: HostPaths): void {
   }
 }
 
+const keptBases: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOENT", "ENOTDIR", "EPERM", "EACCES", "EBUSY"]);
+
 /** Removes the launch's folder on this host, and the user's own base when no other launch uses it. */
 export function removeHostFolder({ base, folder }: HostPaths): void {
   rmSync(folder, { recursive: true, force: true });
   try {
     rmdirSync(base);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code !== "ENOTEMPTY" && code !== "ENOENT") throw error;
+    // Another launch uses it, or has removed it; or somebody else put it there, or keeps us from it, which the next launch is told of (TSD-071).
+    if (!keptBases.has(systemCode(error) ?? "")) throw unwritable(base, error);
   }
 }
 

@@ -28,7 +28,7 @@ const folderName = /^\.tsdask-[0-9a-f]{16}$/;
  * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
  */
 export async function takeClusterFolder(path: string, host: string, endJobs: (folder: string) => Promise<unknown>): Promise<void> {
-  privateFolder(path);
+  privateFolder(path, { groupParent: true });
   // Without `.json`, which Dask would read as settings of its own.
   const file = join(path, "owner");
   const owner = readOwner(file);
@@ -38,7 +38,7 @@ export async function takeClusterFolder(path: string, host: string, endJobs: (fo
   if (owner !== undefined) {
     await endJobs(path);
     rmSync(path, { recursive: true, force: true });
-    privateFolder(path);
+    privateFolder(path, { groupParent: true });
   }
   // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell is dead.
   const own: Owner = { host, pid: process.pid, startTime: startTime(process.pid), machine: machine() };
@@ -63,8 +63,10 @@ export function deadClusterFolders(own: string, replaced: string | undefined, no
   const here = machine();
   const named = replaced === undefined ? undefined : folderNamedIn(replaced);
   return siblings(own).filter((path) => {
-    if (path === named) return true;
     const owner = readOwner(join(path, "owner"));
+    // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the same scheduler itself.
+    if (owner !== undefined && owner.machine === here && startTime(owner.pid) === owner.startTime) return false;
+    if (path === named?.folder && namesAddress(path, named.address)) return true;
     if (owner === undefined) return (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now) < now - settledAfter;
     return here !== "" && owner.machine === here && startTime(owner.pid) !== owner.startTime;
   });
@@ -82,13 +84,23 @@ function siblings(own: string): string[] {
   }
 }
 
-function folderNamedIn(text: string): string | undefined {
+function folderNamedIn(text: string): { readonly folder: string; readonly address: string } | undefined {
   try {
-    const content = JSON.parse(text) as { readonly tsdask?: { readonly folder?: unknown } };
-    return typeof content.tsdask?.folder === "string" ? content.tsdask.folder : undefined;
+    const { address, tsdask } = JSON.parse(text) as { readonly address?: unknown; readonly tsdask?: { readonly folder?: unknown } };
+    return typeof tsdask?.folder === "string" && typeof address === "string" ? { folder: tsdask.folder, address } : undefined;
   } catch {
     // No file of ours.
     return undefined;
+  }
+}
+
+/** Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any more. */
+function namesAddress(folder: string, address: string): boolean {
+  try {
+    return address !== "" && readFileSync(join(folder, "dask.yaml"), "utf8").includes(address);
+  } catch {
+    // A launch that never had a scheduler.
+    return false;
   }
 }
 

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Options } from "../cli/options.ts";
 import type { Credentials } from "../control/messages.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
+import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity } from "../dask/rpc.ts";
 import { Failure } from "../failure.ts";
@@ -21,7 +22,8 @@ const answerWithin = 3_000;
 
 /**
  * Finds the cluster to join, from an address or from its `scheduler.json`, and waits for it to be up: jobs may start in any
- * order. `site` are the site's own certificates, if it has any. Throws TSD-057 when it is not up within `--start-timeout`.
+ * order. `site` are the site's own certificates, if it has any. Throws TSD-057 when it is not up within `--start-timeout`, TSD-120 when its
+ * file cannot be believed, TSD-121 when that names a cluster without TLS and nobody said `--security none`.
  */
 export async function findCluster(options: Options, schedulerFile: string, site: Credentials | null): Promise<JoinedCluster> {
   const until = performance.now() + options.startTimeout * 1000;
@@ -30,7 +32,8 @@ export async function findCluster(options: Options, schedulerFile: string, site:
     try {
       return await look(options, schedulerFile, site);
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
+      // A file that must not be believed is not waited for: nobody mends it meanwhile.
+      if (!(error instanceof Failure) || error.code === "TSD-120" || error.code === "TSD-121") throw error;
       problem = error.message.split("\n", 1)[0] ?? error.message;
     }
     await pause(askEvery);
@@ -40,7 +43,8 @@ export async function findCluster(options: Options, schedulerFile: string, site:
 
 async function look(options: Options, schedulerFile: string, site: Credentials | null): Promise<JoinedCluster> {
   const given = options.schedulerAddress;
-  const file = given === undefined ? await readSchedulerFile(schedulerFile) : undefined;
+  const file = given === undefined ? await readSchedulerFile(schedulerFile, { shared: options.trustSharedFolder }) : undefined;
+  if (file !== undefined) refuseOpen(schedulerFile, file, options.security);
   const address = given ?? file?.address ?? "";
   const own = file === undefined ? undefined : await credentialsFor(file);
   const credentials = site ?? (own === undefined ? null : { ca: String(own.ca), cert: String(own.cert), key: String(own.key) });

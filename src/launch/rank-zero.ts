@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Options } from "../cli/options.ts";
@@ -17,7 +16,7 @@ import { writeClusterCredentials, clusterFiles } from "../security/cluster-folde
 import { writePrivateFile } from "../security/private-files.ts";
 import { banner, dashboardText, said } from "../ui/banner.ts";
 import { endText } from "../ui/end.ts";
-import { collectFailures, wantsColour } from "../ui/failure-text.ts";
+import { collectFailures, wantsColour, type FailureCollector } from "../ui/failure-text.ts";
 import { bytesText } from "../ui/format.ts";
 import { openLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
@@ -25,7 +24,7 @@ import { workerProgress, type Progress } from "../ui/progress.ts";
 import { count } from "../ui/ranges.ts";
 import { waitingText } from "../ui/waiting.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
-import { removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
+import { ownText, removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
@@ -136,6 +135,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             const before = await textOf(schedulerFile);
             const place = await publish(schedulerFile, context, file, say);
             if (place === schedulerFile) replaced = before;
+            await warnOfSharing(place, options, failures);
             schedulerFile = place;
             published = true;
             void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
@@ -232,9 +232,21 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   };
 }
 
+/** Says once that the folder of scheduler.json is one that others can change: whoever joins through it must say that he trusts them. */
+async function warnOfSharing(path: string, options: Options, failures: FailureCollector): Promise<void> {
+  if (options.trustSharedFolder) return;
+  const { refuseReplaceable } = await import("../security/trusted-file.ts");
+  try {
+    refuseReplaceable(path);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    failures.add({ code: "TSD-122", facts: { folder: dirname(path), problem: String(error.facts["problem"]) } });
+  }
+}
+
 async function textOf(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await ownText(path);
   } catch {
     // Usually there is none; one that cannot be read is found out by whoever publishes.
     return undefined;

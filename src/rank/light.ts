@@ -1,4 +1,4 @@
-import { lstatSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { lineChannel } from "../control/channel.ts";
 import { controlVersion, type FromMember, type Hello, type ToMember } from "../control/messages.ts";
@@ -14,12 +14,18 @@ const lookEvery = 4;
 /** From when on (ms), and how often, a rank that finds no leader looks whether there still is one to wait for. */
 const leaderCheckEvery = 1_500;
 
+/** Why there can be no leader to meet: the place where this host's ranks meet is somebody else's. */
+export interface ForeignPlace {
+  readonly path: string;
+  readonly problem: string;
+}
+
 /**
  * Connects to the host's leader, trying until it listens. Resolves to undefined when it does not within
  * `deadlines.hostLeader`, or when `leaderLives` says twice that nobody is there who could. A folder of somebody else is never
- * entered.
+ * entered: one where the user's folders of this host should be ends the search at once.
  */
-export async function meetLeader(paths: HostPaths, uid: number, leaderLives: () => Promise<boolean>): Promise<Socket | undefined> {
+export async function meetLeader(paths: HostPaths, uid: number, leaderLives: () => Promise<boolean>): Promise<Socket | ForeignPlace | undefined> {
   const began = performance.now();
   let checks = 0;
   let missed = 0;
@@ -36,16 +42,50 @@ export async function meetLeader(paths: HostPaths, uid: number, leaderLives: () 
   return undefined;
 }
 
-function attempt(paths: HostPaths, uid: number): Promise<Socket | undefined> {
+/**
+ * One try. The socket is reached through the open descriptors of two folders that are seen to be ours and closed to everyone else, so that what
+ * stands at their names before, meanwhile or afterwards does not matter: nobody else can have put a socket there.
+ */
+async function attempt({ base, folder }: HostPaths, uid: number): Promise<Socket | ForeignPlace | undefined> {
+  const place = openOwn(base, uid);
+  if (typeof place !== "number") return place;
+  try {
+    const inner = openOwn(`/proc/self/fd/${place}${folder.slice(base.length)}`, uid);
+    if (typeof inner !== "number") return undefined;
+    try {
+      return await connected(`/proc/self/fd/${inner}/host.sock`);
+    } finally {
+      closeSync(inner);
+    }
+  } finally {
+    closeSync(place);
+  }
+}
+
+/** The descriptor of a folder that is ours alone; what is wrong with it otherwise, and undefined while there is none. */
+function openOwn(path: string, uid: number): number | ForeignPlace | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOTDIR" || code === "ELOOP") return { path, problem: "it is a symbolic link, or no folder" };
+    if (code === "EACCES") return { path, problem: "it belongs to another user" };
+    return undefined;
+  }
+  const found = fstatSync(fd);
+  if (found.uid === uid && (found.mode & 0o077) === 0) return fd;
+  closeSync(fd);
+  // A folder of ours that is still open to others is one that its leader is about to close.
+  return found.uid === uid ? undefined : { path, problem: `it belongs to another user (uid ${found.uid})` };
+}
+
+function connected(path: string): Promise<Socket | undefined> {
   return new Promise((resolve) => {
-    const socket = connect(paths.socket);
+    const socket = connect(path);
     socket.once("connect", () => {
       socket.removeAllListeners("error");
-      if (lstatSync(paths.folder, { throwIfNoEntry: false })?.uid === uid) resolve(socket);
-      else {
-        socket.destroy();
-        resolve(undefined);
-      }
+      resolve(socket);
     });
     socket.once("error", () => resolve(undefined));
   });

@@ -4,6 +4,7 @@ import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
 import { systemCode, unwritable } from "./file-problems.ts";
+import { sharingGroup } from "./groups.ts";
 
 /** The permission bits that let anyone but the owner in. */
 const OTHERS = 0o077;
@@ -15,10 +16,12 @@ const LARGEST = 4 * 1024 * 1024;
 /**
  * Makes sure that `path` is a folder that only its owner, us, can enter (mode 0700), and returns it; its parent must exist.
  * Symbolic links are not followed and what another user put there is not used. It is quick and blocks: two or three system calls.
+ * With `groupParent`, its parent may be one that a group writes in: members can take the folder away, but not enter it; whoever goes by its name
+ * must then look at the owner of what is found there.
  * Throws TSD-071 (not private, or not ours) and TSD-072 (cannot be written).
  */
-export function privateFolder(path: string): string {
-  refuseOpenParent(path);
+export function privateFolder(path: string, { groupParent = false }: { readonly groupParent?: boolean } = {}): string {
+  refuseOpenParent(path, groupParent);
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
@@ -70,8 +73,8 @@ async function writeNew(path: string, content: string | Uint8Array): Promise<voi
   await file.writeFile(content);
 }
 
-/** In a folder where anyone may rename anything (world-writable and not sticky, unlike /tmp), nothing of ours would stay ours. */
-function refuseOpenParent(path: string): void {
+/** In a folder where others may rename anything (writable for them and not sticky, unlike /tmp), or that is somebody else's, nothing of ours would stay ours. */
+function refuseOpenParent(path: string, groupParent: boolean): void {
   const parent = dirname(path);
   let found: Stats;
   try {
@@ -84,6 +87,10 @@ function refuseOpenParent(path: string): void {
   if ((found.mode & 0o002) !== 0 && (found.mode & STICKY) === 0) {
     throw notPrivate(path, `everyone may replace it, because ${parent} is writable for all and has no sticky bit`);
   }
+  // Asked in full only where a group may write, which is rare for a temporary folder.
+  if (groupParent || (found.mode & 0o020) === 0 || (found.mode & STICKY) !== 0) return;
+  const group = sharingGroup(parent);
+  if (group !== undefined) throw notPrivate(path, `the group ${group} may replace it, because ${parent} is writable for it and has no sticky bit`);
 }
 
 function statOf(path: string): Stats {

@@ -1,6 +1,7 @@
-import { mkdirSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { unwritable } from "../security/file-problems.ts";
+import { Failure } from "../failure.ts";
+import { systemCode, unwritable } from "../security/file-problems.ts";
 import { redact } from "./redact.ts";
 
 /** Levels of the log files (pino's names). */
@@ -59,7 +60,7 @@ export const silentLog: Log = logTo(() => undefined, "error");
 /**
  * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process. Loads pino on first use.
  * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk ends the log, not the launch.
- * The folder is made if it is not there. Throws TSD-072 when the folder or the file cannot be had.
+ * The folder is made if it is not there. Throws TSD-072 when the folder or the file cannot be had, TSD-123 when what lies there is not ours.
  */
 export async function openLog({ folder, name, level = "info", base = {} }: {
   readonly folder: string;
@@ -78,7 +79,7 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
   const { default: pino } = await import("pino");
   let destination: ReturnType<typeof pino.destination>;
   try {
-    destination = pino.destination({ dest: path, sync: true, append: true, mode: 0o600 });
+    destination = pino.destination({ dest: openOwn(path), sync: true });
   } catch (error) {
     throw unwritable(path, error);
   }
@@ -94,6 +95,29 @@ export async function openLog({ folder, name, level = "info", base = {} }: {
     broken = true;
     destination.end();
   });
+}
+
+/**
+ * The descriptor of a log that is ours, new or to be continued. In a folder where others may write, a link or a second name would lead our lines into another
+ * file, and a pipe would hold the launch up. Throws TSD-123 for these.
+ */
+function openOwn(path: string): number {
+  const refused = (problem: string): Failure => new Failure("TSD-123", { path, problem });
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ELOOP") throw refused("it is a symbolic link");
+    if (code === "ENXIO") throw refused("it is not a plain file");
+    throw error;
+  }
+  const { uid, nlink, ...found } = fstatSync(fd);
+  const plain = (found.mode & constants.S_IFMT) === constants.S_IFREG;
+  const problem = !plain ? "it is not a plain file" : uid !== process.geteuid?.() ? `it belongs to another user (uid ${uid})` : nlink > 1 ? "it has a second name" : undefined;
+  if (problem === undefined) return fd;
+  closeSync(fd);
+  throw refused(problem);
 }
 
 /** As `mkdir -p`. Node's own `recursive` never returns where a file system says ENOENT for a folder whose parent is there (`/proc`, some automounts). */

@@ -161,7 +161,7 @@ describe("connect and env", () => {
       const { id } = await identity(cluster);
       await writeFile(join(folder, "scheduler.json"), JSON.stringify({ type: "Scheduler", id, address: cluster.address, services: {}, workers: {} }));
       expect((await call(connectCommand, [], folder)).out).toMatch(/of plain Dask[^]*security +none[^]*client = Client\("tcp:/);
-      expect((await call(envCommand, ["--shell", "fish"], folder)).out).toMatch(/^set -gx DASK_SCHEDULER_ADDRESS 'tcp:\S+';$/m);
+      expect((await call(envCommand, ["--shell", "fish", "--security", "none"], folder)).out).toMatch(/^set -gx DASK_SCHEDULER_ADDRESS 'tcp:\S+';$/m);
     }
   }, 20_000);
 

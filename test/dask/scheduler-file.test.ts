@@ -79,7 +79,7 @@ describe("scheduler.json", () => {
 
   test("that is not there, or is a folder, is told", async () => {
     await expect(readSchedulerFile(path)).rejects.toThrow(/TSD-023.*no such file/);
-    await expect(readSchedulerFile(folder)).rejects.toThrow(/TSD-023.*folder/);
+    await expect(readSchedulerFile(folder)).rejects.toThrow(/TSD-120.*folder/);
   });
 
   test("in a place that cannot be written is told with a cure", async () => {
