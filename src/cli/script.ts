@@ -51,6 +51,9 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   });
   const { text, notes } = renderScript(system, wish);
   for (const note of notes) stderr.write(`note: ${note}\n`);
+  if (Object.keys(said.env ?? {}).length > 0) {
+    stderr.write("note: the values of --env stand in the script; let it read a secret from a file that only you can open, as in --setup 'source ~/.secrets'\n");
+  }
   if (out !== undefined) {
     await writeScript(out, text, force ?? false);
     stderr.write(`Written to ${out}.\n`);

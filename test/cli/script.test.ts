@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -44,6 +44,15 @@ describe("tsdask-mpi script", () => {
   it("says which file has a key that is no option", async () => {
     writeFileSync(site, "script:\n  que: short\n");
     await expect(ran(scriptCommand, "slurm")).rejects.toThrow(/que is not an option \(from .*site\.yaml, script:\)[^]*Did you mean `queue`/);
+  });
+  it("writes a file that only its owner can read, over an open one too, and says that --env values stand in it", async () => {
+    const path = join(folder, "secret.sh");
+    for (const force of [[], ["--force"]]) {
+      const { stderr } = await ran(scriptCommand, "slurm", "-o", "secret.sh", ...force, "--env", "PASSWORD=x", "a.py");
+      expect(stderr).toMatch(/the values of --env stand in the script/);
+      expect(statSync(path).mode & 0o777).toBe(0o700);
+      chmodSync(path, 0o755);
+    }
   });
   it("writes a file that can be run, and none over another unasked", async () => {
     const { stdout, stderr } = await ran(scriptCommand, "slurm", "-o", "job.sh", "a.py");
