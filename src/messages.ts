@@ -482,6 +482,12 @@ export const messages = define({
     cause: "A script is never written over another file unasked.",
     cure: "Give another name with -o, or --force.",
   },
+  "TSD-112": {
+    exit: 64,
+    what: "There is input on standard input, but no script that would read it: without a script the cluster would only serve.",
+    cause: "The script was piped or redirected into the launch, and `-`, the word for it, is missing.",
+    cure: "Run it with `-`: `tsdask-mpi - < script.py`. For a cluster that other programs use, give it no input: `tsdask-mpi < /dev/null`.",
+  },
   "TSD-101": {
     exit: 64,
     what: "{problem}",

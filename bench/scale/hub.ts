@@ -52,6 +52,7 @@ const launch = createLaunch({
       return { t: "client", file: "true", args: [], env: {}, grace: 1 };
     },
     onClient: () => undefined,
+    onStdin: async () => null,
     onJupyter: () => undefined,
     onFailure: ({ code, facts }) => report({ t: "failure", text: `${code} ${JSON.stringify(facts)}` }),
     onPythons: () => undefined,

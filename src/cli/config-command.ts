@@ -39,7 +39,7 @@ export async function configCommand(argv: readonly string[], { env, cwd, stdout,
   return 0;
 }
 
-const SCRIPT_NAMES = { python: "Python script", notebook: "notebook", command: "command" } as const;
+const SCRIPT_NAMES = { python: "Python script", stdin: "Python script on standard input", notebook: "notebook", command: "command" } as const;
 
 const launched = ({ script, schedulerAddress }: Options): readonly string[][] => [
   ...(script === undefined ? [] : [["(script)", show(script.words.join(" ")), `the command line: a ${SCRIPT_NAMES[script.kind]}`]]),

@@ -11,7 +11,7 @@ one runs your script, the others are workers. In the script, \`Client()\` with n
 connected. No MPI library and no mpi4py are needed.`;
 
 const USAGE = `\
-Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb] [its arguments]
+Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
        tsdask-mpi config | connect | env | script | scale | adapt [--help]`;
@@ -21,6 +21,7 @@ Examples:
   mpirun -np 8 tsdask-mpi analysis.py --year 2024    a script on 6 workers
   srun -n 64 tsdask-mpi --wait-workers all a.py      under Slurm; starts when all workers are in
   tsdask-mpi --np 4 analysis.py                      no launcher: 4 ranks here, to try things out
+  tsdask-mpi --np 4 - < analysis.py                  the script comes on standard input
   mpirun -np 8 tsdask-mpi -- ./pipeline.sh in.zarr   any command; what it starts is connected, too
   mpirun -np 8 tsdask-mpi --jupyter lab              JupyterLab, with the ssh line to reach it
   mpirun -np 8 tsdask-mpi                            7 workers that serve until they are stopped

@@ -16,7 +16,8 @@ export interface PortRange {
 
 /** What the client's rank runs: `words[0]` is the file or the program, as the user wrote it; the rest are its arguments, untouched. */
 export interface Script {
-  readonly kind: "python" | "notebook" | "command";
+  /** `stdin`: a Python script that comes on standard input, `-`. */
+  readonly kind: "python" | "notebook" | "command" | "stdin";
   readonly words: readonly string[];
 }
 

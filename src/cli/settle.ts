@@ -63,6 +63,7 @@ const scriptOf = ({ words, separated }: Positional): Script | undefined => {
     return undefined;
   }
   if (separated) return { kind: "command", words };
+  if (first === "-") return { kind: "stdin", words };
   const kinds: Readonly<Record<string, Script["kind"]>> = { ".py": "python", ".ipynb": "notebook" };
   return { kind: kinds[extname(first).toLowerCase()] ?? "command", words };
 };

@@ -5,11 +5,14 @@ import type { Role } from "../roles/plan.ts";
 /**
  * The messages of a launch, as plain JSON values. A *member* is one rank's process, a *leader* the first rank of a host,
  * the *hub* is on rank 0: member ↔ leader over the host's unix socket, leader ↔ hub over `wss` (or inside one process).
- * The schemas that check them on arrival are in `schemas.ts`; this file is types only and costs nothing at run time.
+ * The schemas that check them on arrival are in `schemas.ts`; this file is types and two numbers, and costs next to nothing at run time.
  */
 
 /** The version of these messages; ranks of different versions of tsdask-mpi do not mix. */
 export const controlVersion = 1;
+
+/** The most of rank 0's standard input (bytes, before base64) that one message takes to the script's rank. */
+export const largestInput = 48 * 1024;
 
 /** What a rank says of itself when it meets its leader. */
 export interface Hello {
@@ -38,6 +41,8 @@ export type RankEvent =
   | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }
   | { readonly k: "jupyter-ready"; readonly host: string; readonly port: number }
   | { readonly k: "signal"; readonly signal: string }
+  /** The script has taken what it got of rank 0's standard input: the next piece may come. */
+  | { readonly k: "stdin" }
   | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }
   /** A message that the launch survives. */
   | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
@@ -88,6 +93,8 @@ export interface ClientStart {
   /** Set for JupyterLab and the like, which get a port and an address on their own host. */
   readonly jupyter?: { readonly port?: number; readonly loopback: boolean };
   readonly grace: number;
+  /** Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the rank's own is the script's. */
+  readonly stdin?: "relay" | "relay-if-null";
 }
 
 export type ToMember =
@@ -98,6 +105,8 @@ export type ToMember =
   /** Take part in the launcher's key-value exchange: every rank must, though only leaders have something to say in it. */
   | { readonly t: "pmi" }
   | { readonly t: "script-signal"; readonly signal: string }
+  /** A piece of rank 0's standard input (base64, at most `largestInput` bytes of it), or its end. */
+  | { readonly t: "stdin"; readonly data: string | null }
   | { readonly t: "end"; readonly code: number; readonly grace: number };
 
 /** What a host tells the hub of its Python, for the check that all hosts agree. */

@@ -27,6 +27,7 @@ const event = v.variant("k", [
   v.object({ k: v.literal("client-exit"), code: exitCode, signal: v.optional(short) }),
   v.object({ k: v.literal("jupyter-ready"), host: short, port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)) }),
   v.object({ k: v.literal("signal"), signal: short }),
+  v.object({ k: v.literal("stdin") }),
   v.object({ k: v.literal("failure"), code, facts, exit: exitCode }),
   v.object({ k: v.literal("warning"), code, facts }),
   v.object({ k: v.literal("note"), level: v.picklist(["debug", "info", "warn", "error"]), text: text(65_536) }),

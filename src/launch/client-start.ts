@@ -1,5 +1,5 @@
 import type { JupyterKind, Options } from "../cli/options.ts";
-import type { ToMember } from "../control/messages.ts";
+import type { ClientStart, ToMember } from "../control/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
 import type { SchedulerFacts } from "./launch.ts";
 import type { LaunchSecrets } from "./secrets.ts";
@@ -8,7 +8,7 @@ import type { LaunchSecrets } from "./secrets.ts";
  * What the client's rank starts: the script with the cluster's Python, a notebook executed in place, or a command as it is.
  * Its environment connects a plain `Client()`; secrets are named by file only.
  */
-export async function clientStart({ options, python, folder, schedulerFile, scheduler, secrets, dashboardLink }: {
+export async function clientStart({ options, python, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin }: {
   readonly options: Options;
   readonly python: string;
   readonly folder: string;
@@ -17,6 +17,7 @@ export async function clientStart({ options, python, folder, schedulerFile, sche
   readonly secrets: Promise<LaunchSecrets>;
   /** The dashboard's link as the user's laptop opens it: what `Client` shows in a notebook. */
   readonly dashboardLink: string;
+  readonly stdin: ClientStart["stdin"];
 }): Promise<Extract<ToMember, { t: "client" }>> {
   const { token } = await secrets;
   const env = clientEnvironment({
@@ -26,7 +27,7 @@ export async function clientStart({ options, python, folder, schedulerFile, sche
     ...(schedulerFile === undefined ? {} : { schedulerFile }),
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
-  if (options.jupyter === undefined) return { t: "client", ...command(options, python), env, grace: options.grace };
+  if (options.jupyter === undefined) return { t: "client", ...command(options, python), env, grace: options.grace, ...(stdin === undefined ? {} : { stdin }) };
   return {
     t: "client",
     file: python,

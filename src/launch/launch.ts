@@ -41,6 +41,8 @@ export interface LaunchHooks {
   /** What the client's rank starts, once the scheduler answers. */
   readonly client: (scheduler: SchedulerFacts) => Promise<Extract<ToMember, { t: "client" }>>;
   readonly onClient: (host: string) => void;
+  /** The next piece of rank 0's standard input, base64; null at its end. */
+  readonly onStdin: () => Promise<string | null>;
   readonly onJupyter: (where: { readonly host: string; readonly port: number; readonly node: string }) => void;
   readonly onFailure: (report: { code: MessageCode; facts: Facts; rank?: number; host?: string }) => void;
   readonly onPythons: (reports: readonly PythonReport[]) => void;
@@ -322,6 +324,13 @@ export function createLaunch(context: LaunchContext): Launch {
           if (crashes.has(event.signal)) hooks.onFailure({ code: "TSD-065", facts: { script: context.scriptName, signal: event.signal, rank, host: host.name }, rank, host: host.name });
           end({ kind: "script-killed", name: context.scriptName, signal: event.signal }, event.code);
         }
+        break;
+      case "stdin":
+        if (rank !== plan.clientRank) break;
+        void hooks.onStdin().then(
+          (data) => tell(rank, { t: "stdin", data }),
+          (error: unknown) => failWith(error),
+        );
         break;
       case "jupyter-ready":
         hooks.onJupyter({ host: event.host, port: event.port, node: host.name });

@@ -104,6 +104,7 @@ export async function lead(context: LeadContext): Promise<Member> {
 
   if (world.rank === 0) {
     if (options.script?.kind === "python" || options.script?.kind === "notebook") checkScript(options, cwd, host);
+    if (plan.clientRank === undefined && world.launcher !== "tsdask") await refuseInput();
     zero = await startRankZero({
       world,
       options,
@@ -278,6 +279,11 @@ function planFor(options: Options, size: number): Plan {
   });
 }
 
+/** A launch without a script, that nobody would end: throws TSD-112 when there is input that was meant as one. */
+async function refuseInput(): Promise<void> {
+  if ((await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
+}
+
 function checkScript(options: Options, cwd: string, host: string): void {
   const file = options.script?.words[0] ?? "";
   const found = statSync(resolve(cwd, file), { throwIfNoEntry: false });
@@ -305,7 +311,7 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
   const same = hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
   const options = same ? own : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
   const roles = rolesOf(hello.rank, plan);
-  const script = own.script?.kind === "python" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
+  const script = own.script?.kind === "python" || own.script?.kind === "stdin" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
   const input = {
     options,
     rank: hello.rank,

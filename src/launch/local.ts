@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { signalNumber } from "../rank/child.ts";
 import type { Out } from "../ui/out.ts";
@@ -13,7 +14,7 @@ const patience = 8_000;
  * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that of the
  * rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is not 0. A
  * worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no number of ranks
- * was given.
+ * was given, TSD-112 when there is input but no script.
  */
 export async function launchLocally({ program, argv, env, cwd, self }: {
   readonly program: "tsdask-mpi" | "dask-mpi";
@@ -31,6 +32,9 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
   const size = options.np;
   if (size === undefined) throw new Failure("TSD-001");
   const client = options.script !== undefined || options.jupyter !== undefined;
+  // The clusters that serve have no script; whoever pipes one in has forgotten to say so.
+  const input = client ? undefined : await import("./input.ts");
+  if (input?.inputWaits() === true) throw new Failure("TSD-112");
   // Too small a world is said here once, before anything is started.
   const { clientRank } = plan({ size, scheduler: options.scheduler, schedulerRank: options.schedulerRank, clientRank: options.clientRank, client, exclusiveWorkers: options.exclusiveWorkers });
   const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
@@ -73,5 +77,14 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
     child.on("error", () => onExit(rank, 70, null));
     ranks.push(child);
   }
-  return promise;
+  let refused: Failure | undefined;
+  const lookAgain = setTimeout(() => {
+    if (input?.inputWaits() !== true) return;
+    refused = new Failure("TSD-112");
+    killAll("SIGTERM");
+  }, deadlines.lateInput);
+  const code = await promise;
+  clearTimeout(lookAgain);
+  if (refused !== undefined) throw refused;
+  return code;
 }

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import type { Options } from "../cli/options.ts";
 import { VERSION } from "../cli/version.ts";
 import { channelPair, type Channel } from "../control/channel.ts";
-import type { FromLeader, ToLeader } from "../control/messages.ts";
+import type { ClientStart, FromLeader, ToLeader } from "../control/messages.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
 import { checkPythons } from "../host/python.ts";
@@ -30,6 +30,7 @@ import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./cluster-folder.ts";
 import { hubLog } from "./hub-log.ts";
+import type { Input } from "./input.ts";
 import type { JoinedCluster } from "./join.ts";
 import { createLaunch, type Launch, type SchedulerFacts, type WorkerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./reach.ts";
@@ -100,6 +101,9 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   /** What the scheduler.json said whose place ours has taken. */
   let replaced: string | undefined;
   let scriptStarted: number | undefined;
+  /** This rank's standard input, from when a script on another rank asks for it. */
+  let input: Promise<Input | undefined> | undefined;
+  const openInput = async (): Promise<Input | undefined> => (await import("./input.ts")).openInput();
 
   let file: SchedulerFile | undefined;
   let record: ClusterRecord | undefined;
@@ -126,6 +130,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     hooks: {
       onScheduler: async (scheduler, hosts) => {
         await credentialsWritten;
+        // The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more.
+        if (plan.clientRank === undefined && context.world.launcher !== "tsdask" && (await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
         if (context.join === undefined) {
           const { daskYaml } = await import("../dask/configuration.ts");
           await writePrivateFile(clusterFiles(folder).daskConfig, daskYaml({ address: scheduler.address, folder, security: options.security }));
@@ -171,10 +177,15 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
+      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();
+      },
+      onStdin: async () => {
+        input ??= openInput();
+        const bytes = await (await input)?.next();
+        return bytes === undefined ? null : bytes.toString("base64");
       },
       onJupyter: (jupyter) => {
         if (record === undefined) return;
@@ -312,7 +323,15 @@ function rolesShown(plan: Plan): { readonly role: string; readonly ranks: readon
   ];
 }
 
+/** Which launchers leave a script on another rank than 0 without input, and how its rank sees that. */
+function stdinFor({ launcher }: World, { clientRank }: Plan): ClientStart["stdin"] {
+  if (clientRank === 0 || launcher === "tsdask" || launcher === "generic") return undefined;
+  // Hydra and its kin give the other ranks a pipe that nobody writes to.
+  return launcher === "hydra" || launcher === "mvapich2" ? "relay" : "relay-if-null";
+}
+
 function scriptName(options: Options): string {
+  if (options.script?.kind === "stdin") return "the script on standard input";
   return basename(options.script?.words[0] ?? "the script");
 }
 

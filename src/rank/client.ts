@@ -6,12 +6,15 @@ import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
 import { endLeftBehind, scriptMark } from "./left-behind.ts";
+import type { RelayedInput } from "./stdin.ts";
 
 export interface ClientRun {
   readonly signal: (name: NodeJS.Signals) => void;
   /** Ends the script if it still runs: SIGTERM, then SIGKILL after `grace` seconds. */
   readonly end: (grace: number) => Promise<void>;
   readonly killNow: () => void;
+  /** A piece of rank 0's standard input (base64) for the script, or its end. */
+  readonly input: (data: string | null) => void;
 }
 
 /**
@@ -37,15 +40,20 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
   const terminal = hearsTerminal();
   const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, folder: dirname(guardSocket), pythonRoot, cwd, report });
-  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: "inherit", reject: false, cleanup: false, detached: !terminal });
+  const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
+  // execa takes any descriptor; its types know only the standard ones here.
+  const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
+  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: [stdin, "inherit", "inherit"], reject: false, cleanup: false, detached: !terminal });
   const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
+  relayed?.started();
   let over = false;
   const done = child.then(async (result) => {
     over = true;
     const left = child.pid === undefined ? [] : await endLeftBehind(mark);
     if (left.length > 0) report({ k: "note", level: "info", text: `the script left processes behind, which were ended: ${left.join(", ")}` });
     guard?.destroy();
+    relayed?.close();
     const error = result as { code?: string; originalMessage?: string };
     if (child.pid === undefined) {
       report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
@@ -70,7 +78,13 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
     killNow: () => {
       killPid(child.pid, "SIGKILL");
     },
+    input: (data) => relayed?.take(data),
   };
+}
+
+async function relayFor(stdin: NonNullable<ClientStart["stdin"]>, guardSocket: string, report: (event: RankEvent) => void): Promise<RelayedInput | undefined> {
+  const { needsRelay, relayedInput } = await import("./stdin.ts");
+  return needsRelay(stdin) ? relayedInput({ guardSocket, report }) : undefined;
 }
 
 /** Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of stat). */

@@ -113,6 +113,9 @@ export function runMember(context: MemberContext): Member {
           else report({ k: "failure", code: "TSD-052", facts: { file: message.file, problem: String(error) }, exit: 126 });
         });
         break;
+      case "stdin":
+        void client?.then((run) => run.input(message.data));
+        break;
       case "script-signal":
         void client?.then((run) => run.signal(message.signal as NodeJS.Signals));
         break;

@@ -25,13 +25,24 @@ export function terminalBehind({ own = isatty(2), pid = process.ppid, view = rea
   readonly view?: (pid: number) => ProcessView | undefined;
 } = {}): boolean {
   if (own) return true;
-  let seen: ProcessView | undefined;
-  for (let next = view(pid), depth = 0; next !== undefined && depth < 8; next = view(next.parent), depth += 1) {
+  const seen = outermost(pid, view)?.view;
+  return seen !== undefined && /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) && !launcherOptions(seen.args).some((arg) => rewriting.test(arg));
+}
+
+/** The launcher on this machine that started the process `pid`: the outermost of its kind above it; undefined when there is none. */
+export function launcherOf(pid: number): number | undefined {
+  return outermost(pid, readProcess)?.pid;
+}
+
+function outermost(pid: number, view: (pid: number) => ProcessView | undefined): { readonly pid: number; readonly view: ProcessView } | undefined {
+  let seen: { readonly pid: number; readonly view: ProcessView } | undefined;
+  let at = pid;
+  for (let next = view(at), depth = 0; next !== undefined && depth < 8; at = next.parent, next = view(at), depth += 1) {
     // Between a rank and its launcher stands at most a shell of the launcher's own.
-    if (launchers.has(next.name)) seen = next;
+    if (launchers.has(next.name)) seen = { pid: at, view: next };
     else if (seen !== undefined) break;
   }
-  return seen !== undefined && /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) && !launcherOptions(seen.args).some((arg) => rewriting.test(arg));
+  return seen;
 }
 
 /** The launcher's own options: those before our name, without their values. */

@@ -81,6 +81,7 @@ describe("the script", () => {
     [["dir.d/A.PY", "--np", "3"], { kind: "python", words: ["dir.d/A.PY", "--np", "3"] }],
     [["--np", "2", "n.ipynb"], { kind: "notebook", words: ["n.ipynb"] }],
     [["./run", "--help", "--", "x", ""], { kind: "command", words: ["./run", "--help", "--", "x", ""] }],
+    [["-", "--year", "1"], { kind: "stdin", words: ["-", "--year", "1"] }],
     [["--", "a.py", "--bogus"], { kind: "command", words: ["a.py", "--bogus"] }],
     [["--", "--np"], { kind: "command", words: ["--np"] }],
     [["--quiet"], undefined],
