@@ -5,13 +5,11 @@ import { subcommandOf } from "./cli/quick.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
 import { isOrphan } from "./launcher/orphan.ts";
 import { identify, type World } from "./launcher/world.ts";
-import { signalNumber } from "./rank/child.ts";
+import { secondSignalAfter, signalNumber } from "./rank/child.ts";
 import { meetLeader, runLight } from "./rank/light.ts";
 import type { Member } from "./rank/member.ts";
 import { openOut } from "./ui/out.ts";
 
-/** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
-const secondSignalAfter = 300;
 /** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
 const noLeader = 69;
 /** How often (ms) a rank looks whether its launcher still lives, and how long it gets to end in order without one. */
@@ -44,16 +42,27 @@ async function fail(error: unknown): Promise<void> {
 }
 
 let member: Member | undefined;
+let speaks = false;
+/** The built-in launcher's: the script talks with somebody on this terminal, and Ctrl-C is its own while it runs. */
+const prompt = env["TSDASK_PROMPT"] === "1";
+delete env["TSDASK_PROMPT"];
 let firstSignal: number | undefined;
 /** The first signal ends the launch in order, a second one at once. */
 function takeSignal(name: string): void {
   const now = performance.now();
+  if (prompt && name === "SIGINT" && member) {
+    member.signal(name);
+    return;
+  }
   if (firstSignal === undefined) {
     firstSignal = now;
     if (member) member.signal(name as NodeJS.Signals);
     else exit(128 + signalNumber(name));
   } else if (now - firstSignal > secondSignalAfter) {
+    if (leaving) return;
     member?.killNow();
+    // One rank says it for all: the others may be gone before they could.
+    if (speaks) out.write(`tsdask-mpi: stopped by you, at once (${name} came twice).\n`);
     exit(128 + signalNumber(name));
   }
 }
@@ -98,6 +107,7 @@ function watchLauncher({ launcher }: World): void {
 
 async function run(world: World): Promise<void> {
   onSignals();
+  speaks = world.rank === 0;
   watchLauncher(world);
   const singleHost = world.localSize === world.size;
   // The temporary folder may be one that hosts share: the host's name keeps them apart.
@@ -110,7 +120,7 @@ async function run(world: World): Promise<void> {
     const door = await becomeLeader(paths);
     if (door === undefined) return false;
     const { leadOrTell } = await import("./launch/lead-or-tell.ts");
-    member = await leadOrTell({ world, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit, ...(alone === "" ? {} : { alone: true }) });
+    member = await leadOrTell({ world, prompt, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit, ...(alone === "" ? {} : { alone: true }) });
     return true;
   };
   const leads = singleHost ? world.rank === 0 : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;

@@ -37,6 +37,7 @@ const launch = createLaunch({
   grace: 10,
   scriptName: "script.py",
   jupyter: false,
+  prompt: false,
   idleTimeout: undefined,
   join: undefined,
   log: silentLog,

@@ -65,6 +65,8 @@ export interface LaunchContext {
   readonly grace: number;
   readonly scriptName: string;
   readonly jupyter: boolean;
+  /** The script talks with somebody on a terminal: Ctrl-C is its own while it runs. */
+  readonly prompt: boolean;
   readonly idleTimeout: number | undefined;
   /** For a launch that joins: the scheduler to join. */
   readonly join: Promise<SchedulerFacts> | undefined;
@@ -221,7 +223,7 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const interrupt = (signal: string): void => {
-    if (interrupted !== undefined || ended !== undefined) return;
+    if (interrupted !== undefined || ended !== undefined || (context.prompt && signal === "SIGINT" && clientState === "started")) return;
     interrupted = signal;
     // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
     depart({ kind: "signal", signal }, 128 + (signals[signal] ?? 15), signal.startsWith("SIGUSR") ? "SIGTERM" : signal);

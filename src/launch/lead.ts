@@ -34,6 +34,8 @@ import { siteCredentials } from "./secrets.ts";
 
 export interface LeadContext {
   readonly world: World;
+  /** Ctrl-C is the script's while it runs. */
+  readonly prompt: boolean;
   readonly program: "tsdask-mpi" | "dask-mpi";
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -122,6 +124,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       addresses,
       forkServer: Promise.resolve(forkServer),
       join: options.scheduler ? undefined : import("./join.ts").then(async ({ findCluster }) => findCluster(options, schedulerFile, await siteCredentials(options))),
+      prompt: context.prompt,
       started: context.started,
       finished: (code) => leave(resultRank === 0 ? code : 0),
     });

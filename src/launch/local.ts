@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { isatty } from "node:tty";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../failure.ts";
-import { signalNumber } from "../rank/child.ts";
+import { secondSignalAfter, signalNumber } from "../rank/child.ts";
 import type { Out } from "../ui/out.ts";
 import { readFor } from "./lead.ts";
+import { isPrompt } from "./prompt.ts";
 import { plan } from "../roles/plan.ts";
 
 /** When rank 0 or the script's rank was killed, the others end by themselves; those that still run after so long (ms) are killed, too. */
@@ -57,6 +59,13 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
     for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
   };
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => killAll(name));
+  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
+  const prompt = isatty(0) && isPrompt(options.script);
+  let interrupts = 0;
+  process.on("SIGINT", () => {
+    interrupts += 1;
+    if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
+  });
 
   for (let rank = 0; rank < size; rank += 1) {
     const child = spawn(file, [...args, ...argv], {
@@ -70,6 +79,7 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
         TSDASK_LOCAL_SIZE: String(size),
         TSDASK_LAUNCH_ID: launchId,
         TSDASK_PARENT_FD: "3",
+        ...(prompt ? { TSDASK_PROMPT: "1" } : {}),
       },
       stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
     });

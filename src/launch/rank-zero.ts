@@ -56,6 +56,7 @@ export interface RankZeroContext {
   readonly forkServer: Promise<ForkServer>;
   /** The cluster that this launch joins instead of starting one. */
   readonly join: Promise<JoinedCluster> | undefined;
+  readonly prompt: boolean;
   readonly started: number;
   readonly finished: (code: number) => void;
 }
@@ -124,6 +125,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     // Behind initialize() and execute(), what is run here only stands for the script.
     scriptName: context.env["TSDASK_SCRIPT_NAME"] ?? scriptName(options),
     jupyter: options.jupyter !== undefined,
+    prompt: context.prompt,
     idleTimeout: options.idleTimeout,
     join: context.join?.then(({ scheduler }) => scheduler),
     log,

@@ -48,6 +48,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   relayed?.started();
   let over = false;
+  let stopped = false;
   const done = child.then(async (result) => {
     over = true;
     const left = child.pid === undefined ? [] : await endLeftBehind(mark);
@@ -57,6 +58,9 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
     const error = result as { code?: string; originalMessage?: string };
     if (child.pid === undefined) {
       report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
+    } else if (stopped && result.signal === "SIGKILL") {
+      // Whoever sent a second signal ended it: its SIGKILL is ours, not one for want of memory.
+      report({ k: "client-exit", code: 128 + signalNumber("SIGINT"), signal: "SIGINT" });
     } else {
       report({ k: "client-exit", ...(result.signal === undefined ? { code: result.exitCode ?? 1 } : { code: 128 + signalNumber(result.signal), signal: result.signal }) });
     }
@@ -76,6 +80,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
       clearTimeout(force);
     },
     killNow: () => {
+      stopped = true;
       killPid(child.pid, "SIGKILL");
     },
     input: (data) => relayed?.take(data),
