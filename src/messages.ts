@@ -543,6 +543,30 @@ export const messages = define({
     cause: "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
     cure: "Remove it if it is yours, or give --log-dir a folder that only you can write in.",
   },
+  "TSD-108": {
+    exit: 64,
+    what: "The notebook cannot be executed: {python} has no {problem}.",
+    cause: "Notebooks are executed with nbclient, in a kernel of the cluster's Python, which is ipykernel's.",
+    cure: "Install them into it, `{python} -m pip install nbclient ipykernel`, or name another Python with --python.",
+  },
+  "TSD-109": {
+    exit: 64,
+    what: "The notebook {file} cannot be executed: {problem}.",
+    cause: "The file, the place for its outputs, or one of the words after its name is not what a notebook needs.",
+    cure: "Correct that; `tsdask-mpi notebook.ipynb -p name value --output FILE --kernel NAME` says where the outputs go, --in-place that they go into the notebook itself.",
+  },
+  "TSD-110": {
+    exit: 137,
+    what: "The kernel of the notebook {file} ended: {problem}.",
+    cause: "Its process used more memory than there was, crashed in a library's own code, or was ended from outside; what cells had put out until then is in {output}.",
+    cure: "Leave data on the workers (`persist`, reductions, `to_parquet`) in place of taking all of it into the notebook with `compute`, or give the script's host more memory.",
+  },
+  "TSD-111": {
+    exit: 64,
+    what: "The Python {python} (from {from}) cannot be used on {host}: {problem}.",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

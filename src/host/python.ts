@@ -1,5 +1,5 @@
-import { statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, constants, readlinkSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 import type { PythonReport } from "../control/messages.ts";
 import { Failure, type Facts } from "../failure.ts";
@@ -21,7 +21,7 @@ export interface PythonTrouble {
 /**
  * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active conda environment's,
  * else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
- * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run.
+ * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be read.
  */
 export function findPython({ wish, env, cwd, host }: {
   readonly wish: string | undefined;
@@ -29,14 +29,14 @@ export function findPython({ wish, env, cwd, host }: {
   readonly cwd: string;
   readonly host: string;
 }): PythonFound {
-  if (wish !== undefined) return { path: wished(wish, env, cwd, host), from: "--python" };
+  if (wish !== undefined) return { path: readable(wished(wish, env, cwd, host), "--python", host), from: "--python" };
   for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
     const prefix = env[from];
     const path = prefix ? join(prefix, "bin", "python") : undefined;
-    if (path !== undefined && kind(path) === "program") return { path, from };
+    if (path !== undefined && (kind(path) === "program" || kind(path) === "denied")) return { path: readable(path, from, host), from };
   }
   const path = inPath(["python3", "python"], env);
-  if (path !== undefined) return { path, from: "PATH" };
+  if (path !== undefined) return { path: readable(path, "PATH", host), from: "PATH" };
   throw new Failure("TSD-040", { host, path: env["PATH"] ?? "(empty)" });
 }
 
@@ -48,10 +48,10 @@ function wished(wish: string, env: NodeJS.ProcessEnv, cwd: string, host: string)
   }
   const path = resolve(cwd, wish);
   const found = kind(path);
-  if (found === "program") return path;
+  if (found === "program" || found === "denied") return path;
   const inFolder = join(path, "bin", "python");
   // an environment's folder is what people often have at hand
-  if (found === "folder" && kind(inFolder) === "program") return inFolder;
+  if (found === "folder" && ["program", "denied"].includes(kind(inFolder))) return inFolder;
   const problem = { folder: "it is a folder without bin/python", file: "it is not executable", nothing: "it is not there" }[found];
   throw new Failure("TSD-041", { host, python: path, problem });
 }
@@ -67,8 +67,63 @@ function inPath(names: readonly string[], env: NodeJS.ProcessEnv): string | unde
   return undefined;
 }
 
-function kind(path: string): "program" | "file" | "folder" | "nothing" {
-  const stat = statSync(path, { throwIfNoEntry: false });
+/** The path, when it may be started by this user; else throws TSD-111 with what is in the way. */
+function readable(path: string, from: PythonFound["from"], host: string): string {
+  if (mayRun(path)) return path;
+  const chain = links(path);
+  const last = chain.at(-1) ?? path;
+  const closed = closedFolder(last);
+  const leads = last === path ? "" : `it is a link to ${last}, `;
+  const what = closed === undefined ? `${leads === "" ? "" : "and "}you may not run ${leads === "" ? "it" : "that"}` : `${leads === "" ? "it is in " : "which is in "}${closed}, a folder that you may not enter`;
+  throw new Failure("TSD-111", {
+    python: path,
+    from,
+    host,
+    problem: `${leads}${what}`,
+    cause: leads === "" ? "It is in somebody else's folder, or its permissions were changed." : "An environment's python is a link to the interpreter that made it, which is somebody else's here.",
+    cure: `Make the environment again with an interpreter that everybody may read (\`/usr/bin/python3 -m venv …\`, or a module's), name another one with --python, or ask the owner of ${closed ?? last} for access.`,
+  });
+}
+
+function mayRun(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    // Not for this user; the caller finds out why.
+    return false;
+  }
+}
+
+/** The path and where its links lead, one after the other, as far as they can be read. */
+function links(path: string): readonly string[] {
+  const chain = [path];
+  while (chain.length < 40) {
+    const last = chain.at(-1) ?? path;
+    try {
+      chain.push(resolve(dirname(last), readlinkSync(last)));
+    } catch {
+      // No link, or not to be read: the chain's end.
+      return chain;
+    }
+  }
+  return chain;
+}
+
+/** The first folder on the way to a path that may not be entered. */
+function closedFolder(path: string): string | undefined {
+  const folders = path.split("/").slice(1, -1).map((_, index, parts) => `/${parts.slice(0, index + 1).join("/")}`);
+  return folders.find((folder) => !mayRun(folder));
+}
+
+function kind(path: string): "program" | "file" | "folder" | "nothing" | "denied" {
+  let stat;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    // A link into a closed folder, one in a circle, or a file in place of a folder.
+    return (error as NodeJS.ErrnoException).code === "EACCES" ? "denied" : "nothing";
+  }
   if (stat === undefined) return "nothing";
   if (stat.isDirectory()) return "folder";
   return stat.isFile() && (stat.mode & 0o111) !== 0 ? "program" : "file";
