@@ -32,6 +32,7 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
     return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
   }
   const size = options.np;
+  if (options.script?.kind === "command") (await import("../cli/mistaken.ts")).refuseMistaken(options, { argv, env, cwd, programs: size !== undefined });
   if (size === undefined) throw new Failure("TSD-001");
   const client = options.script !== undefined || options.jupyter !== undefined;
   // The clusters that serve have no script; whoever pipes one in has forgotten to say so.
