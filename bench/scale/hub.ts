@@ -50,7 +50,7 @@ const launch = createLaunch({
     // The script starts when all workers are in: the hub has handled them all.
     client: async () => {
       report({ t: "all-workers", at: now(), registered, memory: memory() });
-      return { t: "client", file: "true", args: [], env: {}, grace: 1 };
+      return { t: "client", file: "true", args: [], python: "/bin/python3", env: {}, grace: 1 };
     },
     onClient: () => undefined,
     onStdin: async () => null,

@@ -22,6 +22,7 @@ Examples:
   srun -n 64 tsdask-mpi --wait-workers all a.py      under Slurm; starts when all workers are in
   tsdask-mpi --np 4 analysis.py                      no launcher: 4 ranks here, to try things out
   tsdask-mpi --np 4 - < analysis.py                  the script comes on standard input
+  mpirun -np 8 tsdask-mpi nb.ipynb -p year 2024      a notebook, saved cell by cell as nb.out.ipynb
   mpirun -np 8 tsdask-mpi -- ./pipeline.sh in.zarr   any command; what it starts is connected, too
   mpirun -np 8 tsdask-mpi --jupyter lab              JupyterLab, with the ssh line to reach it
   mpirun -np 8 tsdask-mpi                            7 workers that serve until they are stopped

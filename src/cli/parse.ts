@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { Failure } from "../failure.ts";
 import { flagsOf, take, type Grammar, type Line, type Said } from "./grammar.ts";
+import { isNotebookOption } from "./notebook.ts";
 import type { OptionKey } from "./options.ts";
 import { nearest } from "./suggest.ts";
 import { kebab } from "./table.ts";
@@ -61,8 +62,11 @@ const missingValue = (flag: string): Failure => new Failure("TSD-008", { option:
 const unknownOption = (word: string, grammar: Grammar): Failure => {
   const name = word.split("=")[0] ?? word;
   const flags = flagsOf(grammar).map(({ flag }) => flag);
+  if (grammar.program === "tsdask-mpi" && isNotebookOption(name)) {
+    return new Failure("TSD-006", { program: grammar.program, problem: `${show(name)} belongs to a notebook`, suggestion: `Write it after the notebook's name: \`tsdask-mpi notebook.ipynb ${name} …\`. ` });
+  }
   const isFlag = flags.find((flag) => flag === name);
-  const guess = nearest(name.replace(/^-+/, ""), flags.map((flag) => flag.slice(2)));
+  const guess = nearest(name.replace(/^-+/, ""), [...flags.map((flag) => flag.slice(2)), "help", ...(grammar.version ? ["version"] : [])]);
   return new Failure("TSD-006", {
     program: grammar.program,
     problem: isFlag === undefined ? `${show(name)} is not one of its options` : `${isFlag} takes no value`,

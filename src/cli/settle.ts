@@ -1,5 +1,6 @@
 import { extname, resolve } from "node:path";
 import { Failure } from "../failure.ts";
+import { readNotebook } from "./notebook.ts";
 import type { OptionKey, Options, Script, Source, Sources, TlsFiles } from "./options.ts";
 import { kebab, table, type Values } from "./table.ts";
 import { show } from "./values.ts";
@@ -56,7 +57,7 @@ export function settle(values: Values, sources: Sources, positional: Positional)
   return { options, sources: draft.sources, warnings: draft.warnings };
 }
 
-const scriptOf = ({ words, separated }: Positional): Script | undefined => {
+const scriptOf = ({ words, separated, cwd }: Positional): Script | undefined => {
   const [first] = words;
   if (first === undefined) {
     if (separated) throw together("`--`", "No command follows it.", "Write the command after it, `-- ./simulate --steps 10`, or leave it out.");
@@ -65,7 +66,10 @@ const scriptOf = ({ words, separated }: Positional): Script | undefined => {
   if (separated) return { kind: "command", words };
   if (first === "-") return { kind: "stdin", words };
   const kinds: Readonly<Record<string, Script["kind"]>> = { ".py": "python", ".ipynb": "notebook" };
-  return { kind: kinds[extname(first).toLowerCase()] ?? "command", words };
+  const kind = kinds[extname(first).toLowerCase()] ?? "command";
+  // What follows a notebook's name is read again where it is started; a mistake is told before anything is.
+  if (kind === "notebook") readNotebook(words, cwd);
+  return { kind, words };
 };
 
 const settleJoining = (draft: Draft, address: string | undefined): void => {

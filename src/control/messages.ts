@@ -88,6 +88,8 @@ export interface ClientStart {
   readonly t: "client";
   readonly file: string;
   readonly args: readonly string[];
+  /** The cluster's Python, whose programs (`python`, `pytest`, `jupyter`) what is started finds before others of these names. */
+  readonly python: string;
   /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
   readonly env: Readonly<Record<string, string | null>>;
   /** Set for JupyterLab and the like, which get a port and an address on their own host. */

@@ -1,16 +1,21 @@
+import { readNotebook } from "../cli/notebook.ts";
 import type { JupyterKind, Options } from "../cli/options.ts";
 import type { ClientStart, ToMember } from "../control/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
+import { render } from "../failure.ts";
 import type { SchedulerFacts } from "./launch.ts";
 import type { LaunchSecrets } from "./secrets.ts";
 
 /**
- * What the client's rank starts: the script with the cluster's Python, a notebook executed in place, or a command as it is.
+ * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command as it is.
  * Its environment connects a plain `Client()`; secrets are named by file only.
  */
-export async function clientStart({ options, python, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin }: {
+export async function clientStart({ options, python, pythonRoot, cwd, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin }: {
   readonly options: Options;
   readonly python: string;
+  /** The folder that holds our own Python modules, and the one that the launch was started in. */
+  readonly pythonRoot: string;
+  readonly cwd: string;
   readonly folder: string;
   readonly schedulerFile: string | undefined;
   readonly scheduler: SchedulerFacts;
@@ -27,10 +32,11 @@ export async function clientStart({ options, python, folder, schedulerFile, sche
     ...(schedulerFile === undefined ? {} : { schedulerFile }),
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
-  if (options.jupyter === undefined) return { t: "client", ...command(options, python), env, grace: options.grace, ...(stdin === undefined ? {} : { stdin }) };
+  if (options.jupyter === undefined) return { t: "client", ...command(options, python, pythonRoot, cwd), python, env, grace: options.grace, ...(stdin === undefined ? {} : { stdin }) };
   return {
     t: "client",
     file: python,
+    python,
     args: jupyterArgs(options.jupyter, options.idleTimeout),
     env: { ...env, ...(token === null ? {} : { JUPYTER_TOKEN: token }), DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink },
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
@@ -50,12 +56,29 @@ function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string
   return [modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
 }
 
-function command({ script }: Options, python: string): { readonly file: string; readonly args: readonly string[] } {
+function command({ script, grace, startTimeout }: Options, python: string, pythonRoot: string, cwd: string): { readonly file: string; readonly args: readonly string[] } {
   const words = script?.words ?? [];
   const [first = "", ...rest] = words;
   switch (script?.kind) {
-    case "notebook":
-      return { file: python, args: ["-m", "jupyter", "nbconvert", "--to", "notebook", "--execute", "--inplace", first, ...rest] };
+    case "notebook": {
+      const { notebook, output, parameters, raw, kernel, allowErrors } = readNotebook(words, cwd);
+      const wish = {
+        notebook,
+        output,
+        parameters,
+        raw,
+        kernel: kernel ?? null,
+        allow_errors: allowErrors,
+        grace,
+        start_timeout: startTimeout,
+        messages: {
+          missing: render("TSD-108", { python, problem: "{problem}" }),
+          unusable: render("TSD-109", { file: notebook, problem: "{problem}" }),
+          kernel: render("TSD-110", { file: notebook, problem: "{problem}", output }),
+        },
+      };
+      return { file: python, args: [`${pythonRoot}/tsdask_mpi/notebook.py`, JSON.stringify(wish)] };
+    }
     case "command":
       return { file: first, args: rest };
     default:

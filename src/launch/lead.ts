@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { existsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describeJob } from "../batch/job.ts";
+import { readNotebook } from "../cli/notebook.ts";
 import { readOptions, type Options, type ReadResult } from "../cli/options.ts";
 import type { Channel } from "../control/channel.ts";
 import type { Assign, ClientStart, FromLeader, Hello, ToLeader } from "../control/messages.ts";
@@ -105,7 +106,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   };
 
   if (world.rank === 0) {
-    if (options.script?.kind === "python" || options.script?.kind === "notebook") checkScript(options, cwd, host);
+    await checkScript(options, context, host);
     if (plan.clientRank === undefined && world.launcher !== "tsdask") await refuseInput();
     zero = await startRankZero({
       world,
@@ -115,6 +116,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       cwd,
       out,
       python,
+      pythonRoot: context.pythonRoot,
       key,
       folder,
       schedulerFile,
@@ -287,13 +289,18 @@ async function refuseInput(): Promise<void> {
   if ((await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
 }
 
-function checkScript(options: Options, cwd: string, host: string): void {
-  const file = options.script?.words[0] ?? "";
+async function checkScript(options: Options, context: LeadContext, host: string): Promise<void> {
+  const { script } = options;
+  const { cwd } = context;
+  if (script?.kind === "command") (await import("../cli/mistaken.ts")).refuseMistaken(options, context);
+  if (script?.kind !== "python" && script?.kind !== "notebook") return;
+  const file = script.words[0] ?? "";
   const found = statSync(resolve(cwd, file), { throwIfNoEntry: false });
   if (found === undefined) throw new Failure("TSD-015", { file, cwd, host });
   if (found.isDirectory() && !existsSync(resolve(cwd, file, "__main__.py"))) {
     throw new Failure("TSD-052", { file, problem: "it is a folder without a __main__.py" });
   }
+  if (script.kind === "notebook") (await import("./check-notebook.ts")).checkNotebook(readNotebook(script.words, cwd));
 }
 
 async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers }: {

@@ -46,6 +46,7 @@ export interface RankZeroContext {
   readonly cwd: string;
   readonly out: Out;
   readonly python: string;
+  readonly pythonRoot: string;
   /** The key that all hosts share, and the cluster folder that follows from it. */
   readonly key: string;
   readonly folder: string;
@@ -179,7 +180,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
+      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, pythonRoot: context.pythonRoot, cwd: context.cwd, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();

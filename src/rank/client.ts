@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
+import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./left-behind.ts";
 import type { RelayedInput } from "./stdin.ts";
 
@@ -32,7 +33,9 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   readonly report: (event: RankEvent) => void;
 }): Promise<ClientRun> {
   const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
-  const full: Record<string, string> = { ...env, [scriptMark]: mark };
+  const full: Record<string, string> = { ...withPython(env, start.python), [scriptMark]: mark };
+  // A notebook's kernel has its sockets in there: the folder goes with the host's, whoever is killed.
+  if (guardSocket !== undefined) full["TSDASK_HOST_FOLDER"] = dirname(guardSocket);
   for (const [name, value] of Object.entries(start.env)) {
     if (value === null) delete full[name];
     else full[name] = value;
@@ -43,7 +46,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
   // execa takes any descriptor; its types know only the standard ones here.
   const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
-  const child = execa(start.file, jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: [stdin, "inherit", "inherit"], reject: false, cleanup: false, detached: !terminal });
+  const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: [stdin, "inherit", "inherit"], reject: false, cleanup: false, detached: !terminal });
   const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   relayed?.started();

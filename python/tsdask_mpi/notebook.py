@@ -1,0 +1,488 @@
+"""Run a notebook cell by cell and save it after each: the client's rank starts this file in place of a script.
+
+The one argument is a JSON object: `notebook` and `output` (absolute paths), `parameters` (pairs of a name and its text), `raw` (pairs that
+stay text), `kernel` (a kernel spec's name, or null for this Python), `allow_errors`, `grace` and `start_timeout` (seconds), and `messages`,
+the texts of failures with `{problem}` to be filled in. It ends with the code that a script would have ended with.
+With `--kernel` as its first argument it is the kernel itself.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
+    # Modules are those of the environment: neither the folder of this file nor, for the kernel's start, the working folder holds any.
+    del sys.path[0]
+
+import asyncio
+import json
+import keyword
+import math
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import warnings
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+USAGE = 64
+# The longest path that Linux takes for a unix socket is 107 bytes; the kernel's sockets add a few to their folder's.
+LONGEST_FOLDER = 90
+# A cell that runs for long is saved while it runs, no more often than this (seconds), nor for more than a tenth of the time.
+SAVE_EVERY = 1.0
+SAVE_SHARE = 10
+LAST_WORDS = 4000
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Wish(NamedTuple):
+    """What the command line asked for."""
+
+    notebook: str
+    output: str
+    parameters: list[tuple[str, str]]
+    raw: list[tuple[str, str]]
+    kernel: str | None
+    allow_errors: bool
+    grace: float
+    start_timeout: float
+    messages: dict[str, str]
+
+
+class Stop(Exception):
+    """The notebook is over before its end, with this exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def main() -> int:
+    """Execute the notebook that the first argument describes; return the exit code."""
+    wish = Wish(**json.loads(sys.argv[1]))
+    missing = [name for name in ("nbclient", "nbformat", *(() if wish.kernel else ("ipykernel",))) if find_spec(name) is None]
+    if missing:
+        say(wish.messages["missing"], " and ".join(missing))
+        return USAGE
+    # Old notebooks lack what new versions of nbformat ask for; neither they nor its own imports concern the reader.
+    warnings.simplefilter("ignore")
+    try:
+        return asyncio.run(Run(wish).all())
+    except Stop as stop:
+        return stop.code
+
+
+def say(message: str, problem: str) -> None:
+    """Write one of our own failures on stderr."""
+    show(sys.stderr, message.replace("{problem}", problem) + "\n")
+
+
+def show(stream: Any, text: str) -> None:
+    """Write and flush; who reads no longer (`| head`) does not end the notebook."""
+    with suppress(OSError, ValueError):
+        stream.buffer.write(text.encode("utf-8", "backslashreplace"))
+        stream.flush()
+
+
+def typed(text: str) -> Any:
+    """Return the value that papermill's command line makes of a parameter's text: a boolean, None, a number, or the text."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def literal(value: Any) -> str:
+    """Return Python source for a parameter's value."""
+    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
+
+
+def tags(cell: Any) -> list[str]:
+    """Return the tags of a cell."""
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
+    """Put a cell with the parameters behind the one tagged `parameters`, else first (as papermill does); return the names that are new there."""
+    from nbformat.v4 import new_code_cell
+
+    lines = ["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())]
+    cell = new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
+    if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
+        cell.pop("id", None)
+    cells = [one for one in notebook.cells if "injected-parameters" not in tags(one)]
+    place = next((index for index, one in enumerate(cells) if "parameters" in tags(one)), None)
+    notebook.cells = [*cells[: 0 if place is None else place + 1], cell, *cells[0 if place is None else place + 1 :]]
+    if place is None:
+        return []
+    source = cells[place].source
+    return [name for name in parameters if re.search(rf"(?m)^{re.escape(name)}\s*[:=]", source) is None]
+
+
+def write(path: str, text: str) -> None:
+    """Replace a file by another one in one step, with the old one's mode."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+    try:
+        with open(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+        except FileNotFoundError:
+            mode = 0o666 & ~mask
+        os.chmod(draft, mode)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def sockets_folder() -> str:
+    """Return a private folder for the kernel's sockets: inside the host's own folder, which somebody else removes should this be killed."""
+    host = os.environ.pop("TSDASK_HOST_FOLDER", None)
+    for place in (host, tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+        if place is None or len(os.fsencode(place)) > LONGEST_FOLDER - 12:
+            continue
+        with suppress(OSError):
+            return tempfile.mkdtemp(prefix="nb-", dir=place)
+    raise OSError("no folder for the kernel's sockets: the temporary folders are not writable, or their paths are too long")
+
+
+class Run:
+    """One execution of a notebook."""
+
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+        self.notebook: Any = None
+        self.client: Any = None
+        self.stop = asyncio.Event()
+        self.signal: int | None = None
+        self.running: Any = None
+        self.last_words = b""
+        self.unsaved = False
+        self.saved_at = 0.0
+        self.save_took = 0.0
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.color = sys.stderr.isatty()
+
+    async def all(self) -> int:
+        """Read, execute and save; return the exit code."""
+        self.read()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.told, number)
+        folder = sockets_folder()
+        try:
+            await self.start(folder)
+            self.save()
+            saver = asyncio.ensure_future(self.save_now_and_then())
+            try:
+                code = await self.cells()
+            finally:
+                saver.cancel()
+            self.client.set_widgets_metadata()
+            self.save()
+            await self.end(now=code != 0)
+            return code
+        finally:
+            await self.end(now=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def read(self) -> None:
+        """Read the notebook, clear what earlier runs left in it, and put the parameters in."""
+        import nbformat
+
+        try:
+            self.notebook = nbformat.read(self.wish.notebook, as_version=4)
+        except Exception as error:
+            self.refuse(f"{type(error).__name__}: {error}")
+        for cell in self.notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs = []
+                cell.execution_count = None
+        parameters = {name: typed(text) for name, text in self.wish.parameters} | dict(self.wish.raw)
+        for name in parameters:
+            if not name.isidentifier() or keyword.iskeyword(name):
+                self.refuse(f"{name!r} cannot be a parameter: it is no name of a Python variable")
+        if parameters:
+            for name in inject(self.notebook, parameters):
+                show(sys.stderr, f'tsdask-mpi: the cell tagged "parameters" has no {name}\n')
+        if not any(cell.cell_type == "code" and cell.source.strip() for cell in self.notebook.cells):
+            show(sys.stderr, "tsdask-mpi: the notebook has no code to run\n")
+
+    def refuse(self, problem: str) -> None:
+        """End with a message about the notebook's file or what goes with it."""
+        say(self.wish.messages["unusable"], problem)
+        raise Stop(USAGE)
+
+    async def start(self, folder: str) -> None:
+        """Start the kernel, its sockets in this folder."""
+        from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+        from jupyter_client.manager import AsyncKernelManager
+
+        name = self.wish.kernel
+
+        class Specs(KernelSpecManager):
+            """The kernel spec of this very Python, unless another one is asked for."""
+
+            def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+                if name is not None:
+                    return super().get_kernel_spec(kernel_name)
+                argv = [sys.executable, os.path.abspath(__file__), "--kernel", "-f", "{connection_file}"]
+                return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+        specs = Specs()
+        try:
+            spec = specs.get_kernel_spec(name or "python3")
+        except NoSuchKernel:
+            known = ", ".join(sorted(specs.find_kernel_specs())) or "none"
+            self.refuse(f"there is no kernel named {name!r} for {sys.executable} (there are: {known})")
+        if (self.wish.parameters or self.wish.raw) and spec.language.lower() != "python":
+            self.refuse(f"parameters are put in as Python, and the kernel {name!r} speaks {spec.language}")
+        manager = AsyncKernelManager(
+            kernel_name=name or "python3",
+            kernel_spec_manager=specs,
+            transport="ipc",
+            ip=os.path.join(folder, "k"),
+            connection_file=os.path.join(folder, "kernel.json"),
+        )
+        self.client = self.make_client(manager)
+        # The debugger, which nobody attaches here, would warn on stderr.
+        env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        ready = asyncio.ensure_future(self.start_kernel(env))
+        await self.or_stop(ready)
+        if not ready.done():
+            ready.cancel()
+            raise Stop(self.stopped_code())
+        if ready.exception() is not None:
+            self.died(f"it did not start: {ready.exception()}")
+
+    async def start_kernel(self, env: dict[str, str]) -> None:
+        """Start the kernel's process and connect to it."""
+        # ipykernel repeats there what the processes of a cell put out, which comes as the cell's output too.
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        asyncio.get_running_loop().add_reader(reading, self.keep_words, reading)
+        try:
+            await self.client.async_start_new_kernel(env=env, stdout=subprocess.DEVNULL, stderr=writing)
+        finally:
+            os.close(writing)
+        self.client.kc = self.client.km.client()
+        self.client.kc.start_channels()
+        self.client.kc.allow_stdin = False
+        await self.client.kc.wait_for_ready(timeout=self.wish.start_timeout)
+        about = await self.client.async_wait_for_reply(await self.ask_about())
+        if about is not None and "language_info" in about["content"]:
+            self.notebook.metadata["language_info"] = about["content"]["language_info"]
+
+    async def ask_about(self) -> str:
+        """Ask the kernel what language it speaks, which belongs into the notebook; return the question's id."""
+        from jupyter_client.utils import ensure_async
+
+        return await ensure_async(self.client.kc.kernel_info())
+
+    def keep_words(self, source: int) -> None:
+        """Read the kernel's own stderr; its last words are shown should it die."""
+        with suppress(BlockingIOError):
+            words = os.read(source, 65536)
+            self.last_words = (self.last_words + words)[-LAST_WORDS:]
+            if not words:
+                asyncio.get_running_loop().remove_reader(source)
+                os.close(source)
+
+    def make_client(self, manager: Any) -> Any:
+        """Return nbclient's client, which shows and notes what cells put out."""
+        from nbclient import NotebookClient
+
+        run = self
+
+        class Client(NotebookClient):
+            """Shows what comes, and keeps it in few pieces."""
+
+            def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+                kind = msg["msg_type"]
+                result = super().process_message(msg, cell, cell_index)
+                if kind in ("stream", "execute_result", "display_data", "error", "update_display_data", "clear_output"):
+                    run.unsaved = True
+                    run.show_output(kind, msg["content"])
+                join_streams(cell.outputs)
+                return result
+
+        path = os.path.dirname(self.wish.notebook)
+        return Client(self.notebook, km=manager, timeout=None, allow_errors=self.wish.allow_errors, resources={"metadata": {"path": path}})
+
+    def show_output(self, kind: str, content: Any) -> None:
+        """Show an output of a cell as it comes: stdout and results on stdout, stderr and errors on stderr."""
+        if kind == "stream":
+            show(sys.stderr if content["name"] == "stderr" else sys.stdout, content["text"])
+        elif kind == "error":
+            text = "\n".join(content["traceback"]) or f"{content['ename']}: {content['evalue']}"
+            show(sys.stderr, (text if self.color else ANSI.sub("", text)) + "\n")
+        elif kind in ("execute_result", "display_data") and "text/plain" in content["data"]:
+            show(sys.stdout, content["data"]["text/plain"] + "\n")
+
+    async def cells(self) -> int:
+        """Execute all cells, saving after each; return the exit code."""
+        from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+        for index, cell in enumerate(self.notebook.cells):
+            self.running = cell if cell.cell_type == "code" else None
+            task = asyncio.ensure_future(self.client.async_execute_cell(cell, index))
+            await self.or_stop(task)
+            if not task.done():
+                await asyncio.wait({task}, timeout=self.wish.grace / 2)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, DeadKernelError) and self.signal is None:
+                problem, code = await self.death()
+                add_error(cell, "DeadKernelError", f"The kernel ended while this cell ran: {problem}")
+                self.save()
+                self.died(problem, code, index)
+            self.save()
+            if self.signal is not None:
+                return self.stopped_code()
+            if isinstance(error, CellExecutionError):
+                return self.failed(index, error)
+            if error is not None:
+                raise error
+        return 0
+
+    def failed(self, index: int, error: Any) -> int:
+        """Return the exit code of a notebook with an error in it; `sys.exit(3)` is one with 3."""
+        name, value = getattr(error, "ename", ""), getattr(error, "evalue", "")
+        if name == "SystemExit":
+            return 0 if value in ("", "None") else int(value) & 0xFF if re.fullmatch(r"-?\d+", value) else 1
+        show(sys.stderr, f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.wish.output}\n")
+        return 1
+
+    async def or_stop(self, task: asyncio.Future[Any]) -> None:
+        """Wait until the task is done, or a signal has come."""
+        stopping = asyncio.ensure_future(self.stop.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+
+    def told(self, number: int) -> None:
+        """Take a signal: what is there is saved at once, since what sent it may be in a hurry, and the cell is interrupted."""
+        if self.signal is not None:
+            return
+        self.signal = number
+        self.stop.set()
+        manager = None if self.client is None else self.client.km
+        if manager is None or not manager.has_kernel:
+            return
+        if number != signal.SIGINT:
+            if self.running is not None:
+                why = "the job's time is over, or it was ended from outside"
+                add_error(self.running, "Terminated", f"This cell was ended by {signal.Signals(number).name}: {why}")
+            with suppress(Stop):
+                self.save()
+        task = asyncio.ensure_future(manager.interrupt_kernel())
+        self.tasks.add(task)
+
+    def stopped_code(self) -> int:
+        """Return the exit code of what a signal ended."""
+        return 128 + (self.signal or 0)
+
+    async def death(self) -> tuple[str, int]:
+        """Say how the kernel ended, and the exit code that goes with it."""
+        status = None
+        with suppress(Exception):
+            status = await self.client.km.provisioner.poll()
+        if status is None:
+            return "it does not answer", 1
+        if status >= 0:
+            return f"it exited with {status}", status or 1
+        name = signal.Signals(-status).name
+        hint = ", as the system does with what uses too much memory" if -status == signal.SIGKILL else ""
+        return f"it was killed by {name}{hint}", 128 - status
+
+    def died(self, problem: str, code: int = 1, index: int | None = None) -> None:
+        """End with a message about a kernel that is gone."""
+        if code != 128 + signal.SIGKILL:
+            show(sys.stderr, self.last_words.decode(errors="replace"))
+        say(self.wish.messages["kernel"], problem if index is None else f"{problem}, in cell {index + 1} of {len(self.notebook.cells)}")
+        raise Stop(code)
+
+    def save(self) -> None:
+        """Write the notebook with the outputs that it has."""
+        import nbformat
+
+        began = time.monotonic()
+        self.unsaved = False
+        try:
+            write(self.wish.output, nbformat.writes(self.notebook) + "\n")
+        except OSError as error:
+            self.refuse(f"{self.wish.output} cannot be written: {error.strerror}")
+        self.saved_at = time.monotonic()
+        self.save_took = self.saved_at - began
+
+    async def save_now_and_then(self) -> None:
+        """Save what a long cell has put out, while it runs."""
+        while True:
+            await asyncio.sleep(max(SAVE_EVERY, self.save_took * SAVE_SHARE))
+            if self.unsaved:
+                with suppress(Stop):
+                    self.save()
+
+    async def end(self, *, now: bool) -> None:
+        """End the kernel: in order, or at once."""
+        manager = None if self.client is None else self.client.km
+        if manager is None:
+            return
+        if self.client.kc is not None:
+            self.client.kc.stop_channels()
+        if manager.has_kernel:
+            with suppress(RuntimeError):
+                await manager.shutdown_kernel(now=now)
+        await manager.cleanup_resources()
+        self.client.km = None
+
+
+def join_streams(outputs: list[Any]) -> None:
+    """Make one of the last two outputs where both are of the same stream."""
+    if len(outputs) < 2:
+        return
+    before, last = outputs[-2:]
+    if before.output_type == last.output_type == "stream" and before.name == last.name:
+        before.text += last.text
+        outputs.pop()
+
+
+def add_error(cell: Any, name: str, value: str) -> None:
+    """Put an error into a cell that its kernel did not report."""
+    from nbformat.v4 import new_output
+
+    cell.outputs.append(new_output("error", ename=name, evalue=value, traceback=[f"{name}: {value}"]))
+
+
+def be_kernel() -> None:
+    """Be the notebook's kernel (IPython's puts the working folder, which is the notebook's, on the path when it is up)."""
+    del sys.argv[1]
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--kernel"]:
+        be_kernel()
+    else:
+        status = main()
+        # Threads of the connection to a kernel that is gone must not hold the exit.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
