@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { availableLaunchers, launcher, type Launcher } from "./bed/launchers.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
-import { listeners, marked } from "./bed/processes.ts";
+import { listeners } from "./bed/processes.ts";
 import { run, start, tell, type Running } from "./bed/run.ts";
 import { program } from "./launch.ts";
 
@@ -159,7 +159,6 @@ describe("a notebook", () => {
     const result = await running.finished;
     expect(result.code, tell(result)).toBe(0);
     expect(shown(cellsOf(clean, "n.ipynb")[1] as Cell)).toContain("gone on");
-    expect(marked("BED_ID", clean.env["BED_ID"] ?? "")).toEqual([]);
   });
 
   test("that cannot be executed is refused with 64 before anything starts", async () => {
