@@ -43,6 +43,8 @@ export const deadlines = {
   jupyter: 120_000,
   /** The script gets this long to end when the launch fails under it. */
   scriptAfterLoss: 2_000,
+  /** Scheduler and workers have said what they were used for; what is not known by then is left out. */
+  usage: 700,
   /** The hub waits for the other hosts to say that they are done, after the grace. */
   hostsDone: 3_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */

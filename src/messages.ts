@@ -567,6 +567,18 @@ export const messages = define({
     cause: "{cause}",
     cure: "{cure}",
   },
+  "TSD-115": {
+    exit: 64,
+    what: "The summary {path} of --json-summary cannot be written: {problem}.",
+    cause: "The file's name or its folder is not one that you can write a file of your own in.",
+    cure: "Give a file in a folder that exists and that you may write in: --json-summary results/summary.json after `mkdir results`.",
+  },
+  "TSD-116": {
+    exit: 69,
+    what: "The summary {path} was not written at the end: {problem}.",
+    cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
+    cure: "Look at the folder and its quota. The launch's own exit code is not changed; the file, if it is there, says \"running\".",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

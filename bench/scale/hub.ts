@@ -57,6 +57,7 @@ const launch = createLaunch({
     onJupyter: () => undefined,
     onFailure: ({ code, facts }) => report({ t: "failure", text: `${code} ${JSON.stringify(facts)}` }),
     onPythons: () => undefined,
+    onUsage: () => undefined,
     retire: async () => undefined,
     onEnd: async () => undefined,
     finished: () => report({ t: "finished", at: now() }),

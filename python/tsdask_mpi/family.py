@@ -7,6 +7,7 @@ its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is kn
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -40,9 +41,9 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
             continue
 
 
-def ended(known: Container[int]) -> list[tuple[int, int]]:
-    """Return (pid, wait status) of every process that has ended; a known child's process group is killed before its pid is given back."""
-    gone: list[tuple[int, int]] = []
+def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]]:
+    """Return (pid, wait status, what it used) of every process that has ended; a known child's process group is killed before its pid is given back."""
+    gone: list[tuple[int, int, resource.struct_rusage]] = []
     while True:
         try:
             info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -52,14 +53,15 @@ def ended(known: Container[int]) -> list[tuple[int, int]]:
             return gone
         if info.si_pid in known:
             kill_group(info.si_pid)
-        gone.append(os.waitpid(info.si_pid, 0))
+        gone.append(os.wait4(info.si_pid, 0))
 
 
-def exit_event(status: int) -> Message:
-    """Return the message that tells a rank how its child ended."""
+def exit_event(status: int, used: resource.struct_rusage) -> Message:
+    """Return the message that tells a rank how its child ended, its seconds of processor and its greatest resident memory in bytes (getrusage(2))."""
+    use = {"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}
     if os.WIFSIGNALED(status):
-        return {"event": "exit", "code": None, "signal": os.WTERMSIG(status)}
-    return {"event": "exit", "code": os.WEXITSTATUS(status), "signal": None}
+        return {"event": "exit", "code": None, "signal": os.WTERMSIG(status), **use}
+    return {"event": "exit", "code": os.WEXITSTATUS(status), "signal": None, **use}
 
 
 def tell(control: socket.socket, message: Message) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from tsdask_mpi import contact, dashboard, logs, orders, token_gate
+from tsdask_mpi import contact, dashboard, logs, orders, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.loop import first_of
@@ -30,7 +31,8 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     stop = orders.listen(channel, {"dashboard": lambda _: wanted.set()})
     scheduler = make_scheduler(params)
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    watch_close(scheduler, closing, channel)
+    tell_usage = usage.watch(scheduler, channel)
+    watch_close(scheduler, closing, channel, tell_usage)
     turn.folder(getattr(getattr(scheduler, "_workdir", None), "dir_path", None))
     await scheduler
     turn.done()
@@ -44,6 +46,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     logs.quiet()
     if stop.done() and not closing.done():
         closing.set_result("stop")
+        tell_usage()
         channel.send({"event": "closing", "reason": "stop"})
         end = asyncio.ensure_future(call_with(scheduler.close, {"reason": "stop"}))
         await first_of(end, timeout=stop.result())
@@ -76,13 +79,14 @@ def make_scheduler(params: Message) -> Any:
         })
 
 
-def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel) -> None:
-    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler."""
+def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel, tell_usage: Callable[[], None]) -> None:
+    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for."""
     close = scheduler.close
 
     def note(reason: str) -> None:
         if not closing.done():
             closing.set_result(reason)
+            tell_usage()
             channel.send({"event": "closing", "reason": reason})
 
     async def closed(*args: Any, **kwargs: Any) -> None:

@@ -224,7 +224,7 @@ class Server:
 
     def _reap(self) -> None:
         gone = family.ended(self._children)
-        for pid, status in gone:
+        for pid, status, used in gone:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
@@ -232,14 +232,14 @@ class Server:
             self._turns.leave(child.seat)
             self._forget(self._lines, child.seat.line.fileno())
             self._forget(self._controls, child.control.fileno())
-            family.tell(child.control, family.exit_event(status))
+            family.tell(child.control, family.exit_event(status, used))
             child.control.close()
             child.seat.line.close()
             sweeper = family.remove_folder(child.seat.folder)
             if sweeper is not None:
                 self._sweepers.add(sweeper)
         if gone:
-            self._sweepers.difference_update(pid for pid, _ in gone)
+            self._sweepers.difference_update(pid for pid, _, _ in gone)
             known = self._sweepers.union(self._children)
             family.kill_orphans(known, {child.mark for child in self._children.values()})
 

@@ -33,7 +33,7 @@ export const DASK_MPI_OPTIONS = [
 
 /** How a launch is run, as opposed to what it is: what dask-mpi has no option for may still come from TSDASK_ variables. */
 const FROM_ENVIRONMENT = [
-  "np", "python", "startTimeout", "spawn", "warm", "rendezvous", "launchId", "grace", "restarts", "logLevel", "logDir", "quiet",
+  "np", "python", "startTimeout", "spawn", "warm", "rendezvous", "launchId", "grace", "restarts", "logLevel", "logDir", "jsonSummary", "quiet",
 ] as const satisfies readonly OptionKey[];
 
 export const DASK_MPI_GRAMMAR: Grammar = {

@@ -116,6 +116,7 @@ export const table: Table = {
 
   logLevel: { group: "Messages", value: "<level>", read: choice(["debug", "info", "warning", "error", "critical"], { warn: "warning", fatal: "critical" }), initial: "warning", help: "how much of Dask's log to show on stderr: debug, info, warning, error, critical" },
   logDir: { group: "Messages", value: "<folder>", read: path, initial: undefined, otherwise: "log/ in the cluster's own folder, gone at its end", help: "where the logs (JSON lines) go, to be kept" },
+  jsonSummary: { group: "Messages", value: "<file>", read: path, initial: undefined, otherwise: "none", help: "write how the launch ended and what it used to this file, as JSON, for programs" },
   quiet: { group: "Messages", negative: "no-quiet", read: flag, initial: false, help: "say nothing on stderr but warnings and errors" },
 };
 

@@ -36,6 +36,10 @@ export type RankEvent =
   | { readonly k: "worker-ready"; readonly address: string; readonly name: string; readonly dashboard: number | null; readonly nthreads: number; readonly memoryLimit: number; readonly pid: number }
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }
+  /** What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were, bytes spilled to disk. */
+  | { readonly k: "scheduler-usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number }
+  /** What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its limit in bytes (0: none). */
+  | { readonly k: "worker-usage"; readonly cpu: number; readonly threadSeconds: number; readonly threads: number; readonly peak: number; readonly limit: number }
   | { readonly k: "client-started"; readonly pid: number }
   /** `signal` is the name of the one that ended it, if one did. */
   | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }

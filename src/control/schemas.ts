@@ -23,6 +23,8 @@ const event = v.variant("k", [
   v.object({ k: v.literal("worker-ready"), address: short, name: short, dashboard: port, nthreads: count, memoryLimit: count, pid: count }),
   v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
   v.object({ k: v.literal("worker-away"), why: text(65_536) }),
+  v.object({ k: v.literal("scheduler-usage"), clients: count, tasks: count, used: count, seen: count, spilled: count }),
+  v.object({ k: v.literal("worker-usage"), cpu: seconds, threadSeconds: seconds, threads: count, peak: count, limit: count }),
   v.object({ k: v.literal("client-started"), pid: count }),
   v.object({ k: v.literal("client-exit"), code: exitCode, signal: v.optional(short) }),
   v.object({ k: v.literal("jupyter-ready"), host: short, port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)) }),

@@ -5,6 +5,7 @@ import type { MessageCode } from "../messages.ts";
 import type { Plan } from "../roles/plan.ts";
 import type { Log } from "../ui/log.ts";
 import type { Ending } from "../ui/end.ts";
+import type { UsageEvent } from "./usage.ts";
 import type { WaitingFacts } from "../ui/waiting.ts";
 import { startTrouble } from "./start-trouble.ts";
 
@@ -48,10 +49,25 @@ export interface LaunchHooks {
   readonly onPythons: (reports: readonly PythonReport[]) => void;
   /** Asks the scheduler to retire these workers (addresses): what they hold moves to others first. Resolves when they have left. */
   readonly retire: (addresses: readonly string[]) => Promise<void>;
+  /** What the scheduler, or a rank's worker, was used for; comes when they end. */
+  readonly onUsage: (rank: number, event: UsageEvent) => void;
   /** The launch ends now; everything published is taken back here. */
-  readonly onEnd: (ending: Ending, workers: number) => Promise<void>;
+  readonly onEnd: (ending: Ending, facts: EndOfLaunch) => Promise<void>;
   /** All hosts are done: rank 0 may leave, with this code if it is the rank that tells it. */
   readonly finished: (code: number) => void;
+}
+
+/** What is known as a launch ends. */
+export interface EndOfLaunch {
+  readonly code: number;
+  /** How many workers were there at once, at most. */
+  readonly workers: number;
+  /** How often a worker that was lost was started again. */
+  readonly restarts: number;
+  /** The ranks that are about to say what their workers used. */
+  readonly telling: readonly number[];
+  /** Whether the scheduler is about to say what it was used for. */
+  readonly schedulerTells: boolean;
 }
 
 export interface LaunchContext {
@@ -123,8 +139,11 @@ export function createLaunch(context: LaunchContext): Launch {
   const pythons = new Map<string, PythonReport>();
   const began = performance.now();
   let everRegistered = 0;
+  let restarts = 0;
   let scheduler: SchedulerFacts | undefined;
   let schedulerClosed = false;
+  /** Its process is gone, in order or not. */
+  let schedulerOver = false;
   let clientState: "none" | "waiting" | "started" | "over" = plan.clientRank === undefined ? "none" : "waiting";
   let interrupted: string | undefined;
   /** Set while the launch takes its leave; the workers that go now are no loss. */
@@ -202,7 +221,7 @@ export function createLaunch(context: LaunchContext): Launch {
     log.info("the launch ends", { ending, code });
     all({ t: "end", code, grace });
     void hooks
-      .onEnd(ending, everRegistered)
+      .onEnd(ending, { code, workers: everRegistered, restarts, telling: [...workers.keys()].filter((rank) => !gone.has(rank)), schedulerTells: plan.schedulerRank !== undefined && scheduler !== undefined && !schedulerOver })
       .catch((error: unknown) => log.warn("not everything was taken back", { problem: String(error) }))
       .then(() => {
         settled = true;
@@ -304,6 +323,7 @@ export function createLaunch(context: LaunchContext): Launch {
         if (ended !== undefined) break;
         hooks.onFailure({ code: event.restarting ? "TSD-055" : "TSD-056", facts: { rank, host: host.name, why: event.why }, rank, host: host.name });
         if (event.restarting) {
+          restarts += 1;
           workers.delete(rank);
           showWorkers();
         } else lose(rank, event.why);
@@ -311,6 +331,10 @@ export function createLaunch(context: LaunchContext): Launch {
       case "worker-away":
         log.info("a worker has left", { rank, host: host.name, why: event.why });
         lose(rank, event.why);
+        break;
+      case "scheduler-usage":
+      case "worker-usage":
+        hooks.onUsage(rank, event);
         break;
       case "client-started":
         hooks.onClient(host.name);
@@ -355,6 +379,7 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const onSchedulerExit = (event: Extract<RankEvent, { k: "scheduler-exit" }>, rank: number, host: Host): void => {
+    schedulerOver = true;
     if (ended !== undefined) return;
     const inOrder = event.code === 0 && scheduler !== undefined;
     log.info("the scheduler has ended", { code: event.code, signal: event.signal, why: event.why });
@@ -373,6 +398,7 @@ export function createLaunch(context: LaunchContext): Launch {
 
   const onRankGone = (rank: number, host: Host): void => {
     gone.add(rank);
+    if (rank === plan.schedulerRank) schedulerOver = true;
     if (ended !== undefined) return;
     log.warn("a rank is gone", { rank, host: host.name });
     if (rank === plan.schedulerRank) {

@@ -2,10 +2,11 @@ import { lineChannel } from "../control/channel.ts";
 import type { FromMember, ToMember } from "../control/messages.ts";
 import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "../host/election.ts";
+import type { Failure } from "../failure.ts";
 import { failureText } from "../ui/failure-text.ts";
 import type { Member } from "../rank/member.ts";
 import { failureOf } from "./failure-of.ts";
-import { lead, type LeadContext } from "./lead.ts";
+import { lead, readFor, type LeadContext } from "./lead.ts";
 
 /**
  * Leads this host. Where that fails before it has begun (a wrong option, an unwritable folder), says why once, on rank 0,
@@ -17,6 +18,7 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
   } catch (error) {
     const failure = failureOf(error);
     if (context.world.rank === 0 || failure.exitCode !== 64) context.out.write(failureText(failure));
+    if (context.world.rank === 0) await summariseFailure(context, failure);
     let left = (context.world.localSize ?? 1) - 1;
     const leave = (): void => {
       context.door.close();
@@ -35,4 +37,16 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
     else setTimeout(leave, deadlines.badUsage);
     return undefined;
   }
+}
+
+/** Programs read in the file of `--json-summary` that the launch failed before it began, unless that file, or any other option, is what is wrong. */
+async function summariseFailure({ program, argv, env, cwd, started, out }: LeadContext, failure: Failure): Promise<void> {
+  if (failure.code === "TSD-115") return;
+  const path = await readFor(program, argv, env, cwd).then(({ options }) => options.jsonSummary, () => undefined);
+  if (path === undefined) return;
+  const { openSummary } = await import("./summary.ts");
+  const seconds = (performance.now() - started) / 1000;
+  await openSummary(path, "")
+    .then((summary) => summary.end({ ending: { kind: "failed", code: failure.code }, code: failure.exitCode, seconds, usage: { workers: 0, restarts: 0 } }))
+    .catch((error: unknown) => out.write(failureText(failureOf(error))));
 }

@@ -15,8 +15,9 @@ import type { Plan } from "../roles/plan.ts";
 import { writeClusterCredentials, clusterFiles } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { banner, dashboardText, said } from "../ui/banner.ts";
-import { endText } from "../ui/end.ts";
 import { collectFailures, wantsColour, type FailureCollector } from "../ui/failure-text.ts";
+import { endText, type Ending } from "../ui/end.ts";
+import { usageText, type Usage } from "../ui/usage.ts";
 import { bytesText } from "../ui/format.ts";
 import { openLog, type Log } from "../ui/log.ts";
 import type { Out } from "../ui/out.ts";
@@ -32,6 +33,8 @@ import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./cl
 import { hubLog } from "./hub-log.ts";
 import type { Input } from "./input.ts";
 import type { JoinedCluster } from "./join.ts";
+import { collectUsage } from "./usage.ts";
+import { openSummary } from "./summary.ts";
 import { createLaunch, type Launch, type SchedulerFacts, type WorkerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./reach.ts";
 import { launcherTitle } from "./launcher-title.ts";
@@ -73,7 +76,7 @@ export interface RankZero {
 
 /**
  * Sets up what only rank 0 has: the cluster folder, the secrets, the launch's state, what people see, and `scheduler.json`.
- * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072.
+ * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072, TSD-115.
  */
 export async function startRankZero(context: RankZeroContext): Promise<RankZero> {
   const { options, plan, out, folder } = context;
@@ -81,6 +84,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   const say = (text: string): void => {
     if (!options.quiet) out.write(text);
   };
+  const summary = options.jsonSummary === undefined ? undefined : await openSummary(options.jsonSummary, launchName);
   // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
   const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, context.env));
@@ -107,12 +111,26 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   let input: Promise<Input | undefined> | undefined;
   const openInput = async (): Promise<Input | undefined> => (await import("./input.ts")).openInput();
 
+  const usage = collectUsage();
+
   let file: SchedulerFile | undefined;
   let record: ClusterRecord | undefined;
   const showReach = async (): Promise<void> => {
     if (record === undefined) return;
     const { token } = await secrets;
     say(reachText({ record, token, ownerReads: readByOwner(out.tty), schedulerFile }));
+  };
+
+  const tellUsage = async (ending: Ending, code: number, seconds: number, used: Usage): Promise<void> => {
+    const text = usageText(used, ending);
+    if (text !== "") say(text);
+    try {
+      await summary?.end({ ending, code, seconds, usage: used, ...(options.logDir === undefined ? {} : { log: options.logDir }) });
+    } catch (error) {
+      const problem = error instanceof Failure ? error : new Failure("TSD-116", { path: options.jsonSummary, problem: String(error) });
+      failures.add({ code: "TSD-116", facts: { path: options.jsonSummary, problem: String(problem.facts["problem"]) } });
+      failures.flush();
+    }
   };
 
   const launch = createLaunch({
@@ -209,13 +227,16 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         if (scheduler === undefined) return;
         await retireWorkers({ address: scheduler.scheduler.address, tls: scheduler.credentials ?? undefined }, { workers: addresses }, { deadline: deadlines.retire });
       },
-      onEnd: async (ending, workers) => {
+      onUsage: usage.add,
+      onEnd: async (ending, facts) => {
+        const told = usage.whenTold(facts, deadlines.usage);
         stopWatching();
         progress?.stop();
         failures.flush();
         const seconds = (performance.now() - (scriptStarted ?? context.started)) / 1000;
-        say(endText(ending, { seconds, workers, ...(options.logDir === undefined ? {} : { log: options.logDir }) }));
+        say(endText(ending, { seconds, workers: facts.workers, ...(options.logDir === undefined ? {} : { log: options.logDir }) }));
         if (published) await removeSchedulerFile(schedulerFile, launchName);
+        await tellUsage(ending, facts.code, seconds, await told);
         // A log in that folder goes with it, and must not be opened after it.
         if (kept === undefined) log.close();
         const problem = await endWorkerJobs(folder, context.env);

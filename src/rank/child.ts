@@ -10,7 +10,10 @@ export type ChildEvent =
   | { readonly event: "ready"; readonly [key: string]: unknown }
   | { readonly event: "closing"; readonly reason: string }
   | { readonly event: "failed"; readonly code: string; readonly message: string }
-  | { readonly event: "exit"; readonly code: number | null; readonly signal: number | null };
+  /** What a scheduler was used for, just before it closes. */
+  | { readonly event: "usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number }
+  /** A forked child's end comes with its seconds of processor and its greatest resident memory in bytes. */
+  | { readonly event: "exit"; readonly code: number | null; readonly signal: number | null; readonly cpu?: number; readonly peak?: number };
 
 export interface ChildSpawn {
   readonly id: string;

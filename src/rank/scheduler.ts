@@ -40,6 +40,9 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
           dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
         });
         break;
+      case "usage":
+        options.report({ k: "scheduler-usage", clients: event.clients, tasks: event.tasks, used: event.used, seen: event.seen, spilled: event.spilled });
+        break;
       case "closing":
         closing = event.reason;
         break;

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ChildRequest, RankEvent } from "../control/messages.ts";
+import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child, type ChildEvent } from "./child.ts";
 
 export interface WorkerSupervision {
@@ -46,6 +47,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
   let pause: NodeJS.Timeout | undefined;
   let ending = false;
   let over: (() => void) | undefined;
+  const meter = workerMeter();
 
   const launch = (): void => {
     closing = undefined;
@@ -71,6 +73,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
           memoryLimit: limit,
           pid: child?.pid() ?? 0,
         });
+        meter.ready({ pid: child?.pid(), threads: Number(event["nthreads"] ?? 0), limit: Number(event["memory_limit"] ?? 0) });
         break;
       }
       case "closing":
@@ -83,6 +86,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
         gone(`it could not be started: ${event.message ?? event.reason}`);
         break;
       case "exit":
+        meter.ended(event);
         gone(why ?? describeExit(event.code, event.signal, options.lastWords()));
         break;
       default:
@@ -132,6 +136,8 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
       ending = true;
       clearTimeout(pause);
       clearInterval(memory);
+      const use = meter.read(child?.pid());
+      if (use !== undefined) options.report({ k: "worker-usage", ...use });
       return endChild(child, grace, (done) => {
         over = done;
       });

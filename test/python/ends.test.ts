@@ -45,7 +45,7 @@ describe.each(pythons())("the end of children, with %s", (python) => {
     await using host = await readyHost(python);
     const { worker, pids } = await withFamily(host);
     process.kill(pids[0] ?? 0, "SIGKILL");
-    expect(await worker.next("exit")).toEqual({ event: "exit", code: null, signal: 9 });
+    expect(await worker.next("exit")).toMatchObject({ event: "exit", code: null, signal: 9 });
     await gone(pids);
   });
 
@@ -118,8 +118,8 @@ describe.each(pythons())("the end of children, with %s", (python) => {
       client(python, scheduler.address, `client.submit(lambda: ${how}, workers=["${name}"], allow_other_workers=False); __import__("time").sleep(0.3)`);
     await end("crash", `__import__("os").abort()`);
     await end("leave", `__import__("os")._exit(9)`);
-    expect(await crash.next("exit")).toEqual({ event: "exit", code: null, signal: 6 });
-    expect(await leave.next("exit")).toEqual({ event: "exit", code: 9, signal: null });
+    expect(await crash.next("exit")).toMatchObject({ event: "exit", code: null, signal: 6 });
+    expect(await leave.next("exit")).toMatchObject({ event: "exit", code: 9, signal: null });
   });
 
   test("takes the rank's cores and limits", async () => {

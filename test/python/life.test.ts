@@ -22,7 +22,7 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 2 });
     const exits = await Promise.all([...workers, scheduler].map(async (rank) => rank.next("exit")));
     expect(Date.now() - before).toBeLessThan(1500);
-    expect(exits).toEqual(exits.map(() => ({ event: "exit", code: 0, signal: null })));
+    expect(exits).toMatchObject(exits.map(() => ({ event: "exit", code: 0, signal: null })));
     expect(workers.map((worker) => worker.all.map(({ event }) => event))).toEqual(workers.map(() => ["forked", "ready", "closing", "exit"]));
     expect([...workers, scheduler].map((rank) => rank.output())).toEqual(["", "", "", ""]);
     expect(host.stderr()).toBe("");
@@ -99,7 +99,7 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     expect(scratch().length).toBeGreaterThanOrEqual(2);
     workers[0]?.say({ op: "stop", grace: 2 });
     process.kill(Number((await workers[1]?.next("forked"))?.["pid"]), "SIGKILL");
-    expect(await workers[1]?.next("exit")).toEqual({ event: "exit", code: null, signal: 9 });
+    expect(await workers[1]?.next("exit")).toMatchObject({ event: "exit", code: null, signal: 9 });
     await workers[0]?.next("exit");
     await until(() => scratch().length === 0, `the folders to go: ${scratch().join(" ")}`, 5000);
   });

@@ -1,0 +1,93 @@
+"""Counts what the cluster was used for, on the scheduler: clients, tasks, the workers that ran them, and what was spilled.
+
+Facts relied on (distributed/scheduler.py, distributed/diagnostics/plugin.py, distributed/spill.py):
+- A plugin's `transition` is called for each change of a task's state; a task that was run goes from processing to memory or erred, with
+  the address of its worker as the keyword `worker`.
+- `get_client` in a task makes a client whose id begins with `Client-worker-`.
+- `Scheduler.cumulative_worker_metrics` (from 2023.5) sums (…, "disk-write", "bytes") of all heartbeats; before it, a worker's
+  `metrics["spilled_bytes"]` has what lies on its disk at the moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+from tsdask_mpi.channel import Channel
+from tsdask_mpi.wire import Message
+
+LOOK_SECONDS = 2.0
+WORKERS_OWN = "Client-worker-"
+
+
+class Usage(SchedulerPlugin):
+    """What was counted so far. `transition` is called for every task several times: it does next to nothing."""
+
+    name = "tsdask-usage"
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._ran: defaultdict[str, int] = defaultdict(int)
+        self._names: dict[str, Any] = {}
+        self._clients = 0
+        self._most_on_disk = 0
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        if start == "processing" and (finish == "memory" or finish == "erred"):
+            self._ran[kwargs.get("worker") or ""] += 1
+
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        self._names[worker] = scheduler.workers[worker].name
+
+    def add_client(self, scheduler: Any, client: str) -> None:
+        if not str(client).startswith(WORKERS_OWN):
+            self._clients += 1
+
+    def look_at_disks(self) -> None:
+        """Note how much lies on the workers' disks now, by their last heartbeats."""
+        spilled = (ws.metrics.get("spilled_bytes") for ws in self._scheduler.workers.values())
+        now = sum(where.get("disk", 0) for where in spilled if isinstance(where, dict))
+        self._most_on_disk = max(self._most_on_disk, now)
+
+    def message(self) -> Message:
+        """Return the event for the rank; a worker that was started again counts once, by its name."""
+        self.look_at_disks()
+        metrics = getattr(self._scheduler, "cumulative_worker_metrics", {})
+        written = sum(amount for name, amount in metrics.items() if isinstance(name, tuple) and name[-2:] == ("disk-write", "bytes"))
+        return {
+            "event": "usage",
+            "clients": self._clients,
+            "tasks": sum(self._ran.values()),
+            "used": len({self._names.get(address, address) for address in self._ran if address}),
+            "seen": len(set(self._names.values())),
+            "spilled": int(max(written, self._most_on_disk)),
+        }
+
+
+def watch(scheduler: Any, channel: Channel) -> Callable[[], None]:
+    """Begin to count; returns what tells the rank, once, and is called when the scheduler is about to close."""
+    usage = Usage(scheduler)
+    scheduler.add_plugin(usage, name=Usage.name, idempotent=True)
+    loop = asyncio.get_running_loop()
+    timer: list[asyncio.TimerHandle] = []
+
+    def look() -> None:
+        usage.look_at_disks()
+        timer[:] = [loop.call_later(LOOK_SECONDS, look)]
+
+    if not hasattr(scheduler, "cumulative_worker_metrics"):
+        look()
+    told: list[bool] = []
+
+    def tell() -> None:
+        if told:
+            return
+        told.append(True)
+        for handle in timer:
+            handle.cancel()
+        channel.send(usage.message())
+
+    return tell

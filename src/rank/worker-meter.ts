@@ -1,0 +1,74 @@
+import { readFileSync } from "node:fs";
+import { family } from "./family.ts";
+
+/** What a rank's worker used of what it had. */
+export interface WorkerUse {
+  /** Seconds of processor, of the worker and what it started, from when it was ready. */
+  readonly cpu: number;
+  /** Its threads × the seconds it was there. */
+  readonly threadSeconds: number;
+  readonly threads: number;
+  /** Greatest resident memory in bytes, pages shared with other processes included, as Dask counts it. */
+  readonly peak: number;
+  /** Its limit in bytes; 0: none. */
+  readonly limit: number;
+}
+
+export interface WorkerMeter {
+  readonly ready: (worker: { readonly pid: number | undefined; readonly threads: number; readonly limit: number }) => void;
+  /** The worker's process has ended; the fork server says what it used, a Python started by itself has nobody who does. */
+  readonly ended: (used: { readonly cpu?: number; readonly peak?: number }) => void;
+  /** What the rank's workers used, the one that still runs as `pid` included; undefined when none was ever ready. */
+  readonly read: (pid: number | undefined) => WorkerUse | undefined;
+}
+
+/** Linux' clock ticks per second in `/proc/<pid>/stat`: 100 on every machine we support (proc(5), USER_HZ). */
+const ticks = 100;
+
+/**
+ * Keeps what the workers of one rank use, one after the other. The kernel counts it anyway: `/proc` of one that runs is read when it
+ * is ready and at the end, and wait4(2) has the rest, so nothing is sampled in between.
+ */
+export function workerMeter(now: () => number = () => performance.now()): WorkerMeter {
+  let past = { cpu: 0, threadSeconds: 0, peak: 0 };
+  let running: { readonly since: number; readonly before: number } | undefined;
+  let threads = 0;
+  let limit = 0;
+  let ever = false;
+
+  const withRunning = (cpu: number, peak: number): typeof past => {
+    if (running === undefined) return past;
+    return { cpu: past.cpu + Math.max(0, cpu - running.before), threadSeconds: past.threadSeconds + (threads * (now() - running.since)) / 1000, peak: Math.max(past.peak, peak) };
+  };
+  return {
+    ready: (worker) => {
+      ever = true;
+      ({ threads, limit } = worker);
+      running = { since: now(), before: worker.pid === undefined ? 0 : (useOf(worker.pid)?.cpu ?? 0) };
+    },
+    ended: ({ cpu, peak }) => {
+      if (cpu !== undefined && peak !== undefined) past = withRunning(cpu, peak);
+      running = undefined;
+    },
+    read: (pid) => {
+      if (!ever) return undefined;
+      const living = pid === undefined ? [] : family(pid).flatMap((one) => useOf(one) ?? []);
+      const cpu = living.reduce((sum, one) => sum + one.cpu, 0);
+      return { ...withRunning(cpu, Math.max(0, ...living.map(({ peak }) => peak))), threads, limit };
+    },
+  };
+}
+
+/** Seconds of processor of a process and its children that have ended, and its greatest resident memory in bytes (proc(5)). */
+function useOf(pid: number): { readonly cpu: number; readonly peak: number } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const spent = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    const [, most = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
+    return { cpu: spent / ticks, peak: Number(most) * 1024 };
+  } catch {
+    // It has just ended.
+    return undefined;
+  }
+}
