@@ -45,6 +45,8 @@ export const deadlines = {
   scriptAfterLoss: 2_000,
   /** Scheduler and workers have said what they were used for; what is not known by then is left out. */
   usage: 700,
+  /** A script has read from a pipe for so long without a byte: it is told that it waits for input. */
+  scriptInput: 30_000,
   /** The hub waits for the other hosts to say that they are done, after the grace. */
   hostsDone: 3_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */

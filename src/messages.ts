@@ -579,6 +579,12 @@ export const messages = define({
     cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
     cure: "Look at the folder and its quota. The launch's own exit code is not changed; the file, if it is there, says \"running\".",
   },
+  "TSD-117": {
+    exit: 0,
+    what: "{script} has waited {seconds} s for input on its standard input, and none has come.",
+    cause: "It calls input(), pdb or the like, or reads sys.stdin, and its launcher has a pipe there in which nobody writes.",
+    cure: "Give the input (`< file`), or leave the question out of the script; `< /dev/null` ends every read at once.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

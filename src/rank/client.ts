@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
+import { watchInput } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./left-behind.ts";
 import type { RelayedInput } from "./stdin.ts";
@@ -50,10 +51,17 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   relayed?.started();
+  const [argument = ""] = start.args;
+  const named = basename(argument.endsWith(".py") ? argument : start.file);
+  const unwatch =
+    child.pid === undefined || jupyter !== undefined
+      ? () => undefined
+      : watchInput({ pid: child.pid, onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }) });
   let over = false;
   let stopped = false;
   const done = child.then(async (result) => {
     over = true;
+    unwatch();
     const left = child.pid === undefined ? [] : await endLeftBehind(mark);
     if (left.length > 0) report({ k: "note", level: "info", text: `the script left processes behind, which were ended: ${left.join(", ")}` });
     guard?.destroy();

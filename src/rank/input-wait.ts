@@ -1,0 +1,47 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { deadlines } from "../deadlines.ts";
+import { family } from "./family.ts";
+
+/** How often (ms) the script is looked at. */
+const lookEvery = 5_000;
+/** Linux' numbers of read(2) and readv(2), by Node's name of the machine (asm/unistd.h). */
+const reads: Readonly<Record<string, readonly string[]>> = { x64: ["0", "19"], arm64: ["63", "65"] };
+
+/**
+ * Calls `onWait` once when process `pid`, or one that descends from it, has stood in a read of a pipe as its standard input for `after` ms
+ * without a byte or anything else coming in between; on a terminal people see that they are asked. Returns what ends the watch.
+ */
+export function watchInput({ pid, onWait, after = deadlines.scriptInput, every = lookEvery }: {
+  readonly pid: number;
+  readonly onWait: (seconds: number) => void;
+  readonly after?: number;
+  readonly every?: number;
+}): () => void {
+  let waiting: { readonly who: string; readonly since: number } | undefined;
+  const look = setInterval(() => {
+    const who = family(pid).map(readerAt).find((found) => found !== undefined);
+    if (who === undefined) waiting = undefined;
+    else if (waiting?.who !== who) waiting = { who, since: performance.now() };
+    else if (performance.now() - waiting.since >= after) {
+      clearInterval(look);
+      onWait(Math.round((performance.now() - waiting.since) / 1000));
+    }
+  }, every);
+  look.unref();
+  return () => clearInterval(look);
+}
+
+/** Names this one wait of a process for its standard input, or undefined when it does something else or that is no pipe. */
+function readerAt(pid: number): string | undefined {
+  try {
+    const [number = "", fd] = readFileSync(`/proc/${pid}/syscall`, "latin1").split(" ");
+    if (fd !== "0x0" || reads[process.arch]?.includes(number) !== true) return undefined;
+    if (!/^(pipe|socket):/.test(readlinkSync(`/proc/${pid}/fd/0`))) return undefined;
+    // A thread that was woken by a byte and reads on has another count.
+    const [, switches = ""] = /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
+    return `${pid} ${switches}`;
+  } catch {
+    // It has just ended, or the system does not let its parent look.
+    return undefined;
+  }
+}
