@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import type { Ending } from "../../src/ui/end.ts";
 import { usageText, type Usage } from "../../src/ui/usage.ts";
 
-const script: Ending = { kind: "script", name: "a.py", code: 0 };
+const script = { kind: "script", name: "a.py", code: 0 } as const satisfies Ending;
 const scheduled = { clients: 1, tasks: 40, used: 6, seen: 6, spilled: 0 };
 const worked = { cpu: 12, threadSeconds: 48, threads: 12, peak: 512 * 2 ** 20, limit: 2 * 2 ** 30 };
 const usage = (change: Partial<NonNullable<Usage["scheduled"]>> = {}, workers = 6): Usage => ({ workers, restarts: 0, scheduled: { ...scheduled, ...change }, worked });
-const lines = (used: Usage, ending = script): string[] => usageText(used, ending).split("\n").slice(0, -1).map((line) => line.replace("tsdask-mpi: ", ""));
+const lines = (used: Usage, ending: Ending = script): string[] => usageText(used, ending).split("\n").slice(0, -1).map((line) => line.replace("tsdask-mpi: ", ""));
 
 test("a cluster that was used gets one line of figures", () => {
   expect(lines(usage())).toEqual(["40 tasks, processor 25 % of 12 threads, at most 512 MiB of 2 GiB in a worker"]);
