@@ -56,7 +56,7 @@ export function summaryOf({ ending, code, seconds, usage, log }: SummaryFacts): 
     threads: worked?.threads ?? null,
     cpu_seconds: worked === undefined ? null : Math.round(worked.cpu * 1000) / 1000,
     thread_seconds: worked === undefined ? null : Math.round(worked.threadSeconds * 1000) / 1000,
-    peak_memory: worked?.peak ?? null,
+    peak_memory: worked === undefined || worked.peak === 0 ? null : worked.peak,
     memory_limit: worked === undefined || worked.limit === 0 ? null : worked.limit,
     log: log ?? null,
   };

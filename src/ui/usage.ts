@@ -50,7 +50,9 @@ export function usageText(usage: Usage, ending: Ending): string {
 function figuresText({ restarts, scheduled, worked }: Usage): string {
   return [
     ...(scheduled === undefined ? [] : [count(scheduled.tasks, "task")]),
-    ...(worked === undefined ? [] : [processorText(worked), memoryText(worked)]),
+    ...(worked === undefined ? [] : [processorText(worked)]),
+    // Of workers that are ending at this moment the system does not tell it any more.
+    ...(worked === undefined || worked.peak === 0 ? [] : [memoryText(worked)]),
     ...(restarts === 0 ? [] : [count(restarts, "restart")]),
     ...(scheduled === undefined || scheduled.spilled === 0 ? [] : [`${bytesText(scheduled.spilled)} spilled to disk`]),
   ].join(", ");

@@ -32,5 +32,6 @@ test.each<[string, Usage, Ending, string | undefined]>([
 
 test("what is not known is left out: a killed scheduler, a cluster that was joined", () => {
   expect(lines({ workers: 6, restarts: 0, worked: { ...worked, limit: 0, cpu: 0.1 } })).toEqual(["processor under 1 % of 12 threads, at most 512 MiB in a worker"]);
+  expect(lines({ workers: 6, restarts: 0, worked: { ...worked, peak: 0 } })).toEqual(["processor 25 % of 12 threads"]);
   expect(usageText({ workers: 0, restarts: 0 }, script)).toBe("");
 });
