@@ -23,6 +23,7 @@ export const daskMpiTable: Table = {
   name: change("name", { initial: "dask_mpi" }),
   security: change("security", { initial: "none" }),
   logLevel: change("logLevel", { initial: "info" }),
+  ownClusters: change("ownClusters", { initial: "allow" }),
 };
 
 /** What dask-mpi's command line has, in its order. */

@@ -29,6 +29,8 @@ export interface TlsFiles {
 }
 
 export type LogLevel = "debug" | "info" | "warning" | "error" | "critical";
+/** What a script gets that asks Dask for a cluster: the launch's own, one of its own and a warning, or one of its own. */
+export type OwnClusters = "adopt" | "warn" | "allow";
 export type JupyterKind = "lab" | "notebook" | "server";
 
 /** All options of a launch. Durations are seconds, sizes are bytes, paths are absolute, `undefined` means "not said: decide". */
@@ -53,6 +55,11 @@ export interface Options {
   readonly startTimeout: number;
   readonly rendezvous: "auto" | "pmi" | "file";
   readonly launchId: string | undefined;
+
+  /** `undefined`: adopt for scripts, notebooks and Jupyter, warn for other commands. */
+  readonly ownClusters: OwnClusters | undefined;
+  /** The most workers that a script may scale the cluster to; 0: it may not. */
+  readonly scriptScale: number;
 
   readonly python: string | undefined;
   readonly spawn: "auto" | "fork" | "exec";

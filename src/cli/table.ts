@@ -62,6 +62,8 @@ export const table: Table = {
   warm: { group: "Starting", value: "<modules>", repeat: true, read: list("the name of a Python module", dotted), initial: [], help: "modules to import once per host, before forking: numpy,pandas" },
   rendezvous: { group: "Starting", value: "<how>", read: choice(["auto", "pmi", "file"]), initial: "auto", help: "how hosts find each other: the launcher's PMI, a file in the shared folder, or whichever there is" },
   launchId: { group: "Starting", value: "<id>", read: text("letters, digits, dots, dashes and underscores (64 at most)", /^[A-Za-z0-9][\w.-]{0,63}$/), initial: undefined, otherwise: "from the launcher", help: "a name that all ranks of this launch, and no others, are given; needed only where the launcher has none" },
+  ownClusters: { group: "Starting", value: "<how>", read: choice(["adopt", "warn", "allow"]), initial: undefined, otherwise: "adopt; warn for a command after --", help: "what a script gets that asks for a cluster (LocalCluster(), Client(n_workers=4), SLURMCluster(), dask_mpi.initialize()): this one (adopt), its own and a warning (warn), its own (allow)" },
+  scriptScale: { group: "Starting", value: "<n>", read: integer(0, 1_000_000), initial: 0, otherwise: "0: the launch stays as large as it is", help: "how many workers the script's cluster.scale() and cluster.adapt() may reach with worker jobs, submitted as tsdask-mpi scale does" },
   grace: { group: "Starting", value: "<time>", read: duration(0), initial: 10, otherwise: "10s", help: "how long the script and the workers get to end in order" },
 
   scheduler: { group: "Roles", negative: "no-scheduler", read: flag, initial: true, help: "start a scheduler; --no-scheduler: join the running cluster that --scheduler-file or the address names" },

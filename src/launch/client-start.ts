@@ -10,7 +10,7 @@ import type { LaunchSecrets } from "./secrets.ts";
  * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command as it is.
  * Its environment connects a plain `Client()`; secrets are named by file only.
  */
-export async function clientStart({ options, python, pythonRoot, cwd, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin }: {
+export async function clientStart({ options, python, pythonRoot, cwd, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin, workers }: {
   readonly options: Options;
   readonly python: string;
   /** The folder that holds our own Python modules, and the one that the launch was started in. */
@@ -23,15 +23,18 @@ export async function clientStart({ options, python, pythonRoot, cwd, folder, sc
   /** The dashboard's link as the user's laptop opens it: what `Client` shows in a notebook. */
   readonly dashboardLink: string;
   readonly stdin: ClientStart["stdin"];
+  /** How many workers the launch was started with. */
+  readonly workers: number;
 }): Promise<Extract<ToMember, { t: "client" }>> {
   const { token } = await secrets;
-  const env = clientEnvironment({
+  const access = clientEnvironment({
     address: scheduler.address,
     folder,
     security: options.security,
     ...(schedulerFile === undefined ? {} : { schedulerFile }),
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
+  const env = { ...access, ...clustersVariable(options, workers) };
   if (options.jupyter === undefined) return { t: "client", ...command(options, python, pythonRoot, cwd), python, env, grace: options.grace, ...(stdin === undefined ? {} : { stdin }) };
   return {
     t: "client",
@@ -43,6 +46,21 @@ export async function clientStart({ options, python, pythonRoot, cwd, folder, sc
     jupyter: { ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }), loopback: options.tunnel !== "direct" },
     grace: options.grace,
   };
+}
+
+/** What `python/tsdask_mpi/adopt` does in the script's process; without the variable, nothing. */
+function clustersVariable(options: Options, workers: number): Record<string, string> {
+  const mode = options.ownClusters ?? (options.script?.kind === "command" ? "warn" : "adopt");
+  if (mode === "allow") return {};
+  const words = [
+    mode,
+    // A launch that joins another's cluster does not know how many workers that has.
+    ...(options.scheduler ? [`workers=${workers}`] : []),
+    ...(options.scriptScale === 0 ? [] : [`script-scale=${options.scriptScale}`]),
+    ...(/cuda/i.test(options.workerClass) ? ["cuda"] : []),
+    ...(options.quiet ? ["quiet"] : []),
+  ];
+  return { TSDASK_CLUSTERS: words.join(",") };
 }
 
 const modules: Readonly<Record<JupyterKind, string>> = { lab: "jupyterlab", notebook: "notebook", server: "jupyter_server" };

@@ -198,7 +198,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, pythonRoot: context.pythonRoot, cwd: context.cwd, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status` }),
+      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, pythonRoot: context.pythonRoot, cwd: context.cwd, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status`, workers: plan.workerRanks.length }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();

@@ -17,6 +17,7 @@ const launchers: readonly RegExp[] = [
   /^SLURM_(PROCID|LOCALID|NODEID|GTIDS|TASK_PID|STEP_.*|STEPID|STEPMGR|MPI_TYPE|PMI.*)$/,
   /^SLURM_(SRUN_COMM_.*|LAUNCH_NODE_IPADDR|CPU_BIND.*|MEM_BIND.*|DISTRIBUTION|UMASK)$/,
   /^TSDASK_(COMM_\w+|SCRIPT_NAME|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE|LAUNCH_ID)$/,
+  /^TSDASK_CLUSTERS$/, // of a script that starts a launch of its own: it is meant for that script's Python alone
 ];
 
 /** Settings that people make themselves under the same prefixes, for their own nested launch or MPI build. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { basename, dirname } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
@@ -41,6 +41,7 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
     if (value === null) delete full[name];
     else full[name] = value;
   }
+  if (full["TSDASK_CLUSTERS"] !== undefined) full["PYTHONPATH"] = pathWithOurs(pythonRoot, full["PYTHONPATH"]);
   // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
   const terminal = hearsTerminal();
   const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, folder: dirname(guardSocket), pythonRoot, cwd, report });
@@ -101,6 +102,12 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
 async function relayFor(stdin: NonNullable<ClientStart["stdin"]>, guardSocket: string, report: (event: RankEvent) => void): Promise<RelayedInput | undefined> {
   const { needsRelay, relayedInput } = await import("./stdin.ts");
   return needsRelay(stdin) ? relayedInput({ guardSocket, report }) : undefined;
+}
+
+/** PYTHONPATH with the folder first whose sitecustomize makes the script's clusters this one; an empty element in it means the working folder, an empty PYTHONPATH nothing. */
+function pathWithOurs(pythonRoot: string, theirs = ""): string {
+  const folder = join(pythonRoot, "tsdask_mpi", "adopt");
+  return theirs === "" ? folder : `${folder}${delimiter}${theirs}`;
 }
 
 /** Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of stat). */

@@ -1,0 +1,108 @@
+"""`cluster.scale()` and `cluster.adapt()`: the command `tsdask-mpi scale` or `adapt` where the site allows it, else one line."""
+
+import atexit
+import os
+import subprocess
+import threading
+
+from . import notes
+
+_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 4, "bin", "tsdask-mpi")
+#: Seconds that `tsdask-mpi adapt` gets to cancel its jobs when the script ends.
+_END = 20
+
+
+def limit():
+    """How many workers a script may ask for (--script-scale); 0: it may not."""
+    words = notes.settings.get("script-scale", "0")
+    return int(words) if words.isdigit() and os.environ.get("TSDASK_SCHEDULER_FILE") else 0
+
+
+class Done:
+    """What scale() returns: nothing, and an awaitable where the cluster is asynchronous."""
+
+    def __new__(cls, asynchronous):
+        return super().__new__(cls) if asynchronous else None
+
+    def __await__(self):
+        return iter(())
+
+
+def scale(cluster, n, jobs=None, memory=None, cores=None):
+    """Asks for `n` workers in all, or as many as `jobs`, `cores`, or `memory` (bytes or text) of them make, as dask-jobqueue counts."""
+    present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
+    asked = f"scale({_first(n=n, jobs=jobs, memory=memory, cores=cores)})"
+    wanted = n if isinstance(n, int) else None
+    if not limit():
+        if wanted != present:
+            notes.note(f"{asked}: this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more.")
+        return
+    if wanted is None:
+        wanted = _from_sizes(cluster, jobs, memory, cores)
+    if wanted > limit():
+        notes.note(f"{asked}: --script-scale allows {notes.count(limit(), 'worker')}.")
+    _start(["scale", str(min(wanted, limit()))])
+
+
+def adapt(cluster, words):
+    least, most = (words.get(name) or words.get(f"{name}_jobs") for name in ("minimum", "maximum"))
+    if not limit():
+        present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
+        notes.note(f"adapt(): this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more.")
+        return Adapting(None)
+    most = min(most if isinstance(most, int) else limit(), limit())
+    return Adapting(_start(["adapt", "--min", str(min(int(least or 0), most)), "--max", str(max(most, 1))]))
+
+
+class Adapting:
+    """What adapt() returns; `stop()` ends it."""
+
+    def __init__(self, child):
+        self._child = child
+        self.periodic_callback = child
+        if child is not None:
+            atexit.register(self.stop)
+
+    def stop(self):
+        child, self._child = self._child, None
+        self.periodic_callback = None
+        if child is None or child.poll() is not None:
+            return
+        child.terminate()
+        try:
+            child.wait(_END)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _first(**words):
+    return next((f"{value}" if name == "n" else f"{name}={value!r}" for name, value in words.items() if value is not None), "")
+
+
+def _from_sizes(cluster, jobs, memory, cores):
+    from dask.utils import parse_bytes
+
+    workers = list(cluster.scheduler_info["workers"].values())
+    if cores is not None:
+        return -(-int(cores) // max([worker["nthreads"] for worker in workers], default=1))
+    if memory is not None:
+        each = max([worker.get("memory_limit") or 0 for worker in workers], default=0)
+        return -(-parse_bytes(memory) // each) if each else len(workers)
+    return int(jobs or 0)
+
+
+def _start(words):
+    """Runs our own command beside the script, without what belongs to the script's Python alone; its jobs inherit this environment."""
+    env = {name: value for name, value in os.environ.items() if name != "TSDASK_CLUSTERS"}
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    path = [entry for entry in env.pop("PYTHONPATH", "").split(os.pathsep) if entry != folder]
+    if path not in ([], [""]):
+        env["PYTHONPATH"] = os.pathsep.join(path)
+    command = [_PROGRAM, *words, os.environ["TSDASK_SCHEDULER_FILE"]]
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
+    except OSError as error:
+        notes.warn(f"`{' '.join(command)}` did not start: {error}")
+        return None
+    threading.Thread(target=child.wait, daemon=True).start()
+    return child

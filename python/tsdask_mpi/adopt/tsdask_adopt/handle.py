@@ -1,0 +1,272 @@
+"""A cluster object, as `distributed` has them, that stands for the cluster of this launch. Closing it leaves that cluster running."""
+
+import functools
+import os
+
+from distributed.comm import CommClosedError
+from distributed.core import Status, rpc
+from distributed.deploy.cluster import Cluster
+from distributed.objects import SchedulerInfo
+from distributed.security import Security
+
+from tornado.ioloop import PeriodicCallback
+
+from . import growth, notes
+
+ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
+#: How often an asynchronous handle asks after the workers, in ms.
+_REFRESH = 1000
+
+
+class _Shared(Cluster):
+    """What a handle of its own and the one of a plain Client() have in common."""
+
+    _supports_scaling = True
+    _latest: dict = {"workers": {}}
+
+    @property
+    def scheduler_info(self):
+        """
+        What the scheduler tells of itself and its workers now; for who asks from the event loop, what it told last. Old Dask's
+        scheduler knows but one subscriber to its workers' coming and going, so it is asked.
+        """
+        if self._may_ask:
+            self.sync(self._refresh)
+        return SchedulerInfo(self._latest)
+
+    @scheduler_info.setter
+    def scheduler_info(self, value):
+        self._latest = dict(value)
+
+    async def _refresh(self):
+        try:
+            self._latest = await self.scheduler_comm.identity()
+        except (OSError, CommClosedError):
+            if self.status == Status.created:
+                raise  # later on, what it told last stands
+
+    @property
+    def workers(self):
+        """The workers that are in: name → what the scheduler knows of each."""
+        return {worker["name"]: worker for worker in self.scheduler_info["workers"].values()}
+
+    @property
+    def worker_spec(self):
+        return dict(self.workers)
+
+    @property
+    def n_workers(self):
+        planned = notes.planned_workers()
+        return len(self.scheduler_info["workers"]) if planned is None else planned
+
+    @property
+    def scheduler(self):
+        return self.scheduler_comm
+
+    @property
+    def plan(self):
+        return set(self.workers)
+
+    requested = observed = plan
+
+    @property
+    def scheduler_address(self):
+        return ADDRESS
+
+    @property
+    def adaptive(self):
+        return self._adaptive
+
+    def scale(self, n=None, jobs=None, memory=None, cores=None, **_):
+        growth.scale(self, n, jobs=jobs, memory=memory, cores=cores)
+        return growth.Done(self.asynchronous)
+
+    def adapt(self, *_, **words):
+        self._adaptive = growth.adapt(self, words)
+        return self._adaptive
+
+    def scale_up(self, n, *_, **__):
+        return self.scale(n)
+
+    def scale_down(self, workers, *_, **__):
+        return self.scale(len(self.scheduler_info["workers"]) - len(list(workers)))
+
+    def job_script(self):
+        return "# No job is submitted: tsdask-mpi runs this cluster.\n"
+
+    async def _workers_in(self, n_workers, timeout):
+        from asyncio import sleep, wait_for
+
+        async def enough():
+            while len((await self.scheduler_comm.identity())["workers"]) < n_workers:
+                await sleep(0.1)
+
+        from dask.utils import parse_timedelta
+
+        await wait_for(enough(), parse_timedelta(timeout) if timeout else None)
+
+    def wait_for_workers(self, n_workers=1, timeout=None):
+        planned = notes.planned_workers()
+        if planned is not None and n_workers > planned and not growth.limit():
+            notes.warn(f"wait_for_workers({n_workers}): this launch has {notes.count(planned, 'worker')}, so this waits until more are added"
+                       f" (`tsdask-mpi scale`){'' if timeout is None else ' or its timeout'}.")
+        waiting = getattr(super(), "_wait_for_workers", None)
+        if waiting is None:
+            return self.sync(self._workers_in, n_workers, timeout)
+        return self.sync(waiting, n_workers, timeout=timeout)
+
+
+class Handle(_Shared):
+    """The methods of an adopted cluster object; `adopt` puts them before those of its class."""
+
+    def __await__(self):
+        async def ready():
+            if self.status == Status.created:
+                await self._start()
+            return self
+
+        return ready().__await__()
+
+    async def _start(self):
+        if self.status != Status.created:
+            return
+        self.scheduler_comm = rpc(ADDRESS, connection_args=self.security.get_connection_args("client"))
+        await self._refresh()
+        self.status = Status.running
+        if self.asynchronous:
+            self.periodic_callbacks["launch"] = PeriodicCallback(self._refresh, _REFRESH)
+            self.periodic_callbacks["launch"].start()
+        notes.differences(self._asked_as, self._asked, self._latest)
+
+    @property
+    def _may_ask(self):
+        return self.status == Status.running and not self.asynchronous
+
+    async def _correct_state(self):
+        return
+
+    async def _close(self):
+        await Cluster._close(self)
+        self.status = Status.closed
+
+    # Those of LocalCluster and others show what only their own __init__ sets.
+    __repr__ = Cluster.__repr__
+    _repr_html_ = Cluster._repr_html_
+    dashboard_link = Cluster.dashboard_link
+    name = Cluster.name
+    loop = Cluster.loop
+    get_logs, _get_logs = Cluster.get_logs, Cluster._get_logs
+    sync, asynchronous = Cluster.sync, Cluster.asynchronous
+
+    # Runners have no methods of these names.
+    def __enter__(self):
+        return self.sync(self.__aenter__)
+
+    def __exit__(self, *_):
+        self.close()
+
+    async def __aenter__(self):
+        return await self
+
+    async def __aexit__(self, *_):
+        await self._close()
+
+    def close(self, timeout=None):
+        closing = Cluster.close(self, timeout=timeout)
+        if not self.asynchronous:
+            self._loop_runner.stop()
+        return closing
+
+    shutdown = close
+
+    def __del__(self):
+        return
+
+
+@functools.lru_cache(maxsize=None)
+def _handled(cls):
+    """`cls` with the methods of a handle before its own: its objects are still instances of `cls`."""
+    return type(cls.__name__, (Handle, cls), {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__})
+
+
+#: What Cluster.__init__ takes of the words that classes of clusters take.
+_COMMON = ("asynchronous", "loop", "name")
+
+
+def adopt(cluster, asked):
+    """Makes `cluster`, whose __init__ was called with the words in `asked`, a handle on this launch's cluster, and connects it."""
+    who = type(cluster).__name__
+    cluster.__class__ = _handled(type(cluster))
+    common = {name: asked[name] for name in _COMMON if asked.get(name) is not None}
+    Cluster.__init__(cluster, **common)
+    cluster._asked_as, cluster._asked = who, asked
+    instances = getattr(type(cluster), "_instances", None)
+    if instances is not None:
+        instances.add(cluster)  # at the end of the script Dask closes those
+    cluster.shutdown_on_close = True
+    cluster.security = Security()
+    if not cluster.asynchronous:
+        cluster._loop_runner.start()
+        cluster.sync(cluster._start)
+
+
+class LaunchCluster(_Shared):
+    """The `cluster` of a plain Client(): it uses that client's connection and loop, and does nothing until it is asked."""
+
+    def __init__(self, client):
+        self._client = client
+        super().__init__(asynchronous=client._asynchronous, loop=client.loop)
+        self._asynchronous = client._asynchronous
+        self.security = client.security
+        self.status = Status.running
+
+    @property
+    def loop(self):
+        return self._client.loop
+
+    @property
+    def scheduler_comm(self):
+        return self._client.scheduler
+
+    @scheduler_comm.setter
+    def scheduler_comm(self, _):
+        return
+
+    @property
+    def scheduler_info(self):
+        if not self._may_ask and self._client._scheduler_identity:
+            return SchedulerInfo(self._client._scheduler_identity)
+        return super().scheduler_info
+
+    @scheduler_info.setter
+    def scheduler_info(self, value):
+        self._latest = dict(value)
+
+    @property
+    def _may_ask(self):
+        return self._client.status == "running" and not self.asynchronous
+
+    def __await__(self):
+        async def ready():
+            return self
+
+        return ready().__await__()
+
+    async def _close(self):
+        return
+
+    def close(self, timeout=None):
+        from distributed.utils import NoOpAwaitable
+
+        return NoOpAwaitable() if self.asynchronous else None
+
+    def __eq__(self, other):
+        return isinstance(other, _Shared)
+
+    __hash__ = Cluster.__hash__
+
+    def get_client(self):
+        return self._client
+
+    def __del__(self):
+        return

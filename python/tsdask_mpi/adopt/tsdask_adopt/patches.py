@@ -1,0 +1,186 @@
+"""What is changed in each module that `finder` knows, after the module itself has been loaded."""
+
+import functools
+import importlib.machinery
+import inspect
+import sys
+
+from . import notes
+
+
+def adopting():
+    return notes.settings["mode"] == "adopt"
+
+
+def load(name, module, execute):
+    """Loads `module` with its own loader's `execute` and changes it. What is not as expected there stays as it is, with one warning."""
+    from .finder import HOOKS, STAND_INS
+
+    change = globals()[f"_{HOOKS[name]}"]
+    try:
+        execute(module)
+    except ImportError:
+        # dask_mpi without its MPI library, dask_jobqueue without something of its own.
+        if name not in STAND_INS or not adopting():
+            raise
+        from . import stand_ins
+
+        stand_ins.fill(module, name)
+        return
+    try:
+        change(module)
+    except (AttributeError, ImportError, TypeError) as error:
+        notes.warn(f"this version of {name} is not known to tsdask-mpi ({error}): a cluster that the script asks for is its own.")
+
+
+def stand_in_spec(name):
+    from . import stand_ins
+
+    return importlib.machinery.ModuleSpec(name, stand_ins.Loader, is_package=True)
+
+
+def _spec(module):
+    _replace_init(module.SpecCluster)
+
+
+def _local(module):
+    _replace_init(module.LocalCluster)
+
+
+def _replace_init(cls):
+    """Replaces `cls.__init__` by one that makes the object a handle on the running cluster, or (--own-clusters warn) says what it starts."""
+    original = cls.__init__
+    parameters = inspect.signature(original)
+
+    @functools.wraps(original)
+    def __init__(self, *args, **words):
+        if not _is_ours(type(self)):
+            _say_own(type(self).__name__)
+            return original(self, *args, **words)
+        from . import handle
+
+        if isinstance(self, handle.Handle):
+            return None
+        handle.adopt(self, _asked(parameters, self, args, words))
+        return None
+
+    cls.__init__ = __init__
+
+
+def _is_ours(cls):
+    """LocalCUDACluster is this launch's only where its workers are GPU workers."""
+    if not adopting():
+        return False
+    return "cuda" in notes.settings or not any(base.__module__.partition(".")[0] == "dask_cuda" for base in cls.__mro__)
+
+
+def _asked(parameters, self, args, words):
+    """The words of a call by name, those that the class does not know included: they are not needed."""
+    try:
+        bound = dict(parameters.bind_partial(self, *args).arguments)
+    except TypeError:
+        bound = {}
+    for parameter in parameters.parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            bound.pop(parameter.name, None)
+    bound.pop(next(iter(parameters.parameters), "self"), None)
+    return {**bound, **words}
+
+
+def _say_own(who):
+    planned = notes.planned_workers()
+    notes.warn(
+        f"{who} starts workers of its own on this host; the {notes.count(planned, 'worker') if planned else 'workers'} of this launch"
+        " may stay idle. Client() without words is connected to them; --own-clusters adopt makes this one mean them, too."
+    )
+
+
+def _client(module):
+    """Client(n_workers=…) and the like, `client.cluster`, and `client.shutdown()` of a client that has a handle."""
+    Client = module.Client
+    init, shutdown = Client.__init__, Client._shutdown
+    parameters = inspect.signature(init)
+    known = {name for name, one in parameters.parameters.items() if one.kind is one.POSITIONAL_OR_KEYWORD or one.kind is one.KEYWORD_ONLY}
+    if not {"address", "scheduler_file", "security", "asynchronous"} <= known:
+        raise TypeError("Client takes other words")
+    import dask.config
+
+    @functools.wraps(init)
+    def __init__(self, *args, **words):
+        from os import environ
+
+        address = args[0] if args else words.get("address")
+        here = environ.get("DASK_SCHEDULER_ADDRESS")
+        if address is not None or words.get("scheduler_file") is not None or dask.config.get("scheduler-address", None) != here:
+            init(self, *args, **words)
+            return
+        more = {name: words[name] for name in words if name not in known}
+        if not adopting():
+            if not more:
+                init(self, *args, **words)
+                return
+            _say_own(f"Client({', '.join(sorted(more))})")
+            with dask.config.set({"scheduler-address": None}):
+                init(self, *args, **words)
+            return
+        theirs = {name: words[name] for name in words if name in known}
+        if theirs.get("security") is True:
+            theirs["security"] = None  # a certificate made for a cluster of one's own opens no other
+        init(self, *args, **theirs)
+        from . import handle
+
+        self.cluster = handle.LaunchCluster(self)
+        if more:
+            notes.differences(type(self).__name__, more, None if self.asynchronous else self.cluster.scheduler_info)
+
+    async def _shutdown(self):
+        from . import handle
+
+        if isinstance(self.cluster, handle._Shared):
+            # With a cluster, distributed closes that; this launch's ends when its scheduler is asked to.
+            self.cluster = None
+        return await shutdown(self)
+
+    Client.__init__ = __init__
+    Client._shutdown = functools.wraps(shutdown)(_shutdown)
+
+
+def _jobqueue(module):
+    """Every class of a cluster or runner in the package: none of them needs its batch system's commands or job."""
+    from distributed.deploy.spec import SpecCluster
+
+    runner = getattr(sys.modules.get("dask_jobqueue.runner"), "BaseRunner", None)
+    bases = tuple(base for base in (SpecCluster, runner) if base is not None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dask_jobqueue"]:
+        for cls in list(vars(sys.modules[name]).values()):
+            if inspect.isclass(cls) and cls.__module__ == name and issubclass(cls, bases) and "__init__" in vars(cls):
+                _replace_init(cls)
+
+
+def _cuda(module):
+    if adopting() and "cuda" in notes.settings:
+        _replace_init(module.LocalCUDACluster)
+
+
+def _dask_mpi(module):
+    if not adopting():
+        return
+    from . import stand_ins
+
+    stand_ins.fill(module, "dask_mpi")
+
+
+def _gateway(module):
+    if not adopting():
+        return
+    from . import stand_ins
+
+    stand_ins.fill(module, "dask_gateway")
+
+
+def _coiled(module):
+    if not adopting():
+        return
+    from . import stand_ins
+
+    stand_ins.fill(module, "coiled")
