@@ -234,7 +234,8 @@ class LaunchCluster(_Shared):
 
     @property
     def scheduler_info(self):
-        if not self._may_ask and self._client._scheduler_identity:
+        # What wait_for_workers and the like have asked for is newer than what the client was told when it connected.
+        if not self._may_ask and "address" not in self._latest and self._client._scheduler_identity:
             return SchedulerInfo(self._client._scheduler_identity)
         return super().scheduler_info
 

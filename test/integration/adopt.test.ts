@@ -1,0 +1,239 @@
+import { describe, expect, it } from "vitest";
+import { nothingLeft } from "./bed/left.ts";
+import { availableLaunchers, launcher } from "./bed/launchers.ts";
+import { availablePythons, python } from "./bed/pythons.ts";
+import { run, tell, type Finished } from "./bed/run.ts";
+import { tsdask } from "./launch.ts";
+
+/** What every script uses to tell who did its tasks, and whether this process has started another. */
+const seen = `
+import os, psutil
+
+def pid():
+    import os
+    return os.getpid()
+
+def show(client):
+    client.wait_for_workers(2)
+    info = client.scheduler_info()["workers"].values()
+    ran = set(client.gather([client.submit(pid, pure=False, workers=[worker], allow_other_workers=False) for worker in client.scheduler_info()["workers"]]))
+    own = [child for child in psutil.Process().children(recursive=True)]
+    print("names", *sorted(worker["name"] for worker in info), "processes", len(ran), "here", os.getpid() in ran, "own", len(own), flush=True)
+`;
+
+const expected = /^names tsdask-2 tsdask-3 processes 2 here False own 0$/m;
+const begin = "from seen import show\nfrom dask.distributed import Client\n";
+
+/** Ways to ask for a cluster, as scripts have them. */
+const forms: Readonly<Record<string, string>> = {
+  "Client(n_workers=…)": `
+with Client(n_workers=2, threads_per_worker=1, processes=True, memory_limit="1GB", dashboard_address=None) as client:
+    assert client.cluster.scheduler_address == client.scheduler.address
+    show(client)
+`,
+  "Client(processes=False)": "client = Client(processes=False)\nshow(client)\nprint(client.cluster.dashboard_link)\n",
+  "Client() and its cluster": `
+client = Client()
+client.cluster.scale(8)
+client.cluster.adapt(minimum=1, maximum=4).stop()
+show(client)
+assert len(client.cluster.workers) == 2
+assert "workers=2" in repr(client.cluster)
+`,
+  "LocalCluster()": `
+from dask.distributed import LocalCluster
+with LocalCluster(n_workers=16) as cluster, Client(cluster) as client:
+    assert isinstance(cluster, LocalCluster)
+    assert cluster.get_client() is client
+    assert "Launch" not in type(cluster).__name__
+    show(client)
+    assert len(cluster.workers) == len(cluster.scheduler_info["workers"]) == 2
+    assert cluster.get_logs()
+    assert cluster._repr_html_() and repr(cluster).startswith("LocalCluster(")
+with Client() as again:
+    assert again.submit(sum, [1, 2]).result() == 3
+`,
+  "a class derived from distributed.LocalCluster": `
+import distributed
+
+class Mine(distributed.LocalCluster):
+    def __init__(self, size):
+        super().__init__(n_workers=size)
+        self.size = size
+
+cluster = Mine(2)
+assert cluster.size == 2 and isinstance(cluster, Mine)
+show(cluster.get_client())
+cluster.close()
+`,
+  "SpecCluster()": `
+from distributed import Scheduler, SpecCluster, Worker
+cluster = SpecCluster(scheduler={"cls": Scheduler, "options": {"port": 0}}, workers={0: {"cls": Worker, "options": {}}})
+show(Client(cluster))
+`,
+  "asynchronous LocalCluster() and Client()": `
+import asyncio
+from dask.distributed import LocalCluster
+
+async def main():
+    async with LocalCluster(n_workers=2, asynchronous=True) as cluster:
+        async with Client(cluster, asynchronous=True) as client:
+            await client.wait_for_workers(2)
+            assert await client.submit(sum, [1, 2]) == 3
+        await cluster.scale(5)
+        assert len(cluster.workers) <= 2
+    async with Client(n_workers=2, asynchronous=True) as client:
+        assert await client.submit(sum, [1, 2]) == 3
+
+asyncio.run(main())
+show(Client())
+`,
+  "SLURMCluster of dask-jobqueue, and those of other systems": `
+from dask_jobqueue import HTCondorCluster, LSFCluster, MoabCluster, OARCluster, PBSCluster, SGECluster, SLURMCluster
+words = {"queue": "regular", "cores": 24, "processes": 2, "memory": "64GB", "walltime": "01:00:00"}
+for system in HTCondorCluster, LSFCluster, MoabCluster, OARCluster, PBSCluster, SGECluster, SLURMCluster:
+    cluster = system(**words)
+    cluster.scale(jobs=4)
+    assert cluster.job_script() and repr(cluster).startswith(system.__name__)
+    with Client(cluster) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+show(Client(cluster))
+`,
+  "SLURMRunner of dask-jobqueue": `
+from dask_jobqueue.slurm import SLURMRunner
+with SLURMRunner(scheduler_file="scheduler-{job_id}.json") as runner:
+    with Client(runner) as client:
+        client.wait_for_workers(runner.n_workers)
+        show(client)
+`,
+  "dask_mpi.initialize()": "import dask_mpi\nassert dask_mpi.initialize(nthreads=1, dashboard=False) is True\nshow(Client())\n",
+  "dask_mpi.core.initialize(exit=False)": `
+from dask_mpi.core import initialize
+from dask_mpi import send_close_signal
+if initialize(exit=False):
+    show(Client())
+    send_close_signal()
+`,
+  "dask_mpi.execute()": `
+from dask_mpi import execute
+
+def work(client_class):
+    show(client_class())
+
+execute(work, [Client], exclusive_workers=False)
+`,
+  "dask_gateway": `
+from dask_gateway import Gateway, GatewayCluster
+cluster = Gateway().new_cluster()
+cluster.adapt(minimum=2, maximum=10)
+show(cluster.get_client())
+assert GatewayCluster().scheduler_address == cluster.scheduler_address
+`,
+  "coiled.Cluster()": 'import coiled\nshow(coiled.Cluster(n_workers=10, region="eu").get_client())\n',
+};
+
+async function launch(text: string, { words = [], via = "local", path = python().path, env = {} }: {
+  readonly words?: readonly string[];
+  readonly via?: "local" | "openmpi4";
+  readonly path?: string;
+  readonly env?: Readonly<Record<string, string>>;
+} = {}): Promise<Finished> {
+  await using clean = nothingLeft();
+  clean.allow(/^scheduler/);
+  clean.write("seen.py", seen);
+  const file = clean.write("script.py", begin + text);
+  return await run(launcher(via).command(4, [tsdask, "--python", path, ...words, file]), { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 });
+}
+
+describe.each(availablePythons().map(({ name, path }) => [name, path] as const))("with %s, the launch's own workers do the tasks of a script with", (_, path) => {
+  it.each(Object.entries(forms))("%s", async (_name, text) => {
+    const finished = await launch(text, { path });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+    expect(finished.stdout, tell(finished)).toMatch(expected);
+  });
+});
+
+if (availableLaunchers("openmpi4").length > 0) {
+  it.each(["LocalCluster()", "SLURMCluster of dask-jobqueue, and those of other systems", "dask_mpi.initialize()"])("under Open MPI, too: %s", async (name) => {
+    const finished = await launch(forms[name] ?? "", { via: "openmpi4" });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+    expect(finished.stdout).toMatch(expected);
+  });
+}
+
+it("says in one line what was asked for and is not there, and that the launch does not grow", async () => {
+  const finished = await launch('client = Client(n_workers=16, threads_per_worker=1, memory_limit="1MB")\nclient.cluster.scale(20)\nclient.cluster.scale(20)\n', { words: ["--wait-workers", "all", "--nthreads", "1"] });
+  expect(finished.stderr).toMatch(/^tsdask-mpi: Client\(n_workers=16, memory_limit='1MB'\): the script gets this launch's 2 workers, each a process with 1 thread and [\d.]+ GiB\.$/m);
+  expect(finished.stderr.match(/scale\(20\): this launch is as large as it is, 2 workers/g)).toHaveLength(1);
+  const quiet = await launch("Client(n_workers=16)\n", { words: ["--quiet"] });
+  expect(quiet.stderr).toBe("");
+});
+
+it("a script of plain Client() hears nothing of it, and sys.path is as the user has it", async () => {
+  const finished = await launch('import os, sys\nclient = Client()\nprint([p for p in sys.path if "adopt" in p], os.environ["PYTHONPATH"].split(":")[1:])\n', { env: { PYTHONPATH: "/nowhere:" }, words: ["--quiet"] });
+  expect(finished.stdout).toBe("[] ['/nowhere', '']\n");
+  expect(finished.stderr).toBe("");
+});
+
+it("client.shutdown() ends the launch, and an address of another cluster is that cluster's", async () => {
+  const own = `
+from distributed import LocalCluster, Scheduler
+import asyncio
+
+async def other():
+    async with Scheduler(port=0, dashboard=False) as scheduler:
+        async with Client(scheduler.address, asynchronous=True) as client:
+            assert client.cluster is None
+            print("other", len(client.scheduler_info()["workers"]))
+
+asyncio.run(other())
+client = Client(LocalCluster())
+client.shutdown()
+`;
+  const finished = await launch(own);
+  expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+  expect(finished.stdout).toBe("other 0\n");
+});
+
+it("warn leaves a script its own cluster and says so; allow says nothing", async () => {
+  const text = 'import os\nif __name__ == "__main__":\n    with Client(n_workers=1, processes=False, dashboard_address=None) as client:\n        print("here", client.submit(os.getpid).result() == os.getpid())\n';
+  const warned = await launch(text, { words: ["--own-clusters", "warn"] });
+  expect(warned, tell(warned)).toMatchObject({ code: 0 });
+  expect(warned.stdout).toBe("here True\n");
+  expect(warned.stderr).toContain("starts workers of its own on this host; the 2 workers of this launch may stay idle");
+  const allowed = await launch(text.replace("Client(n_workers=1, processes=False, dashboard_address=None)", "LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster, Client(cluster)").replace("import os", "import os\nfrom distributed import LocalCluster"), { words: ["--own-clusters", "allow"] });
+  expect(allowed, tell(allowed)).toMatchObject({ code: 0 });
+  expect(allowed.stdout).toBe("here True\n");
+  expect(allowed.stderr).not.toContain("may stay idle");
+});
+
+it("a process that the script starts gets this cluster, a worker and what it starts do not", async () => {
+  const finished = await launch(`
+import subprocess, sys
+
+def in_worker():
+    import os, subprocess, sys
+    return [os.environ.get("TSDASK_CLUSTERS"), subprocess.run([sys.executable, "-c", "import sys; print(any('Finder' == getattr(f, '__name__', '') and 'tsdask' in f.__module__ for f in sys.meta_path))"], capture_output=True, text=True).stdout]
+
+if __name__ == "__main__":
+    client = Client()
+    print(client.submit(in_worker).result())
+    code = "from distributed import LocalCluster; print(LocalCluster().scheduler_address)"
+    print(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == client.scheduler.address)
+`);
+  expect(finished, tell(finished)).toMatchObject({ code: 0 });
+  expect(finished.stdout).toBe("[None, 'False\\n']\nTrue\n");
+});
+
+it("--script-scale lets the script's scale() start worker jobs", async () => {
+  const text = `
+if __name__ == "__main__":
+    client = Client()
+    client.cluster.scale(3)
+    client.wait_for_workers(3, timeout=50)
+    print("workers", len(client.scheduler_info()["workers"]))
+`;
+  const finished = await launch(text, { words: ["--script-scale", "3"] });
+  expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+  expect(finished.stdout).toBe("workers 3\n");
+});
