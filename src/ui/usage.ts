@@ -78,7 +78,7 @@ function unusedText(usage: Usage, ending: Ending): string | undefined {
   switch (verdict(usage)) {
     case "no-client":
       if (script === undefined) return "no client ever connected.";
-      return `no client ever connected: ${script} ${failed ? "ended before it made a" : "made no"} \`Client()\` (of dask.distributed), so the workers had nothing to do.`;
+      return `no client ever connected: ${script} ${failed ? "ended before it made a" : "made no"} \`Client()\` of this cluster, so the workers had nothing to do.`;
     case "no-task":
       return `a client connected, no task ran: ${noTaskReason(there, failed)}.`;
     case "few-workers":

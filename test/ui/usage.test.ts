@@ -17,8 +17,8 @@ test("restarts and spilled bytes are told where there were any", () => {
 });
 
 test.each<[string, Usage, Ending, string | undefined]>([
-  ["no client", usage({ clients: 0, tasks: 0, used: 0 }), script, "no client ever connected: a.py made no `Client()` (of dask.distributed), so the workers had nothing to do."],
-  ["no client, and a script that failed", usage({ clients: 0, tasks: 0, used: 0 }), { ...script, code: 1 }, "no client ever connected: a.py ended before it made a `Client()` (of dask.distributed), so the workers had nothing to do."],
+  ["no client", usage({ clients: 0, tasks: 0, used: 0 }), script, "no client ever connected: a.py made no `Client()` of this cluster, so the workers had nothing to do."],
+  ["no client, and a script that failed", usage({ clients: 0, tasks: 0, used: 0 }), { ...script, code: 1 }, "no client ever connected: a.py ended before it made a `Client()` of this cluster, so the workers had nothing to do."],
   ["no client of a cluster without a script", usage({ clients: 0, tasks: 0, used: 0 }), { kind: "idle", seconds: 60 }, "no client ever connected."],
   ["no task", usage({ tasks: 0, used: 0 }), script, 'a client connected, no task ran: nothing was submitted to it, or it was computed in the script\'s own process (`scheduler="threads"`, or a cluster of its own).'],
   ["no task and no worker", usage({ tasks: 0, used: 0, seen: 0 }, 0), script, "a client connected, no task ran: no worker had registered when it ended (--wait-workers 1 has the script wait for one)."],

@@ -4,6 +4,8 @@ import os
 import sys
 
 _said = set()
+#: Whether the script has been told that its own workers are not the launch's.
+said_own = False
 
 
 def _settings():

@@ -88,6 +88,10 @@ def _asked(parameters, self, args, words):
 
 
 def _say_own(who):
+    """Says once that the script starts workers of its own: a Client(n_workers=…) makes a LocalCluster in turn."""
+    if notes.said_own:
+        return
+    notes.said_own = True
     planned = notes.planned_workers()
     notes.warn(
         f"{who} starts workers of its own on this host; the {notes.count(planned, 'worker') if planned else 'workers'} of this launch"

@@ -1,0 +1,101 @@
+import { expect, test } from "vitest";
+import { command, type Command } from "./bed/command.ts";
+import { launcher } from "./bed/launchers.ts";
+import { type Clean, nothingLeft } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { run, tell } from "./bed/run.ts";
+import { program } from "./launch.ts";
+
+/**
+ * Runs its command on a terminal of its own, 101 columns wide, and types: each of its steps waits for a text that is new on
+ * the terminal, then for some seconds, and types its keys. Ends as the command does.
+ */
+const typist = `
+import fcntl, json, os, pty, struct, sys, termios, threading, time
+
+steps = json.loads(sys.argv[1])
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+said = ""
+
+def type_all():
+    seen = 0
+    for text, pause, keys in steps:
+        while text not in said[seen:]:
+            time.sleep(0.02)
+        seen = said.index(text, seen) + len(text)
+        time.sleep(pause)
+        os.write(terminal, keys.encode())
+
+threading.Thread(target=type_all, daemon=True).start()
+while True:
+    try:
+        data = os.read(terminal, 65536)
+    except OSError:
+        break
+    said += data.decode(errors="replace")
+sys.stdout.write(said)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+type Step = readonly [text: string, pause: number, keys: string];
+
+const typed = async (clean: Clean, words: readonly string[], steps: readonly Step[], wrap = (one: Command): Command => one): Promise<Awaited<ReturnType<typeof run>>> => {
+  const { file, args, env } = wrap(launcher("local").command(4, program("--quiet", ...words)));
+  return run({ ...command(python().path, "-c", typist, JSON.stringify(steps), file, ...args), env }, { folder: clean.folder, env: clean.env, deadline: 40 });
+};
+
+const deaf = `
+import signal, time
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: print("heard", flush=True))
+    print("running", flush=True)
+    time.sleep(60)
+`;
+
+test.each([0.1, 0.6])("Ctrl-C twice, %s s apart, ends a deaf script at once and says by whom", { timeout: 60_000 }, async (pause) => {
+  await using clean = nothingLeft();
+  clean.write("script.py", deaf);
+  const result = await typed(clean, ["--grace", "30s", "script.py"], [["running", 0.2, "\u0003"], ["heard", pause, "\u0003"]]);
+  expect(result.code, tell(result)).toBe(130);
+  expect(result.stdout).toContain("stopped by you");
+  expect(result.stdout).not.toMatch(/TSD-|memory/);
+  expect(result.seconds).toBeLessThan(20);
+});
+
+test("a script that Ctrl-C ends, ends the launch with 130", { timeout: 60_000 }, async () => {
+  await using clean = nothingLeft();
+  clean.write("script.py", `import time\nfrom dask.distributed import Client\nif __name__ == "__main__":\n    client = Client()\n    print("running", flush=True)\n    time.sleep(60)\n`);
+  const result = await typed(clean, ["script.py"], [["running", 0.2, "\u0003"]]);
+  expect(result.code, tell(result)).toBe(130);
+  expect(result.stdout.match(/Traceback/g), tell(result)).toHaveLength(1);
+  expect(result.stdout).not.toMatch(/CommClosedError|TSD-/);
+});
+
+test("at Python's prompt Ctrl-C ends the line, Ctrl-D the launch, and the terminal is the launch's own", { timeout: 60_000 }, async () => {
+  await using clean = nothingLeft();
+  const result = await typed(clean, ["-"], [
+    [">>> ", 0.1, "import os; os.get_terminal_size().columns\r"],
+    ["101", 0.1, "unfinished"],
+    ["unfinished", 0.1, "\u0003"],
+    ["KeyboardInterrupt", 0.5, "\u0003"],
+    ["KeyboardInterrupt", 0.5, "print(6 * 7)\r"],
+    ["\n42", 0.2, "\u0004"],
+  ]);
+  expect(result.code, tell(result)).toBe(0);
+  expect(result.stdout).not.toContain("stopped by");
+});
+
+test("Ctrl-Z stops a launch, and fg lets it go on", { timeout: 60_000 }, async () => {
+  await using clean = nothingLeft();
+  clean.write("script.py", `if __name__ == "__main__":\n    print("running", flush=True)\n    print("got", input(), flush=True)\n`);
+  // A shell with job control: what stops is told, and brought back.
+  const inShell = ({ file, args, env }: Command): Command => ({ ...command("bash", "-c", 'set -m; "$@"; echo "stopped with $?"; fg >/dev/null', "bash", file, ...args), env });
+  const result = await typed(clean, ["script.py"], [["running", 0.3, "\u001a"], ["stopped with 148", 0.5, "more\r"]], inShell);
+  expect(result.stdout, tell(result)).toContain("got more");
+  expect(result.code).toBe(0);
+});
