@@ -20,9 +20,10 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
     if (context.world.rank === 0 || failure.exitCode !== 64) context.out.write(failureText(failure));
     if (context.world.rank === 0) await summariseFailure(context, failure);
     let left = (context.world.localSize ?? 1) - 1;
+    // Also when it is told to end before the others have left: Open MPI does that as soon as one of them has.
+    process.once("exit", () => removeHostFolder(context.paths));
     const leave = (): void => {
       context.door.close();
-      removeHostFolder(context.paths);
       context.exit(failure.exitCode);
     };
     context.door.onConnection((socket) => {
