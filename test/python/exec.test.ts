@@ -49,7 +49,7 @@ describe.each(pythons())("a child that is a program of its own, on %s", (python)
     await Promise.all([gone(worker.child), gone(scheduler.child)]);
     expect([worker, scheduler].map(({ child, events, output }) => [child.exitCode, events.map(({ event }) => event), output()])).toEqual([
       [0, ["ready", "closing"], ""],
-      [0, ["ready", "closing"], ""],
+      [0, ["ready", "usage", "closing"], ""],
     ]);
   });
 
