@@ -47,6 +47,8 @@ export const deadlines = {
   usage: 700,
   /** A script has read from a pipe for so long without a byte: it is told that it waits for input. */
   scriptInput: 30_000,
+  /** A script has returned for so long while a thread of it still runs: it is told why its launch goes on. */
+  scriptReturned: 15_000,
   /** The hub waits for the other hosts to say that they are done, after the grace. */
   hostsDone: 3_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */

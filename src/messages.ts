@@ -585,6 +585,12 @@ export const messages = define({
     cause: "It calls input(), pdb or the like, or reads sys.stdin, and its launcher has a pipe there in which nobody writes.",
     cure: "Give the input (`< file`), or leave the question out of the script; `< /dev/null` ends every read at once.",
   },
+  "TSD-118": {
+    exit: 0,
+    what: "{script} has returned, but a thread of it has run on for {seconds} s; the launch ends when that does.",
+    cause: "Python waits at its end for every thread that is no daemon: of a pool that was not shut down, a server, a timer.",
+    cure: "End it in the script (`with ThreadPoolExecutor()`, `thread.join()`), or make it a daemon; `py-spy dump --pid {pid}` shows where it stands. Ctrl-C ends it now.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

@@ -5,7 +5,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
 import type { ClientStart, RankEvent } from "../control/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
-import { watchInput } from "./input-wait.ts";
+import { watchInput, watchReturn } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./left-behind.ts";
 import type { RelayedInput } from "./stdin.ts";
@@ -54,15 +54,18 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   relayed?.started();
   const [argument = ""] = start.args;
   const named = basename(argument.endsWith(".py") ? argument : start.file);
-  const unwatch =
+  const watches =
     child.pid === undefined || jupyter !== undefined
-      ? () => undefined
-      : watchInput({ pid: child.pid, onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }) });
+      ? []
+      : [
+          watchInput({ pid: child.pid, onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }) }),
+          watchReturn({ pid: child.pid, onStay: (pid, seconds) => report({ k: "warning", code: "TSD-118", facts: { script: named, seconds, pid } }) }),
+        ];
   let over = false;
   let stopped = false;
   const done = child.then(async (result) => {
     over = true;
-    unwatch();
+    for (const unwatch of watches) unwatch();
     const left = child.pid === undefined ? [] : await endLeftBehind(mark);
     if (left.length > 0) report({ k: "note", level: "info", text: `the script left processes behind, which were ended: ${left.join(", ")}` });
     guard?.destroy();

@@ -31,6 +31,44 @@ export function watchInput({ pid, onWait, after = deadlines.scriptInput, every =
   return () => clearInterval(look);
 }
 
+/** The name that python/tsdask_mpi/adopt gives to a script that has returned while a thread of it still runs. */
+const returned = "tsdask:returned\n";
+
+/**
+ * Calls `onStay` once when process `pid`, or one that descends from it, has said for `after` ms that it is a script that has returned, and which a thread keeps.
+ * Returns what ends the watch.
+ */
+export function watchReturn({ pid, onStay, after = deadlines.scriptReturned, every = lookEvery }: {
+  readonly pid: number;
+  readonly onStay: (pid: number, seconds: number) => void;
+  readonly after?: number;
+  readonly every?: number;
+}): () => void {
+  let since: number | undefined;
+  const look = setInterval(() => {
+    const stays = family(pid).find((one) => nameOf(one) === returned);
+    if (stays === undefined) {
+      since = undefined;
+      return;
+    }
+    since ??= performance.now();
+    if (performance.now() - since < after) return;
+    clearInterval(look);
+    onStay(stays, Math.round((performance.now() - since) / 1000));
+  }, every);
+  look.unref();
+  return () => clearInterval(look);
+}
+
+function nameOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "latin1");
+  } catch {
+    // It has just ended.
+    return undefined;
+  }
+}
+
 /** Names this one wait of a process for its standard input, or undefined when it does something else or that is no pipe. */
 function readerAt(pid: number): string | undefined {
   try {

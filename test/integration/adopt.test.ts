@@ -134,7 +134,7 @@ assert GatewayCluster().scheduler_address == cluster.scheduler_address
 
 async function launch(text: string, { words = [], via = "local", path = python().path, env = {} }: {
   readonly words?: readonly string[];
-  readonly via?: "local" | "openmpi4";
+  readonly via?: "local" | "openmpi4" | "mpich4" | "srun-pmi2";
   readonly path?: string;
   readonly env?: Readonly<Record<string, string>>;
 } = {}): Promise<Finished> {
@@ -143,7 +143,9 @@ async function launch(text: string, { words = [], via = "local", path = python()
   clean.allow(/^scheduler/, /^dask-(scratch|worker)-space(\/\w+\.lock)?$/);
   clean.write("seen.py", seen);
   const file = clean.write("script.py", begin + text);
-  return await run(launcher(via).command(4, [tsdask, "--python", path, ...words, file]), { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 });
+  const started = launcher(via);
+  await started.ready();
+  return await run(started.command(4, [tsdask, "--python", path, ...words, file], via === "srun-pmi2" ? { nodes: 2 } : {}), { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 });
 }
 
 describe.each(availablePythons().map(({ name, path }) => [name, path] as const))("with %s, the launch's own workers do the tasks of a script with", (_, path) => {
@@ -154,13 +156,13 @@ describe.each(availablePythons().map(({ name, path }) => [name, path] as const))
   });
 });
 
-if (availableLaunchers("openmpi4").length > 0) {
-  it.each(["LocalCluster()", "SLURMCluster of dask-jobqueue, and those of other systems", "dask_mpi.initialize()"])("under Open MPI, too: %s", async (name) => {
-    const finished = await launch(forms[name] ?? "", { via: "openmpi4" });
+describe.each(["openmpi4", "mpich4", "srun-pmi2"] as const)("under %s, too: ", (via) => {
+  it.runIf(availableLaunchers(via).length > 0).each(Object.entries(forms))("%s", async (_name, text) => {
+    const finished = await launch(text, { via });
     expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
-    expect(finished.stdout).toMatch(expected);
+    expect(finished.stdout, tell(finished)).toMatch(expected);
   });
-}
+});
 
 it("says in one line what was asked for and is not there, and that the launch does not grow", async () => {
   const finished = await launch('client = Client(n_workers=16, threads_per_worker=1, memory_limit="1MB")\nclient.cluster.scale(20)\nclient.cluster.scale(20)\n', { words: ["--wait-workers", "all", "--nthreads", "1"] });

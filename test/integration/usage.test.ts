@@ -142,6 +142,14 @@ time.sleep(3)
   });
 });
 
+test.each(availablePythons())("a script that has returned while a thread of it lives is told why its launch goes on, with $name", { timeout: 60_000 }, async ({ path }) => {
+  await using clean = nothingLeft();
+  const script = clean.write("script.py", python("import threading\nthreading.Thread(target=time.sleep, args=(24,)).start()"));
+  const finished = await run(launcher("local").command(4, [tsdask, "--python", path, script]), { folder: clean.folder, env: clean.env });
+  expect(finished.code, tell(finished)).toBe(0);
+  expect(finished.stderr.match(/TSD-118 script\.py has returned/g), tell(finished)).toHaveLength(1);
+});
+
 test("a launch that fails at its start leaves a summary, too", async () => {
   await using clean = nothingLeft();
   const finished = await run(launcher("local").command(4, program("--json-summary", "summary.json", "missing.py")), { folder: clean.folder, env: clean.env });

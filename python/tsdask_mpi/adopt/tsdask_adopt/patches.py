@@ -5,7 +5,7 @@ import importlib.machinery
 import inspect
 import sys
 
-from . import notes
+from . import ends, notes
 
 
 def adopting():
@@ -147,6 +147,8 @@ def _client(module):
 
     Client.__init__ = __init__
     Client._shutdown = functools.wraps(shutdown)(_shutdown)
+    ends.tell_of_threads()
+    ends.quieten_futures(module)
 
 
 def _jobqueue(module):
