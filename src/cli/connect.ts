@@ -9,7 +9,7 @@ import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
 import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
 import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
-import { visibleLine } from "../ui/visible.ts";
+import { visible, visibleLine } from "../ui/visible.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { clusterTrust } from "./cluster-trust.ts";
 import { readOptions } from "./read.ts";
@@ -51,7 +51,8 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
   const tunnel = await tunnelOf(file.tsdask, line, context);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {
-    stdout.write(`${JSON.stringify(asJson({ path, file, state, tunnel, files }), null, 2)}\n`);
+    // What `visible` shows of a control character is JSON's own way to write it.
+    stdout.write(`${visible(JSON.stringify(asJson({ path, file, state, tunnel, files }), null, 2))}\n`);
     return 0;
   }
   if (state.state === "unreachable") stderr.write(`the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`);
