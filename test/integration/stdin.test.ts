@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { command, type Command } from "./bed/command.ts";
+import { hostsAvailable, startHosts } from "./bed/hosts.ts";
 import { availableLaunchers, type Launcher } from "./bed/launchers.ts";
 import { type Clean, nothingLeft } from "./bed/left.ts";
 import { run, start, tell } from "./bed/run.ts";
@@ -97,5 +98,17 @@ describe.each(launchers.filter(({ name }) => !name.startsWith("srun")))("under $
     running.signalGroup("SIGTERM");
     const result = await running.finished;
     expect(result.stderr, tell(result)).not.toContain("TSD-");
+  });
+});
+
+describe.runIf(hostsAvailable() === true).each(["openmpi4", "mpich4"] as const)("on two hosts under %s", (kind) => {
+  test.runIf(availableLaunchers(kind).length > 0)("what is piped in reaches a script on the other host, every byte of it", { timeout: 90_000 }, async () => {
+    await using hosts = await startHosts({ names: ["h1", "h2"] });
+    await using clean = nothingLeft();
+    const input = Array.from({ length: 1_500 }, (_, index) => `line ${index}: grüße\n`).join("");
+    clean.write("script.py", "import sys, os\nsys.stdout.write(os.uname().nodename + sys.stdin.read())\n");
+    const result = await run(hosts.mpirun(kind, { h1: 1, h2: 2 }, program("--quiet", "script.py")), { folder: clean.folder, env: clean.env, input, deadline: 60 });
+    expect(result.code, tell(result)).toBe(0);
+    expect(result.stdout).toBe(`h2${input}`);
   });
 });
