@@ -99,7 +99,7 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
   });
 
   test("more than there can be are waited for until --start-timeout: 69", async () => {
-    await using one = await launch(launcher, { options: ["--wait-workers", "3", "--start-timeout", "2s"] });
+    await using one = await launch(launcher, { options: ["--wait-workers", "3", "--start-timeout", "8s"] });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(69);
     expect(finished.stderr).toMatch(message("TSD-053"));
