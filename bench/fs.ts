@@ -57,13 +57,33 @@ for (const name of values.peers.split(",")) {
 const path = writeResult(values.name, begun, { python: python.versions, results });
 printTable(
   `File operations of a rank until all ${ranks - 1} workers are in (strace's class %file; one host)`,
-  ["", "first rank", "further rank: median", "largest", "its own", "its worker", "on files", "its end", "idle, per second"],
+  [
+    "",
+    "first rank",
+    "further rank: median",
+    "largest",
+    "its own",
+    "its worker",
+    "on files",
+    "its end",
+    "idle, per second",
+  ],
   results.map(({ title, counts }) => {
     const further = counts.filter(({ rank }) => rank !== 0);
     const of = (pick: (one: RankCount) => number): string => median(further.map(pick)).toFixed(0);
     const first = counts.find(({ rank }) => rank === 0)?.start ?? 0;
     const largest = Math.max(...further.map((one) => one.start));
-    return [title, String(first), of((one) => one.start), String(largest), of((one) => one.own), of((one) => one.worker), of((one) => one.files), of((one) => one.end), of((one) => one.perSecond)];
+    return [
+      title,
+      String(first),
+      of((one) => one.start),
+      String(largest),
+      of((one) => one.own),
+      of((one) => one.worker),
+      of((one) => one.files),
+      of((one) => one.end),
+      of((one) => one.perSecond),
+    ];
   }),
 );
 progress(`figures: ${path}`);
@@ -84,7 +104,13 @@ async function count(peer: Peer, size: number): Promise<RankCount[]> {
     void running.finished.then(() => {
       alive = false;
     });
-    const { scheduler } = await watchWorkers({ schedulerFile, workers: size - 1, clock: running.seconds, alive: () => alive, deadline });
+    const { scheduler } = await watchWorkers({
+      schedulerFile,
+      workers: size - 1,
+      clock: running.seconds,
+      alive: () => alive,
+      deadline,
+    });
     const inAt = Date.now() / 1000;
     const people = whoIsWho(running.pid, Object.entries((await identity(scheduler)).workers));
     await sleep(idle * 1000);
@@ -111,9 +137,15 @@ function whoIsWho(root: number, workers: readonly (readonly [string, { readonly 
   const ranks = new Map<number, number>();
   for (const { pid, ppid } of all) {
     const rank = environmentOf(pid).get("OMPI_COMM_WORLD_RANK");
-    if (rank !== undefined && (!pids.has(ppid) || environmentOf(ppid).get("OMPI_COMM_WORLD_RANK") === undefined)) ranks.set(pid, Number(rank));
+    if (rank !== undefined && (!pids.has(ppid) || environmentOf(ppid).get("OMPI_COMM_WORLD_RANK") === undefined))
+      ranks.set(pid, Number(rank));
   }
-  const byPort = new Map(workers.map(([address, { name }]) => [Number(/:(\d+)$/.exec(address)?.[1]), Number(/(\d+)$/.exec(String(name))?.[1])]));
+  const byPort = new Map(
+    workers.map(([address, { name }]) => [
+      Number(/:(\d+)$/.exec(address)?.[1]),
+      Number(/(\d+)$/.exec(String(name))?.[1]),
+    ]),
+  );
   const found = listeners([...pids]).flatMap(({ pid, port }) => {
     const rank = byPort.get(port);
     return rank === undefined ? [] : [[pid, rank] as const];
@@ -121,7 +153,19 @@ function whoIsWho(root: number, workers: readonly (readonly [string, { readonly 
   return { ranks, workers: new Map(found) };
 }
 
-async function countRanks({ log, tmp, people, inAt, endAt }: { readonly log: string; readonly tmp: string; readonly people: People; readonly inAt: number; readonly endAt: number }): Promise<RankCount[]> {
+async function countRanks({
+  log,
+  tmp,
+  people,
+  inAt,
+  endAt,
+}: {
+  readonly log: string;
+  readonly tmp: string;
+  readonly people: People;
+  readonly inAt: number;
+  readonly endAt: number;
+}): Promise<RankCount[]> {
   const { operations, parents } = await readTrace(log, tmp);
   const rankOf = (pid: number): { rank: number; worker: boolean } | undefined => {
     for (let at: number | undefined = pid; at !== undefined; at = parents.get(at)) {
@@ -137,21 +181,24 @@ async function countRanks({ log, tmp, people, inAt, endAt }: { readonly log: str
     return who === undefined ? [] : [{ ...operation, ...who }];
   });
   if (values.list !== undefined) list(kept.filter(({ rank, at }) => rank === Number(values.list) && at <= inAt));
-  return [...new Set(people.ranks.values())].sort((a, b) => a - b).map((rank) => {
-    const mine = kept.filter((operation) => operation.rank === rank);
-    const early = mine.filter(({ at }) => at <= inAt);
-    return {
-      rank,
-      start: early.length,
-      own: early.filter(({ worker }) => !worker).length,
-      worker: early.filter(({ worker }) => worker).length,
-      files: early.filter(({ place }) => place === "files").length,
-      end: mine.filter(({ at }) => at > endAt).length,
-      perSecond: mine.filter(({ at }) => at > inAt + 1 && at <= endAt).length / (endAt - inAt - 1),
-    };
-  });
+  return [...new Set(people.ranks.values())]
+    .sort((a, b) => a - b)
+    .map((rank) => {
+      const mine = kept.filter((operation) => operation.rank === rank);
+      const early = mine.filter(({ at }) => at <= inAt);
+      return {
+        rank,
+        start: early.length,
+        own: early.filter(({ worker }) => !worker).length,
+        worker: early.filter(({ worker }) => worker).length,
+        files: early.filter(({ place }) => place === "files").length,
+        end: mine.filter(({ at }) => at > endAt).length,
+        perSecond: mine.filter(({ at }) => at > inAt + 1 && at <= endAt).length / (endAt - inAt - 1),
+      };
+    });
 }
 
 function list(operations: readonly (FileOperation & { readonly worker: boolean })[]): void {
-  for (const { worker, call, path } of operations) process.stdout.write(`${worker ? "worker" : "rank  "} ${call.padEnd(12)} ${path}\n`);
+  for (const { worker, call, path } of operations)
+    process.stdout.write(`${worker ? "worker" : "rank  "} ${call.padEnd(12)} ${path}\n`);
 }

@@ -54,7 +54,9 @@ await build({
   target: "node22.15",
   outExtension: { ".js": ".mjs" },
   define: { "process.env.WS_NO_BUFFER_UTIL": '"1"', "process.env.WS_NO_UTF_8_VALIDATE": '"1"' },
-  banner: { js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);' },
+  banner: {
+    js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
+  },
   logLevel: "warning",
 });
 
@@ -87,21 +89,42 @@ const path = writeResult(values.name, begun, {
 const megabytes = (bytes: number): string => figure(bytes / 1e6, 1);
 printTable(
   `The hub with ${perHost} ranks a host (median of ${values.runs}; seconds, MB)`,
-  ["hosts", "ranks", "all joined", "address → last rank told", "all workers known", "end → last host done", "RSS before", "RSS joined", "RSS all in", "heap all in", "kB a host"],
+  [
+    "hosts",
+    "ranks",
+    "all joined",
+    "address → last rank told",
+    "all workers known",
+    "end → last host done",
+    "RSS before",
+    "RSS joined",
+    "RSS all in",
+    "heap all in",
+    "kB a host",
+  ],
   results.map(({ hosts, ranks, runs }) => {
     const middle = (pick: (run: Run) => number): number => of(runs, pick)?.median ?? NaN;
     return [
       String(hosts),
       String(ranks),
       figure(middle((run) => run.joining)),
-      figure(middle((run) => run.telling), 3),
+      figure(
+        middle((run) => run.telling),
+        3,
+      ),
       figure(middle((run) => run.registering)),
-      figure(middle((run) => run.ending), 3),
+      figure(
+        middle((run) => run.ending),
+        3,
+      ),
       megabytes(middle((run) => run.before.rss)),
       megabytes(middle((run) => run.joined.rss)),
       megabytes(middle((run) => run.full.rss)),
       megabytes(middle((run) => run.full.heapUsed)),
-      figure(middle((run) => (run.full.rss - run.before.rss) / hosts / 1000), 0),
+      figure(
+        middle((run) => (run.full.rss - run.before.rss) / hosts / 1000),
+        0,
+      ),
     ];
   }),
 );
@@ -109,12 +132,19 @@ progress(`figures: ${path}`);
 
 /** One launch from the hub's opening to its end. */
 async function launchOf(hosts: number): Promise<Run> {
-  const flags = ["--expose-gc", ...(values["cpu-prof"] === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", values["cpu-prof"]])];
+  const flags = [
+    "--expose-gc",
+    ...(values["cpu-prof"] === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", values["cpu-prof"]]),
+  ];
   const hub = member<Order, Report>("hub.mjs", [hosts, perHost], flags);
   const parts = Array.from({ length: helpers }, (_, index) => {
     // Rank 0's own host is in the hub's process.
     const from = 1 + Math.floor(((hosts - 1) * index) / helpers);
-    return member<HostsOrder, HostsReport>("hosts.mjs", [from, 1 + Math.floor(((hosts - 1) * (index + 1)) / helpers), perHost], []);
+    return member<HostsOrder, HostsReport>(
+      "hosts.mjs",
+      [from, 1 + Math.floor(((hosts - 1) * (index + 1)) / helpers), perHost],
+      [],
+    );
   });
   try {
     const { port, fingerprint, memory: before } = await hub.says("open");
@@ -153,8 +183,15 @@ interface Member<Out, In extends { readonly t: string }> {
   readonly says: <K extends In["t"]>(kind: K) => Promise<Extract<In, { t: K }>>;
 }
 
-function member<Out extends object, In extends { readonly t: string }>(file: string, args: readonly number[], flags: readonly string[]): Member<Out, In> {
-  const child = fork(join(folder, file), args.map(String), { execArgv: [...flags], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+function member<Out extends object, In extends { readonly t: string }>(
+  file: string,
+  args: readonly number[],
+  flags: readonly string[],
+): Member<Out, In> {
+  const child = fork(join(folder, file), args.map(String), {
+    execArgv: [...flags],
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   const said = new Map<string, In>();
   const waiting = new Map<string, (message: In) => void>();
   let give: ((error: Error) => void) | undefined;
@@ -169,7 +206,10 @@ function member<Out extends object, In extends { readonly t: string }>(file: str
     send: (message) => void child.send(message),
     says: async (kind) => {
       const { promise, resolve, reject } = Promise.withResolvers<In>();
-      const timer = setTimeout(() => reject(new Error(`${file} did not say "${kind}" in ${deadline / 1000} s`)), deadline);
+      const timer = setTimeout(
+        () => reject(new Error(`${file} did not say "${kind}" in ${deadline / 1000} s`)),
+        deadline,
+      );
       give = reject;
       const there = said.get(kind);
       if (there !== undefined) resolve(there);

@@ -38,7 +38,8 @@ export function drawStartup(path: string, target: string): string {
   const sizes = [...new Set(measured.results.map(({ ranks }) => ranks))].sort((a, b) => a - b);
   const known = measured.results.filter((row) => row.workers !== undefined);
   const top = niceTop(Math.max(...known.map((row) => row.workers?.median ?? 0)));
-  const x = (ranks: number): number => plot.left + ((plot.right - plot.left) * sizes.indexOf(ranks)) / Math.max(1, sizes.length - 1);
+  const x = (ranks: number): number =>
+    plot.left + ((plot.right - plot.left) * sizes.indexOf(ranks)) / Math.max(1, sizes.length - 1);
   const y = (seconds: number): number => plot.bottom - ((plot.bottom - plot.top) * seconds) / top;
 
   const series = [...new Set(known.map(({ peer }) => peer))].map((peer) => {
@@ -50,9 +51,14 @@ export function drawStartup(path: string, target: string): string {
 
   const grid = [0, 1, 2, 3, 4].map((step) => {
     const seconds = (top * step) / 4;
-    return `<line x1="${plot.left}" y1="${y(seconds)}" x2="${plot.right}" y2="${y(seconds)}" stroke="#e5e5e5"/>` + text(plot.left - 8, y(seconds) + 4, String(seconds), { anchor: "end", colour: "#525252" });
+    return (
+      `<line x1="${plot.left}" y1="${y(seconds)}" x2="${plot.right}" y2="${y(seconds)}" stroke="#e5e5e5"/>` +
+      text(plot.left - 8, y(seconds) + 4, String(seconds), { anchor: "end", colour: "#525252" })
+    );
   });
-  const ticks = sizes.map((ranks) => text(x(ranks), plot.bottom + 20, String(ranks), { anchor: "middle", colour: "#525252" }));
+  const ticks = sizes.map((ranks) =>
+    text(x(ranks), plot.bottom + 20, String(ranks), { anchor: "middle", colour: "#525252" }),
+  );
   const lines = series.map(({ peer, rows, title, seconds }, index) => {
     const colour = colours[peer] ?? "#404040";
     const points = rows.map((row) => `${x(row.ranks).toFixed(1)},${y(row.workers?.median ?? 0).toFixed(1)}`);
@@ -60,9 +66,15 @@ export function drawStartup(path: string, target: string): string {
     const label = places[index] ?? 0;
     return [
       `<polyline points="${points.join(" ")}" fill="none" stroke="${colour}" stroke-width="${peer === "ours" ? 3.5 : 2}"${dash}/>`,
-      ...rows.map((row) => `<circle cx="${x(row.ranks).toFixed(1)}" cy="${y(row.workers?.median ?? 0).toFixed(1)}" r="${peer === "ours" ? 4 : 3}" fill="${colour}"/>`),
+      ...rows.map(
+        (row) =>
+          `<circle cx="${x(row.ranks).toFixed(1)}" cy="${y(row.workers?.median ?? 0).toFixed(1)}" r="${peer === "ours" ? 4 : 3}" fill="${colour}"/>`,
+      ),
       `<line x1="${plot.right + 6}" y1="${y(seconds).toFixed(1)}" x2="${plot.right + 18}" y2="${(label - 4).toFixed(1)}" stroke="${colour}"/>`,
-      text(plot.right + 22, label, `${seconds.toFixed(1)} s  ${title}`, { colour, weight: peer === "ours" ? "bold" : "normal" }),
+      text(plot.right + 22, label, `${seconds.toFixed(1)} s  ${title}`, {
+        colour,
+        weight: peer === "ours" ? "bold" : "normal",
+      }),
     ].join("\n");
   });
 
@@ -103,12 +115,27 @@ function spreadOut(wishes: readonly number[]): number[] {
   return places;
 }
 
-function text(x: number, y: number, words: string, { anchor = "start", colour, weight = "normal", size: fontSize }: { anchor?: string; colour: string; weight?: string; size?: number }): string {
+function text(
+  x: number,
+  y: number,
+  words: string,
+  {
+    anchor = "start",
+    colour,
+    weight = "normal",
+    size: fontSize,
+  }: { anchor?: string; colour: string; weight?: string; size?: number },
+): string {
   const escaped = words.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" fill="${colour}" font-weight="${weight}"${fontSize === undefined ? "" : ` font-size="${fontSize}"`}>${escaped}</text>`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const [, , path = join(projectRoot, "bench", "results", "startup.json"), target = join(projectRoot, "docs", "startup.svg")] = process.argv;
+  const [
+    ,
+    ,
+    path = join(projectRoot, "bench", "results", "startup.json"),
+    target = join(projectRoot, "docs", "startup.svg"),
+  ] = process.argv;
   process.stdout.write(`${drawStartup(path, target)}\n`);
 }

@@ -34,13 +34,18 @@ const sizes = values.ranks.split(",").map(Number);
 const runs = Number(values.runs);
 const chosen = values.peers.split(",").map((name) => {
   const found = peers.find((peer) => peer.name === name);
-  if (found === undefined) throw new Error(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
+  if (found === undefined)
+    throw new Error(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
   return found;
 });
 const begun = machine();
 const python = await benchPython(values.python);
 progress(machineLine(begun));
-progress(Object.entries(python.versions).map(([name, version]) => `${name} ${version}`).join(", "));
+progress(
+  Object.entries(python.versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", "),
+);
 
 const cells = new Map<string, Cell>();
 const cellOf = (peer: Peer, ranks: number): Cell => {
@@ -64,11 +69,16 @@ try {
 async function one(peer: Peer, ranks: number, counts: boolean): Promise<void> {
   const cluster = await attempt(() => clusterRun(peer, ranks, python));
   const { script: makeCommand } = peer;
-  const script = !values.scripts || makeCommand === undefined ? undefined : await attempt(() => scriptRun(peer, makeCommand, ranks, python));
+  const script =
+    !values.scripts || makeCommand === undefined
+      ? undefined
+      : await attempt(() => scriptRun(peer, makeCommand, ranks, python));
   if (!counts) return;
   if (cluster !== undefined) cellOf(peer, ranks).clusters.push(cluster);
   if (script !== undefined) cellOf(peer, ranks).scripts.push(script);
-  progress(`${String(ranks).padStart(3)} ${peer.name.padEnd(16)} workers ${figure(cluster?.workers)} s, ${figure((cluster?.pss ?? NaN) / 1e6, 0)} MB, end ${figure(cluster?.teardown)} s; script connected ${figure(script?.connected)} s, exit ${figure(script?.exit)} s`);
+  progress(
+    `${String(ranks).padStart(3)} ${peer.name.padEnd(16)} workers ${figure(cluster?.workers)} s, ${figure((cluster?.pss ?? NaN) / 1e6, 0)} MB, end ${figure(cluster?.teardown)} s; script connected ${figure(script?.connected)} s, exit ${figure(script?.exit)} s`,
+  );
 }
 
 /** A start that fails is told and left out; one failure of a peer must not cost an hour's figures. */
@@ -101,10 +111,23 @@ const results = [...cells.values()].map(({ peer, ranks, clusters, scripts }) => 
 const path = writeResult(values.name, begun, { python: python.versions, runs, results });
 
 for (const ranks of sizes) {
-  const rows = chosen.flatMap((peer) => results.filter((result) => result.peer === peer.name && result.ranks === ranks));
+  const rows = chosen.flatMap((peer) =>
+    results.filter((result) => result.peer === peer.name && result.ranks === ranks),
+  );
   printTable(
     `${ranks} ranks on one host: median of ${runs} (seconds, MB)`,
-    ["", "all workers", "min–max", "script connected", "Client.shutdown()", "script's end", "PSS", "processes", "CPU", "tracebacks"],
+    [
+      "",
+      "all workers",
+      "min–max",
+      "script connected",
+      "Client.shutdown()",
+      "script's end",
+      "PSS",
+      "processes",
+      "CPU",
+      "tracebacks",
+    ],
     rows.map((row) => [
       row.title,
       figure(row.workers?.median),

@@ -36,7 +36,12 @@ const script = join(projectRoot, "bench", "throughput.py");
 const workers = 2;
 const memory = "2GiB";
 /** What Dask's Nanny would set before it starts a worker, and we do too: plain workers without a Nanny get it by hand. */
-const preSpawn = { MALLOC_TRIM_THRESHOLD_: "65536", OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
+const preSpawn = {
+  MALLOC_TRIM_THRESHOLD_: "65536",
+  OMP_NUM_THREADS: "1",
+  MKL_NUM_THREADS: "1",
+  OPENBLAS_NUM_THREADS: "1",
+};
 
 const setups: readonly Setup[] = [
   { name: "plain-tcp", title: "plain Dask, tcp", run: (folder) => plain(folder, false) },
@@ -54,7 +59,9 @@ for (let round = 0; round < Number(values.runs); round += 1) {
     try {
       const found = await run(folder);
       measured.get(name)?.push(found);
-      progress(`round ${round + 1}: ${title}: ${found.tasks.toFixed(0)} tasks/s, ${(found.bytes / 2 ** 20).toFixed(0)} MiB/s`);
+      progress(
+        `round ${round + 1}: ${title}: ${found.tasks.toFixed(0)} tasks/s, ${(found.bytes / 2 ** 20).toFixed(0)} MiB/s`,
+      );
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -63,7 +70,8 @@ for (let round = 0; round < Number(values.runs); round += 1) {
 
 const of = (name: string, key: keyof Throughput): number[] => (measured.get(name) ?? []).map((one) => one[key]);
 /** The median of the ratios within each round: what else the machine did weighs on both sides alike. */
-const ratio = (name: string, base: string, key: keyof Throughput): number => median(of(name, key).map((value, round) => value / (of(base, key)[round] ?? NaN)));
+const ratio = (name: string, base: string, key: keyof Throughput): number =>
+  median(of(name, key).map((value, round) => value / (of(base, key)[round] ?? NaN)));
 const ratios = ["tasks", "bytes"].flatMap((key) =>
   [
     ["ours-tcp", "plain-tcp"],
@@ -74,13 +82,27 @@ const ratios = ["tasks", "bytes"].flatMap((key) =>
 printTable(
   `throughput, ${workers} workers of one thread, medians of ${values.runs} rounds`,
   ["", "tasks/s", "MiB/s"],
-  setups.map(({ name, title }) => [title, figure(median(of(name, "tasks")), 0), figure(median(of(name, "bytes")) / 2 ** 20, 0)]),
+  setups.map(({ name, title }) => [
+    title,
+    figure(median(of(name, "tasks")), 0),
+    figure(median(of(name, "bytes")) / 2 ** 20, 0),
+  ]),
 );
-printTable("ratios", ["", "tasks", "bytes"], [...new Set(ratios.map(({ name, base }) => `${name} : ${base}`))].map((pair) => [
-  pair,
-  ...["tasks", "bytes"].map((key) => figure(ratios.find((one) => `${one.name} : ${one.base}` === pair && one.key === key)?.ratio)),
-]));
-const results: readonly { readonly name: string; readonly tasks: Spread | undefined; readonly bytes: Spread | undefined }[] = setups.map(({ name }) => ({
+printTable(
+  "ratios",
+  ["", "tasks", "bytes"],
+  [...new Set(ratios.map(({ name, base }) => `${name} : ${base}`))].map((pair) => [
+    pair,
+    ...["tasks", "bytes"].map((key) =>
+      figure(ratios.find((one) => `${one.name} : ${one.base}` === pair && one.key === key)?.ratio),
+    ),
+  ]),
+);
+const results: readonly {
+  readonly name: string;
+  readonly tasks: Spread | undefined;
+  readonly bytes: Spread | undefined;
+}[] = setups.map(({ name }) => ({
   name,
   tasks: spread(of(name, "tasks")),
   bytes: spread(of(name, "bytes")),
@@ -88,16 +110,59 @@ const results: readonly { readonly name: string; readonly tasks: Spread | undefi
 progress(writeResult("throughput", begun, { python: python.versions, results, ratios }));
 
 async function ours(folder: string, security: "tls" | "none"): Promise<Throughput> {
-  const words = ["--np", String(workers + 2), "--python", python.path, "--security", security, "--nthreads", "1", "--memory-limit", memory, "--no-dashboard"];
-  return JSON.parse(await output(command(tsdaskMpi, ...words, script, String(workers)), { folder, deadline: 120 })) as Throughput;
+  const words = [
+    "--np",
+    String(workers + 2),
+    "--python",
+    python.path,
+    "--security",
+    security,
+    "--nthreads",
+    "1",
+    "--memory-limit",
+    memory,
+    "--no-dashboard",
+  ];
+  return JSON.parse(
+    await output(command(tsdaskMpi, ...words, script, String(workers)), { folder, deadline: 120 }),
+  ) as Throughput;
 }
 
 async function plain(folder: string, secure: boolean): Promise<Throughput> {
   const tls = secure ? await tlsWords(folder) : [];
   const file = join(folder, "scheduler.json");
   const protocol = secure ? "tls" : "tcp";
-  const schedulerWords = ["-m", "dask", "scheduler", "--protocol", protocol, "--port", "0", "--no-dashboard", "--scheduler-file", file, ...tls];
-  const workerWords = ["-m", "dask", "worker", "--scheduler-file", file, "--protocol", protocol, "--no-nanny", "--nthreads", "1", "--memory-limit", memory, "--no-dashboard", "--local-directory", folder, ...tls];
+  const schedulerWords = [
+    "-m",
+    "dask",
+    "scheduler",
+    "--protocol",
+    protocol,
+    "--port",
+    "0",
+    "--no-dashboard",
+    "--scheduler-file",
+    file,
+    ...tls,
+  ];
+  const workerWords = [
+    "-m",
+    "dask",
+    "worker",
+    "--scheduler-file",
+    file,
+    "--protocol",
+    protocol,
+    "--no-nanny",
+    "--nthreads",
+    "1",
+    "--memory-limit",
+    memory,
+    "--no-dashboard",
+    "--local-directory",
+    folder,
+    ...tls,
+  ];
   await using scheduler = start(command(python.path, ...schedulerWords), { folder, deadline: 120 });
   const address = await addressIn(file);
   const worker = (): Command => ({ ...command(python.path, ...workerWords), env: preSpawn });
@@ -114,7 +179,14 @@ async function tlsWords(folder: string): Promise<string[]> {
   const authority = await createAuthority({ launch: "bench" });
   const pair = await authority.issue({ name: "dask", addresses: ["127.0.0.1"], server: true, client: true });
   await writeClusterCredentials(folder, { ca: authority.certificate, ...pair });
-  return ["--tls-ca-file", join(folder, "ca.pem"), "--tls-cert", join(folder, "cert.pem"), "--tls-key", join(folder, "key.pem")];
+  return [
+    "--tls-ca-file",
+    join(folder, "ca.pem"),
+    "--tls-cert",
+    join(folder, "cert.pem"),
+    "--tls-key",
+    join(folder, "key.pem"),
+  ];
 }
 
 async function addressIn(file: string): Promise<string> {

@@ -4,10 +4,11 @@ Forty days of made-up weather readings, one pandas table per day, made and summa
 Plain Dask: the same file runs on a laptop (`python 02-dataframe.py`) and on a cluster (`mpirun -np 8 tsdask-mpi 02-dataframe.py`).
 """
 
-import dask
 import numpy as np
 import pandas as pd
 from dask.distributed import Client
+
+import dask
 
 DAYS = 40
 READINGS = 20_000

@@ -18,7 +18,9 @@ def field(block_info=None):
     month = np.arange(*months)[:, None, None]
     latitude = np.linspace(-90, 90, ROWS)[slice(*rows)][None, :, None]
     season = 15 * np.cos(2 * np.pi * month / 12) * latitude / 90
-    noise = np.random.default_rng([months[0], rows[0]]).standard_normal((len(month), latitude.size, columns[1] - columns[0]))
+    noise = np.random.default_rng([months[0], rows[0]]).standard_normal(
+        (len(month), latitude.size, columns[1] - columns[0])
+    )
     return season + TREND * month / 12 + noise
 
 

@@ -13,9 +13,13 @@ const started = performance.now();
 const entryPoints = ["src/main.ts"];
 
 if (!isRecent(process.versions.node)) {
-  fail(`Node ${process.versions.node} is too old to build with: 22.15 or newer is needed (npm start finds or installs one).`);
+  fail(
+    `Node ${process.versions.node} is too old to build with: 22.15 or newer is needed (npm start finds or installs one).`,
+  );
 }
-const esbuild = await import("esbuild").catch(() => fail("esbuild is missing: run `npm ci` first (npm start does it for you)."));
+const esbuild = await import("esbuild").catch(() =>
+  fail("esbuild is missing: run `npm ci` first (npm start does it for you)."),
+);
 const settings = {
   absWorkingDir: root,
   entryPoints,
@@ -45,9 +49,16 @@ const result = await bundle({ ...settings, plugins: [oneChunkForAll(draft.metafi
 const files = new Map([["node-path", Buffer.from(`${process.execPath}\n`)]]);
 // Node asks the nearest package.json whether a .js file is a module, and looks in every folder on the way to it.
 for (const folder of [".", "chunk"]) files.set(join(folder, "package.json"), Buffer.from('{"type":"module"}\n'));
-const idle = Object.entries(result.metafile.outputs).filter(([, { inputs }]) => Object.keys(inputs).every((input) => input === "<runtime>"));
+const idle = Object.entries(result.metafile.outputs).filter(([, { inputs }]) =>
+  Object.keys(inputs).every((input) => input === "<runtime>"),
+);
 for (const { path, text } of result.outputFiles) {
-  const lean = withPlainBuiltins(withoutImports(text, idle.map(([output]) => basename(output))));
+  const lean = withPlainBuiltins(
+    withoutImports(
+      text,
+      idle.map(([output]) => basename(output)),
+    ),
+  );
   files.set(relative(settings.outdir, path), Buffer.from(banner(lean) + lean));
 }
 // What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
@@ -67,16 +78,24 @@ function bundle(options) {
  */
 function oneChunkForAll({ inputs, outputs }) {
   const [main] = entryPoints;
-  const always = inputs[main].imports.filter(({ kind, external }) => kind === "import-statement" && external !== true).map(({ path }) => path);
+  const always = inputs[main].imports
+    .filter(({ kind, external }) => kind === "import-statement" && external !== true)
+    .map(({ path }) => path);
   const text = always.map((path) => `import ${JSON.stringify(join(root, path))};`).join("\n");
-  const lazy = new Set(Object.values(outputs).flatMap(({ entryPoint }) => (entryPoint === undefined || entryPoint === main ? [] : [join(root, entryPoint)])));
+  const lazy = new Set(
+    Object.values(outputs).flatMap(({ entryPoint }) =>
+      entryPoint === undefined || entryPoint === main ? [] : [join(root, entryPoint)],
+    ),
+  );
   return {
     name: "one-chunk-for-all",
     setup({ onLoad, onResolve }) {
       onResolve({ filter: /^what-every-rank-loads$/ }, ({ path }) => ({ path, namespace: "always" }));
       onLoad({ filter: /.*/, namespace: "always" }, () => ({ contents: text, resolveDir: root }));
       onLoad({ filter: /\.ts$/ }, async ({ path }) =>
-        lazy.has(path) ? { contents: `import "what-every-rank-loads";\n${await readFile(path, "utf8")}`, loader: "ts" } : undefined,
+        lazy.has(path)
+          ? { contents: `import "what-every-rank-loads";\n${await readFile(path, "utf8")}`, loader: "ts" }
+          : undefined,
       );
     },
   };
@@ -84,7 +103,9 @@ function oneChunkForAll({ inputs, outputs }) {
 
 /** A file without imports, for their effect alone, of chunks that have none: the bundler's own helpers, and what was optimised away. */
 function withoutImports(text, chunks) {
-  return text.replaceAll(/^import "\.[\w./-]*\/([\w-]+\.js)";\n/gm, (line, name) => (chunks.includes(name) ? "" : line));
+  return text.replaceAll(/^import "\.[\w./-]*\/([\w-]+\.js)";\n/gm, (line, name) =>
+    chunks.includes(name) ? "" : line,
+  );
 }
 
 /**
@@ -93,14 +114,19 @@ function withoutImports(text, chunks) {
  */
 function withPlainBuiltins(text) {
   const names = (list) => list.trim().replaceAll(/(\w+) as (\w+)/g, "$1: $2");
-  return text.replaceAll(/^import \{([^}]*)\} from ("node:[\w/]+");$/gm, (_, list, name) => `const { ${names(list)} } = process.getBuiltinModule(${name});`);
+  return text.replaceAll(
+    /^import \{([^}]*)\} from ("node:[\w/]+");$/gm,
+    (_, list, name) => `const { ${names(list)} } = process.getBuiltinModule(${name});`,
+  );
 }
 
 /** What a CommonJS dependency expects to find in scope; only the chunks that hold one pay for it. */
 function banner(text) {
   const parts = [];
   if (/\brequire\b/.test(text)) {
-    parts.push('import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);');
+    parts.push(
+      'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
+    );
   }
   if (/\b__dirname\b/.test(text)) parts.push("const __dirname=import.meta.dirname;");
   if (/\b__filename\b/.test(text)) parts.push("const __filename=import.meta.filename;");
@@ -110,7 +136,9 @@ function banner(text) {
 /** Whether dist/ holds anything else than these files: an unchanged build leaves a running launch its chunks. */
 async function differs(wanted) {
   const present = await readdir(dist, { recursive: true, withFileTypes: true }).catch(() => []);
-  const names = present.filter((entry) => entry.isFile()).map((entry) => relative(dist, join(entry.parentPath, entry.name)));
+  const names = present
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(dist, join(entry.parentPath, entry.name)));
   if (names.length !== wanted.size) return true;
   for (const name of names) {
     const content = wanted.get(name);
@@ -144,11 +172,15 @@ function report() {
   const outputs = Object.entries(result.metafile.outputs);
   const bytes = outputs.reduce((sum, [, output]) => sum + output.bytes, 0);
   const seconds = ((performance.now() - started) / 1000).toFixed(2);
-  console.error(`dist: ${outputs.length} files, ${(bytes / 1024).toFixed(0)} KiB, ${changed ? "built" : "unchanged"} in ${seconds} s`);
+  console.error(
+    `dist: ${outputs.length} files, ${(bytes / 1024).toFixed(0)} KiB, ${changed ? "built" : "unchanged"} in ${seconds} s`,
+  );
   if (!process.argv.includes("--analyze")) return;
   for (const [path, output] of outputs.sort(([, a], [, b]) => b.bytes - a.bytes)) {
     const inputs = Object.entries(output.inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput);
-    const largest = inputs.slice(0, 6).map(([input, { bytesInOutput }]) => `${input.replace("node_modules/", "")} ${bytesInOutput}`);
+    const largest = inputs
+      .slice(0, 6)
+      .map(([input, { bytesInOutput }]) => `${input.replace("node_modules/", "")} ${bytesInOutput}`);
     console.error(`${String(output.bytes).padStart(8)}  ${basename(path)}  ${largest.join(", ")}`);
   }
 }

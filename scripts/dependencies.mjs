@@ -49,7 +49,10 @@ export function dependenciesPage(text) {
   const chosen = Object.keys(JSON.parse(text).packages[""].dependencies).sort();
   const all = runtimePackages(text);
   const by = (name) => all.find((entry) => entry.path === `node_modules/${name}`);
-  const odd = [...chosen.filter((name) => !Object.hasOwn(reasons, name)), ...Object.keys(reasons).filter((name) => !chosen.includes(name))];
+  const odd = [
+    ...chosen.filter((name) => !Object.hasOwn(reasons, name)),
+    ...Object.keys(reasons).filter((name) => !chosen.includes(name)),
+  ];
   if (odd.length > 0) throw new Error(`scripts/dependencies.mjs: reasons and dependencies differ: ${odd.join(", ")}`);
   const needed = all.filter(({ path, name }) => !(chosen.includes(name) && path === `node_modules/${name}`));
   return [
@@ -69,7 +72,9 @@ export function dependenciesPage(text) {
     "",
     "| package | version | licence | for |",
     "|---|---|---|---|",
-    ...needed.map((entry) => `| ${entry.name} | ${entry.version} | ${entry.license ?? "?"} | ${[...entry.for].sort().join(", ")} |`),
+    ...needed.map(
+      (entry) => `| ${entry.name} | ${entry.version} | ${entry.license ?? "?"} | ${[...entry.for].sort().join(", ")} |`,
+    ),
     "",
   ].join("\n");
 }
@@ -92,7 +97,16 @@ export function sbom(text) {
     bomFormat: "CycloneDX",
     specVersion: "1.6",
     version: 1,
-    metadata: { component: { type: "application", "bom-ref": root, name, version, licenses: [{ expression: packages[""].license ?? "NOASSERTION" }], purl: root } },
+    metadata: {
+      component: {
+        type: "application",
+        "bom-ref": root,
+        name,
+        version,
+        licenses: [{ expression: packages[""].license ?? "NOASSERTION" }],
+        purl: root,
+      },
+    },
     components: components.filter((one, index) => components.findIndex((other) => other.purl === one.purl) === index),
   };
   return `${JSON.stringify(bom, undefined, 1)}\n`;
@@ -101,5 +115,7 @@ export function sbom(text) {
 /** `sha512-<base64>`, as npm writes it, in hexadecimal. */
 function hashOf(integrity) {
   const [, hash] = /^sha512-(\S+)$/.exec(integrity ?? "") ?? [];
-  return hash === undefined ? {} : { hashes: [{ alg: "SHA-512", content: Buffer.from(hash, "base64").toString("hex") }] };
+  return hash === undefined
+    ? {}
+    : { hashes: [{ alg: "SHA-512", content: Buffer.from(hash, "base64").toString("hex") }] };
 }

@@ -6,4 +6,7 @@ import { dependenciesPage } from "./dependencies.mjs";
 
 const page = (name) => new URL(`../docs/${name}`, import.meta.url);
 writeFileSync(page("options.md"), optionsPage());
-writeFileSync(page("dependencies.md"), dependenciesPage(readFileSync(new URL("../package-lock.json", import.meta.url), "utf8")));
+writeFileSync(
+  page("dependencies.md"),
+  dependenciesPage(readFileSync(new URL("../package-lock.json", import.meta.url), "utf8")),
+);

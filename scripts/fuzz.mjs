@@ -3,7 +3,12 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const { values } = parseArgs({ options: { runs: { type: "string", default: "20000" }, seed: { type: "string", default: String(Date.now() % 2 ** 31) } } });
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "20000" },
+    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+  },
+});
 for (const [name, text] of Object.entries(values)) {
   if (!/^\d{1,10}$/.test(text)) {
     console.error(`fuzz: --${name} is a whole number`);
@@ -13,5 +18,9 @@ for (const [name, text] of Object.entries(values)) {
 console.error(`fuzz: ${values.runs} runs of each property from seed ${values.seed}`);
 const root = fileURLToPath(new URL("..", import.meta.url));
 const env = { ...process.env, TSDASK_FUZZ_RUNS: values.runs, TSDASK_FUZZ_SEED: values.seed };
-const { status } = spawnSync(process.execPath, ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "test/fuzz"], { cwd: root, env, stdio: "inherit" });
+const { status } = spawnSync(
+  process.execPath,
+  ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "test/fuzz"],
+  { cwd: root, env, stdio: "inherit" },
+);
 process.exit(status ?? 1);

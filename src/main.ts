@@ -68,7 +68,8 @@ function takeSignal(name: string): void {
 }
 
 function onSignals(): void {
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => takeSignal(name));
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(name, () => takeSignal(name));
 }
 
 /**
@@ -120,10 +121,28 @@ async function run(world: World): Promise<void> {
     const door = await becomeLeader(paths);
     if (door === undefined) return false;
     const { leadOrTell } = await import("./launch/lead-or-tell.ts");
-    member = await leadOrTell({ world, prompt, program, argv, env, cwd, uid, out, paths, hostKey, door, pythonRoot: new URL("../python", import.meta.url).pathname, started, exit, ...(alone === "" ? {} : { alone: true }) });
+    member = await leadOrTell({
+      world,
+      prompt,
+      program,
+      argv,
+      env,
+      cwd,
+      uid,
+      out,
+      paths,
+      hostKey,
+      door,
+      pythonRoot: new URL("../python", import.meta.url).pathname,
+      started,
+      exit,
+      ...(alone === "" ? {} : { alone: true }),
+    });
     return true;
   };
-  const leads = singleHost ? world.rank === 0 : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
+  const leads = singleHost
+    ? world.rank === 0
+    : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
   if (leads && (await lead())) return;
   const neighbours = async (): Promise<readonly World[] | undefined> => {
     const { livingNeighbours } = await import("./launcher/neighbours.ts");
@@ -139,7 +158,8 @@ async function run(world: World): Promise<void> {
     const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
     if (world.rank !== first) exit(noLeader);
-    else if (socket === undefined) await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
+    else if (socket === undefined)
+      await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
     else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;
   }
@@ -155,7 +175,13 @@ function oldNode(): string | undefined {
 async function main(): Promise<void> {
   const tooOld = oldNode();
   if (tooOld !== undefined) {
-    await fail({ code: "TSD-004", facts: { host: hostname(), why: `This is Node ${tooOld} (${process.execPath})${env["TSDASK_NODE"] === undefined ? "" : ", which TSDASK_NODE names"}.` } });
+    await fail({
+      code: "TSD-004",
+      facts: {
+        host: hostname(),
+        why: `This is Node ${tooOld} (${process.execPath})${env["TSDASK_NODE"] === undefined ? "" : ", which TSDASK_NODE names"}.`,
+      },
+    });
     return;
   }
   const command = subcommandOf(argv, program);
@@ -172,7 +198,16 @@ async function main(): Promise<void> {
     return;
   }
   const { launchLocally } = await import("./launch/local.ts");
-  exit(await launchLocally({ program, argv, env, cwd, out, self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""] }));
+  exit(
+    await launchLocally({
+      program,
+      argv,
+      env,
+      cwd,
+      out,
+      self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
+    }),
+  );
 }
 
 process.on("uncaughtException", (error) => {

@@ -77,55 +77,64 @@ export const messages = define({
   "TSD-011": {
     exit: 64,
     what: "{variable} is {value}, which is not a number.",
-    cause: "The launcher's variables say who this process is; something on the way (a wrapper script, a module, an env option) changed one of them.",
+    cause:
+      "The launcher's variables say who this process is; something on the way (a wrapper script, a module, an env option) changed one of them.",
     cure: "Look at it in a rank of its own: `mpirun -np 1 env | sort`. Unset it where it comes from, or set TSDASK_RANK and TSDASK_SIZE, which come before all others.",
   },
   "TSD-012": {
     exit: 64,
     what: "{variable} is set, but nothing says how many ranks there are ({missing}).",
-    cause: "The launcher ({launcher}) does not tell the number of ranks in the environment (aprun, `mpiexec -pmi-port` and a bare prterun do not), or a wrapper script removed it.",
+    cause:
+      "The launcher ({launcher}) does not tell the number of ranks in the environment (aprun, `mpiexec -pmi-port` and a bare prterun do not), or a wrapper script removed it.",
     cure: "Set TSDASK_SIZE to the number of ranks, for example `TSDASK_SIZE=16 aprun -n 16 tsdask-mpi script.py`; with mpiexec, leave out -pmi-port.",
   },
   "TSD-013": {
     exit: 64,
     what: "{rankName} is {rank}, but {sizeName} is {size}: the rank must be below the number of ranks.",
-    cause: "The two variables come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
+    cause:
+      "The two variables come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
     cure: "Start with one launcher only, and unset what an outer one left (`env -u {rankName} -u {sizeName} …`).",
   },
   "TSD-014": {
     exit: 64,
     what: "The launcher's ({launcher}) variables contradict each other: local rank {localRank} of {localSize} on this host, with {size} rank(s) in all.",
-    cause: "They come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
+    cause:
+      "They come from different launches: one launcher was started inside another, or one of them is set in a profile or script.",
     cure: "Start with one launcher only; `mpirun -np 1 env | sort` shows what a rank gets.",
   },
   "TSD-015": {
     exit: 64,
     what: "The script {file} is not there.",
-    cause: "The name is wrong, or it is relative to another folder than the one the job started in ({cwd}), or the folder is not mounted on {host}.",
+    cause:
+      "The name is wrong, or it is relative to another folder than the one the job started in ({cwd}), or the folder is not mounted on {host}.",
     cure: "Check the name with `ls`; in a batch script, `cd` to the script's folder first, or give its whole path.",
   },
   "TSD-020": {
     exit: 69,
     what: "Rank {rank} on {host} found no leader on its host within {seconds} s.",
-    cause: "The first rank of this host died before it could listen, or the ranks of this host see different temporary folders (TMPDIR is {folder}).",
+    cause:
+      "The first rank of this host died before it could listen, or the ranks of this host see different temporary folders (TMPDIR is {folder}).",
     cure: "Look for an earlier message of another rank; if there is none, set TMPDIR to one folder for all ranks of a host, such as /tmp.",
   },
   "TSD-021": {
     exit: 69,
     what: "Rank {rank} on {host} did not find rank 0: nothing appeared in {folder} within {seconds} s.",
-    cause: "The folder is not shared between the hosts (here it is on a file system of type: {filesystem}), so this host cannot see what rank 0 wrote.",
+    cause:
+      "The folder is not shared between the hosts (here it is on a file system of type: {filesystem}), so this host cannot see what rank 0 wrote.",
     cure: "Start in a folder that all hosts share (your home or a project folder), or name one: `--scheduler-file /shared/folder/scheduler.json`.",
   },
   "TSD-022": {
     exit: 69,
     what: "Rank {rank} on {host} could not connect to rank 0 on {hub} ({addresses}) within {seconds} s.",
-    cause: "A firewall between the hosts, an interface that the others cannot reach, or the record of a launch that was killed.",
+    cause:
+      "A firewall between the hosts, an interface that the others cannot reach, or the record of a launch that was killed.",
     cure: "Name the network that the hosts share, `--interface ib0` (or eth0 …; `ip addr` lists them); ask the help desk whether compute nodes may connect to each other.",
   },
   "TSD-023": {
     exit: 69,
     what: "The cluster's file {path} cannot be read: {problem}.",
-    cause: "The cluster has not started yet, it has ended (its file goes with it), it was started in another folder, or it is someone else's.",
+    cause:
+      "The cluster has not started yet, it has ended (its file goes with it), it was started in another folder, or it is someone else's.",
     cure: "Run this in the folder where the cluster was started, or name the file: `tsdask-mpi connect /path/to/scheduler.json`.",
   },
   "TSD-024": {
@@ -155,7 +164,8 @@ export const messages = define({
   "TSD-028": {
     exit: 69,
     what: "Port {port} of {host} cannot be had: {problem}.",
-    cause: "Another cluster, of yours or of somebody else on this host, may have it (`ss -ltnp` shows your own), or the address is not this host's.",
+    cause:
+      "Another cluster, of yours or of somebody else on this host, may have it (`ss -ltnp` shows your own), or the address is not this host's.",
     cure: "Choose another with {option}, or leave it out: a free one is then taken.",
   },
   "TSD-029": {
@@ -167,24 +177,26 @@ export const messages = define({
   "TSD-030": {
     exit: 69,
     what: "The launcher's key-value store (PMI) cannot be opened by rank {rank}: {problem}",
-    cause: "{launcher} told of one in PMI_FD or PMI_PORT, but something between it and this process (sudo, a container, a wrapper that closes descriptors) cut it off.",
+    cause:
+      "{launcher} told of one in PMI_FD or PMI_PORT, but something between it and this process (sudo, a container, a wrapper that closes descriptors) cut it off.",
     cure: "Start tsdask-mpi directly under the launcher; or unset PMI_FD and PMI_PORT for all ranks (`mpirun … env -u PMI_FD -u PMI_PORT tsdask-mpi …`), so that the ranks meet through the shared folder instead.",
   },
   "TSD-031": {
     exit: 69,
-    what: "Rank {rank} waited {seconds} s for the launcher's key-value store (PMI) in its step \"{step}\".",
+    what: 'Rank {rank} waited {seconds} s for the launcher\'s key-value store (PMI) in its step "{step}".',
     cause: "Some rank has not started yet, or never will; or the launcher ({launcher}) hangs.",
     cure: "Look whether every host started its ranks (`mpirun hostname`), give them longer with --start-timeout, or unset PMI_FD for all ranks, so that they meet through the shared folder instead.",
   },
   "TSD-032": {
     exit: 69,
-    what: "The launcher closed its key-value store (PMI) to rank {rank} in its step \"{step}\": {problem}",
-    cause: "The launcher ({launcher}) is ending the launch: it was stopped, one of its hosts is gone, or another rank failed before.",
+    what: 'The launcher closed its key-value store (PMI) to rank {rank} in its step "{step}": {problem}',
+    cause:
+      "The launcher ({launcher}) is ending the launch: it was stopped, one of its hosts is gone, or another rank failed before.",
     cure: "Look for the first message of the launcher or of another rank; that one tells the cause.",
   },
   "TSD-033": {
     exit: 69,
-    what: "The launcher's key-value store (PMI) answered rank {rank} in its step \"{step}\" with: {reply}",
+    what: 'The launcher\'s key-value store (PMI) answered rank {rank} in its step "{step}" with: {reply}',
     cause: "The launcher ({launcher}) speaks another version of the PMI wire than 1.1 or 2.0, or refused the request.",
     cure: "Unset PMI_FD for all ranks (`mpirun … env -u PMI_FD tsdask-mpi …`), so that they meet through the shared folder instead, and report the launcher and its version.",
   },
@@ -197,7 +209,8 @@ export const messages = define({
   "TSD-035": {
     exit: 64,
     what: "Another launch with the same id is running (process {pid} on {host}, folder {folder}).",
-    cause: "The launcher gives its launches no id of their own, and two of them were started in one folder; or a launch was started inside another.",
+    cause:
+      "The launcher gives its launches no id of their own, and two of them were started in one folder; or a launch was started inside another.",
     cure: "Give each launch a name of its own: `--launch-id one`, or another `--scheduler-file`.",
   },
   "TSD-036": {
@@ -215,7 +228,8 @@ export const messages = define({
   "TSD-041": {
     exit: 64,
     what: "{python} cannot be started on {host}: {problem}",
-    cause: "The path given with --python (or the active environment's) is not a program there: a misspelling, or a folder that this host does not have.",
+    cause:
+      "The path given with --python (or the active environment's) is not a program there: a misspelling, or a folder that this host does not have.",
     cure: "Try `{python} --version` on {host}; the environment must be in a folder that all hosts see.",
   },
   "TSD-042": {
@@ -335,13 +349,15 @@ export const messages = define({
   "TSD-064": {
     exit: 64,
     what: "--contact hostname: the name {host} does not lead to an address of this host ({problem}).",
-    cause: "The name service or /etc/hosts does not know this host, or gives an address of this host alone (127.0.0.1).",
+    cause:
+      "The name service or /etc/hosts does not know this host, or gives an address of this host alone (127.0.0.1).",
     cure: "Leave --contact out, so that addresses are used; or have the site's name service know the hosts' names.",
   },
   "TSD-065": {
     exit: 137,
     what: "{script} was killed by {signal} (rank {rank} on {host}).",
-    cause: "SIGKILL is the system's for want of memory, the batch system's, or somebody's by hand; SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT are crashes in compiled code.",
+    cause:
+      "SIGKILL is the system's for want of memory, the batch system's, or somebody's by hand; SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT are crashes in compiled code.",
     cure: "Look at the memory of that host (`dmesg | grep -i killed`): what is gathered lives in the script, what is persisted lives on the workers. For a crash, `python -X faulthandler` shows where.",
   },
   "TSD-070": {
@@ -353,7 +369,8 @@ export const messages = define({
   "TSD-071": {
     exit: 69,
     what: "The folder {path} is not private: {problem}.",
-    cause: "tsdask-mpi keeps sockets and keys there, so nobody else may own it or write in it; another user, a wrong umask or a file system without permissions made it so.",
+    cause:
+      "tsdask-mpi keeps sockets and keys there, so nobody else may own it or write in it; another user, a wrong umask or a file system without permissions made it so.",
     cure: "Use a place of your own: `mkdir -m 700 ~/tmp; export TMPDIR=~/tmp` for the host's own files (a folder `tsdask-…`), --scheduler-file for the cluster's (`.tsdask-…`). What is yours there can be removed, or closed with `chmod go-w`.",
   },
   "TSD-072": {
@@ -371,25 +388,29 @@ export const messages = define({
   "TSD-074": {
     exit: 69,
     what: "{path} cannot be read: {problem}.",
-    cause: "The cluster that wrote it has ended (its folder goes with it), or its folder is not mounted on this host, or it belongs to somebody else.",
+    cause:
+      "The cluster that wrote it has ended (its folder goes with it), or its folder is not mounted on this host, or it belongs to somebody else.",
     cure: "Check with `ls -l` whether the cluster's folder is there, and start the cluster again if it has ended.",
   },
   "TSD-075": {
     exit: 69,
     what: "{address} does not answer: {problem}.",
-    cause: "The cluster has ended, its host is gone, or this host cannot reach that network (a login node often cannot).",
+    cause:
+      "The cluster has ended, its host is gone, or this host cannot reach that network (a login node often cannot).",
     cure: "Look whether its job still runs; if it does, try from one of its hosts. `tsdask-mpi connect` shows what the cluster's file says.",
   },
   "TSD-076": {
     exit: 69,
     what: "No secure connection to {address}: {problem}.",
-    cause: "Each launch has its own certificates: those at hand belong to another launch, or something else listens at that address now.",
+    cause:
+      "Each launch has its own certificates: those at hand belong to another launch, or something else listens at that address now.",
     cure: "Use the scheduler.json of the cluster that runs now, or start the cluster again.",
   },
   "TSD-077": {
     exit: 69,
     what: "{address} does not speak Dask's protocol: it sent {problem}.",
-    cause: "Another program listens there (an old address, a port taken over), or its Dask is much newer than this tsdask-mpi knows.",
+    cause:
+      "Another program listens there (an old address, a port taken over), or its Dask is much newer than this tsdask-mpi knows.",
     cure: "Check the address; `tsdask-mpi connect` shows the cluster's own. Dask 2022.12 and newer are supported.",
   },
   "TSD-078": {
@@ -401,13 +422,15 @@ export const messages = define({
   "TSD-079": {
     exit: 64,
     what: "{path} cannot be used for TLS: {problem}.",
-    cause: "--tls-ca-file, --tls-cert and --tls-key must be PEM files that belong together: the authority, a certificate that it signed for servers and clients, and its key.",
+    cause:
+      "--tls-ca-file, --tls-cert and --tls-key must be PEM files that belong together: the authority, a certificate that it signed for servers and clients, and its key.",
     cure: "Look at it with `openssl x509 -noout -text -in <file>`, or leave the three options out: each launch then makes certificates of its own.",
   },
   "TSD-086": {
     exit: 64,
     what: "{address} is not an address of a Dask scheduler that tsdask-mpi can talk to.",
-    cause: "It wants `tls://host:port` or `tcp://host:port` with a port from 1 to 65535; other protocols (ucx, ws) are Dask's alone.",
+    cause:
+      "It wants `tls://host:port` or `tcp://host:port` with a port from 1 to 65535; other protocols (ucx, ws) are Dask's alone.",
     cure: "Take the address from the scheduler.json, or run the scheduler with --protocol tls or tcp.",
   },
   "TSD-087": {
@@ -437,7 +460,8 @@ export const messages = define({
   "TSD-093": {
     exit: 70,
     what: "The answer of {system}'s {command} was not understood: {words}",
-    cause: "This version of {system} writes another form than the known ones, or a site's wrapper around {command} adds words of its own.",
+    cause:
+      "This version of {system} writes another form than the known ones, or a site's wrapper around {command} adds words of its own.",
     cure: "Please report it with these words. Submit and cancel by hand until then; give the end of the job with --walltime.",
   },
   "TSD-094": {
@@ -461,7 +485,8 @@ export const messages = define({
   "TSD-097": {
     exit: 69,
     what: "{count} worker job(s) ended before their workers joined: {jobs}",
-    cause: "The jobs failed at their start: a module, the Python environment or the scheduler file is not there on their hosts, or they cannot reach the scheduler.",
+    cause:
+      "The jobs failed at their start: a module, the Python environment or the scheduler file is not there on their hosts, or they cannot reach the scheduler.",
     cure: "Read the output of these jobs ({output}), mend the worker script, and start this command again.",
   },
   "TSD-098": {
@@ -498,7 +523,8 @@ export const messages = define({
   "TSD-105": {
     exit: 1,
     what: "Not enough ranks to start the cluster: found {size}, {needs}.",
-    cause: "initialize() or execute() was called in fewer ranks than the scheduler, the client and a worker need, or without a launcher.",
+    cause:
+      "initialize() or execute() was called in fewer ranks than the scheduler, the client and a worker need, or without a launcher.",
     cure: "Start the script with more ranks, `mpirun -np 4 python script.py`.",
   },
   "TSD-106": {
@@ -510,37 +536,43 @@ export const messages = define({
   "TSD-131": {
     exit: 64,
     what: "{where} cannot be written into a job script: {problem}.",
-    cause: "The text is {value}. In a file that a batch system reads, a line of its own can ask for another job than the one that was meant.",
+    cause:
+      "The text is {value}. In a file that a batch system reads, a line of its own can ask for another job than the one that was meant.",
     cure: "{hint}",
   },
   "TSD-127": {
     exit: 0,
     what: "PYTHONPATH has an empty element, which is left out.",
-    cause: "To Python it means the working folder, before its own library: what others can put there would be run. `export PYTHONPATH=$PYTHONPATH:/some/folder` makes one when the variable was empty.",
+    cause:
+      "To Python it means the working folder, before its own library: what others can put there would be run. `export PYTHONPATH=$PYTHONPATH:/some/folder` makes one when the variable was empty.",
     cure: "Write `export PYTHONPATH=${PYTHONPATH:+$PYTHONPATH:}/some/folder`; if the working folder is meant, name it.",
   },
   "TSD-120": {
     exit: 69,
     what: "{path} is not believed: {problem}.",
-    cause: "It says where a cluster is, and a file that somebody else can write or replace may name a cluster of his, whose code would then run as you.",
+    cause:
+      "It says where a cluster is, and a file that somebody else can write or replace may name a cluster of his, whose code would then run as you.",
     cure: "{cure}",
   },
   "TSD-121": {
     exit: 64,
     what: "{path} names a cluster without TLS ({address}).",
-    cause: "Whoever listens at that address, now or later, could run code as you, so such a cluster is used only by those who say that they mean it.",
+    cause:
+      "Whoever listens at that address, now or later, could run code as you, so such a cluster is used only by those who say that they mean it.",
     cure: "Add --security none if that cluster is yours and its network is too; else start it again with TLS, which is the default.",
   },
   "TSD-122": {
     exit: 0,
     what: "Others can take away what is in {folder}: {problem}.",
-    cause: "The folder of scheduler.json is shared: others cannot read this launch's secrets there, but they can put files of their own in place of its files.",
+    cause:
+      "The folder of scheduler.json is shared: others cannot read this launch's secrets there, but they can put files of their own in place of its files.",
     cure: "Nothing need be done if you trust them; `connect`, `env` and jobs that join ask for --trust-shared-folder there. A folder of your own needs neither.",
   },
   "TSD-123": {
     exit: 69,
     what: "The log {path} is not written: {problem}.",
-    cause: "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
+    cause:
+      "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
     cure: "Remove it if it is yours, or give --log-dir a folder that only you can write in.",
   },
   "TSD-108": {
@@ -558,7 +590,8 @@ export const messages = define({
   "TSD-110": {
     exit: 137,
     what: "The kernel of the notebook {file} ended: {problem}.",
-    cause: "Its process used more memory than there was, crashed in a library's own code, or was ended from outside; what cells had put out until then is in {output}.",
+    cause:
+      "Its process used more memory than there was, crashed in a library's own code, or was ended from outside; what cells had put out until then is in {output}.",
     cure: "Leave data on the workers (`persist`, reductions, `to_parquet`) in place of taking all of it into the notebook with `compute`, or give the script's host more memory.",
   },
   "TSD-111": {
@@ -577,18 +610,20 @@ export const messages = define({
     exit: 69,
     what: "The summary {path} was not written at the end: {problem}.",
     cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
-    cure: "Look at the folder and its quota. The launch's own exit code is not changed; the file, if it is there, says \"running\".",
+    cure: 'Look at the folder and its quota. The launch\'s own exit code is not changed; the file, if it is there, says "running".',
   },
   "TSD-117": {
     exit: 0,
     what: "{script} has waited {seconds} s for input on its standard input, and none has come.",
-    cause: "It calls input(), pdb or the like, or reads sys.stdin, and its launcher has a pipe there in which nobody writes.",
+    cause:
+      "It calls input(), pdb or the like, or reads sys.stdin, and its launcher has a pipe there in which nobody writes.",
     cure: "Give the input (`< file`), or leave the question out of the script; `< /dev/null` ends every read at once.",
   },
   "TSD-118": {
     exit: 0,
     what: "{script} has returned, but a thread of it has run on for {seconds} s; the launch ends when that does.",
-    cause: "Python waits at its end for every thread that is no daemon: of a pool that was not shut down, a server, a timer.",
+    cause:
+      "Python waits at its end for every thread that is no daemon: of a pool that was not shut down, a server, a timer.",
     cure: "End it in the script (`with ThreadPoolExecutor()`, `thread.join()`), or make it a daemon; `py-spy dump --pid {pid}` shows where it stands. Ctrl-C ends it now.",
   },
 });

@@ -11,7 +11,8 @@ const folder = realpathSync(mkdtempSync(join(tmpdir(), "bin-")));
 const program = join(folder, "bin", "tsdask-mpi");
 const dist = (name: string): string => join(folder, "dist", name);
 const oldNode = join(folder, "old", "node");
-const start = (file: string, args: readonly string[], env: Record<string, string> = {}) => run(command(file, ...args), { folder, env, deadline: 20 });
+const start = (file: string, args: readonly string[], env: Record<string, string> = {}) =>
+  run(command(file, ...args), { folder, env, deadline: 20 });
 const firstLine = (text: string): string => text.split("\n")[0] ?? "";
 
 beforeAll(() => {
@@ -25,7 +26,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("bin/tsdask-mpi", () => {
   const build = (nodePath = process.execPath): void => {
-    writeFileSync(dist("main.js"), "console.log(JSON.stringify([process.argv.slice(2), process.env.TSDASK_COMMAND ?? null, process.execPath]));");
+    writeFileSync(
+      dist("main.js"),
+      "console.log(JSON.stringify([process.argv.slice(2), process.env.TSDASK_COMMAND ?? null, process.execPath]));",
+    );
     writeFileSync(dist("node-path"), `${nodePath}\n`);
   };
   const said = (stdout: string): unknown => JSON.parse(stdout);
@@ -56,8 +60,17 @@ describe("bin/tsdask-mpi", () => {
 
     test("waits a moment on a host with more ranks than cores, the first ranks and those of an unknown place excepted", async () => {
       build();
-      for (const [place, waits] of [["0", 0], ["1", 0], ["1000000", 1], ["", 0], ["x", 0], ["9".repeat(40), 0]] as const) {
-        const { stderr, stdout, code } = await start("strace", ["-f", "-e", "trace=execve", program, "x"], { OMPI_COMM_WORLD_LOCAL_RANK: place });
+      for (const [place, waits] of [
+        ["0", 0],
+        ["1", 0],
+        ["1000000", 1],
+        ["", 0],
+        ["x", 0],
+        ["9".repeat(40), 0],
+      ] as const) {
+        const { stderr, stdout, code } = await start("strace", ["-f", "-e", "trace=execve", program, "x"], {
+          OMPI_COMM_WORLD_LOCAL_RANK: place,
+        });
         expect(stderr.match(/execve\("\/bin\/sleep"/g)?.length ?? 0, place).toBe(waits);
         expect([said(stdout), code]).toEqual([[["x"], null, process.execPath], 0]);
         expect(stderr).not.toContain("Illegal");
@@ -73,7 +86,11 @@ describe("bin/tsdask-mpi", () => {
 
   test("TSDASK_NODE comes first", async () => {
     build("/nowhere/node");
-    expect(said((await start(program, ["x"], { TSDASK_NODE: process.execPath })).stdout)).toEqual([["x"], null, process.execPath]);
+    expect(said((await start(program, ["x"], { TSDASK_NODE: process.execPath })).stdout)).toEqual([
+      ["x"],
+      null,
+      process.execPath,
+    ]);
   });
 
   test("says TSD-004 and ends with 64 when no Node is new enough", async () => {
@@ -98,5 +115,6 @@ test("bin/dask-mpi is tsdask-mpi under another name", async () => {
   writeFileSync(dist("main.js"), "console.log(process.env.TSDASK_COMMAND, process.argv.slice(2).join());");
   writeFileSync(dist("node-path"), `${process.execPath}\n`);
   symlinkSync("bin/dask-mpi", join(folder, "linked"));
-  for (const file of [join(folder, "bin", "dask-mpi"), "./linked"]) expect((await start(file, ["a", "b"])).stdout).toBe("dask-mpi a,b\n");
+  for (const file of [join(folder, "bin", "dask-mpi"), "./linked"])
+    expect((await start(file, ["a", "b"])).stdout).toBe("dask-mpi a,b\n");
 });

@@ -11,7 +11,8 @@ export function closingLine(): Reporter {
       const broken = modules.filter((module) => module.state() === "failed" && module.errors().length > 0).length;
       const failed = states.filter((state) => state === "failed").length + broken + unhandled.length;
       const missing = leftOut();
-      const lines = missing.length === 0 ? [] : ["Left out on this machine:", ...missing.map((line) => `  ${line}`), ""];
+      const lines =
+        missing.length === 0 ? [] : ["Left out on this machine:", ...missing.map((line) => `  ${line}`), ""];
       process.stdout.write(`\n${[...lines, `${passed} passed, ${failed} failed`].join("\n")}\n`);
     },
   };

@@ -14,16 +14,28 @@ afterEach(() => {
 });
 
 test("docs/dependencies.md is what the lock file says, with a reason for each chosen package", () => {
-  expect(readFileSync(join(root, "docs", "dependencies.md"), "utf8")).toBe((dependenciesPage as (text: string) => string)(lock));
+  expect(readFileSync(join(root, "docs", "dependencies.md"), "utf8")).toBe(
+    (dependenciesPage as (text: string) => string)(lock),
+  );
 });
 
 describe("what runs with the product", () => {
-  const packages = (runtimePackages as (text: string) => readonly { readonly name: string; readonly license?: string; readonly integrity?: string; readonly hasInstallScript?: boolean }[])(lock);
-  test.each(packages)("$name has a free licence, a hash, and no script to run when it is installed", ({ license, integrity, hasInstallScript }) => {
-    expect(license).toMatch(/^(MIT|ISC|BSD-3-Clause|BSD-2-Clause|Apache-2\.0|0BSD)$/);
-    expect(integrity).toMatch(/^sha512-/);
-    expect(hasInstallScript).toBeUndefined();
-  });
+  const packages = (
+    runtimePackages as (text: string) => readonly {
+      readonly name: string;
+      readonly license?: string;
+      readonly integrity?: string;
+      readonly hasInstallScript?: boolean;
+    }[]
+  )(lock);
+  test.each(packages)(
+    "$name has a free licence, a hash, and no script to run when it is installed",
+    ({ license, integrity, hasInstallScript }) => {
+      expect(license).toMatch(/^(MIT|ISC|BSD-3-Clause|BSD-2-Clause|Apache-2\.0|0BSD)$/);
+      expect(integrity).toMatch(/^sha512-/);
+      expect(hasInstallScript).toBeUndefined();
+    },
+  );
   test("nor has any other package's script to be run", () => {
     expect(readFileSync(join(root, ".npmrc"), "utf8")).toMatch(/^ignore-scripts=true$/m);
   });
@@ -33,13 +45,23 @@ test("two builds are the same byte for byte, and say what they are made of", { t
   const [one, other] = [0, 1].map(() => {
     const folder = mkdtempSync(join(tmpdir(), "tsdask-build-"));
     folders.push(folder);
-    execFileSync(process.execPath, [join(root, "scripts", "build.mjs"), "--out", join(folder, "dist")], { stdio: "ignore" });
-    const names = readdirSync(join(folder, "dist"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)).sort();
+    execFileSync(process.execPath, [join(root, "scripts", "build.mjs"), "--out", join(folder, "dist")], {
+      stdio: "ignore",
+    });
+    const names = readdirSync(join(folder, "dist"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
     return Object.fromEntries(names.map((name) => [name.slice(folder.length), readFileSync(name, "utf8")]));
   });
   expect(Object.keys(one ?? {}).length).toBeGreaterThan(10);
   expect(other).toEqual(one);
-  const bom = JSON.parse(one?.["/dist/sbom.cdx.json"] ?? "") as { readonly bomFormat: string; readonly components: readonly { readonly name: string }[] };
+  const bom = JSON.parse(one?.["/dist/sbom.cdx.json"] ?? "") as {
+    readonly bomFormat: string;
+    readonly components: readonly { readonly name: string }[];
+  };
   expect(bom.bomFormat).toBe("CycloneDX");
-  expect(bom.components.map(({ name }) => name)).toEqual(expect.arrayContaining(["commander", "ws", "yaml", "valibot"]));
+  expect(bom.components.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["commander", "ws", "yaml", "valibot"]),
+  );
 });

@@ -3,15 +3,19 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 const root = join(import.meta.dirname, "..");
-const pages = globSync(["*.md", "docs/**/*.md", "examples/*.md", "bench/*.md", "scripts/**/*.md"], { cwd: root }).sort();
+const pages = globSync(["*.md", "docs/**/*.md", "examples/*.md", "bench/*.md", "scripts/**/*.md"], {
+  cwd: root,
+}).sort();
 
 describe.each(pages)("%s", (page) => {
   const text = readFileSync(join(root, page), "utf8");
-  const prose = text.replace(/```[^]*?```/g, "").replace(/`[^`\n]*`/g, "");
+  const prose = text.replace(/```[\s\S]*?```/g, "").replace(/`[^`\n]*`/g, "");
 
   test("links only to what is there", () => {
     const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
-    const broken = links.filter((link) => !/^(https?:|#)/.test(link) && !existsSync(join(root, dirname(page), link.split("#")[0] ?? "")));
+    const broken = links.filter(
+      (link) => !/^(https?:|#)/.test(link) && !existsSync(join(root, dirname(page), link.split("#")[0] ?? "")),
+    );
     expect(broken).toEqual([]);
   });
 
@@ -23,6 +27,9 @@ describe.each(pages)("%s", (page) => {
 
 test("the index of the documentation lists every page", () => {
   const index = readFileSync(join(root, "docs", "README.md"), "utf8");
-  const unlisted = pages.filter((page) => page.startsWith("docs/") && page !== "docs/README.md" && !index.includes(`](${page.slice("docs/".length)})`));
+  const unlisted = pages.filter(
+    (page) =>
+      page.startsWith("docs/") && page !== "docs/README.md" && !index.includes(`](${page.slice("docs/".length)})`),
+  );
   expect(unlisted).toEqual([]);
 });

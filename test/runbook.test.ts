@@ -12,11 +12,14 @@ interface Entry {
   readonly text: string;
 }
 
-const entries: Entry[] = runbook.split(/^### /m).slice(1).map((section) => {
-  const [heading = "", ...lines] = section.split(/\n(?=## )/)[0]?.split("\n") ?? [];
-  const [, code = heading, title = "", exit = "NaN"] = /^(TSD-\d{3}) (.+) \(exit (\d+)\)$/.exec(heading) ?? [];
-  return { code, title, exit: Number(exit), text: lines.join("\n") };
-});
+const entries: Entry[] = runbook
+  .split(/^### /m)
+  .slice(1)
+  .map((section) => {
+    const [heading = "", ...lines] = section.split(/\n(?=## )/)[0]?.split("\n") ?? [];
+    const [, code = heading, title = "", exit = "NaN"] = /^(TSD-\d{3}) (.+) \(exit (\d+)\)$/.exec(heading) ?? [];
+    return { code, title, exit: Number(exit), text: lines.join("\n") };
+  });
 const codes = Object.keys(messages) as MessageCode[];
 
 test("every message has an entry in the runbook, and every entry a message", () => {
@@ -25,7 +28,7 @@ test("every message has an entry in the runbook, and every entry a message", () 
 
 describe.each(entries)("the entry of $code", ({ code, text, exit }) => {
   test("has symptom, cause, what to check and cure, in this order, each with something to say", () => {
-    const found = [...text.matchAll(/^\*\*(\w+):\*\* ([^]*?)(?=\n\n\*\*|$(?![^]))/gm)];
+    const found = [...text.matchAll(/^\*\*(\w+):\*\* ([\s\S]*?)(?=\n\n\*\*|$(?![\s\S]))/gm)];
     expect(found.map(([, part]) => part)).toEqual(parts);
     for (const [, , body = ""] of found) expect(body.trim().length).toBeGreaterThan(20);
   });

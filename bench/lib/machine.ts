@@ -34,7 +34,9 @@ export function machineLine({ cpu, cores, memoryGiB, kernel, load }: Machine): s
 
 /** A sample of how busy all cores are, in jiffies; two of them give the share that others used in between. */
 export function cpuSample(): { readonly busy: number; readonly steal: number } {
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? "")
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (
+    readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? ""
+  )
     .split(/\s+/)
     .slice(1)
     .map(Number);

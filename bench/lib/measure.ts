@@ -48,7 +48,13 @@ export async function clusterRun(peer: Peer, ranks: number, python: BenchPython)
     try {
       const ended = new Set<Running>();
       for (const one of running) void one.finished.then(() => ended.add(one));
-      const { scheduler, schedulerAt, workersAt } = await watchWorkers({ schedulerFile, workers: ranks - 1, clock, alive: () => ended.size === 0, deadline });
+      const { scheduler, schedulerAt, workersAt } = await watchWorkers({
+        schedulerFile,
+        workers: ranks - 1,
+        clock,
+        alive: () => ended.size === 0,
+        deadline,
+      });
       await sleep(settle);
       const { processes, pss, cpu } = usage(marker, id);
       const endedAt = clock();
@@ -56,16 +62,35 @@ export async function clusterRun(peer: Peer, ranks: number, python: BenchPython)
       const finished = await Promise.all(running.map((one) => one.finished));
       const teardown = clock() - endedAt;
       await shut;
-      const tracebacks = finished.reduce((sum, { stderr, stdout }) => sum + countTracebacks(stderr) + countTracebacks(stdout), 0);
-      return { scheduler: schedulerAt, workers: workersAt, processes, pss, cpu, teardown, exitCode: finished[0]?.code ?? null, tracebacks };
+      const tracebacks = finished.reduce(
+        (sum, { stderr, stdout }) => sum + countTracebacks(stderr) + countTracebacks(stdout),
+        0,
+      );
+      return {
+        scheduler: schedulerAt,
+        workers: workersAt,
+        processes,
+        pss,
+        cpu,
+        teardown,
+        exitCode: finished[0]?.code ?? null,
+        tracebacks,
+      };
     } catch (error) {
-      throw new Error(`${peer.name}, ${ranks} ranks: ${String(error)}\n${running.map(said).join("\n").slice(-4000)}`, { cause: error });
+      throw new Error(`${peer.name}, ${ranks} ranks: ${String(error)}\n${running.map(said).join("\n").slice(-4000)}`, {
+        cause: error,
+      });
     }
   });
 }
 
 /** Starts a peer with bench/script.py. Throws with what was said when that fails. */
-export async function scriptRun(peer: Peer, makeCommand: NonNullable<Peer["script"]>, ranks: number, python: BenchPython): Promise<ScriptRun> {
+export async function scriptRun(
+  peer: Peer,
+  makeCommand: NonNullable<Peer["script"]>,
+  ranks: number,
+  python: BenchPython,
+): Promise<ScriptRun> {
   return inPlace(async ({ folder, env, schedulerFile }) => {
     const makes: Command = makeCommand({ ranks, python, schedulerFile });
     const began = Date.now() / 1000;
@@ -75,15 +100,30 @@ export async function scriptRun(peer: Peer, makeCommand: NonNullable<Peer["scrip
     const exitAt = began + finished.seconds;
     const at = (what: string): number => {
       const found = new RegExp(`^bench ${what} (\\d+\\.\\d+)$`, "m").exec(finished.stdout)?.[1];
-      if (found === undefined) throw new Error(`${peer.name}, ${ranks} ranks: the script did not say "${what}"\n${tell(finished).slice(-4000)}`);
+      if (found === undefined)
+        throw new Error(
+          `${peer.name}, ${ranks} ranks: the script did not say "${what}"\n${tell(finished).slice(-4000)}`,
+        );
       return Number(found);
     };
-    return { connected: at("connected") - began, workers: at("workers") - began, exit: exitAt - at("over"), exitCode: finished.code };
+    return {
+      connected: at("connected") - began,
+      workers: at("workers") - began,
+      exit: exitAt - at("over"),
+      exitCode: finished.code,
+    };
   });
 }
 
 /** Gives `act` a fresh folder and mark; afterwards nothing of it runs any more. */
-async function inPlace<T>(act: (place: { folder: string; id: string; schedulerFile: string; env: Readonly<Record<string, string>> }) => Promise<T>): Promise<T> {
+async function inPlace<T>(
+  act: (place: {
+    folder: string;
+    id: string;
+    schedulerFile: string;
+    env: Readonly<Record<string, string>>;
+  }) => Promise<T>,
+): Promise<T> {
   const base = mkdtempSync(join(tmpdir(), "bench-"));
   const id = randomBytes(8).toString("hex");
   const folder = join(base, "cwd");
@@ -93,7 +133,11 @@ async function inPlace<T>(act: (place: { folder: string; id: string; schedulerFi
     return await act({ folder, id, schedulerFile: join(folder, "scheduler.json"), env: { TMPDIR: tmp, [marker]: id } });
   } finally {
     for (let round = 0; round < 50 && marked(marker, id).length > 0; round += 1) {
-      if (round === 30) signalAll(marked(marker, id).map(({ pid }) => pid), "SIGKILL");
+      if (round === 30)
+        signalAll(
+          marked(marker, id).map(({ pid }) => pid),
+          "SIGKILL",
+        );
       await sleep(100);
     }
     rmSync(base, { recursive: true, force: true, maxRetries: 5 });

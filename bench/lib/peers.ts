@@ -35,8 +35,21 @@ export const peers: readonly Peer[] = [
     name: "by-hand",
     title: "dask scheduler + N dask worker",
     cluster: ({ ranks, python, schedulerFile }) => [
-      command(python.path, "-m", "dask", "scheduler", "--port", "0", "--dashboard-address", ":0", "--scheduler-file", schedulerFile),
-      ...Array.from({ length: ranks - 1 }, () => command(python.path, "-m", "dask", "worker", "--scheduler-file", schedulerFile)),
+      command(
+        python.path,
+        "-m",
+        "dask",
+        "scheduler",
+        "--port",
+        "0",
+        "--dashboard-address",
+        ":0",
+        "--scheduler-file",
+        schedulerFile,
+      ),
+      ...Array.from({ length: ranks - 1 }, () =>
+        command(python.path, "-m", "dask", "worker", "--scheduler-file", schedulerFile),
+      ),
     ],
   },
   {
@@ -45,7 +58,8 @@ export const peers: readonly Peer[] = [
     cluster: ({ ranks, python, schedulerFile }) => [
       withPeers(python, srun().command(ranks, [python.path, join(bench, "slurm-cluster.py"), schedulerFile])),
     ],
-    script: ({ ranks, python, schedulerFile }) => withPeers(python, srun().command(ranks, [python.path, scriptFile, "slurm", String(ranks - 2), schedulerFile])),
+    script: ({ ranks, python, schedulerFile }) =>
+      withPeers(python, srun().command(ranks, [python.path, scriptFile, "slurm", String(ranks - 2), schedulerFile])),
     prepare: async () => srun().ready(),
     release: stopSlurm,
   },
@@ -53,11 +67,17 @@ export const peers: readonly Peer[] = [
   ours("ours", "tsdask-mpi", "openmpi4", []),
   ours("ours-plain", "tsdask-mpi --security none", "openmpi4", ["--security", "none"]),
   ours("ours-mpich", "tsdask-mpi under MPICH", "mpich4", []),
-  { ...ours("ours-srun", "tsdask-mpi under srun", "srun-pmi2", []), prepare: async () => srun().ready(), release: stopSlurm },
+  {
+    ...ours("ours-srun", "tsdask-mpi under srun", "srun-pmi2", []),
+    prepare: async () => srun().ready(),
+    release: stopSlurm,
+  },
   {
     name: "floor",
     title: "the floor: import once, fork",
-    cluster: ({ ranks, python, schedulerFile }) => [command(python.path, join(bench, "floor.py"), String(ranks - 1), schedulerFile)],
+    cluster: ({ ranks, python, schedulerFile }) => [
+      command(python.path, join(bench, "floor.py"), String(ranks - 1), schedulerFile),
+    ],
   },
 ];
 
@@ -66,16 +86,38 @@ function daskMpi(name: string, title: string, workerClass: string): Peer {
     name,
     title,
     cluster: ({ ranks, python, schedulerFile }) => [
-      withPeers(python, mpirun().command(ranks, [python.path, "-m", "dask_mpi.cli", "--scheduler-file", schedulerFile, "--worker-class", workerClass])),
+      withPeers(
+        python,
+        mpirun().command(ranks, [
+          python.path,
+          "-m",
+          "dask_mpi.cli",
+          "--scheduler-file",
+          schedulerFile,
+          "--worker-class",
+          workerClass,
+        ]),
+      ),
     ],
     script: ({ ranks, python, schedulerFile }) =>
-      withPeers(python, mpirun().command(ranks, [python.path, scriptFile, workerClass, String(ranks - 2), schedulerFile])),
+      withPeers(
+        python,
+        mpirun().command(ranks, [python.path, scriptFile, workerClass, String(ranks - 2), schedulerFile]),
+      ),
   };
 }
 
 function ours(name: string, title: string, under: BedLauncher, words: readonly string[]): Peer {
   const start = ({ ranks, python, schedulerFile }: Place, ...script: readonly string[]): Command =>
-    launcher(under).command(ranks, [tsdaskMpi, "--python", python.path, "--scheduler-file", schedulerFile, ...words, ...script]);
+    launcher(under).command(ranks, [
+      tsdaskMpi,
+      "--python",
+      python.path,
+      "--scheduler-file",
+      schedulerFile,
+      ...words,
+      ...script,
+    ]);
   return {
     name,
     title,

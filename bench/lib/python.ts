@@ -29,12 +29,28 @@ json.dump(found, sys.stdout)`;
 /** Takes the Python `wish`, or the project's own, installs the peers into `.tools/bench` when they are not there, and asks for all versions. */
 export async function benchPython(wish: string | undefined): Promise<BenchPython> {
   const path = wish ?? join(projectRoot, ".venv", "bin", "python");
-  if (!isExecutable(path)) throw new Error(`There is no ${path}: \`npm start\` makes it, or name a Python with Dask by --python.`);
+  if (!isExecutable(path))
+    throw new Error(`There is no ${path}: \`npm start\` makes it, or name a Python with Dask by --python.`);
   const peers = join(projectRoot, ".tools", "bench");
   if (!["dask_mpi", "mpi4py", "dask_jobqueue"].every((name) => existsSync(join(peers, name)))) {
     progress(`installing ${peerPackages.join(", ")} into .tools/bench`);
-    await output(command(path, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--target", peers, ...peerPackages), { deadline: 600 });
+    await output(
+      command(
+        path,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--target",
+        peers,
+        ...peerPackages,
+      ),
+      { deadline: 600 },
+    );
   }
-  const versions = JSON.parse(await output({ ...command(path, "-c", versionsScript), env: { PYTHONPATH: peers } })) as Record<string, string>;
+  const versions = JSON.parse(
+    await output({ ...command(path, "-c", versionsScript), env: { PYTHONPATH: peers } }),
+  ) as Record<string, string>;
   return { path, peers, versions };
 }

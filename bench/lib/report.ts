@@ -9,7 +9,10 @@ export function writeResult(name: string, begun: Machine, content: Readonly<Reco
   const folder = join(projectRoot, "bench", "results");
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${name}.json`);
-  writeFileSync(path, `${JSON.stringify({ benchmark: name, machine: begun, loadAtEnd: machine().load, ...content }, null, 2)}\n`);
+  writeFileSync(
+    path,
+    `${JSON.stringify({ benchmark: name, machine: begun, loadAtEnd: machine().load, ...content }, null, 2)}\n`,
+  );
   return path;
 }
 

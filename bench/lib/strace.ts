@@ -25,7 +25,19 @@ const births = new Set(["clone", "clone3", "fork", "vfork"]);
 
 /** The command under strace, which follows all that it starts and writes what they ask of file systems to `log`. */
 export function traced({ file, args, env }: Command, log: string): Command {
-  const options = ["-f", "--seccomp-bpf", "-ttt", "-s", "300", "-e", `trace=%file,${[...births].join(",")}`, "-e", "signal=none", "-o", log];
+  const options = [
+    "-f",
+    "--seccomp-bpf",
+    "-ttt",
+    "-s",
+    "300",
+    "-e",
+    `trace=%file,${[...births].join(",")}`,
+    "-e",
+    "signal=none",
+    "-o",
+    log,
+  ];
   return { file: "strace", args: [...options, file, ...args], env };
 }
 
@@ -49,7 +61,12 @@ export async function readTrace(log: string, temporary: string): Promise<Trace> 
       unfinished.set(id, text);
       continue;
     }
-    const birth = resumed !== null && births.has(resumed[1] ?? "") ? `${unfinished.get(id) ?? ""}${resumed[2]}` : births.has(call) ? text : undefined;
+    const birth =
+      resumed !== null && births.has(resumed[1] ?? "")
+        ? `${unfinished.get(id) ?? ""}${resumed[2]}`
+        : births.has(call)
+          ? text
+          : undefined;
     if (birth !== undefined) {
       const child = Number(/= (\d+)(?: \(.*\))?$/.exec(birth)?.[1] ?? 0);
       if (child > 0 && birth.includes("CLONE_THREAD")) processOf.set(child, owner(id));

@@ -20,7 +20,13 @@ export interface Watched {
  * Waits until the scheduler whose file is `schedulerFile` has `workers` workers, asking the scheduler itself. `clock` gives the seconds
  * since the start; `alive` turns false when the launch has ended. Throws when it has, or when `deadline` seconds have passed.
  */
-export async function watchWorkers({ schedulerFile, workers, clock, alive, deadline }: {
+export async function watchWorkers({
+  schedulerFile,
+  workers,
+  clock,
+  alive,
+  deadline,
+}: {
   readonly schedulerFile: string;
   readonly workers: number;
   readonly clock: () => number;
@@ -31,8 +37,14 @@ export async function watchWorkers({ schedulerFile, workers, clock, alive, deadl
     if (!alive()) throw new Error(`the launch ended ${missing}`);
     if (clock() > deadline) throw new Error(`${deadline} s passed ${missing}`);
   };
-  const scheduler = await patiently(() => endpoint(schedulerFile), () => check("without a scheduler file"));
-  await using comm = await patiently(() => openComm(scheduler.address, { tls: scheduler.tls, deadline: deadline * 1000 }), () => check("before the scheduler answered"));
+  const scheduler = await patiently(
+    () => endpoint(schedulerFile),
+    () => check("without a scheduler file"),
+  );
+  await using comm = await patiently(
+    () => openComm(scheduler.address, { tls: scheduler.tls, deadline: deadline * 1000 }),
+    () => check("before the scheduler answered"),
+  );
   let schedulerAt: number | undefined;
   for (;;) {
     const found = await countWorkers(comm);

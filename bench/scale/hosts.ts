@@ -17,7 +17,17 @@ async function host(index: number, place: { readonly port: number; readonly fing
   const name = `node${index}`;
   const ranks = ranksOfHost(index, perHost);
   const [leader = 0] = ranks;
-  const link = await patiently(() => linkToHub({ launch: fakeHub.launch, addresses: [`127.0.0.1:${place.port}`], fingerprint: place.fingerprint, key: fakeHub.secret }, { rank: leader, host: name }));
+  const link = await patiently(() =>
+    linkToHub(
+      {
+        launch: fakeHub.launch,
+        addresses: [`127.0.0.1:${place.port}`],
+        fingerprint: place.fingerprint,
+        key: fakeHub.secret,
+      },
+      { rank: leader, host: name },
+    ),
+  );
   const { channel } = link;
   const seats = ranks.map(() => {
     const [mine, theirs] = channelPair<ToMember, FromMember>();
@@ -37,7 +47,17 @@ async function host(index: number, place: { readonly port: number; readonly fing
     }
   });
   channel.send({ t: "ranks", ranks });
-  channel.send({ t: "python", report: { host: name, executable: "/opt/python/bin/python", python: "3.11.7", dask: "2026.8.0", distributed: "2026.8.0", packages: { msgpack: "1.1.0", tornado: "6.5", cloudpickle: "3.1", toolz: "1.0" } } });
+  channel.send({
+    t: "python",
+    report: {
+      host: name,
+      executable: "/opt/python/bin/python",
+      python: "3.11.7",
+      dask: "2026.8.0",
+      distributed: "2026.8.0",
+      packages: { msgpack: "1.1.0", tornado: "6.5", cloudpickle: "3.1", toolz: "1.0" },
+    },
+  });
   startWorkers.push(() => {
     for (const rank of ranks) channel.send({ t: "event", rank, event: fakeHub.workerReady(rank) });
   });

@@ -21,7 +21,12 @@ function memory(): Memory {
 }
 
 const authority = await createAuthority({ launch: fakeHub.launch });
-const door = await authority.issue({ name: "hub", dnsNames: [hostname(), "localhost"], addresses: ["127.0.0.1"], server: true });
+const door = await authority.issue({
+  name: "hub",
+  dnsNames: [hostname(), "localhost"],
+  addresses: ["127.0.0.1"],
+  server: true,
+});
 const credentials = await clusterCredentials(authority);
 const print = fingerprint(door.cert);
 let attached = 0;
@@ -92,10 +97,20 @@ process.on("message", (order: Order) => {
   switch (order.t) {
     case "address":
       report({ t: "address-sent", at: now() });
-      own.send({ t: "event", rank: 0, event: { k: "scheduler-ready", address: fakeHub.address, identity: { type: "Scheduler", id: "Scheduler-1" }, dashboard: 8787 } });
+      own.send({
+        t: "event",
+        rank: 0,
+        event: {
+          k: "scheduler-ready",
+          address: fakeHub.address,
+          identity: { type: "Scheduler", id: "Scheduler-1" },
+          dashboard: 8787,
+        },
+      });
       break;
     case "own-workers":
-      for (const rank of ranksOfHost(0, perHost).slice(2)) own.send({ t: "event", rank, event: fakeHub.workerReady(rank) });
+      for (const rank of ranksOfHost(0, perHost).slice(2))
+        own.send({ t: "event", rank, event: fakeHub.workerReady(rank) });
       break;
     case "end":
       own.onMessage((message) => {

@@ -9,7 +9,11 @@ export interface Memory {
 }
 
 /** What bench/scale.ts tells the hub's process. */
-export type Order = { readonly t: "address" } | { readonly t: "own-workers" } | { readonly t: "end" } | { readonly t: "leave" };
+export type Order =
+  | { readonly t: "address" }
+  | { readonly t: "own-workers" }
+  | { readonly t: "end" }
+  | { readonly t: "leave" };
 
 /** What the hub's process tells; times are milliseconds of the machine's monotonic clock. */
 export type Report =
@@ -22,7 +26,9 @@ export type Report =
   | { readonly t: "failure"; readonly text: string };
 
 /** What a process of simulated hosts is told, and what it tells. */
-export type HostsOrder = { readonly t: "connect"; readonly port: number; readonly fingerprint: string } | { readonly t: "workers" };
+export type HostsOrder =
+  | { readonly t: "connect"; readonly port: number; readonly fingerprint: string }
+  | { readonly t: "workers" };
 export type HostsReport =
   | { readonly t: "connected"; readonly at: number }
   | { readonly t: "told"; readonly at: number; readonly ranks: number }
@@ -51,6 +57,12 @@ export function ranksOfHost(host: number, perHost: number): number[] {
 
 /** The credentials that every leader is sent, as large as real ones. */
 export async function clusterCredentials(authority: Authority): Promise<Credentials> {
-  const dask = await authority.issue({ name: "dask", dnsNames: ["localhost"], addresses: ["127.0.0.1"], server: true, client: true });
+  const dask = await authority.issue({
+    name: "dask",
+    dnsNames: ["localhost"],
+    addresses: ["127.0.0.1"],
+    server: true,
+    client: true,
+  });
   return { ca: authority.certificate, ...dask };
 }

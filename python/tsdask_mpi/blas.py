@@ -19,7 +19,10 @@ SETTERS = {
     ),
     "libmkl_rt": ("MKL_Set_Num_Threads",),
 }
-VARIABLES = {"openblas": ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "libmkl_rt": ("MKL_NUM_THREADS", "OMP_NUM_THREADS")}
+VARIABLES = {
+    "openblas": ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"),
+    "libmkl_rt": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
+}
 MAPS = "/proc/self/maps"
 
 
@@ -44,7 +47,7 @@ def set_threads(given: int = 1) -> None:
 def loaded(libraries: tuple[str, ...]) -> list[tuple[str, str]]:
     """Return (library, path) of those of the libraries that are mapped into this process."""
     with open(MAPS, encoding="utf-8", errors="surrogateescape") as file:
-        paths = {line[line.find("/"):].rstrip("\n") for line in file if "/" in line}
+        paths = {line[line.find("/") :].rstrip("\n") for line in file if "/" in line}
     return [(library, path) for path in sorted(paths) for library in libraries if library in os.path.basename(path)]
 
 

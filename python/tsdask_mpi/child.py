@@ -110,7 +110,9 @@ def main() -> None:
     try:
         import distributed  # noqa: F401 - its configuration must be there before the request's
     except ImportError as error:
-        channel.send({"event": "failed", "code": "no-dask", "message": f"{sys.executable} cannot import distributed: {error}"})
+        channel.send(
+            {"event": "failed", "code": "no-dask", "message": f"{sys.executable} cannot import distributed: {error}"}
+        )
         sys.exit(1)
     imports.restore(variables)
     run(request, channel, Turn(None), None, None)

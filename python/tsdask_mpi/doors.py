@@ -220,7 +220,9 @@ def install() -> None:
     handle_stream = getattr(listener, "_handle_stream", None)
     on_connection = getattr(listener, "on_connection", None)
     if handle_stream is None or on_connection is None or not hasattr(tornado.tcpserver, "add_accept_handler"):
-        logger.warning("this release of distributed or tornado listens in another way: idle connections of strangers are not limited")
+        logger.warning(
+            "this release of distributed or tornado listens in another way: idle connections of strangers are not limited"
+        )
         return
 
     @functools.wraps(handle_stream)

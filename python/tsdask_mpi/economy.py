@@ -86,7 +86,11 @@ def _remember(function: Callable[[Iterable[Any]], dict[str, Any]]) -> Callable[[
         asked = list(packages)
         key = repr([_name(package) for package in asked])
         if key not in known:
-            recorded = {name: version for package in asked if (name := _name(package)) not in sys.modules and (version := _recorded(name))}
+            recorded = {
+                name: version
+                for package in asked
+                if (name := _name(package)) not in sys.modules and (version := _recorded(name))
+            }
             known[key] = {**function([package for package in asked if _name(package) not in recorded]), **recorded}
         return dict(known[key])
 

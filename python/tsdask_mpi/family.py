@@ -89,7 +89,7 @@ def mark_of(pid: int) -> str:
     except OSError:
         return ""
     prefix = MARK.encode() + b"="
-    return next((v[len(prefix):].decode(errors="replace") for v in variables if v.startswith(prefix)), "")
+    return next((v[len(prefix) :].decode(errors="replace") for v in variables if v.startswith(prefix)), "")
 
 
 def kill_orphans(known: set[int], living: set[str]) -> None:

@@ -35,7 +35,9 @@ def fork(start: Start, mark: str, null: int, ours: Iterable[Any], baseline: Any)
     return pid, line
 
 
-def _become(start: Start, mark: str, null: int, ours: list[Any], line: socket.socket, parent: int, baseline: Any) -> NoReturn:
+def _become(
+    start: Start, mark: str, null: int, ours: list[Any], line: socket.socket, parent: int, baseline: Any
+) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:

@@ -13,8 +13,13 @@ def main() -> None:
     if sys.version_info < (3, 10):
         sys.stdin.readline()
         version = ".".join(str(part) for part in sys.version_info[:3])
-        event = {"event": "failed", "reason": "old-python", "python": version, "executable": sys.executable,
-                 "message": "Python %s is too old: 3.10 or newer is needed" % version}
+        event = {
+            "event": "failed",
+            "reason": "old-python",
+            "python": version,
+            "executable": sys.executable,
+            "message": "Python %s is too old: 3.10 or newer is needed" % version,
+        }
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
         sys.exit(1)

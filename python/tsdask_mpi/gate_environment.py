@@ -16,7 +16,9 @@ def pass_on(token_file: str, preload: list[list[str]]) -> list[list[str]]:
     import dask.config
 
     os.environ[TOKEN_FILE] = token_file
-    rest = preload or configured(dask.config.get("distributed.worker.preload"), dask.config.get("distributed.worker.preload-argv"))
+    rest = preload or configured(
+        dask.config.get("distributed.worker.preload"), dask.config.get("distributed.worker.preload-argv")
+    )
     return [[PRELOAD], *rest]
 
 

@@ -144,8 +144,9 @@ def freeze() -> None:
 
 def versions() -> Message:
     """Return the versions of Dask, and of the packages that must agree between hosts, of those that are imported."""
-    import dask
     import distributed
+
+    import dask
 
     found = {}
     for name in PACKAGES:

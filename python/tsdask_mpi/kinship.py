@@ -10,7 +10,14 @@ import os
 import re
 
 LEAF = re.compile(r"/task_[0-9]+$")
-DEVICES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "GPU_DEVICE_ORDINAL", "SLURM_STEP_GPUS")
+DEVICES = (
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+    "GPU_DEVICE_ORDINAL",
+    "SLURM_STEP_GPUS",
+)
 LIMITS = ("memory.max", "memory.high", "cpu.max")
 UNLIMITED = ("max", "")
 
@@ -25,7 +32,9 @@ def cgroups(pid: int | str) -> dict[str, str]:
         return {}
 
 
-def difference(ours: dict[str, str], theirs: dict[str, str], env: dict[str, str], root: str = "/sys/fs/cgroup") -> str | None:
+def difference(
+    ours: dict[str, str], theirs: dict[str, str], env: dict[str, str], root: str = "/sys/fs/cgroup"
+) -> str | None:
     """Return why a process in our cgroups would not do for a rank in its own, or None when it would."""
     if not theirs or ours == theirs:
         return None

@@ -62,7 +62,10 @@ def limit_refused(count: Callable[[str], None], told: int = 3) -> None:
 
 def move_handlers(before: TextIO, after: TextIO) -> None:
     """Have every log handler that writes to one stream write to another."""
-    loggers = [logging.root, *(logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger))]
+    loggers = [
+        logging.root,
+        *(logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)),
+    ]
     for logger in loggers:
         for handler in logger.handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:

@@ -66,7 +66,9 @@ class Stop(Exception):
 def main() -> int:
     """Execute the notebook that the first argument describes; return the exit code."""
     wish = Wish(**json.loads(sys.argv[1]))
-    missing = [name for name in ("nbclient", "nbformat", *(() if wish.kernel else ("ipykernel",))) if find_spec(name) is None]
+    missing = [
+        name for name in ("nbclient", "nbformat", *(() if wish.kernel else ("ipykernel",))) if find_spec(name) is None
+    ]
     if missing:
         say(wish.messages["missing"], " and ".join(missing))
         return USAGE
@@ -157,7 +159,9 @@ def sockets_folder() -> str:
             continue
         with suppress(OSError):
             return tempfile.mkdtemp(prefix="nb-", dir=place)
-    raise OSError("no folder for the kernel's sockets: the temporary folders are not writable, or their paths are too long")
+    raise OSError(
+        "no folder for the kernel's sockets: the temporary folders are not writable, or their paths are too long"
+    )
 
 
 class Run:
@@ -321,7 +325,13 @@ class Run:
                 return result
 
         path = os.path.dirname(self.wish.notebook)
-        return Client(self.notebook, km=manager, timeout=None, allow_errors=self.wish.allow_errors, resources={"metadata": {"path": path}})
+        return Client(
+            self.notebook,
+            km=manager,
+            timeout=None,
+            allow_errors=self.wish.allow_errors,
+            resources={"metadata": {"path": path}},
+        )
 
     def show_output(self, kind: str, content: Any) -> None:
         """Show an output of a cell as it comes: stdout and results on stdout, stderr and errors on stderr."""
@@ -366,7 +376,10 @@ class Run:
         name, value = getattr(error, "ename", ""), getattr(error, "evalue", "")
         if name == "SystemExit":
             return 0 if value in ("", "None") else int(value) & 0xFF if re.fullmatch(r"-?\d+", value) else 1
-        show(sys.stderr, f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.wish.output}\n")
+        show(
+            sys.stderr,
+            f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.wish.output}\n",
+        )
         return 1
 
     async def or_stop(self, task: asyncio.Future[Any]) -> None:
@@ -414,7 +427,10 @@ class Run:
         """End with a message about a kernel that is gone."""
         if code != 128 + signal.SIGKILL:
             show(sys.stderr, self.last_words.decode(errors="replace"))
-        say(self.wish.messages["kernel"], problem if index is None else f"{problem}, in cell {index + 1} of {len(self.notebook.cells)}")
+        say(
+            self.wish.messages["kernel"],
+            problem if index is None else f"{problem}, in cell {index + 1} of {len(self.notebook.cells)}",
+        )
         raise Stop(code)
 
     def save(self) -> None:

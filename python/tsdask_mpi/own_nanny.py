@@ -39,7 +39,9 @@ def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
     async def leave() -> None:
         restarting()
         await worker.batched_stream.close()
-        asyncio.get_running_loop().call_later(REPLY_SECONDS, lambda: asyncio.ensure_future(worker.close(nanny=False, executor_wait=False)))
+        asyncio.get_running_loop().call_later(
+            REPLY_SECONDS, lambda: asyncio.ensure_future(worker.close(nanny=False, executor_wait=False))
+        )
 
     async def kill(**_: Any) -> None:
         await leave()
@@ -49,7 +51,9 @@ def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
         return "OK"
 
     async def plugin(**_: Any) -> None:
-        raise RuntimeError("this worker has no Nanny of Dask's own to take a nanny plugin: start the cluster with --nanny")
+        raise RuntimeError(
+            "this worker has no Nanny of Dask's own to take a nanny plugin: start the cluster with --nanny"
+        )
 
     worker._register_with_scheduler = with_nanny
     worker.handlers.update({"kill": kill, "restart": restart, "plugin_add": plugin, "plugin_remove": plugin})

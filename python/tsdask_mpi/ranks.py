@@ -112,6 +112,9 @@ def meet(comm: Any) -> dict[str, str]:
 
 def _alone() -> dict[str, str]:
     return {
-        "TSDASK_COMM_RANK": "0", "TSDASK_COMM_SIZE": "1", "TSDASK_COMM_LOCAL_RANK": "0", "TSDASK_COMM_LOCAL_SIZE": "1",
+        "TSDASK_COMM_RANK": "0",
+        "TSDASK_COMM_SIZE": "1",
+        "TSDASK_COMM_LOCAL_RANK": "0",
+        "TSDASK_COMM_LOCAL_SIZE": "1",
         "TSDASK_COMM_ID": secrets.token_hex(8),
     }

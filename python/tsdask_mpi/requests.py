@@ -84,7 +84,11 @@ class Requests:
                 self._make_room()
                 return
             peer = peer_of(connection)
-            if peer.uid != os.getuid() or sum(self._of_peer.values()) >= self._most or self._of_peer[peer.pid] >= MOST_PENDING_PER_PEER:
+            if (
+                peer.uid != os.getuid()
+                or sum(self._of_peer.values()) >= self._most
+                or self._of_peer[peer.pid] >= MOST_PENDING_PER_PEER
+            ):
                 connection.close()
                 continue
             connection.setblocking(False)
@@ -171,7 +175,9 @@ class Requests:
         stdio = self._stdio[key]
         self._forget(stdio)
         self._forget(control)
-        return Start(key[1], control.request["kind"], control.request, control.socket, stdio.socket, control.peer, control.rest)
+        return Start(
+            key[1], control.request["kind"], control.request, control.socket, stdio.socket, control.peer, control.rest
+        )
 
     def _late(self) -> list[Connection]:
         return [
@@ -190,7 +196,11 @@ class Requests:
         now = time.monotonic()
         for connection in self._late():
             if connection.deadline <= now:
-                what = "the other connection of this request did not come" if connection.request else "the request was not whole"
+                what = (
+                    "the other connection of this request did not come"
+                    if connection.request
+                    else "the request was not whole"
+                )
                 self._drop(connection, "late", f"{what} within {self._seconds:g} s")
 
 

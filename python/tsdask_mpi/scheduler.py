@@ -38,7 +38,11 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     turn.done()
     port = getattr(getattr(scheduler, "http_server", None), "port", None)
     channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})
-    pages = asyncio.ensure_future(dashboard.when_wanted(scheduler, prefix_of(params), wanted, channel)) if params.get("dashboard") else None
+    pages = (
+        asyncio.ensure_future(dashboard.when_wanted(scheduler, prefix_of(params), wanted, channel))
+        if params.get("dashboard")
+        else None
+    )
     finished = asyncio.ensure_future(scheduler.finished())
     await first_of(closing, finished, stop)
     if pages is not None:
@@ -57,7 +61,9 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
 
 def prefix_of(params: Message) -> str:
     """Return the path that the scheduler's pages hang below."""
-    return (params.get("user_kwargs") or {}).get("http_prefix") or (params.get("kwargs") or {}).get("http_prefix") or "/"
+    return (
+        (params.get("user_kwargs") or {}).get("http_prefix") or (params.get("kwargs") or {}).get("http_prefix") or "/"
+    )
 
 
 def make_scheduler(params: Message) -> Any:
@@ -70,13 +76,15 @@ def make_scheduler(params: Message) -> Any:
     with warnings.catch_warnings():
         # The rank shows the port that was taken in its place, in one line.
         warnings.filterwarnings("ignore", message=r"\s*Port \d+ is already in use", category=UserWarning)
-        return Scheduler(**{
-            **kwargs,
-            "security": security_of(params.get("security")),
-            "dashboard": False,
-            **preload_kwargs(params.get("preload")),
-            **(params.get("user_kwargs") or {}),
-        })
+        return Scheduler(
+            **{
+                **kwargs,
+                "security": security_of(params.get("security")),
+                "dashboard": False,
+                **preload_kwargs(params.get("preload")),
+                **(params.get("user_kwargs") or {}),
+            }
+        )
 
 
 def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel, tell_usage: Callable[[], None]) -> None:

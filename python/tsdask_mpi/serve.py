@@ -34,7 +34,9 @@ def serve() -> NoReturn:
         imports.import_engine()
         refused = imports.warm(list(state["warm"]))
     except imports.ImportFailure as failure:
-        tell_leader({"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)})
+        tell_leader(
+            {"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)}
+        )
         sys.exit(1)
     finally:
         imports.restore(variables)
@@ -88,21 +90,25 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     try:
         versions = imports.installed_versions()
     except imports.ImportFailure as failure:
-        tell_leader({"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)})
+        tell_leader(
+            {"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)}
+        )
         sys.exit(1)
     _say_ready(state, versions)
     server.run()
 
 
 def _say_ready(state: Message, versions: Message) -> None:
-    tell_leader({
-        "event": "ready",
-        "python": ".".join(str(part) for part in sys.version_info[:3]),
-        "executable": sys.executable,
-        "seconds": round(time.time() - state["started"], 3),
-        "threads": linux.thread_count(),
-        **versions,
-    })
+    tell_leader(
+        {
+            "event": "ready",
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+            "executable": sys.executable,
+            "seconds": round(time.time() - state["started"], 3),
+            "threads": linux.thread_count(),
+            **versions,
+        }
+    )
 
 
 def _begin() -> tuple[Message, socket.socket]:
@@ -113,7 +119,14 @@ def _begin() -> tuple[Message, socket.socket]:
     tell_leader({"event": "listening"})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)
-    state = {"host_dir": str(config["host_dir"]), "warm": warm, "imports": config.get("imports") is not False, "request_seconds": seconds, "started": started, "orders": rest.decode()}
+    state = {
+        "host_dir": str(config["host_dir"]),
+        "warm": warm,
+        "imports": config.get("imports") is not False,
+        "request_seconds": seconds,
+        "started": started,
+        "orders": rest.decode(),
+    }
     return state, listener
 
 

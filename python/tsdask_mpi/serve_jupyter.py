@@ -66,7 +66,10 @@ def _defaults(shown: str) -> None:
 
     folder = os.path.join(os.getcwd(), "config")
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    for name, value in (("jupyter_server_config", {"ServerApp": {"root_dir": shown}}), ("jupyter_notebook_config", {"NotebookApp": {"notebook_dir": shown}})):
+    for name, value in (
+        ("jupyter_server_config", {"ServerApp": {"root_dir": shown}}),
+        ("jupyter_notebook_config", {"NotebookApp": {"notebook_dir": shown}}),
+    ):
         with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as file:
             json.dump(value, file)
     paths.SYSTEM_CONFIG_PATH.append(folder)
@@ -102,7 +105,9 @@ def _attach(module: str, shown: str) -> None:
         pass  # The module itself says what it lacks.
     else:
         format_kernel_cmd = KernelManager.format_kernel_cmd
-        KernelManager.format_kernel_cmd = lambda self, *args, **kwargs: kernel_command(format_kernel_cmd(self, *args, **kwargs))  # type: ignore[method-assign]
+        KernelManager.format_kernel_cmd = lambda self, *args, **kwargs: kernel_command(
+            format_kernel_cmd(self, *args, **kwargs)
+        )  # type: ignore[method-assign]
     for source, name in (("jupyter_server.serverapp", "ServerApp"), ("notebook.notebookapp", "NotebookApp")):
         try:
             owner = getattr(__import__(source, fromlist=[name]), name)

@@ -39,7 +39,7 @@ def initialize(
     worker_class: str | type = "distributed.Worker",
     worker_options: dict[str, Any] | None = None,
     comm: Any = None,
-    exit: bool = True,  # noqa: A002 - dask-mpi's name
+    exit: bool = True,
 ) -> bool:
     """Turn the ranks into a cluster, and go on with the script in rank 1 alone, where a plain `Client()` is connected.
 
@@ -131,7 +131,9 @@ def _without_scheduler(address: str | None, with_client: bool) -> None:
         raise ValueError("scheduler=False needs the scheduler_address of the cluster to join")
     if with_client:
         problem = "With scheduler=False all ranks join a running cluster as workers: none runs client_function."
-        raise arguments.Refused(problem, "Leave it out, and run the function as a client of its own, with Client(scheduler_address).")
+        raise arguments.Refused(
+            problem, "Leave it out, and run the function as a client of its own, with Client(scheduler_address)."
+        )
 
 
 def _has_cluster() -> bool:

@@ -86,9 +86,7 @@ def _pass_on(process: subprocess.Popen[bytes]) -> dict[int, Any]:
 class Cluster:
     """The launch as the script's process has it: its settings, and its end."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], connection: socket.socket, settings: dict[str, str]
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, settings: dict[str, str]) -> None:
         self.process = process
         self.settings = settings
         self._connection = connection

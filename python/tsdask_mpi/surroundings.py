@@ -45,7 +45,9 @@ def read_baseline() -> Baseline:
     for absent in economy.absent_features():
         dask.config.set({absent: False}, config=config)
         dask.config.set({absent: False})
-    return Baseline(config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), counting_modules())
+    return Baseline(
+        config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), counting_modules()
+    )
 
 
 def counting_modules() -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def _take_limit(limit: int, value: tuple[int, int]) -> None:
     try:
         resource.setrlimit(limit, value)
     except (ValueError, OSError):
-        soft, hard = value
+        soft, _ = value
         own_hard = resource.getrlimit(limit)[1]
         if own_hard != resource.RLIM_INFINITY and (soft == resource.RLIM_INFINITY or soft > own_hard):
             soft = own_hard
@@ -187,4 +189,3 @@ def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
     explicit = (params.get("kwargs") or {}).get("memory_limit", "auto") not in (None, "auto")
     counters = baseline.counters if baseline else counting_modules()
     take_shares(request.get("cpu_count"), None if explicit else request.get("memory_limit"), counters)
-

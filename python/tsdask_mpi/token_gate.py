@@ -143,13 +143,17 @@ class Gate(httputil.HTTPMessageDelegate):
     def _refuse(self) -> None:
         doors.refusals.count("without the token (pages)", at_once=False)
         body = PAGE.encode()
-        headers = httputil.HTTPHeaders({
-            "Content-Type": "text/html; charset=utf-8",
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Connection": "close",
-        })
-        self._connection.write_headers(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body)
+        headers = httputil.HTTPHeaders(
+            {
+                "Content-Type": "text/html; charset=utf-8",
+                "Content-Length": str(len(body)),
+                "Cache-Control": "no-store",
+                "Connection": "close",
+            }
+        )
+        self._connection.write_headers(
+            httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body
+        )
         self._connection.finish()
 
     def _add(self, added: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
+
 from tsdask_mpi.channel import Channel
 from tsdask_mpi.wire import Message
 
@@ -56,7 +57,11 @@ class Usage(SchedulerPlugin):
         """Return the event for the rank; a worker that was started again counts once, by its name."""
         self.look_at_disks()
         metrics = getattr(self._scheduler, "cumulative_worker_metrics", {})
-        written = sum(amount for name, amount in metrics.items() if isinstance(name, tuple) and name[-2:] == ("disk-write", "bytes"))
+        written = sum(
+            amount
+            for name, amount in metrics.items()
+            if isinstance(name, tuple) and name[-2:] == ("disk-write", "bytes")
+        )
         return {
             "event": "usage",
             "clients": self._clients,

@@ -93,7 +93,12 @@ def make_worker(params: Message, scheduler: str) -> Any:
         else:
             token_gate.install_from(params["token_file"])
     security = security_of(params.get("security"), shared=not elsewhere)
-    offered = {**place_for_files(params), **(params.get("kwargs") or {}), "security": security, **preload_kwargs(preload)}
+    offered = {
+        **place_for_files(params),
+        **(params.get("kwargs") or {}),
+        "security": security,
+        **preload_kwargs(preload),
+    }
     return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
 
 

@@ -7,7 +7,9 @@ export type Hint = readonly [words: RegExp, cure: string];
 /** Failure TSD-090: the batch system refused a job; its own words, and the cure that fits them. */
 export function refused(system: BatchName, command: string, ran: Ran, hints: readonly Hint[]): Failure {
   const words = wordsOf(ran);
-  const cure = hints.find(([pattern]) => pattern.test(words))?.[1] ?? "Correct the script's directives, or the options it was generated from, as these words say.";
+  const cure =
+    hints.find(([pattern]) => pattern.test(words))?.[1] ??
+    "Correct the script's directives, or the options it was generated from, as these words say.";
   return new Failure("TSD-090", { system, command, words, code: ran.code, hint: cure });
 }
 
@@ -23,7 +25,12 @@ export function noAnswer(system: BatchName, command: string, ran: Ran): Failure 
 
 /** Failure TSD-095: the batch system did not cancel jobs. */
 export function notCancelled(system: BatchName, command: string, ids: readonly string[], ran: Ran): Failure {
-  return new Failure("TSD-095", { system, jobs: ids.join(" "), words: wordsOf(ran), line: `${command} ${ids.join(" ")}` });
+  return new Failure("TSD-095", {
+    system,
+    jobs: ids.join(" "),
+    words: wordsOf(ran),
+    line: `${command} ${ids.join(" ")}`,
+  });
 }
 
 /** Whether each line that a command wrote on stderr is one of the expected kind, and there is at least one. */
@@ -34,7 +41,10 @@ export function onlySays(ran: Ran, expected: RegExp): boolean {
 
 /** The lines of a text that are not blank, trimmed. */
 export function lines(text: string): readonly string[] {
-  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 }
 
 /** The state that a batch system's word stands for; undefined for one that is not in the table (`constructor` is in every object). */
@@ -43,7 +53,10 @@ export function stateNamed(table: Readonly<Record<string, JobState>>, word: stri
 }
 
 /** The states of `ids`: those found, and `gone` for the others; of several tasks of one job the liveliest counts. */
-export function statesOf(ids: readonly string[], found: readonly (readonly [id: string, state: JobState])[]): ReadonlyMap<string, JobState> {
+export function statesOf(
+  ids: readonly string[],
+  found: readonly (readonly [id: string, state: JobState])[],
+): ReadonlyMap<string, JobState> {
   const order: readonly JobState[] = ["gone", "ending", "held", "pending", "running"];
   const states = new Map<string, JobState>(ids.map((id) => [id, "gone"]));
   for (const [id, state] of found) {

@@ -91,19 +91,31 @@ export async function openCrew({ schedulerFile, trust, system, shell, submission
   const submit = async (count: number): Promise<readonly string[]> => {
     const ids: string[] = [];
     for (let i = 0; i < count; i += 1) {
-      const id = await batchSystem(system).submit({ ...submission, env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } }, shell);
+      const id = await batchSystem(system).submit(
+        { ...submission, env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } },
+        shell,
+      );
       ids.push(id);
-      await save([...listed, { system, id, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false }]);
+      await save([
+        ...listed,
+        { system, id, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false },
+      ]);
     }
     return ids;
   };
 
   const release = async ({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> => {
     const addresses = retire.flatMap((job) => job.workers.map(({ address }) => address));
-    const retired = addresses.length === 0 ? [] : await retireWorkers(scheduler, { workers: addresses }, { deadline: retireDeadline });
+    const retired =
+      addresses.length === 0
+        ? []
+        : await retireWorkers(scheduler, { workers: addresses }, { deadline: retireDeadline });
     const left = retire.filter((job) => job.workers.every(({ address }) => retired.includes(address)));
     const leaving = [...left, ...cancel].map(({ id }) => id);
-    await end(leaving, left.map(({ id }) => id));
+    await end(
+      leaving,
+      left.map(({ id }) => id),
+    );
     return leaving;
   };
 
@@ -137,8 +149,13 @@ export async function openCrew({ schedulerFile, trust, system, shell, submission
       }
     },
     adaptiveTarget: async (targetDuration) => {
-      const reply = await callScheduler(scheduler, "adaptive_target", targetDuration === undefined ? {} : { target_duration: targetDuration });
-      if (typeof reply !== "number" || !Number.isFinite(reply)) throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
+      const reply = await callScheduler(
+        scheduler,
+        "adaptive_target",
+        targetDuration === undefined ? {} : { target_duration: targetDuration },
+      );
+      if (typeof reply !== "number" || !Number.isFinite(reply))
+        throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
       return Math.max(0, Math.ceil(reply));
     },
     cancelAll: async () => {
@@ -153,13 +170,23 @@ export async function openCrew({ schedulerFile, trust, system, shell, submission
 /** The states of listed jobs, of whichever batch systems they are. */
 async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   const names = [...new Set(jobs.map(({ system }) => system))];
-  const maps = await Promise.all(names.map(async (name) => batchSystem(name).states(jobs.filter((job) => job.system === name).map(({ id }) => id), shell)));
+  const maps = await Promise.all(
+    names.map(async (name) =>
+      batchSystem(name).states(
+        jobs.filter((job) => job.system === name).map(({ id }) => id),
+        shell,
+      ),
+    ),
+  );
   return new Map(maps.flatMap((map) => [...map]));
 }
 
 async function cancelJobs(jobs: readonly ListedJob[], shell: Shell): Promise<void> {
   for (const name of new Set(jobs.map(({ system }) => system))) {
-    await batchSystem(name).cancel(jobs.filter((job) => job.system === name).map(({ id }) => id), shell);
+    await batchSystem(name).cancel(
+      jobs.filter((job) => job.system === name).map(({ id }) => id),
+      shell,
+    );
   }
 }
 
@@ -168,7 +195,17 @@ function workersOf(found: SchedulerIdentity): readonly WorkerSeen[] {
   return Object.entries(found.workers).map(([address, worker]) => {
     const metrics = record(worker["metrics"]);
     const counts = "task_counts" in metrics ? record(metrics["task_counts"]) : metrics;
-    const busy = ["executing", "long-running", "ready", "constrained", "waiting", "fetch", "flight", "in_flight", "resumed"];
+    const busy = [
+      "executing",
+      "long-running",
+      "ready",
+      "constrained",
+      "waiting",
+      "fetch",
+      "flight",
+      "in_flight",
+      "resumed",
+    ];
     return {
       address,
       name: String(worker.name ?? address),

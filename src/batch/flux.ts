@@ -1,6 +1,15 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
+import {
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  stateNamed,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf } from "./describe.ts";
-import { expandHostlist } from "./hostlist.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Flux: flux-batch(1), flux-jobs(1), flux-job(1), flux-environment(7). */
@@ -28,7 +37,10 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 }
 
 async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
-  const ran = await shell.run("flux", [...parent(shell), "batch", ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
+  const ran = await shell.run("flux", [...parent(shell), "batch", ...args, path], {
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   if (ran.code !== 0) throw refused("flux", "flux batch", ran, hints);
   const id = /^[ƒf][1-9A-HJ-NP-Za-km-z]+$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
   if (id === undefined) throw notUnderstood("flux", "flux batch", ran.stdout);
@@ -38,19 +50,23 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("flux", [...parent(shell), "cancel", ...ids]);
-  if (ran.code !== 0 && !onlySays(ran, /inactive|unknown job id|does not exist|not running/i)) throw notCancelled("flux", "flux cancel", ids, ran);
+  if (ran.code !== 0 && !onlySays(ran, /inactive|unknown job id|does not exist|not running/i))
+    throw notCancelled("flux", "flux cancel", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
   const ran = await shell.run("flux", [...parent(shell), "jobs", "-a", "-n", "-o", "{id.f58} {state}", ...ids]);
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown/i)) throw noAnswer("flux", "flux jobs", ran);
-  return statesOf(ids, lines(ran.stdout).map((line) => {
-    const [id, word] = line.split(/\s+/);
-    const state = stateNamed(jobStates, word);
-    if (id === undefined || state === undefined) throw notUnderstood("flux", "flux jobs", line);
-    return [asciiId(id), state];
-  }));
+  return statesOf(
+    ids,
+    lines(ran.stdout).map((line) => {
+      const [id, word] = line.split(/\s+/);
+      const state = stateNamed(jobStates, word);
+      if (id === undefined || state === undefined) throw notUnderstood("flux", "flux jobs", line);
+      return [asciiId(id), state];
+    }),
+  );
 }
 
 /** Jobs for more resources go to the instance that runs this job's own one. */
@@ -60,12 +76,24 @@ function parent({ env }: Shell): readonly string[] {
 
 /** The job states of Flux's RFC 21. */
 const jobStates: Readonly<Record<string, JobState>> = {
-  NEW: "pending", DEPEND: "pending", PRIORITY: "pending", SCHED: "pending", RUN: "running", CLEANUP: "ending", INACTIVE: "gone",
+  NEW: "pending",
+  DEPEND: "pending",
+  PRIORITY: "pending",
+  SCHED: "pending",
+  RUN: "running",
+  CLEANUP: "ending",
+  INACTIVE: "gone",
 };
 
 const hints: readonly Hint[] = [
   [/queue/i, "`flux queue status` lists the queues; put one into the script (# flux: --queue=) or give --queue."],
-  [/bank|account/i, "`flux account view-user $USER` shows your banks; put one into the script (# flux: --bank=) or give --account."],
+  [
+    /bank|account/i,
+    "`flux account view-user $USER` shows your banks; put one into the script (# flux: --bank=) or give --account.",
+  ],
   [/unsatisfiable|exceeds|limit/i, "`flux resource list` shows what there is; ask for no more than that."],
-  [/unable to connect|No such file|Connection refused/i, "No Flux instance answers here; submit on a login node of the Flux system."],
+  [
+    /unable to connect|No such file|Connection refused/i,
+    "No Flux instance answers here; submit on a login node of the Flux system.",
+  ],
 ];

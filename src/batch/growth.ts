@@ -55,10 +55,16 @@ export function countsFor({ state, expected, joined, workers }: JobSeen): number
 export function growthPlan({ target, others, jobs, perJob, busyToo }: GrowthInput): GrowthPlan {
   const counted = jobs.map((job) => ({ job, count: countsFor(job) })).filter(({ count }) => count > 0);
   const capacity = others + counted.reduce((sum, { count }) => sum + count, 0);
-  if (capacity < target) return { submit: Math.ceil((target - capacity) / Math.max(1, perJob)), retire: [], cancel: [] };
+  if (capacity < target)
+    return { submit: Math.ceil((target - capacity) / Math.max(1, perJob)), retire: [], cancel: [] };
   const busy = (job: JobSeen): number => job.workers.reduce((sum, worker) => sum + worker.busy, 0);
   const bytes = (job: JobSeen): number => job.workers.reduce((sum, worker) => sum + worker.bytes, 0);
-  const order = (job: JobSeen): readonly number[] => [job.workers.length === 0 ? 0 : 1, job.state === "pending" ? 0 : 1, busy(job), bytes(job)];
+  const order = (job: JobSeen): readonly number[] => [
+    job.workers.length === 0 ? 0 : 1,
+    job.state === "pending" ? 0 : 1,
+    busy(job),
+    bytes(job),
+  ];
   const candidates = counted
     .filter(({ job }) => busyToo || busy(job) === 0)
     .toSorted((a, b) => compare(order(a.job), order(b.job)));
@@ -69,7 +75,11 @@ export function growthPlan({ target, others, jobs, perJob, busyToo }: GrowthInpu
     leaving.push(job);
     surplus -= count;
   }
-  return { submit: 0, retire: leaving.filter((job) => job.workers.length > 0), cancel: leaving.filter((job) => job.workers.length === 0) };
+  return {
+    submit: 0,
+    retire: leaving.filter((job) => job.workers.length > 0),
+    cancel: leaving.filter((job) => job.workers.length === 0),
+  };
 }
 
 /** Whether a worker of this name belongs to a job: joined workers are named `<name>-<job's label>-<rank>`. */
@@ -86,10 +96,16 @@ export function workersOfScript(text: string): number | undefined {
     return found === undefined ? undefined : Number(found);
   };
   const select = number(/^#PBS\s+.*\bselect=(\d+)/m);
-  if (select !== undefined || /^#PBS\s.*\bmpiprocs=/m.test(text)) return (select ?? 1) * (number(/^#PBS\s.*\bmpiprocs=(\d+)/m) ?? 1);
+  if (select !== undefined || /^#PBS\s.*\bmpiprocs=/m.test(text))
+    return (select ?? 1) * (number(/^#PBS\s.*\bmpiprocs=(\d+)/m) ?? 1);
   const perNode = number(/^#SBATCH\s+--(?:n)?tasks-per-node[= ](\d+)/m);
   if (perNode !== undefined) return perNode * (number(/^#SBATCH\s+(?:--nodes[= ]|-N ?)(\d+)/m) ?? 1);
-  return number(/^#SBATCH\s+(?:--ntasks[= ]|-n ?)(\d+)/m) ?? number(/^#BSUB\s+-n\s+(\d+)/m) ?? number(/^# ?flux:.*--nslots[= ](\d+)/m) ?? number(/--np[= ](\d+)/);
+  return (
+    number(/^#SBATCH\s+(?:--ntasks[= ]|-n ?)(\d+)/m) ??
+    number(/^#BSUB\s+-n\s+(\d+)/m) ??
+    number(/^# ?flux:.*--nslots[= ](\d+)/m) ??
+    number(/--np[= ](\d+)/)
+  );
 }
 
 function compare(a: readonly number[], b: readonly number[]): number {

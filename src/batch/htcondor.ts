@@ -1,9 +1,27 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
+import {
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  stateNamed,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** HTCondor: condor_submit(1), condor_q(1), condor_rm(1), and the job ClassAd attributes of its manual. */
-export const htcondor: BatchSystem = { name: "htcondor", submitCommand: "condor_submit", describe, inquire, submit, cancel, states };
+export const htcondor: BatchSystem = {
+  name: "htcondor",
+  submitCommand: "condor_submit",
+  describe,
+  inquire,
+  submit,
+  cancel,
+  states,
+};
 
 /** HTCondor gives a job no variable with its id; scripts of ours set `TSDASK_CONDOR_ID`, others are told from the job's ClassAd by `inquire`. */
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -21,10 +39,14 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 
 /** What a job's ClassAd says: id, submit host, start, and the end where `AllowedJobDuration` or `AllowedExecuteDuration` bounds it. */
 export function parseJobAd(text: string): Partial<Job> {
-  const ad = new Map(lines(text).flatMap((line) => {
-    const match = /^(\w+)\s*=\s*(.*)$/.exec(line);
-    return match === null ? [] : [[match[1]?.toLowerCase() ?? "", (match[2] ?? "").replace(/^"(.*)"$/, "$1")] as const];
-  }));
+  const ad = new Map(
+    lines(text).flatMap((line) => {
+      const match = /^(\w+)\s*=\s*(.*)$/.exec(line);
+      return match === null
+        ? []
+        : [[match[1]?.toLowerCase() ?? "", (match[2] ?? "").replace(/^"(.*)"$/, "$1")] as const];
+    }),
+  );
   const [cluster, proc] = [ad.get("clusterid"), ad.get("procid")];
   const startTime = wholeNumber(ad.get("jobcurrentstartdate"));
   const allowed = wholeNumber(ad.get("allowedjobduration")) ?? wholeNumber(ad.get("allowedexecuteduration"));
@@ -51,27 +73,48 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("condor_rm", ids);
   const fine = /not found|marked for removal|couldn't find/i;
-  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine)) throw notCancelled("htcondor", "condor_rm", ids, ran);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine))
+    throw notCancelled("htcondor", "condor_rm", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
   const ran = await shell.run("condor_q", [...ids, "-af", "ClusterId", "ProcId", "JobStatus"]);
   if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
-  return statesOf(ids, lines(ran.stdout).flatMap((line) => {
-    const [cluster, proc, code] = line.split(/\s+/);
-    const state = stateNamed(jobStates, code);
-    if (cluster === undefined || state === undefined) throw notUnderstood("htcondor", "condor_q", line);
-    return [[cluster, state], [`${cluster}.${proc}`, state]] as const;
-  }));
+  return statesOf(
+    ids,
+    lines(ran.stdout).flatMap((line) => {
+      const [cluster, proc, code] = line.split(/\s+/);
+      const state = stateNamed(jobStates, code);
+      if (cluster === undefined || state === undefined) throw notUnderstood("htcondor", "condor_q", line);
+      return [
+        [cluster, state],
+        [`${cluster}.${proc}`, state],
+      ] as const;
+    }),
+  );
 }
 
 /** `JobStatus`: 1 idle, 2 running, 3 removing, 4 completed, 5 held, 6 transferring output, 7 suspended. */
-const jobStates: Readonly<Record<string, JobState>> = { 1: "pending", 2: "running", 3: "ending", 4: "gone", 5: "held", 6: "ending", 7: "running" };
+const jobStates: Readonly<Record<string, JobState>> = {
+  1: "pending",
+  2: "running",
+  3: "ending",
+  4: "gone",
+  5: "held",
+  6: "ending",
+  7: "running",
+};
 
 const hints: readonly Hint[] = [
-  [/failed to parse|parse error|syntax/i, "Correct that line of the submit description; `condor_submit -dry-run - FILE` checks it."],
+  [
+    /failed to parse|parse error|syntax/i,
+    "Correct that line of the submit description; `condor_submit -dry-run - FILE` checks it.",
+  ],
   [/accounting|group|project/i, "Put your accounting group into the description (accounting_group) or give --account."],
   [/can't open|no such file|executable/i, "Check the description's path and its `executable`."],
-  [/can't find address|failed to connect|schedd/i, "No scheduler (schedd) answers here; submit on an access point of the pool."],
+  [
+    /can't find address|failed to connect|schedd/i,
+    "No scheduler (schedd) answers here; submit on an access point of the pool.",
+  ],
 ];

@@ -13,7 +13,7 @@ const system = v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "ku
 
 const ListedJob = v.object({
   system,
-  id: v.pipe(v.string(), v.regex(/^[\w.\[\]-]{1,200}$/, "not a job id")),
+  id: v.pipe(v.string(), v.regex(/^[\w.[\]-]{1,200}$/, "not a job id")),
   /** The host whose process it is, for `local` jobs. */
   host: v.string(),
   /** Seconds since 1970. */
@@ -41,7 +41,11 @@ export async function readJobList(path: string): Promise<readonly ListedJob[]> {
   });
   if (text === undefined) return [];
   const result = v.safeParse(JobList, parsed(text));
-  if (!result.success) throw new Failure("TSD-099", { path, problem: `${v.getDotPath(result.issues[0]) ?? "the whole"}: ${result.issues[0].message}` });
+  if (!result.success)
+    throw new Failure("TSD-099", {
+      path,
+      problem: `${v.getDotPath(result.issues[0]) ?? "the whole"}: ${result.issues[0].message}`,
+    });
   return result.output.jobs;
 }
 
@@ -69,11 +73,13 @@ export async function lockJobList(path: string, command: string): Promise<AsyncD
       await file.writeFile(mine);
       return { [Symbol.asyncDispose]: () => removed(lock) };
     } catch (error) {
-      if (systemCode(error) !== "EEXIST") throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
+      if (systemCode(error) !== "EEXIST")
+        throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
     }
     const holder = await readPlainFile(lock, { limit: 4096 }).catch(() => "");
     const [pid, host, other] = holder.split(" ");
-    if (pid === undefined || host !== hostname() || isAlive(Number(pid))) throw new Failure("TSD-098", { command: other ?? "scale", owner: `process ${pid} on ${host}`, path: lock });
+    if (pid === undefined || host !== hostname() || isAlive(Number(pid)))
+      throw new Failure("TSD-098", { command: other ?? "scale", owner: `process ${pid} on ${host}`, path: lock });
     await removed(lock);
   }
   throw new Failure("TSD-098", { command: "scale", owner: "another process", path: lock });
@@ -87,7 +93,14 @@ export async function cancelListedJobs(path: string, env: NodeJS.ProcessEnv): Pr
   const jobs = (await readJobList(path)).filter((job) => job.system !== "local" || job.host === hostname());
   const shell = commandShell({ env, deadline: 10_000 });
   const names = [...new Set(jobs.map((job) => job.system))];
-  const done = await Promise.allSettled(names.map(async (name) => batchSystem(name).cancel(jobs.filter((job) => job.system === name).map(({ id }) => id), shell)));
+  const done = await Promise.allSettled(
+    names.map(async (name) =>
+      batchSystem(name).cancel(
+        jobs.filter((job) => job.system === name).map(({ id }) => id),
+        shell,
+      ),
+    ),
+  );
   const failed = done.find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
   return jobs.map(({ id }) => id);

@@ -3,7 +3,15 @@ import { jobOf } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Kubernetes with Kubeflow's MPI operator: the MPIJob resource, kubeflow.org/v2beta1. */
-export const kubernetes: BatchSystem = { name: "kubernetes", submitCommand: "kubectl", describe, inquire, submit, cancel, states };
+export const kubernetes: BatchSystem = {
+  name: "kubernetes",
+  submitCommand: "kubectl",
+  describe,
+  inquire,
+  submit,
+  cancel,
+  states,
+};
 
 /** The operator names a job's pods `<job>-launcher…` and `<job>-worker-<n>`. */
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -19,9 +27,15 @@ async function inquire(job: Job): Promise<Job> {
 }
 
 async function submit({ path, args = [], cwd }: Submission, shell: Shell): Promise<string> {
-  const ran = await shell.run("kubectl", ["create", ...args, "-f", path, "-o", "name"], cwd === undefined ? {} : { cwd });
+  const ran = await shell.run(
+    "kubectl",
+    ["create", ...args, "-f", path, "-o", "name"],
+    cwd === undefined ? {} : { cwd },
+  );
   if (ran.code !== 0) throw refused("kubernetes", "kubectl create", ran, hints);
-  const id = lines(ran.stdout).map((line) => /^mpijob\.kubeflow\.org\/(\S+)$/.exec(line)?.[1]).find((name) => name !== undefined);
+  const id = lines(ran.stdout)
+    .map((line) => /^mpijob\.kubeflow\.org\/(\S+)$/.exec(line)?.[1])
+    .find((name) => name !== undefined);
   if (id === undefined) throw notUnderstood("kubernetes", "kubectl create", ran.stdout);
   return id;
 }
@@ -35,14 +49,18 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 /** The last condition that is true tells: Created, Suspended, Running, Restarting, Succeeded, Failed, Evicted. */
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
-  const path = "{range .items[*]}{.metadata.name}{'|'}{range .status.conditions[?(@.status=='True')]}{.type}{','}{end}{'\\n'}{end}";
+  const path =
+    "{range .items[*]}{.metadata.name}{'|'}{range .status.conditions[?(@.status=='True')]}{.type}{','}{end}{'\\n'}{end}";
   const ran = await shell.run("kubectl", ["get", "mpijob", "-o", `jsonpath=${path}`]);
   if (ran.code !== 0) throw noAnswer("kubernetes", "kubectl get mpijob", ran);
-  return statesOf(ids, lines(ran.stdout).map((line) => {
-    const [name, conditions] = line.split("|");
-    if (name === undefined || conditions === undefined) throw notUnderstood("kubernetes", "kubectl get mpijob", line);
-    return [name, stateOf(conditions.split(","))];
-  }));
+  return statesOf(
+    ids,
+    lines(ran.stdout).map((line) => {
+      const [name, conditions] = line.split("|");
+      if (name === undefined || conditions === undefined) throw notUnderstood("kubernetes", "kubectl get mpijob", line);
+      return [name, stateOf(conditions.split(","))];
+    }),
+  );
 }
 
 function stateOf(conditions: readonly string[]): JobState {
@@ -52,8 +70,17 @@ function stateOf(conditions: readonly string[]): JobState {
 }
 
 const hints: readonly Hint[] = [
-  [/no matches for kind|could not find the requested resource|doesn't have a resource type/i, "The cluster has no MPI operator; ask its administrators for Kubeflow's mpi-operator (v2beta1)."],
-  [/forbidden/i, "Your account may not create MPIJobs in this namespace; `kubectl auth can-i create mpijobs` checks it, --queue names another namespace."],
+  [
+    /no matches for kind|could not find the requested resource|doesn't have a resource type/i,
+    "The cluster has no MPI operator; ask its administrators for Kubeflow's mpi-operator (v2beta1).",
+  ],
+  [
+    /forbidden/i,
+    "Your account may not create MPIJobs in this namespace; `kubectl auth can-i create mpijobs` checks it, --queue names another namespace.",
+  ],
   [/quota|exceeded/i, "`kubectl describe quota` shows what the namespace may use; ask for less."],
-  [/refused|no such host|unable to connect/i, "No cluster answers; `kubectl config current-context` shows which one is meant."],
+  [
+    /refused|no such host|unable to connect/i,
+    "No cluster answers; `kubectl config current-context` shows which one is meant.",
+  ],
 ];

@@ -24,11 +24,23 @@ export TSDASK_JOB="local.$$.\${20}"
 if [ -x "$script" ]; then exec "$script"; else exec bash "$script"; fi`;
 
 async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: Shell): Promise<string> {
-  const [{ spawn }, { openSync, closeSync, mkdirSync }, { join }] = await Promise.all([import("node:child_process"), import("node:fs"), import("node:path")]);
+  const [{ spawn }, { openSync, closeSync, mkdirSync }, { join }] = await Promise.all([
+    import("node:child_process"),
+    import("node:fs"),
+    import("node:path"),
+  ]);
   if (logFolder !== undefined) mkdirSync(logFolder, { recursive: true, mode: 0o700 });
-  const output = logFolder === undefined ? "ignore" : openSync(join(logFolder, `local-job-${Math.round(shell.now() * 1000)}.log`), "a", 0o600);
+  const output =
+    logFolder === undefined
+      ? "ignore"
+      : openSync(join(logFolder, `local-job-${Math.round(shell.now() * 1000)}.log`), "a", 0o600);
   try {
-    const child = spawn("/bin/sh", ["-c", starter, "sh", path], { detached: true, stdio: ["ignore", output, output], env: { ...shell.env, ...env, TSDASK_WORKER_JOB: "1" }, ...(cwd === undefined ? {} : { cwd }) });
+    const child = spawn("/bin/sh", ["-c", starter, "sh", path], {
+      detached: true,
+      stdio: ["ignore", output, output],
+      env: { ...shell.env, ...env, TSDASK_WORKER_JOB: "1" },
+      ...(cwd === undefined ? {} : { cwd }),
+    });
     await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
     child.unref();
     const { pid } = child;
@@ -47,21 +59,32 @@ async function cancel(ids: readonly string[]): Promise<void> {
 }
 
 async function states(ids: readonly string[]): Promise<ReadonlyMap<string, JobState>> {
-  const pairs = ids.map(async (id): Promise<readonly [string, JobState]> => [id, (await livePid(id)) === undefined ? "gone" : "running"]);
+  const pairs = ids.map(
+    async (id): Promise<readonly [string, JobState]> => [id, (await livePid(id)) === undefined ? "gone" : "running"],
+  );
   return new Map(await Promise.all(pairs));
 }
 
 async function livePid(id: string): Promise<number | undefined> {
   const [, pid, start] = /^local\.(\d+)\.(\d+)$/.exec(id) ?? [];
   const found = pid === undefined ? undefined : await processOf(Number(pid));
-  return found !== undefined && found.start === Number(start) && found.state !== "Z" && found.state !== "X" && (await isMarked(pid, id)) ? Number(pid) : undefined;
+  return found !== undefined &&
+    found.start === Number(start) &&
+    found.state !== "Z" &&
+    found.state !== "X" &&
+    (await isMarked(pid, id))
+    ? Number(pid)
+    : undefined;
 }
 
 /** Whether a process was started as this job: its own id in its environment, or, in the moment before the shell has set that, the mark of any worker job. */
 async function isMarked(pid: string | undefined, id: string): Promise<boolean> {
   const { readFile } = await import("node:fs/promises");
   const environment = (await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")).split("\0");
-  return environment.includes(`TSDASK_JOB=${id}`) || (environment.includes("TSDASK_WORKER_JOB=1") && !environment.some((entry) => entry.startsWith("TSDASK_JOB=")));
+  return (
+    environment.includes(`TSDASK_JOB=${id}`) ||
+    (environment.includes("TSDASK_WORKER_JOB=1") && !environment.some((entry) => entry.startsWith("TSDASK_JOB=")))
+  );
 }
 
 async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {

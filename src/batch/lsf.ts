@@ -1,4 +1,14 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
+import {
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  stateNamed,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf, once } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -40,7 +50,11 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 /** bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. */
 async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
   const { readFile } = await import("node:fs/promises");
-  const ran = await shell.run("bsub", args, { input: await readFile(path, "utf8"), env, ...(cwd === undefined ? {} : { cwd }) });
+  const ran = await shell.run("bsub", args, {
+    input: await readFile(path, "utf8"),
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   if (ran.code !== 0) throw refused("lsf", "bsub", ran, hints);
   const id = /^Job <(\d+)> is submitted to /m.exec(ran.stdout)?.[1];
   if (id === undefined) throw notUnderstood("lsf", "bsub", ran.stdout);
@@ -51,32 +65,58 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("bkill", ids);
   const fine = /being terminated|no matching job|already finished|is not found|being signaled/i;
-  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine)) throw notCancelled("lsf", "bkill", ids, ran);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine))
+    throw notCancelled("lsf", "bkill", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
   const ran = await shell.run("bjobs", ["-a", "-noheader", "-o", "jobid jobindex stat delimiter='|'", ...ids]);
-  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /is not found|no matching job|no job found/i)) throw noAnswer("lsf", "bjobs", ran);
-  return statesOf(ids, lines(ran.stdout).flatMap((line) => {
-    const [id, index, word] = line.split("|");
-    const state = stateNamed(jobStates, word);
-    if (id === undefined || state === undefined) throw notUnderstood("lsf", "bjobs", line);
-    return [[id, state], [`${id}[${index}]`, state]] as const;
-  }));
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /is not found|no matching job|no job found/i))
+    throw noAnswer("lsf", "bjobs", ran);
+  return statesOf(
+    ids,
+    lines(ran.stdout).flatMap((line) => {
+      const [id, index, word] = line.split("|");
+      const state = stateNamed(jobStates, word);
+      if (id === undefined || state === undefined) throw notUnderstood("lsf", "bjobs", line);
+      return [
+        [id, state],
+        [`${id}[${index}]`, state],
+      ] as const;
+    }),
+  );
 }
 
 /** The `stat` words of bjobs(1). */
 const jobStates: Readonly<Record<string, JobState>> = {
-  PEND: "pending", WAIT: "pending", PROV: "pending", FWD_PEND: "pending", PSUSP: "held",
-  RUN: "running", USUSP: "running", SSUSP: "running", UNKWN: "running",
-  DONE: "gone", EXIT: "gone", ZOMBI: "gone",
+  PEND: "pending",
+  WAIT: "pending",
+  PROV: "pending",
+  FWD_PEND: "pending",
+  PSUSP: "held",
+  RUN: "running",
+  USUSP: "running",
+  SSUSP: "running",
+  UNKWN: "running",
+  DONE: "gone",
+  EXIT: "gone",
+  ZOMBI: "gone",
 };
 
 const hints: readonly Hint[] = [
-  [/no such queue|queue.*(closed|inactive)|cannot use the queue/i, "`bqueues -u $USER` lists your queues; put one into the script (#BSUB -q) or give --queue."],
+  [
+    /no such queue|queue.*(closed|inactive)|cannot use the queue/i,
+    "`bqueues -u $USER` lists your queues; put one into the script (#BSUB -q) or give --queue.",
+  ],
   [/project|user group|service class/i, "Put your project into the script (#BSUB -P) or give --account."],
   [/RUNLIMIT|run ?limit|limit/i, "`bqueues -l` shows each queue's limits; lower the script's -W or its size."],
-  [/resource requirement|bad resource/i, "`bhosts -w` and `lsload -l` show what the hosts have; correct the script's -R lines."],
-  [/LSF daemon|master|not responding|cannot connect/i, "LSF does not answer; `badmin showstatus` or `bhosts` tell when it is back."],
+  [
+    /resource requirement|bad resource/i,
+    "`bhosts -w` and `lsload -l` show what the hosts have; correct the script's -R lines.",
+  ],
+  [
+    /LSF daemon|master|not responding|cannot connect/i,
+    "LSF does not answer; `badmin showstatus` or `bhosts` tell when it is back.",
+  ],
 ];

@@ -1,4 +1,14 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
+import {
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  stateNamed,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -11,7 +21,13 @@ export const pbs: BatchSystem = { name: "pbs", submitCommand: "qsub", describe, 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const jobId = env["PBS_JOBID"];
   if (jobId === undefined || jobId === "") return undefined;
-  return jobOf({ system: "pbs", jobId, submitHost: env["PBS_O_HOST"], hostFile: env["PBS_NODEFILE"], queue: env["PBS_QUEUE"] || env["PBS_O_QUEUE"] });
+  return jobOf({
+    system: "pbs",
+    jobId,
+    submitHost: env["PBS_O_HOST"],
+    hostFile: env["PBS_NODEFILE"],
+    queue: env["PBS_QUEUE"] || env["PBS_O_QUEUE"],
+  });
 }
 
 async function inquire(job: Job, shell: Shell): Promise<Job> {
@@ -30,7 +46,12 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
     startTime,
     endTime: planned ?? (left === undefined ? undefined : shell.now() + left),
     submitHost: job.submitHost ?? found.get("Submit_Host") ?? found.get("submit_host"),
-    hosts: once((found.get("exec_host") ?? "").split("+").map((slot) => slot.split("/")[0] ?? "").filter((host) => host !== "")),
+    hosts: once(
+      (found.get("exec_host") ?? "")
+        .split("+")
+        .map((slot) => slot.split("/")[0] ?? "")
+        .filter((host) => host !== ""),
+    ),
     requeues: runs === undefined || runs === 0 ? undefined : runs - 1,
     queue: job.queue ?? found.get("queue"),
   });
@@ -50,27 +71,39 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("qdel", ids);
-  if (ran.code !== 0 && !onlySays(ran, /unknown job id|job has finished|request invalid for state of job/i)) throw notCancelled("pbs", "qdel", ids, ran);
+  if (ran.code !== 0 && !onlySays(ran, /unknown job id|job has finished|request invalid for state of job/i))
+    throw notCancelled("pbs", "qdel", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
   const ran = await shell.run("qstat", ["-f", ...ids]);
-  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i)) throw noAnswer("pbs", "qstat", ran);
-  return statesOf(ids, parseQstat(ran.stdout).map(({ id, fields }) => {
-    const state = stateNamed(jobStates, fields.get("job_state"));
-    if (state === undefined) throw notUnderstood("pbs", "qstat", `${id}: job_state = ${fields.get("job_state") ?? "(none)"}`);
-    return [ids.find((asked) => sameJob(asked, id)) ?? id, state];
-  }));
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i))
+    throw noAnswer("pbs", "qstat", ran);
+  return statesOf(
+    ids,
+    parseQstat(ran.stdout).map(({ id, fields }) => {
+      const state = stateNamed(jobStates, fields.get("job_state"));
+      if (state === undefined)
+        throw notUnderstood("pbs", "qstat", `${id}: job_state = ${fields.get("job_state") ?? "(none)"}`);
+      return [ids.find((asked) => sameJob(asked, id)) ?? id, state];
+    }),
+  );
 }
 
 /** `123` and `123.pbs01` name the same job when one of them lacks the server. */
 function sameJob(asked: string, found: string): boolean {
-  return asked === found || (asked.split(".")[0] === found.split(".")[0] && (!asked.includes(".") || !found.includes(".") || found.startsWith(asked) || asked.startsWith(found)));
+  return (
+    asked === found ||
+    (asked.split(".")[0] === found.split(".")[0] &&
+      (!asked.includes(".") || !found.includes(".") || found.startsWith(asked) || asked.startsWith(found)))
+  );
 }
 
 /** The jobs in the output of `qstat -f`: `Job Id: …`, then `key = value` lines; a line that starts with a tab goes on with the one before. */
-export function parseQstat(text: string): readonly { readonly id: string; readonly fields: ReadonlyMap<string, string> }[] {
+export function parseQstat(
+  text: string,
+): readonly { readonly id: string; readonly fields: ReadonlyMap<string, string> }[] {
   const jobs: { id: string; fields: Map<string, string> }[] = [];
   for (const line of text.replace(/\n\t/g, "").split("\n")) {
     const head = /^Job Id:\s*(\S+)\s*$/.exec(line);
@@ -96,15 +129,35 @@ function secondsSince1970(date: string | undefined): number | undefined {
 
 /** The letters of `job_state`: qstat(1B) of PBS Professional and of TORQUE. */
 const jobStates: Readonly<Record<string, JobState>> = {
-  Q: "pending", W: "pending", T: "pending", M: "pending", H: "held", R: "running", S: "running", U: "running", B: "running",
-  E: "ending", F: "gone", X: "gone", C: "gone",
+  Q: "pending",
+  W: "pending",
+  T: "pending",
+  M: "pending",
+  H: "held",
+  R: "running",
+  S: "running",
+  U: "running",
+  B: "running",
+  E: "ending",
+  F: "gone",
+  X: "gone",
+  C: "gone",
 };
 
 const hints: readonly Hint[] = [
   [/unknown queue/i, "`qstat -Q` lists the queues; put one into the script (#PBS -q) or give --queue."],
-  [/account|project|allocation/i, "Put your project into the script (#PBS -A, or #PBS -P where the site uses it) or give --account."],
+  [
+    /account|project|allocation/i,
+    "Put your project into the script (#PBS -A, or #PBS -P where the site uses it) or give --account.",
+  ],
   [/exceeds|resource limits|walltime/i, "`qstat -Qf` shows each queue's limits (resources_max); ask for less."],
-  [/unknown resource|illegal attribute|resource/i, "This PBS does not know a resource of the script; `pbsnodes -a` shows what the nodes have. TORQUE wants -l nodes=N:ppn=K instead of -l select."],
-  [/unauthorized|not authorized/i, "This queue, or submitting from this host, is not open to you; submit on a login node or to another queue."],
+  [
+    /unknown resource|illegal attribute|resource/i,
+    "This PBS does not know a resource of the script; `pbsnodes -a` shows what the nodes have. TORQUE wants -l nodes=N:ppn=K instead of -l select.",
+  ],
+  [
+    /unauthorized|not authorized/i,
+    "This queue, or submitting from this host, is not open to you; submit on a login node or to another queue.",
+  ],
   [/cannot connect|connection refused/i, "The PBS server does not answer; `qstat -B` tells when it is back."],
 ];

@@ -9,7 +9,13 @@ const commandDeadline = 60_000;
  * Real commands, in the environment of a fresh login rather than of the job this process may run in (see `outsideJob`).
  * `run` throws Failure TSD-091 when a command is not installed, TSD-092 when it did not end within `deadline` ms.
  */
-export function commandShell({ env, deadline = commandDeadline }: { readonly env: NodeJS.ProcessEnv; readonly deadline?: number }): Shell {
+export function commandShell({
+  env,
+  deadline = commandDeadline,
+}: {
+  readonly env: NodeJS.ProcessEnv;
+  readonly deadline?: number;
+}): Shell {
   const base = outsideJob(env);
   return {
     env,
@@ -25,7 +31,8 @@ export function commandShell({ env, deadline = commandDeadline }: { readonly env
         ...(given.input === undefined ? { stdin: "ignore" as const } : { input: given.input }),
         ...(given.cwd === undefined ? {} : { cwd: given.cwd }),
       });
-      if (ran.code === "ENOENT" || ran.code === "EACCES") throw new Failure("TSD-091", { command }, { cause: ran.cause });
+      if (ran.code === "ENOENT" || ran.code === "EACCES")
+        throw new Failure("TSD-091", { command }, { cause: ran.cause });
       if (ran.timedOut) throw new Failure("TSD-092", { command, seconds: Math.round(deadline / 1000) });
       return { code: ran.exitCode ?? 128, stdout: ran.stdout ?? "", stderr: ran.stderr ?? "" };
     },
@@ -37,6 +44,7 @@ export function commandShell({ env, deadline = commandDeadline }: { readonly env
  * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Where Slurm's files are stays.
  */
 export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const foreign = /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|PMI_|PMIX_|OMPI_|PRTE_|MPI_LOCAL|HYD|MV2_|PALS_|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE)$)/;
+  const foreign =
+    /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|PMI_|PMIX_|OMPI_|PRTE_|MPI_LOCAL|HYD|MV2_|PALS_|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE)$)/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
 }

@@ -27,20 +27,32 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (detail.code !== 0) throw noAnswer("sge", "qstat -j", detail);
   const list = await shell.run("qstat", ["-xml", "-s", "r"]);
   if (list.code !== 0) throw noAnswer("sge", "qstat -xml", list);
-  const row = parseQstatXml(list.stdout).find(({ id, tasks }) => id === number && (task === undefined || tasks === task));
+  const row = parseQstatXml(list.stdout).find(
+    ({ id, tasks }) => id === number && (task === undefined || tasks === task),
+  );
   const started = row?.started === undefined ? Number.NaN : Date.parse(row.started);
   const startTime = Number.isNaN(started) ? undefined : started / 1000;
   const resources = /^hard[_ ]resource[_ ]list:\s*(.*)$/m.exec(detail.stdout)?.[1] ?? "";
-  const limit = secondsOf(/(?:^|,)s_rt=([\d:]+)/.exec(resources)?.[1]) ?? secondsOf(/(?:^|,)h_rt=([\d:]+)/.exec(resources)?.[1]);
-  return jobOf({ ...job, startTime, endTime: startTime === undefined || limit === undefined ? undefined : startTime + limit });
+  const limit =
+    secondsOf(/(?:^|,)s_rt=([\d:]+)/.exec(resources)?.[1]) ?? secondsOf(/(?:^|,)h_rt=([\d:]+)/.exec(resources)?.[1]);
+  return jobOf({
+    ...job,
+    startTime,
+    endTime: startTime === undefined || limit === undefined ? undefined : startTime + limit,
+  });
 }
 
 async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
   const names = Object.keys(env);
   const variables = names.length === 0 ? [] : ["-v", names.join(",")];
-  const ran = await shell.run("qsub", ["-terse", ...variables, ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
+  const ran = await shell.run("qsub", ["-terse", ...variables, ...args, path], {
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   // With a warning, qsub ends with exit code 1 and puts the id of the job it did submit among its words on stderr.
-  const id = /^(\d+)(?:\.[\d:-]+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1] ?? /Your job(?:-array)? (\d+)\S* .*has been submitted/.exec(ran.stderr)?.[1];
+  const id =
+    /^(\d+)(?:\.[\d:-]+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1] ??
+    /Your job(?:-array)? (\d+)\S* .*has been submitted/.exec(ran.stderr)?.[1];
   if (id !== undefined) return id;
   throw ran.code === 0 ? notUnderstood("sge", "qsub", ran.stdout) : refused("sge", "qsub", ran, hints);
 }
@@ -49,7 +61,8 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("qdel", ids);
   const fine = /does not exist|has (registered|deleted)|already in deletion|job-array tasks?/i;
-  if (ran.code !== 0 && !onlySays({ ...ran, stderr: ran.stderr + ran.stdout }, fine)) throw notCancelled("sge", "qdel", ids, ran);
+  if (ran.code !== 0 && !onlySays({ ...ran, stderr: ran.stderr + ran.stdout }, fine))
+    throw notCancelled("sge", "qdel", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
@@ -57,11 +70,22 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   const ran = await shell.run("qstat", ["-xml"]);
   if (ran.code !== 0) throw noAnswer("sge", "qstat", ran);
   if (!/<job_info\b/.test(ran.stdout)) throw notUnderstood("sge", "qstat -xml", ran.stdout);
-  return statesOf(ids, parseQstatXml(ran.stdout).flatMap(({ id, tasks, state }) => [[id, stateOf(state)], [`${id}.${tasks}`, stateOf(state)]] as const));
+  return statesOf(
+    ids,
+    parseQstatXml(ran.stdout).flatMap(
+      ({ id, tasks, state }) =>
+        [
+          [id, stateOf(state)],
+          [`${id}.${tasks}`, stateOf(state)],
+        ] as const,
+    ),
+  );
 }
 
 /** The `job_list` elements of `qstat -xml`; `state` holds qstat's letters (`qw`, `hqw`, `r`, `dr`, `Eqw`), `started` a local time. */
-export function parseQstatXml(xml: string): readonly { readonly id: string; readonly state: string; readonly tasks?: string; readonly started?: string }[] {
+export function parseQstatXml(
+  xml: string,
+): readonly { readonly id: string; readonly state: string; readonly tasks?: string; readonly started?: string }[] {
   return [...xml.matchAll(/<job_list\b[^>]*>([\s\S]*?)<\/job_list>/g)].map(([, body = ""]) => {
     const text = (tag: string): string | undefined => new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(body)?.[1];
     const [id, state, tasks, started] = [text("JB_job_number"), text("state"), text("tasks"), text("JAT_start_time")];
@@ -83,9 +107,21 @@ function secondsOf(time: string | undefined): number | undefined {
 
 const hints: readonly Hint[] = [
   [/unknown queue/i, "`qconf -sql` lists the queues; put one into the script (#$ -q) or give --queue."],
-  [/parallel environment/i, "`qconf -spl` lists the parallel environments; put one into the script (#$ -pe) or give --pe."],
+  [
+    /parallel environment/i,
+    "`qconf -spl` lists the parallel environments; put one into the script (#$ -pe) or give --pe.",
+  ],
   [/unknown resource/i, "`qconf -sc` lists the resources (-l) that can be asked for; correct the script."],
-  [/project|department|access/i, "`qconf -sprjl` lists the projects; put yours into the script (#$ -P) or give --account."],
-  [/not allowed to run in any queue|cannot run in queue/i, "None of the queues takes this job; `qconf -sql` and `qconf -sq QUEUE` show their limits and who may use them."],
-  [/unable to contact|commlib|can't get configuration/i, "The queue master does not answer; `qhost` tells when it is back."],
+  [
+    /project|department|access/i,
+    "`qconf -sprjl` lists the projects; put yours into the script (#$ -P) or give --account.",
+  ],
+  [
+    /not allowed to run in any queue|cannot run in queue/i,
+    "None of the queues takes this job; `qconf -sql` and `qconf -sq QUEUE` show their limits and who may use them.",
+  ],
+  [
+    /unable to contact|commlib|can't get configuration/i,
+    "The queue master does not answer; `qhost` tells when it is back.",
+  ],
 ];

@@ -1,4 +1,14 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, stateNamed, statesOf, type Hint } from "./answers.ts";
+import {
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  stateNamed,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
@@ -25,12 +35,19 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
 /** Older Slurms do not export the end time; `SLURM_TIME_FORMAT=%s` makes squeue print seconds since 1970. */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined || (job.endTime !== undefined && job.startTime !== undefined)) return job;
-  const ran = await shell.run("squeue", ["-h", "-j", job.jobId, "-o", "%e|%S|%l"], { env: { SLURM_TIME_FORMAT: "%s" } });
+  const ran = await shell.run("squeue", ["-h", "-j", job.jobId, "-o", "%e|%S|%l"], {
+    env: { SLURM_TIME_FORMAT: "%s" },
+  });
   if (ran.code !== 0) throw noAnswer("slurm", "squeue", ran);
   const [end, start, limit] = lines(ran.stdout)[0]?.split("|") ?? [];
-  if (end === undefined || start === undefined || limit === undefined) throw notUnderstood("slurm", "squeue", ran.stdout);
+  if (end === undefined || start === undefined || limit === undefined)
+    throw notUnderstood("slurm", "squeue", ran.stdout);
   const limited = limit !== "UNLIMITED" && limit !== "NOT_SET";
-  return jobOf({ ...job, endTime: job.endTime ?? (limited ? wholeNumber(end) : undefined), startTime: job.startTime ?? wholeNumber(start) });
+  return jobOf({
+    ...job,
+    endTime: job.endTime ?? (limited ? wholeNumber(end) : undefined),
+    startTime: job.startTime ?? wholeNumber(start),
+  });
 }
 
 async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
@@ -44,38 +61,85 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
   const ran = await shell.run("scancel", ids);
-  if (ran.code !== 0 && !onlySays(ran, /invalid job id|already completing or completed/i)) throw notCancelled("slurm", "scancel", ids, ran);
+  if (ran.code !== 0 && !onlySays(ran, /invalid job id|already completing or completed/i))
+    throw notCancelled("slurm", "scancel", ids, ran);
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
   const ran = await shell.run("squeue", ["-h", "-j", ids.join(","), "-o", "%F|%i|%T|%r"]);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
-  return statesOf(ids, lines(ran.stdout).flatMap((line) => {
-    const [array, id, word, reason = ""] = line.split("|");
-    const state = stateNamed(jobStates, word);
-    if (array === undefined || id === undefined || state === undefined) throw notUnderstood("slurm", "squeue", line);
-    const seen: JobState = state === "pending" && /^JobHeld/.test(reason) ? "held" : state;
-    return [[array, seen], [id, seen]] as const;
-  }));
+  return statesOf(
+    ids,
+    lines(ran.stdout).flatMap((line) => {
+      const [array, id, word, reason = ""] = line.split("|");
+      const state = stateNamed(jobStates, word);
+      if (array === undefined || id === undefined || state === undefined) throw notUnderstood("slurm", "squeue", line);
+      const seen: JobState = state === "pending" && /^JobHeld/.test(reason) ? "held" : state;
+      return [
+        [array, seen],
+        [id, seen],
+      ] as const;
+    }),
+  );
 }
 
 /** Job state codes of squeue(1). */
 const jobStates: Readonly<Record<string, JobState>> = {
-  PENDING: "pending", CONFIGURING: "pending", REQUEUED: "pending", REQUEUE_FED: "pending", EXPEDITING: "pending",
-  REQUEUE_HOLD: "held", SPECIAL_EXIT: "held", RESV_DEL_HOLD: "held",
-  RUNNING: "running", SUSPENDED: "running", RESIZING: "running", SIGNALING: "running", STOPPED: "running", POWER_UP_NODE: "pending",
-  COMPLETING: "ending", STAGE_OUT: "ending",
-  BOOT_FAIL: "gone", CANCELLED: "gone", COMPLETED: "gone", DEADLINE: "gone", FAILED: "gone", LAUNCH_FAILED: "gone", NODE_FAIL: "gone",
-  OUT_OF_MEMORY: "gone", PREEMPTED: "gone", REVOKED: "gone", TIMEOUT: "gone", RECONFIG_FAIL: "gone",
+  PENDING: "pending",
+  CONFIGURING: "pending",
+  REQUEUED: "pending",
+  REQUEUE_FED: "pending",
+  EXPEDITING: "pending",
+  REQUEUE_HOLD: "held",
+  SPECIAL_EXIT: "held",
+  RESV_DEL_HOLD: "held",
+  RUNNING: "running",
+  SUSPENDED: "running",
+  RESIZING: "running",
+  SIGNALING: "running",
+  STOPPED: "running",
+  POWER_UP_NODE: "pending",
+  COMPLETING: "ending",
+  STAGE_OUT: "ending",
+  BOOT_FAIL: "gone",
+  CANCELLED: "gone",
+  COMPLETED: "gone",
+  DEADLINE: "gone",
+  FAILED: "gone",
+  LAUNCH_FAILED: "gone",
+  NODE_FAIL: "gone",
+  OUT_OF_MEMORY: "gone",
+  PREEMPTED: "gone",
+  REVOKED: "gone",
+  TIMEOUT: "gone",
+  RECONFIG_FAIL: "gone",
 };
 
 const hints: readonly Hint[] = [
-  [/invalid partition/i, "`sinfo -s` lists the partitions; put one into the script (#SBATCH --partition) or give --queue."],
-  [/account|association/i, "`sacctmgr show assoc user=$USER format=account,partition,qos` lists your accounts; put one into the script (#SBATCH --account) or give --account."],
-  [/time limit|MaxTime|DEADLINE/i, "`sinfo -o '%P %l'` shows each partition's longest time; lower the script's --time."],
-  [/node configuration|node count|CPU count|memory specification|gres/i, "`sinfo -N -o '%N %c %m %G'` shows what the nodes have; ask for no more nodes, ranks, threads, memory or GPUs than that."],
-  [/QOS|limit/i, "A limit of your account was reached; wait for jobs to end, or ask for less. `sacctmgr show qos` shows the limits."],
-  [/unable to contact|connection refused|socket timed out/i, "Slurm's controller does not answer; `scontrol ping` tells when it is back."],
+  [
+    /invalid partition/i,
+    "`sinfo -s` lists the partitions; put one into the script (#SBATCH --partition) or give --queue.",
+  ],
+  [
+    /account|association/i,
+    "`sacctmgr show assoc user=$USER format=account,partition,qos` lists your accounts; put one into the script (#SBATCH --account) or give --account.",
+  ],
+  [
+    /time limit|MaxTime|DEADLINE/i,
+    "`sinfo -o '%P %l'` shows each partition's longest time; lower the script's --time.",
+  ],
+  [
+    /node configuration|node count|CPU count|memory specification|gres/i,
+    "`sinfo -N -o '%N %c %m %G'` shows what the nodes have; ask for no more nodes, ranks, threads, memory or GPUs than that.",
+  ],
+  [
+    /QOS|limit/i,
+    "A limit of your account was reached; wait for jobs to end, or ask for less. `sacctmgr show qos` shows the limits.",
+  ],
+  [
+    /unable to contact|connection refused|socket timed out/i,
+    "Slurm's controller does not answer; `scontrol ping` tells when it is back.",
+  ],
   [/unable to open file|no such file/i, "Check the script's path."],
 ];

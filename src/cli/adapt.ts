@@ -18,7 +18,11 @@ const adaptOptions = {
   max: option({ value: "<n>", read: integer(1, 1_000_000), help: "most workers; needed" }),
   interval: option({ value: "<time>", read: duration("positive"), help: "how often the cluster is looked at [5s]" }),
   waitCount: option({ value: "<n>", read: integer(1, 1000), help: "retire a job after it was idle so many times [3]" }),
-  targetDuration: option({ value: "<time>", read: duration("positive"), help: "how long the waiting work may take: less asks for more workers [Dask's: 5s]" }),
+  targetDuration: option({
+    value: "<time>",
+    read: duration("positive"),
+    help: "how long the waiting work may take: less asks for more workers [Dask's: 5s]",
+  }),
   keep: option({ read: flag, help: "on Ctrl-C or SIGTERM, leave the worker jobs running" }),
   ...growthOptions,
 };
@@ -47,29 +51,67 @@ export interface AdaptInput {
  */
 export async function adaptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
-  const { said, words: [file, ...more], help } = await readGrowthLine(argv, "tsdask-mpi adapt", adaptOptions, place);
+  const {
+    said,
+    words: [file, ...more],
+    help,
+  } = await readGrowthLine(argv, "tsdask-mpi adapt", adaptOptions, place);
   if (help) {
     stdout.write(usage());
     return 0;
   }
-  if (more.length > 0) throw new Failure("TSD-006", { program: "tsdask-mpi adapt", problem: `${show(more[0])} is one word too many`, suggestion: "" });
+  if (more.length > 0)
+    throw new Failure("TSD-006", {
+      program: "tsdask-mpi adapt",
+      problem: `${show(more[0])} is one word too many`,
+      suggestion: "",
+    });
   const { min = 0, max, interval = 5, waitCount = 3, targetDuration, keep = false, ...jobWords } = said;
-  if (max === undefined) throw new Failure("TSD-006", { program: "tsdask-mpi adapt", problem: "--max is missing: it bounds what may be submitted", suggestion: "Write `tsdask-mpi adapt --max 20`. " });
-  if (min > max) throw new Failure("TSD-007", { options: "--min and --max", problem: `--min ${min} is more than --max ${max}.`, hint: "Give a --min that is no more than --max." });
+  if (max === undefined)
+    throw new Failure("TSD-006", {
+      program: "tsdask-mpi adapt",
+      problem: "--max is missing: it bounds what may be submitted",
+      suggestion: "Write `tsdask-mpi adapt --max 20`. ",
+    });
+  if (min > max)
+    throw new Failure("TSD-007", {
+      options: "--min and --max",
+      problem: `--min ${min} is more than --max ${max}.`,
+      hint: "Give a --min that is no more than --max.",
+    });
   const schedulerFile = clusterFileOf(file, place);
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(jobWords, { schedulerFile, place });
   await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "adapt");
   using signals = endingSignals();
-  const crew = await openCrew({ schedulerFile, trust: job.trust, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
+  const crew = await openCrew({
+    schedulerFile,
+    trust: job.trust,
+    system: job.system,
+    shell: commandShell({ env }),
+    submission: job.submission,
+    perJob: job.perJob,
+  });
   say(`between ${min} and ${max} workers, in jobs of ${job.perJob} (${job.system}); Ctrl-C ends it.`);
   try {
-    const how = await adapt({ crew, perJob: job.perJob, min, max, interval, waitCount, targetDuration, say, ended: signals.ended });
+    const how = await adapt({
+      crew,
+      perJob: job.perJob,
+      min,
+      max,
+      interval,
+      waitCount,
+      targetDuration,
+      say,
+      ended: signals.ended,
+    });
     if (how === "signal" && keep) return signals.code();
     if (how === "signal") await releaseAll(crew);
     const ids = await crew.cancelAll();
-    say(`${how === "signal" ? "ended by a signal" : "the cluster has ended"}${ids.length === 0 ? "" : `; ${jobsText(ids)} cancelled`}.`);
+    say(
+      `${how === "signal" ? "ended by a signal" : "the cluster has ended"}${ids.length === 0 ? "" : `; ${jobsText(ids)} cancelled`}.`,
+    );
     return how === "signal" ? signals.code() : 0;
   } catch (error) {
     await crew.cancelAll();
@@ -91,10 +133,21 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
     } else {
       missed = 0;
       const { view, wanted } = seen;
-      failures = view.jobs.some(({ joined }) => joined) && view.failed.length === 0 ? [] : [...failures, ...view.failed];
+      failures =
+        view.jobs.some(({ joined }) => joined) && view.failed.length === 0 ? [] : [...failures, ...view.failed];
       if (failures.length >= mostFailures) throw jobsFailed(failures);
       const target = Math.min(max, Math.max(min, wanted));
-      const plan = patient(growthPlan({ target, others: view.others, jobs: view.jobs, perJob: Math.min(perJob, Math.max(1, max)), busyToo: false }), idle, waitCount);
+      const plan = patient(
+        growthPlan({
+          target,
+          others: view.others,
+          jobs: view.jobs,
+          perJob: Math.min(perJob, Math.max(1, max)),
+          busyToo: false,
+        }),
+        idle,
+        waitCount,
+      );
       await act({ crew, plan, view, target, perJob, max, say });
     }
     await sleep(interval * 1000, undefined, { signal: ended }).catch(ignoreAbort);
@@ -102,7 +155,10 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   return "signal";
 }
 
-async function lookedAt(crew: Crew, targetDuration: number | undefined): Promise<{ readonly view: View; readonly wanted: number } | undefined> {
+async function lookedAt(
+  crew: Crew,
+  targetDuration: number | undefined,
+): Promise<{ readonly view: View; readonly wanted: number } | undefined> {
   try {
     return { view: await crew.look(), wanted: await crew.adaptiveTarget(targetDuration) };
   } catch (error) {
@@ -111,9 +167,30 @@ async function lookedAt(crew: Crew, targetDuration: number | undefined): Promise
   }
 }
 
-async function act({ crew, plan, view, target, perJob, max, say }: { readonly crew: Crew; readonly plan: GrowthPlan; readonly view: View; readonly target: number; readonly perJob: number; readonly max: number; readonly say: (text: string) => void }): Promise<void> {
+async function act({
+  crew,
+  plan,
+  view,
+  target,
+  perJob,
+  max,
+  say,
+}: {
+  readonly crew: Crew;
+  readonly plan: GrowthPlan;
+  readonly view: View;
+  readonly target: number;
+  readonly perJob: number;
+  readonly max: number;
+  readonly say: (text: string) => void;
+}): Promise<void> {
   // Whole jobs only: the last one is left out when it would pass --max, unless the cluster would have no worker at all.
-  const room = Math.floor((max - view.others - view.jobs.reduce((sum, job) => sum + Math.max(job.workers.length, job.joined ? 0 : job.expected), 0)) / perJob);
+  const room = Math.floor(
+    (max -
+      view.others -
+      view.jobs.reduce((sum, job) => sum + Math.max(job.workers.length, job.joined ? 0 : job.expected), 0)) /
+      perJob,
+  );
   const count = Math.min(plan.submit, Math.max(room, view.workers === 0 && view.jobs.length === 0 ? 1 : 0));
   if (count > 0) {
     const ids = await crew.submit(count);
@@ -138,7 +215,10 @@ function patient(plan: GrowthPlan, idle: Map<string, number>, waitCount: number)
 async function releaseAll(crew: Crew): Promise<void> {
   try {
     const { jobs } = await crew.look();
-    await crew.release({ retire: jobs.filter(({ workers }) => workers.length > 0), cancel: jobs.filter(({ workers }) => workers.length === 0) });
+    await crew.release({
+      retire: jobs.filter(({ workers }) => workers.length > 0),
+      cancel: jobs.filter(({ workers }) => workers.length === 0),
+    });
   } catch (error) {
     if (!(error instanceof Failure) || !/^TSD-07[5-8]$/.test(error.code)) throw error; // Without a scheduler there is nothing to move.
   }

@@ -9,7 +9,12 @@ export const lacksScheme = (word: string): boolean => /^[\w.-]+:\d{1,5}$/.test(w
 
 /** A scheduler's address, checked: `scheme://host:port`. Throws Failure TSD-003. */
 export function readAddress(word: string): string {
-  if (lacksScheme(word)) throw badAddress(word, "has no scheme", `Write tcp://${word} or tls://${word}; a program of that name goes after \`--\`.`);
+  if (lacksScheme(word))
+    throw badAddress(
+      word,
+      "has no scheme",
+      `Write tcp://${word} or tls://${word}; a program of that name goes after \`--\`.`,
+    );
   try {
     return daskAddress("required")(word, { cwd: "", home: "", env: {}, variables: false });
   } catch (error) {
@@ -19,4 +24,10 @@ export function readAddress(word: string): string {
 }
 
 const badAddress = (word: string, problem: string, hint: string): Failure =>
-  new Failure("TSD-003", { option: "The scheduler's address", problem, value: `"${show(word)}"`, source: "the command line", hint });
+  new Failure("TSD-003", {
+    option: "The scheduler's address",
+    problem,
+    value: `"${show(word)}"`,
+    source: "the command line",
+    hint,
+  });

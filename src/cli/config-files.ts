@@ -47,7 +47,8 @@ export async function readConfigFiles(places: ConfigPlaces): Promise<readonly Co
   const files: ConfigFile[] = [];
   for (const { kind, file, mustExist } of configPlaces(places)) {
     const content = readText(file, mustExist);
-    if (content !== undefined && content.trim() !== "") files.push((await import("./yaml-file.ts")).parseFile(kind, file, content));
+    if (content !== undefined && content.trim() !== "")
+      files.push((await import("./yaml-file.ts")).parseFile(kind, file, content));
   }
   return files;
 }
@@ -72,6 +73,10 @@ const readText = (file: string, mustExist: boolean): string | undefined => {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (!mustExist && (code === "ENOENT" || code === "ENOTDIR")) return undefined;
-    throw new Failure("TSD-009", { file: show(file), line: "", problem: show((error as Error).message) }, { cause: error });
+    throw new Failure(
+      "TSD-009",
+      { file: show(file), line: "", problem: show((error as Error).message) },
+      { cause: error },
+    );
   }
 };

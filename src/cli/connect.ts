@@ -32,7 +32,9 @@ Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in
 };
 
 /** Whether the cluster answers: `unreachable` when this host has no way to its network, which says nothing of the cluster. */
-type State = { readonly state: "running"; readonly identity: SchedulerIdentity } | { readonly state: "unreachable"; readonly problem: string };
+type State =
+  | { readonly state: "running"; readonly identity: SchedulerIdentity }
+  | { readonly state: "unreachable"; readonly problem: string };
 
 /**
  * `tsdask-mpi connect`: prints how to reach a cluster; resolves to the exit code.
@@ -55,8 +57,13 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     stdout.write(`${visible(JSON.stringify(asJson({ path, file, state, tunnel, files }), null, 2))}\n`);
     return 0;
   }
-  if (state.state === "unreachable") stderr.write(`the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`);
-  stdout.write(`${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`);
+  if (state.state === "unreachable")
+    stderr.write(
+      `the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`,
+    );
+  stdout.write(
+    `${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`,
+  );
   return 0;
 }
 
@@ -79,12 +86,17 @@ function gone(path: string, address: string, problem: string, cause?: unknown): 
   return new Failure("TSD-087", { path, address, problem }, { cause });
 }
 
-async function tunnelOf(record: ClusterRecord | undefined, line: SmallLine, { env, cwd }: CommandContext): Promise<Tunnel | undefined> {
+async function tunnelOf(
+  record: ClusterRecord | undefined,
+  line: SmallLine,
+  { env, cwd }: CommandContext,
+): Promise<Tunnel | undefined> {
   if (record === undefined) return undefined;
   const { options, sources } = await readOptions({ argv: [], env, cwd });
   const said = line.options["loginHost"];
   const here = record.hosts.includes(hostname()) ? undefined : hostname();
-  const login = loginHost({ option: typeof said === "string" ? said : options.loginHost, env }) ?? record.tunnel?.login ?? here;
+  const login =
+    loginHost({ option: typeof said === "string" ? said : options.loginHost, env }) ?? record.tunnel?.login ?? here;
   const configured = sources.tunnel.kind === "default" ? undefined : options.tunnel;
   return clusterTunnel({
     record,
@@ -102,9 +114,13 @@ function headline({ address, tsdask }: SchedulerFile, state: State): string[] {
   return [
     `cluster    ${tsdask === undefined ? "of plain Dask" : `${tsdask.launch}, scheduler on ${tsdask.host}${hosts > 1 ? `, ${hosts} hosts` : ""}`}`,
     `scheduler  ${address}`,
-    ...(workers === undefined ? [] : [`workers    ${workers.length} with ${threads} ${threads === 1 ? "thread" : "threads"}`]),
+    ...(workers === undefined
+      ? []
+      : [`workers    ${workers.length} with ${threads} ${threads === 1 ? "thread" : "threads"}`]),
     ...(tsdask === undefined ? [] : [`folder     ${tsdask.folder}`]),
-    ...(tsdask?.security === "tls" ? [] : ["security   none: everyone who reaches this network can use it, and run code as its owner"]),
+    ...(tsdask?.security === "tls"
+      ? []
+      : ["security   none: everyone who reaches this network can use it, and run code as its owner"]),
   ];
 }
 
@@ -143,7 +159,13 @@ function pythonLines({ file, files }: Pick<Access, "file" | "files">): string[] 
   ];
 }
 
-function asJson({ path, file, state, tunnel, files }: Access & { readonly state: State; readonly tunnel: Tunnel | undefined }): object {
+function asJson({
+  path,
+  file,
+  state,
+  tunnel,
+  files,
+}: Access & { readonly state: State; readonly tunnel: Tunnel | undefined }): object {
   const workers = state.state === "running" ? Object.entries(state.identity.workers) : undefined;
   return {
     file: path,
@@ -155,7 +177,13 @@ function asJson({ path, file, state, tunnel, files }: Access & { readonly state:
     security: file.tsdask?.security ?? "none",
     hosts: file.tsdask?.hosts ?? [],
     folder: file.tsdask?.folder ?? null,
-    workers: workers?.map(([address, { name, nthreads, memory_limit }]) => ({ address, name: name ?? null, threads: nthreads ?? null, memoryLimit: memory_limit ?? null })) ?? null,
+    workers:
+      workers?.map(([address, { name, nthreads, memory_limit }]) => ({
+        address,
+        name: name ?? null,
+        threads: nthreads ?? null,
+        memoryLimit: memory_limit ?? null,
+      })) ?? null,
     credentials: files ?? null,
     tunnel: tunnel === undefined ? null : { onNode: tunnel.onNode, onLaptop: tunnel.onLaptop, notes: tunnel.notes },
     links: tunnel?.links ?? [],

@@ -8,7 +8,8 @@ import { readLine } from "./scan.ts";
 import { table, type OptionSpec, type Table, type Values } from "./table.ts";
 import { show } from "./values.ts";
 
-const change = <K extends OptionKey>(key: K, changes: Partial<OptionSpec<Values[K]>>): Table[K] => ({ ...table[key], ...changes }) as Table[K];
+const change = <K extends OptionKey>(key: K, changes: Partial<OptionSpec<Values[K]>>): Table[K] =>
+  ({ ...table[key], ...changes }) as Table[K];
 
 /**
  * The options with dask-mpi's own defaults (dask_mpi/cli.py): its Nanny around every worker, its name, an open cluster, and no
@@ -16,10 +17,16 @@ const change = <K extends OptionKey>(key: K, changes: Partial<OptionSpec<Values[
  */
 export const daskMpiTable: Table = {
   ...table,
-  schedulerFile: change("schedulerFile", { initial: undefined, otherwise: "none", help: "where to write how to reach the cluster (with --no-scheduler: where to read it)" }),
+  schedulerFile: change("schedulerFile", {
+    initial: undefined,
+    otherwise: "none",
+    help: "where to write how to reach the cluster (with --no-scheduler: where to read it)",
+  }),
   workerClass: change("workerClass", { initial: "distributed.Nanny" }),
   nanny: change("nanny", { initial: true, help: "--no-nanny: the same as --worker-class distributed.Worker" }),
-  exclusiveWorkers: change("exclusiveWorkers", { help: "no worker on the scheduler's rank; --inclusive-workers: one there, too" }),
+  exclusiveWorkers: change("exclusiveWorkers", {
+    help: "no worker on the scheduler's rank; --inclusive-workers: one there, too",
+  }),
   name: change("name", { initial: "dask_mpi" }),
   security: change("security", { initial: "none" }),
   logLevel: change("logLevel", { initial: "info" }),
@@ -28,13 +35,39 @@ export const daskMpiTable: Table = {
 
 /** What dask-mpi's command line has, in its order. */
 export const DASK_MPI_OPTIONS = [
-  "schedulerFile", "schedulerPort", "schedulerRank", "interface", "protocol", "nthreads", "memoryLimit", "localDirectory", "scheduler", "nanny",
-  "exclusiveWorkers", "workerClass", "workerOptions", "dashboard", "dashboardAddress", "name",
+  "schedulerFile",
+  "schedulerPort",
+  "schedulerRank",
+  "interface",
+  "protocol",
+  "nthreads",
+  "memoryLimit",
+  "localDirectory",
+  "scheduler",
+  "nanny",
+  "exclusiveWorkers",
+  "workerClass",
+  "workerOptions",
+  "dashboard",
+  "dashboardAddress",
+  "name",
 ] as const satisfies readonly OptionKey[];
 
 /** How a launch is run, as opposed to what it is: what dask-mpi has no option for may still come from TSDASK_ variables. */
 const FROM_ENVIRONMENT = [
-  "np", "python", "startTimeout", "spawn", "warm", "rendezvous", "launchId", "grace", "restarts", "logLevel", "logDir", "jsonSummary", "quiet",
+  "np",
+  "python",
+  "startTimeout",
+  "spawn",
+  "warm",
+  "rendezvous",
+  "launchId",
+  "grace",
+  "restarts",
+  "logLevel",
+  "logDir",
+  "jsonSummary",
+  "quiet",
 ] as const satisfies readonly OptionKey[];
 
 export const DASK_MPI_GRAMMAR: Grammar = {
@@ -53,10 +86,22 @@ export async function readDaskMpiOptions(input: ReadInput): Promise<ReadResult> 
   const line = await readLine(input.argv, DASK_MPI_GRAMMAR);
   const [word, unexpected] = line.words;
   if (unexpected !== undefined) {
-    throw new Failure("TSD-006", { program: "dask-mpi", problem: `${show(unexpected)} is one word too many`, suggestion: "It takes one address at most, and runs no script: `tsdask-mpi script.py` does. " });
+    throw new Failure("TSD-006", {
+      program: "dask-mpi",
+      problem: `${show(unexpected)} is one word too many`,
+      suggestion: "It takes one address at most, and runs no script: `tsdask-mpi script.py` does. ",
+    });
   }
   const { env, cwd } = input;
-  const resolved = resolveValues({ specs: daskMpiTable, line, files: [], env, cwd, home: homeOf(input), fromEnvironment: FROM_ENVIRONMENT });
+  const resolved = resolveValues({
+    specs: daskMpiTable,
+    line,
+    files: [],
+    env,
+    cwd,
+    home: homeOf(input),
+    fromEnvironment: FROM_ENVIRONMENT,
+  });
   const { tlsCaFile: _ca, tlsCert: _cert, tlsKey: _key, ...values } = resolved.values;
   const address = word === undefined ? undefined : readAddress(lacksScheme(word) ? `tcp://${word}` : word);
   const workerClass = values.nanny ? values.workerClass : "distributed.Worker";

@@ -36,7 +36,10 @@ export async function envCommand(argv: readonly string[], context: CommandContex
     return 0;
   }
   const shell = SHELLS.find((name) => name === options["shell"]) ?? callingShell();
-  const lines = options["unset"] === true ? unsetLines(shell) : await exportLines(shell, clusterFileOf(words[0], context), await clusterTrust(options, context));
+  const lines =
+    options["unset"] === true
+      ? unsetLines(shell)
+      : await exportLines(shell, clusterFileOf(words[0], context), await clusterTrust(options, context));
   context.stdout.write(`${lines.join("\n")}\n`);
   return 0;
 }
@@ -47,7 +50,12 @@ async function exportLines(shell: Shell, path: string, trust: ClusterTrust): Pro
   // Better told here than by a traceback of Dask's later: credentials that are gone, or that others could have changed.
   await credentialsFor(file);
   const { address, tsdask } = file;
-  const variables = clientEnvironment({ address, folder: tsdask?.folder ?? "", security: tsdask?.security ?? "none", schedulerFile: path });
+  const variables = clientEnvironment({
+    address,
+    folder: tsdask?.folder ?? "",
+    security: tsdask?.security ?? "none",
+    schedulerFile: path,
+  });
   return Object.entries(variables).map(([name, value]) => exportLine(shell, name, value));
 }
 

@@ -50,5 +50,8 @@ export function flagsOf({ specs }: Grammar): readonly Flag[] {
 export function take(said: Map<OptionKey, Said>, { key, flag, spec, negative }: Flag, value: string | undefined): void {
   const raw: Raw = value ?? !negative;
   const before = spec.repeat ? said.get(key)?.raw : undefined;
-  said.set(key, { raw: spec.repeat ? [...(Array.isArray(before) ? (before as readonly Raw[]) : []), raw] : raw, option: flag });
+  said.set(key, {
+    raw: spec.repeat ? [...(Array.isArray(before) ? (before as readonly Raw[]) : []), raw] : raw,
+    option: flag,
+  });
 }

@@ -91,7 +91,8 @@ const optionsText = (grammar: Grammar, specs: Table, width: number): string => {
   return text.slice(text.indexOf(`${firstGroup}:`)).trimEnd();
 };
 
-const keyOf = (name: string, specs: Table): OptionKey | undefined => (Object.keys(specs) as OptionKey[]).find((key) => kebab(key) === name);
+const keyOf = (name: string, specs: Table): OptionKey | undefined =>
+  (Object.keys(specs) as OptionKey[]).find((key) => kebab(key) === name);
 
 /** `--memory-limit <size>`, `--[no-]scheduler`, `--exclusive-workers | --inclusive-workers`. */
 export function optionTerm(key: OptionKey, specs: Table = table): string {

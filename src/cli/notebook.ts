@@ -51,7 +51,14 @@ interface Said {
  * Throws Failure TSD-006 (an unknown word), TSD-007 (`--output` and `--in-place`), TSD-008 (a value is missing).
  */
 export function readNotebook([file = "", ...words]: readonly string[], cwd: string): NotebookWish {
-  const said: Said = { parameters: [], raw: [], output: undefined, kernel: undefined, inPlace: false, allowErrors: false };
+  const said: Said = {
+    parameters: [],
+    raw: [],
+    output: undefined,
+    kernel: undefined,
+    inPlace: false,
+    allowErrors: false,
+  };
   for (let i = 0; i < words.length; i += 1) {
     const word = words[i] ?? "";
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
@@ -59,24 +66,46 @@ export function readNotebook([file = "", ...words]: readonly string[], cwd: stri
     const option = isNotebookOption(flag) ? notebookOptions[flag] : undefined;
     if (option === undefined) throw unknown(flag);
     const first = equals === -1 ? [] : [word.slice(equals + 1)];
-    if (option.values === 0 && first.length > 0) throw new Failure("TSD-006", { program: "tsdask-mpi", problem: `the notebook's ${flag} takes no value`, suggestion: `Write ${flag} alone. ` });
+    if (option.values === 0 && first.length > 0)
+      throw new Failure("TSD-006", {
+        program: "tsdask-mpi",
+        problem: `the notebook's ${flag} takes no value`,
+        suggestion: `Write ${flag} alone. `,
+      });
     const values = [...first, ...words.slice(i + 1, i + 1 + option.values - first.length)];
-    if (values.length < option.values || (values[0] ?? "x") === "" || (first.length === 0 && values[0]?.startsWith("--"))) {
+    if (
+      values.length < option.values ||
+      (values[0] ?? "x") === "" ||
+      (first.length === 0 && values[0]?.startsWith("--"))
+    ) {
       throw new Failure("TSD-008", { option: option.values === 2 && values[0] ? `${flag} ${show(values[0])}` : flag });
     }
     i += option.values - first.length;
     take(said, option.as, values);
   }
   if (said.output !== undefined && said.inPlace) {
-    throw new Failure("TSD-007", { options: "--output and --in-place", problem: "Each says where the executed notebook goes.", hint: "Leave out one of them." });
+    throw new Failure("TSD-007", {
+      options: "--output and --in-place",
+      problem: "Each says where the executed notebook goes.",
+      hint: "Leave out one of them.",
+    });
   }
   const notebook = resolve(cwd, file);
   const output = said.inPlace ? notebook : said.output === undefined ? besides(notebook) : resolve(cwd, said.output);
-  return { notebook, output, inPlace: said.inPlace, parameters: said.parameters, raw: said.raw, kernel: said.kernel, allowErrors: said.allowErrors };
+  return {
+    notebook,
+    output,
+    inPlace: said.inPlace,
+    parameters: said.parameters,
+    raw: said.raw,
+    kernel: said.kernel,
+    allowErrors: said.allowErrors,
+  };
 }
 
 /** `folder/analysis.ipynb` → `folder/analysis.out.ipynb`. */
-const besides = (notebook: string): string => join(dirname(notebook), `${basename(notebook, extname(notebook))}.out${extname(notebook)}`);
+const besides = (notebook: string): string =>
+  join(dirname(notebook), `${basename(notebook, extname(notebook))}.out${extname(notebook)}`);
 
 const take = (said: Said, as: keyof Said, [first = "", second = ""]: readonly string[]): void => {
   if (as === "parameters" || as === "raw") said[as].push([first, second]);
@@ -85,10 +114,20 @@ const take = (said: Said, as: keyof Said, [first = "", second = ""]: readonly st
 };
 
 const unknown = (word: string): Failure => {
-  const guess = word.startsWith("-") ? nearest(word.replace(/^-+/, ""), Object.keys(notebookOptions).filter((name) => name.startsWith("--")).map((name) => name.slice(2))) : undefined;
+  const guess = word.startsWith("-")
+    ? nearest(
+        word.replace(/^-+/, ""),
+        Object.keys(notebookOptions)
+          .filter((name) => name.startsWith("--"))
+          .map((name) => name.slice(2)),
+      )
+    : undefined;
   return new Failure("TSD-006", {
     program: "tsdask-mpi",
     problem: `${show(word)} is none of the options that may follow its name (-p name value, --output FILE, --in-place, --kernel NAME, --allow-errors)`,
-    suggestion: guess === undefined ? "Options of tsdask-mpi itself come before the notebook's name. " : `Did you mean --${guess}? `,
+    suggestion:
+      guess === undefined
+        ? "Options of tsdask-mpi itself come before the notebook's name. "
+        : `Did you mean --${guess}? `,
   });
 };

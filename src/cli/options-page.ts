@@ -83,10 +83,14 @@ export function optionsPage(): string {
   const tables = groups.map((group) => {
     const rows = optionKeys
       .filter((key) => table[key].group === group)
-      .map((key) => `| \`${cell(optionTerm(key))}\` | \`${variable(key)}\` | ${cell(defaultText(key))} | ${cell(table[key].help)}${table[key].repeat ? " (repeatable)" : ""} |`);
+      .map(
+        (key) =>
+          `| \`${cell(optionTerm(key))}\` | \`${variable(key)}\` | ${cell(defaultText(key))} | ${cell(table[key].help)}${table[key].repeat ? " (repeatable)" : ""} |`,
+      );
     return [`## ${group}`, "", "| option | variable | default | meaning |", "|---|---|---|---|", ...rows].join("\n");
   });
   return [HEAD, ...tables.map((text) => `${text}\n`), TAIL].join("\n");
 }
 
-const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", text.startsWith("--") ? "<" : "&lt;");
+const cell = (text: string): string =>
+  text.replaceAll("|", "\\|").replaceAll("<", text.startsWith("--") ? "<" : "&lt;");

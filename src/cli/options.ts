@@ -143,7 +143,11 @@ export type Source =
   | { readonly kind: "derived"; readonly from: string }
   | { readonly kind: "default" };
 
-export type OptionKey = Exclude<keyof Options, "program" | "script" | "schedulerAddress" | "tls"> | "tlsCaFile" | "tlsCert" | "tlsKey";
+export type OptionKey =
+  | Exclude<keyof Options, "program" | "script" | "schedulerAddress" | "tls">
+  | "tlsCaFile"
+  | "tlsCert"
+  | "tlsKey";
 export type Sources = Readonly<Record<OptionKey, Source>>;
 
 export const SUBCOMMANDS = ["config", "connect", "env", "script", "scale", "adapt"] as const;

@@ -53,7 +53,11 @@ const run = (command: Command, argv: readonly string[]): { operands: string[]; u
     const flag = /'(?:-\w, )?(--?[\w-]+)/.exec(error.message)?.[1];
     throw error.code === "commander.optionMissingArgument" && flag !== undefined
       ? missingValue(flag)
-      : new Failure("TSD-006", { program: command.name(), problem: show(error.message), suggestion: "" }, { cause: error });
+      : new Failure(
+          "TSD-006",
+          { program: command.name(), problem: show(error.message), suggestion: "" },
+          { cause: error },
+        );
   }
 };
 
@@ -63,13 +67,22 @@ const unknownOption = (word: string, grammar: Grammar): Failure => {
   const name = word.split("=")[0] ?? word;
   const flags = flagsOf(grammar).map(({ flag }) => flag);
   if (grammar.program === "tsdask-mpi" && isNotebookOption(name)) {
-    return new Failure("TSD-006", { program: grammar.program, problem: `${show(name)} belongs to a notebook`, suggestion: `Write it after the notebook's name: \`tsdask-mpi notebook.ipynb ${name} …\`. ` });
+    return new Failure("TSD-006", {
+      program: grammar.program,
+      problem: `${show(name)} belongs to a notebook`,
+      suggestion: `Write it after the notebook's name: \`tsdask-mpi notebook.ipynb ${name} …\`. `,
+    });
   }
   const isFlag = flags.find((flag) => flag === name);
-  const guess = nearest(name.replace(/^-+/, ""), [...flags.map((flag) => flag.slice(2)), "help", ...(grammar.version ? ["version"] : [])]);
+  const guess = nearest(name.replace(/^-+/, ""), [
+    ...flags.map((flag) => flag.slice(2)),
+    "help",
+    ...(grammar.version ? ["version"] : []),
+  ]);
   return new Failure("TSD-006", {
     program: grammar.program,
     problem: isFlag === undefined ? `${show(name)} is not one of its options` : `${isFlag} takes no value`,
-    suggestion: isFlag === undefined ? (guess === undefined ? "" : `Did you mean --${guess}? `) : `Write ${isFlag} alone. `,
+    suggestion:
+      isFlag === undefined ? (guess === undefined ? "" : `Did you mean --${guess}? `) : `Write ${isFlag} alone. `,
   });
 };

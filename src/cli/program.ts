@@ -3,10 +3,16 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** How a job script calls this program: `tsdask-mpi` where PATH leads to this installation, else its absolute path. */
-export function programName(env: NodeJS.ProcessEnv, { absolute = false }: { readonly absolute?: boolean } = {}): string {
+export function programName(
+  env: NodeJS.ProcessEnv,
+  { absolute = false }: { readonly absolute?: boolean } = {},
+): string {
   const own = ownProgram();
   if (own === undefined) return "tsdask-mpi";
-  const inPath = (env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "tsdask-mpi")).find((file) => existsSync(file));
+  const inPath = (env["PATH"] ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, "tsdask-mpi"))
+    .find((file) => existsSync(file));
   return !absolute && inPath !== undefined && realpathSync(inPath) === realpathSync(own) ? "tsdask-mpi" : own;
 }
 

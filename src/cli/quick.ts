@@ -1,13 +1,31 @@
 /** The cheapest questions about a command line, for the moments before anything is loaded; imports nothing at run time. */
 import type { Command, Options, Subcommand } from "./options.ts";
 
-const COMMANDS: readonly string[] = ["config", "connect", "env", "script", "scale", "adapt"] satisfies readonly Subcommand[];
+const COMMANDS: readonly string[] = [
+  "config",
+  "connect",
+  "env",
+  "script",
+  "scale",
+  "adapt",
+] satisfies readonly Subcommand[];
 
 /** The options that take no value; a test compares them with the table. */
 export const FLAGS: readonly string[] = [
-  "--scheduler", "--no-scheduler", "--exclusive-workers", "--inclusive-workers", "--nanny", "--no-nanny",
-  "--lifetime-restart", "--no-lifetime-restart", "--dashboard", "--no-dashboard", "--quiet", "--no-quiet",
-  "--trust-shared-folder", "--no-trust-shared-folder",
+  "--scheduler",
+  "--no-scheduler",
+  "--exclusive-workers",
+  "--inclusive-workers",
+  "--nanny",
+  "--no-nanny",
+  "--lifetime-restart",
+  "--no-lifetime-restart",
+  "--dashboard",
+  "--no-dashboard",
+  "--quiet",
+  "--no-quiet",
+  "--trust-shared-folder",
+  "--no-trust-shared-folder",
 ];
 
 /** Whether this is no launch: the first word is one of our own commands (`config`, `connect`, …), or help or the version is asked for. */
@@ -16,7 +34,10 @@ export function isSubcommand(argv: readonly string[], program?: Options["program
 }
 
 /** The command that the first word names, with the words after it, or the help or version that an option asks for; `undefined`: a launch. */
-export function subcommandOf(argv: readonly string[], program: Options["program"] = "tsdask-mpi"): Exclude<Command, { kind: "launch" }> | undefined {
+export function subcommandOf(
+  argv: readonly string[],
+  program: Options["program"] = "tsdask-mpi",
+): Exclude<Command, { kind: "launch" }> | undefined {
   const ours = program === "tsdask-mpi";
   const [first = "", ...rest] = argv;
   if (ours && COMMANDS.includes(first)) return { kind: first as Subcommand, argv: rest };
@@ -58,7 +79,8 @@ function* walk(argv: readonly string[]): Generator<Step> {
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(word)) continue;
     if (!word.startsWith("-") || word === "-") yield { kind: "word", word, value: undefined };
     else if (equals !== -1) yield { kind: "option", word: word.slice(0, equals), value: word.slice(equals + 1) };
-    else if (!word.startsWith("--") || FLAGS.includes(word) || word === "--help" || word === "--version") yield { kind: "option", word, value: undefined };
+    else if (!word.startsWith("--") || FLAGS.includes(word) || word === "--help" || word === "--version")
+      yield { kind: "option", word, value: undefined };
     else yield { kind: "option", word, value: argv[(i += 1)] };
   }
 }

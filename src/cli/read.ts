@@ -40,7 +40,8 @@ export const GRAMMAR: Grammar = { program: "tsdask-mpi", specs: table, intersper
 export async function readOptions(input: ReadInput): Promise<ReadResult> {
   const subcommand = subcommandOf(input.argv);
   const line = subcommand === undefined ? await parseTsdask(input.argv) : NOTHING_SAID;
-  const asks = line.asks ?? (subcommand?.kind === "help" || subcommand?.kind === "version" ? subcommand.kind : undefined);
+  const asks =
+    line.asks ?? (subcommand?.kind === "help" || subcommand?.kind === "version" ? subcommand.kind : undefined);
   if (asks !== undefined) return { ...finish(NOTHING_SAID, [], { ...input, env: {} }), command: { kind: asks } };
   const files = await readConfigFiles({ ...input, home: homeOf(input) });
   return { ...finish(line, files, input), command: subcommand ?? { kind: "launch" } };
@@ -53,9 +54,18 @@ export interface SectionValue {
 }
 
 /** What the files say under `section:` for the subcommand of that name, the user's file over the site's; throws as `readOptions` does for files. */
-export async function readSection(section: Section, input: Omit<ReadInput, "argv">): Promise<ReadonlyMap<string, SectionValue>> {
+export async function readSection(
+  section: Section,
+  input: Omit<ReadInput, "argv">,
+): Promise<ReadonlyMap<string, SectionValue>> {
   const files = await readConfigFiles({ ...input, home: homeOf(input) });
-  return new Map(files.toReversed().flatMap(({ file, sections }) => Object.entries(sections.get(section) ?? {}).map(([key, value]) => [key, { value, file }] as const)));
+  return new Map(
+    files
+      .toReversed()
+      .flatMap(({ file, sections }) =>
+        Object.entries(sections.get(section) ?? {}).map(([key, value]) => [key, { value, file }] as const),
+      ),
+  );
 }
 
 /** Where `readOptions` looks for files, whether they exist or not, in order of precedence. */
@@ -79,12 +89,17 @@ const NOTHING_SAID: Addressed = { said: new Map(), address: undefined, words: []
 const parseTsdask = async (argv: readonly string[]): Promise<Addressed> => {
   const line = await readLine(argv, GRAMMAR);
   const [word = "", ...others] = line.words;
-  if (line.asks !== undefined || line.separated || !(looksLikeAddress(word) || lacksScheme(word))) return { ...line, address: undefined };
+  if (line.asks !== undefined || line.separated || !(looksLikeAddress(word) || lacksScheme(word)))
+    return { ...line, address: undefined };
   const address = readAddress(word);
   const rest = await parseTsdask(others);
   if (rest.address !== undefined) {
     const options = `${show(address)} and ${show(rest.address)}`;
-    throw new Failure("TSD-007", { options, problem: "One launch joins one cluster.", hint: "Leave out one of the addresses." });
+    throw new Failure("TSD-007", {
+      options,
+      problem: "One launch joins one cluster.",
+      hint: "Leave out one of the addresses.",
+    });
   }
   return { ...rest, address, said: mergeSaid(line.said, rest.said) };
 };
@@ -94,7 +109,7 @@ const mergeSaid = (before: Line["said"], after: Line["said"]): Line["said"] => {
   for (const [key, said] of after) {
     const earlier = merged.get(key);
     const both = table[key].repeat && Array.isArray(earlier?.raw) && Array.isArray(said.raw);
-    merged.set(key, both ? { ...said, raw: [...(earlier?.raw as Raw[]), ...(said.raw as Raw[])] } : said);
+    merged.set(key, both ? { ...said, raw: [...((earlier?.raw ?? []) as Raw[]), ...(said.raw as Raw[])] } : said);
   }
   return merged;
 };
@@ -113,7 +128,9 @@ const nearMisses = (env: NodeJS.ProcessEnv): readonly string[] => {
   return Object.keys(env)
     .filter((name) => name.startsWith("TSDASK_") && name.length > "TSDASK_NODE".length && !known.includes(name))
     .flatMap((name) => {
-      const meant = known.find((candidate) => Math.abs(candidate.length - name.length) < 2 && edits(candidate, name) === 1);
+      const meant = known.find(
+        (candidate) => Math.abs(candidate.length - name.length) < 2 && edits(candidate, name) === 1,
+      );
       return meant === undefined ? [] : [`${show(name)} is set, but has no effect: did you mean ${meant}?`];
     });
 };

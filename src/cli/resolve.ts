@@ -18,23 +18,35 @@ export interface Places {
 }
 
 /** Every option's value and where it was said: command line over environment over files over default. Throws Failure TSD-003. */
-export function resolveValues({ specs, line, files, env, cwd, home, fromEnvironment = optionKeys }: Places): { readonly values: Values; readonly sources: Sources } {
+export function resolveValues({ specs, line, files, env, cwd, home, fromEnvironment = optionKeys }: Places): {
+  readonly values: Values;
+  readonly sources: Sources;
+} {
   const values: Partial<Record<OptionKey, unknown>> = {};
   const sources: Partial<Record<OptionKey, Source>> = {};
   for (const key of optionKeys) {
     const { raw, source } = find(key, line, files, fromEnvironment.includes(key) ? env : {});
     const variables = source.kind === "user" || source.kind === "site";
     sources[key] = source;
-    values[key] = raw === undefined ? specs[key].initial : readValue<unknown>(key, specs[key].read, raw, source, { cwd, home, env, variables });
+    values[key] =
+      raw === undefined
+        ? specs[key].initial
+        : readValue<unknown>(key, specs[key].read, raw, source, { cwd, home, env, variables });
   }
   return { values: values as Values, sources: sources as Sources };
 }
 
-const find = (key: OptionKey, line: Line, files: readonly ConfigFile[], env: NodeJS.ProcessEnv): { raw: Raw | undefined; source: Source } => {
+const find = (
+  key: OptionKey,
+  line: Line,
+  files: readonly ConfigFile[],
+  env: NodeJS.ProcessEnv,
+): { raw: Raw | undefined; source: Source } => {
   const said = line.said.get(key);
   if (said !== undefined) return { raw: said.raw, source: { kind: "command-line", option: said.option } };
   const exported = env[variable(key)];
-  if (exported !== undefined && exported.trim() !== "") return { raw: exported, source: { kind: "environment", variable: variable(key) } };
+  if (exported !== undefined && exported.trim() !== "")
+    return { raw: exported, source: { kind: "environment", variable: variable(key) } };
   for (const { kind, file, values } of files) {
     const value = values.get(key);
     if (value !== undefined) return { raw: value.raw ?? undefined, source: { kind, file, line: value.line } };
@@ -48,7 +60,11 @@ const readValue = <T>(key: OptionKey, read: Reader<T>, raw: Raw, source: Source,
   } catch (error) {
     if (!(error instanceof BadValue)) throw error;
     const option = source.kind === "command-line" ? source.option : `--${kebab(key)}`;
-    throw new Failure("TSD-003", { option, problem: error.message, value: `"${show(raw)}"`, source: sourceName(source), hint: error.hint }, { cause: error });
+    throw new Failure(
+      "TSD-003",
+      { option, problem: error.message, value: `"${show(raw)}"`, source: sourceName(source), hint: error.hint },
+      { cause: error },
+    );
   }
 };
 

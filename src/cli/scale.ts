@@ -16,7 +16,11 @@ import { BadValue, duration, integer, show } from "./values.ts";
 
 const scaleOptions = {
   ...growthOptions,
-  wait: { value: "<time>", read: duration("positive"), help: "wait until the workers are in, at most so long" } as CommandOption<number>,
+  wait: {
+    value: "<time>",
+    read: duration("positive"),
+    help: "wait until the workers are in, at most so long",
+  } as CommandOption<number>,
 };
 
 const wholeNumber = integer(0, 1_000_000);
@@ -30,30 +34,49 @@ const lookEvery = 500;
  */
 export async function scaleCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
-  const { said: { wait, ...said }, words: [word, file, ...more], help } = await readGrowthLine(argv, "tsdask-mpi scale", scaleOptions, place);
+  const {
+    said: { wait, ...said },
+    words: [word, file, ...more],
+    help,
+  } = await readGrowthLine(argv, "tsdask-mpi scale", scaleOptions, place);
   if (help || word === undefined) {
     (help ? stdout : stderr).write(usage());
     return help ? 0 : 64;
   }
-  if (more.length > 0) throw new Failure("TSD-006", { program: "tsdask-mpi scale", problem: `${show(more[0])} is one word too many`, suggestion: "" });
+  if (more.length > 0)
+    throw new Failure("TSD-006", {
+      program: "tsdask-mpi scale",
+      problem: `${show(more[0])} is one word too many`,
+      suggestion: "",
+    });
   const target = numberOf(word, place);
   const schedulerFile = clusterFileOf(file, place);
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(said, { schedulerFile, place });
   await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "scale");
-  const crew = await openCrew({ schedulerFile, trust: job.trust, system: job.system, shell: commandShell({ env }), submission: job.submission, perJob: job.perJob });
+  const crew = await openCrew({
+    schedulerFile,
+    trust: job.trust,
+    system: job.system,
+    shell: commandShell({ env }),
+    submission: job.submission,
+    perJob: job.perJob,
+  });
   let view: View;
   try {
     view = await crew.look();
   } catch (error) {
-    if (target === 0 && error instanceof Failure && /^TSD-07[5-8]$/.test(error.code)) return await cancelWithoutScheduler(crew.listPath, place, say);
+    if (target === 0 && error instanceof Failure && /^TSD-07[5-8]$/.test(error.code))
+      return await cancelWithoutScheduler(crew.listPath, place, say);
     throw error;
   }
   const plan = growthPlan({ target, others: view.others, jobs: view.jobs, perJob: job.perJob, busyToo: true });
   if (plan.submit > 0) {
     const ids = await crew.submit(plan.submit);
-    say(`${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more workers; ${view.workers} are in.`);
+    say(
+      `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more workers; ${view.workers} are in.`,
+    );
     for (const id of ids) stdout.write(`${id}\n`);
   } else if (plan.retire.length + plan.cancel.length > 0) {
     const left = await crew.release(plan);
@@ -61,11 +84,22 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
     const stayed = plan.retire.map(({ id }) => id).filter((id) => !left.includes(id));
     if (stayed.length > 0) say(`${jobsText(stayed)} stayed: the results that its workers hold have no other place.`);
   } else say(`nothing to do: ${view.workers} workers are in${pendingText(view)}.`);
-  if (plan.submit === 0 && target < view.others) say(`${view.others} workers were not brought by scale or adapt, and stay.`);
+  if (plan.submit === 0 && target < view.others)
+    say(`${view.others} workers were not brought by scale or adapt, and stay.`);
   return wait === undefined ? 0 : await waitFor({ crew, target, seconds: wait, say });
 }
 
-async function waitFor({ crew, target, seconds, say }: { readonly crew: Crew; readonly target: number; readonly seconds: number; readonly say: (text: string) => void }): Promise<number> {
+async function waitFor({
+  crew,
+  target,
+  seconds,
+  say,
+}: {
+  readonly crew: Crew;
+  readonly target: number;
+  readonly seconds: number;
+  readonly say: (text: string) => void;
+}): Promise<number> {
   const until = Date.now() + seconds * 1000;
   for (;;) {
     const view = await crew.look();
@@ -84,7 +118,12 @@ async function waitFor({ crew, target, seconds, say }: { readonly crew: Crew; re
 
 /** Failure TSD-097 for jobs that ended before any worker of theirs joined. */
 export function jobsFailed(ids: readonly string[]): Failure {
-  return new Failure("TSD-097", { count: ids.length, jobs: ids.join(" "), output: "the batch system's output files in the folder they were submitted from; local jobs write into the cluster folder's log/" });
+  return new Failure("TSD-097", {
+    count: ids.length,
+    jobs: ids.join(" "),
+    output:
+      "the batch system's output files in the folder they were submitted from; local jobs write into the cluster folder's log/",
+  });
 }
 
 /** Where the worker jobs of this scheduler file's cluster are listed. Throws Failure TSD-023, TSD-024 and TSD-120. */
@@ -92,11 +131,20 @@ export async function listPathOf(schedulerFile: string, trust: Trust): Promise<s
   return jobListPath(schedulerFile, (await readSchedulerFile(schedulerFile, trust)).tsdask?.folder);
 }
 
-async function cancelWithoutScheduler(listPath: string, { env }: CommandPlace, say: (text: string) => void): Promise<number> {
+async function cancelWithoutScheduler(
+  listPath: string,
+  { env }: CommandPlace,
+  say: (text: string) => void,
+): Promise<number> {
   const jobs = await readJobList(listPath);
   const ids = await cancelListedJobs(listPath, env);
-  await writeJobList(listPath, jobs.filter(({ id }) => !ids.includes(id)));
-  say(`the scheduler does not answer; ${ids.length === 0 ? "no worker job was listed" : `${jobsText(ids)} cancelled`}.`);
+  await writeJobList(
+    listPath,
+    jobs.filter(({ id }) => !ids.includes(id)),
+  );
+  say(
+    `the scheduler does not answer; ${ids.length === 0 ? "no worker job was listed" : `${jobsText(ids)} cancelled`}.`,
+  );
   return 0;
 }
 
@@ -117,7 +165,17 @@ function numberOf(word: string, { env, cwd }: CommandPlace): number {
     return wholeNumber(word, { cwd, home: "", env, variables: false });
   } catch (error) {
     if (!(error instanceof BadValue)) throw error;
-    throw new Failure("TSD-003", { option: "N", problem: error.message, value: show(word), source: "the command line", hint: "Write `tsdask-mpi scale 20`." }, { cause: error });
+    throw new Failure(
+      "TSD-003",
+      {
+        option: "N",
+        problem: error.message,
+        value: show(word),
+        source: "the command line",
+        hint: "Write `tsdask-mpi scale 20`.",
+      },
+      { cause: error },
+    );
   }
 }
 

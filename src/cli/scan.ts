@@ -16,7 +16,8 @@ export function scan(argv: readonly string[], grammar: Grammar): Line | undefine
   const words: string[] = [];
   for (let i = 0; i < argv.length; i += 1) {
     const word = argv[i] ?? "";
-    if (word === "--") return { said, words: [...words, ...argv.slice(i + 1)], separated: !grammar.interspersed, asks: undefined };
+    if (word === "--")
+      return { said, words: [...words, ...argv.slice(i + 1)], separated: !grammar.interspersed, asks: undefined };
     if (!word.startsWith("-") || word === "-") {
       if (!grammar.interspersed) return { said, words: argv.slice(i), separated: false, asks: undefined };
       words.push(word);

@@ -30,7 +30,11 @@ const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
  */
 export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, cwd, stdout, stderr } = place;
-  const { said, words: [word, ...words], help } = readCommandLine(argv, {
+  const {
+    said,
+    words: [word, ...words],
+    help,
+  } = readCommandLine(argv, {
     program: "tsdask-mpi script",
     options: scriptOptions,
     defaults: await sectionDefaults(env),
@@ -52,7 +56,9 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   const { text, notes } = renderScript(system, wish);
   for (const note of notes) stderr.write(`note: ${note}\n`);
   if (Object.keys(said.env ?? {}).length > 0) {
-    stderr.write("note: the values of --env stand in the script; let it read a secret from a file that only you can open, as in --setup 'source ~/.secrets'\n");
+    stderr.write(
+      "note: the values of --env stand in the script; let it read a secret from a file that only you can open, as in --setup 'source ~/.secrets'\n",
+    );
   }
   if (out !== undefined) {
     await writeScript(out, text, force ?? false);
@@ -92,11 +98,25 @@ async function writeScript(path: string, text: string, force: boolean): Promise<
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "EEXIST") throw new Failure("TSD-100", { path }, { cause: error });
-    throw new Failure("TSD-072", { path, problem: message, cause: "The folder is not there, or it is not yours.", cure: "Name another place with -o." }, { cause: error });
+    throw new Failure(
+      "TSD-072",
+      {
+        path,
+        problem: message,
+        cause: "The folder is not there, or it is not yours.",
+        cure: "Name another place with -o.",
+      },
+      { cause: error },
+    );
   }
 }
 
-async function submitText(system: ScriptSystem, text: string, file: string | undefined, { env, cwd }: CommandPlace): Promise<string> {
+async function submitText(
+  system: ScriptSystem,
+  text: string,
+  file: string | undefined,
+  { env, cwd }: CommandPlace,
+): Promise<string> {
   const shell = commandShell({ env });
   if (file !== undefined) return batchSystem(system).submit({ path: file, cwd }, shell);
   const folder = await mkdtemp(join(tmpdir(), "tsdask-script-"));

@@ -60,7 +60,12 @@ export function settle(values: Values, sources: Sources, positional: Positional)
 const scriptOf = ({ words, separated, cwd }: Positional): Script | undefined => {
   const [first] = words;
   if (first === undefined) {
-    if (separated) throw together("`--`", "No command follows it.", "Write the command after it, `-- ./simulate --steps 10`, or leave it out.");
+    if (separated)
+      throw together(
+        "`--`",
+        "No command follows it.",
+        "Write the command after it, `-- ./simulate --steps 10`, or leave it out.",
+      );
     return undefined;
   }
   if (separated) return { kind: "command", words };
@@ -75,7 +80,11 @@ const scriptOf = ({ words, separated, cwd }: Positional): Script | undefined => 
 const settleJoining = (draft: Draft, address: string | undefined): void => {
   if (address === undefined) return;
   if (draft.values.scheduler && draft.sources.scheduler.kind === "command-line") {
-    throw together(`${show(address)} and --scheduler`, "An address joins a running cluster, which has its scheduler.", "Leave out one of them.");
+    throw together(
+      `${show(address)} and --scheduler`,
+      "An address joins a running cluster, which has its scheduler.",
+      "Leave out one of them.",
+    );
   }
   derive(draft, "scheduler", false, "the scheduler's address");
 };
@@ -84,11 +93,25 @@ const settleRoles = ({ values, sources, warnings }: Draft, script: Script | unde
   if (!values.scheduler && script !== undefined) {
     const joining = sources.scheduler.kind === "derived" ? "A scheduler's address" : "--no-scheduler";
     const shown = show(script.words[0]);
-    throw together(`${joining} and the script ${shown}`, "Ranks that join a running cluster are all workers: none would run the script.", `Run the script where the cluster is, or as a client of its own: \`eval "$(tsdask-mpi env)"\`, then \`python ${shown}\`. `);
+    throw together(
+      `${joining} and the script ${shown}`,
+      "Ranks that join a running cluster are all workers: none would run the script.",
+      `Run the script where the cluster is, or as a client of its own: \`eval "$(tsdask-mpi env)"\`, then \`python ${shown}\`. `,
+    );
   }
   if (values.jupyter !== undefined) {
-    if (script !== undefined && sources.jupyter.kind === "command-line") throw together(`--jupyter and the script ${show(script.words[0])}`, "Both want the client's rank.", "Leave out one of them; a script can be opened in Jupyter.");
-    if (!values.scheduler && sources.jupyter.kind === "command-line") throw together("--jupyter and --no-scheduler", "Ranks that join a running cluster are all workers: none would run Jupyter.", "Start Jupyter with the cluster itself.");
+    if (script !== undefined && sources.jupyter.kind === "command-line")
+      throw together(
+        `--jupyter and the script ${show(script.words[0])}`,
+        "Both want the client's rank.",
+        "Leave out one of them; a script can be opened in Jupyter.",
+      );
+    if (!values.scheduler && sources.jupyter.kind === "command-line")
+      throw together(
+        "--jupyter and --no-scheduler",
+        "Ranks that join a running cluster are all workers: none would run Jupyter.",
+        "Start Jupyter with the cluster itself.",
+      );
     if (script !== undefined || !values.scheduler) {
       values.jupyter = undefined;
       sources.jupyter = { kind: "derived", from: script === undefined ? "--no-scheduler" : "the script" };
@@ -108,22 +131,37 @@ const settleSecurity = (draft: Draft, address: string | undefined): void => {
   const scheme = address?.split("://")[0];
   if (scheme !== undefined) {
     if (values.protocol !== undefined && values.protocol !== scheme && sources.protocol.kind === "command-line") {
-      throw together(`${show(address)} and --protocol ${show(values.protocol)}`, "The cluster to join has its protocol already.", "Leave out --protocol.");
+      throw together(
+        `${show(address)} and --protocol ${show(values.protocol)}`,
+        "The cluster to join has its protocol already.",
+        "Leave out --protocol.",
+      );
     }
     derive(draft, "protocol", scheme, "the scheduler's address");
   }
   const { protocol } = values;
   if (protocol !== undefined && PLAIN.includes(protocol) && values.security === "tls") {
     const said = `--protocol ${protocol}`;
-    if (sources.security.kind === "default" && (scheme !== undefined || protocol.startsWith("ucx"))) derive(draft, "security", "none", scheme === undefined ? said : "the scheduler's address");
-    else if (LEVEL[sources.security.kind] < LEVEL[sources.protocol.kind] || LEVEL[sources.security.kind] === LEVEL[sources.protocol.kind] || scheme !== undefined) {
-      throw together(`${scheme === undefined ? said : show(address)} and --security tls${sources.security.kind === "default" ? " (the default)" : ""}`, `Dask's ${protocol}:// is not encrypted.`, "Leave out --protocol (tls:// is TCP with encryption), or say --security none if everyone on the network may see and use the cluster.");
+    if (sources.security.kind === "default" && (scheme !== undefined || protocol.startsWith("ucx")))
+      derive(draft, "security", "none", scheme === undefined ? said : "the scheduler's address");
+    else if (
+      LEVEL[sources.security.kind] < LEVEL[sources.protocol.kind] ||
+      LEVEL[sources.security.kind] === LEVEL[sources.protocol.kind] ||
+      scheme !== undefined
+    ) {
+      throw together(
+        `${scheme === undefined ? said : show(address)} and --security tls${sources.security.kind === "default" ? " (the default)" : ""}`,
+        `Dask's ${protocol}:// is not encrypted.`,
+        "Leave out --protocol (tls:// is TCP with encryption), or say --security none if everyone on the network may see and use the cluster.",
+      );
     } else reset(draft, "protocol", "--security tls");
   }
-  if ((protocol === "tls" || protocol === "wss") && values.security === "none") exclude(draft, "security", "protocol", `Dask's ${protocol}:// needs certificates.`, "Leave out one of them.");
+  if ((protocol === "tls" || protocol === "wss") && values.security === "none")
+    exclude(draft, "security", "protocol", `Dask's ${protocol}:// needs certificates.`, "Leave out one of them.");
   if (values.security === "none") {
     for (const key of ["tlsCaFile", "tlsCert", "tlsKey"] as const) {
-      if (values[key] !== undefined) exclude(draft, "security", key, "Without TLS there are no certificates.", "Leave out one of them.");
+      if (values[key] !== undefined)
+        exclude(draft, "security", key, "Without TLS there are no certificates.", "Leave out one of them.");
     }
   }
 };
@@ -131,17 +169,28 @@ const settleSecurity = (draft: Draft, address: string | undefined): void => {
 const tlsFiles = ({ values: { tlsCaFile, tlsCert, tlsKey } }: Draft): TlsFiles | undefined => {
   if (tlsCaFile === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCaFile === undefined || tlsCert === undefined) {
-    throw together("--tls-ca-file, --tls-cert and --tls-key", `${tlsCaFile === undefined ? "--tls-ca-file" : "--tls-cert"} is missing.`, "Give the certificate authority and the certificate (and its key, when it is not in the same file), or none of them.");
+    throw together(
+      "--tls-ca-file, --tls-cert and --tls-key",
+      `${tlsCaFile === undefined ? "--tls-ca-file" : "--tls-cert"} is missing.`,
+      "Give the certificate authority and the certificate (and its key, when it is not in the same file), or none of them.",
+    );
   }
   return { caFile: tlsCaFile, cert: tlsCert, key: tlsKey ?? tlsCert };
 };
 
 const settleNetwork = (draft: Draft): void => {
   const { values } = draft;
-  if (values.interface !== undefined && values.host !== undefined) exclude(draft, "interface", "host", "Each says where ports are opened.", "Leave out one of them.");
-  if (values.listenAddress !== undefined && values.workerPort !== undefined) exclude(draft, "listenAddress", "workerPort", "Each says which port the workers have.", "Leave out one of them.");
+  if (values.interface !== undefined && values.host !== undefined)
+    exclude(draft, "interface", "host", "Each says where ports are opened.", "Leave out one of them.");
+  if (values.listenAddress !== undefined && values.workerPort !== undefined)
+    exclude(draft, "listenAddress", "workerPort", "Each says which port the workers have.", "Leave out one of them.");
   if (!values.dashboard && draft.sources.dashboardAddress.kind === "command-line") {
-    if (draft.sources.dashboard.kind === "command-line") throw together("--no-dashboard and --dashboard-address", "There is no dashboard to put there.", "Leave out one of them.");
+    if (draft.sources.dashboard.kind === "command-line")
+      throw together(
+        "--no-dashboard and --dashboard-address",
+        "There is no dashboard to put there.",
+        "Leave out one of them.",
+      );
     derive(draft, "dashboard", true, "--dashboard-address");
   }
 };
@@ -153,25 +202,30 @@ const settleWorkers = (draft: Draft): void => {
     const inner = values.workerClass;
     const given = sources.workerClass.kind !== "default";
     const isNanny = /(^|\.)(Nanny|CUDAWorker)$/.test(inner);
-    if (given && !isNanny && inner !== "distributed.Worker") values.workerOptions = { worker_class: inner, ...values.workerOptions };
+    if (given && !isNanny && inner !== "distributed.Worker")
+      values.workerOptions = { worker_class: inner, ...values.workerOptions };
     if (!isNanny) derive(draft, "workerClass", "distributed.Nanny", "--nanny");
   } else if (values.preloadNanny.length > 0 && !values.workerClass.endsWith("Nanny")) {
     warnings.push("--preload-nanny has no effect without --nanny.");
   }
   if (values.lifetime === undefined) {
     for (const key of ["lifetimeStagger", "lifetimeRestart"] as const) {
-      if (sources[key].kind === "command-line" && values[key]) throw together(`--${kebab(key)}`, "It needs a lifetime.", "Add --lifetime 2h, or leave it out.");
+      if (sources[key].kind === "command-line" && values[key])
+        throw together(`--${kebab(key)}`, "It needs a lifetime.", "Add --lifetime 2h, or leave it out.");
     }
   }
 };
 
 const settleUnused = ({ values, sources, warnings }: Draft, script: Script | undefined): void => {
   const said = (key: OptionKey): boolean => sources[key].kind === "command-line";
-  if (script === undefined && values.jupyter === undefined && said("waitWorkers") && values.waitWorkers !== 0) warnings.push("--wait-workers has no effect: there is no script to hold back.");
-  if (values.jupyter === undefined && said("jupyterPort")) warnings.push("--jupyter-port has no effect without --jupyter.");
+  if (script === undefined && values.jupyter === undefined && said("waitWorkers") && values.waitWorkers !== 0)
+    warnings.push("--wait-workers has no effect: there is no script to hold back.");
+  if (values.jupyter === undefined && said("jupyterPort"))
+    warnings.push("--jupyter-port has no effect without --jupyter.");
   if (values.scheduler) return;
   for (const key of ["schedulerPort", "schedulerOptions", "idleTimeout", "dashboardAddress"] as const) {
-    if (said(key)) warnings.push(`--${kebab(key)} has no effect here: the cluster that is joined has its scheduler already.`);
+    if (said(key))
+      warnings.push(`--${kebab(key)} has no effect here: the cluster that is joined has its scheduler already.`);
   }
 };
 
@@ -199,4 +253,5 @@ const reset = (draft: Draft, key: OptionKey, from: string): void => {
   draft.sources[key] = { kind: "derived", from };
 };
 
-const together = (options: string, problem: string, hint: string): Failure => new Failure("TSD-007", { options, problem, hint: hint.trim() });
+const together = (options: string, problem: string, hint: string): Failure =>
+  new Failure("TSD-007", { options, problem, hint: hint.trim() });

@@ -47,9 +47,17 @@ export function readSmallCommand({ name, usage, about, options }: SmallCommand, 
 
 function failureOf(error: CommanderError, { name, options }: Pick<SmallCommand, "name" | "options">): Failure {
   const quoted = /'([^']+)'/.exec(error.message)?.[1] ?? "";
-  if (error.code === "commander.optionMissingArgument") return new Failure("TSD-008", { option: quoted.split(" ")[0] }, { cause: error });
+  if (error.code === "commander.optionMissingArgument")
+    return new Failure("TSD-008", { option: quoted.split(" ")[0] }, { cause: error });
   const flags = options.map(({ flags: both }) => both.split(" ")[0]?.slice(2) ?? "");
   const guess = error.code === "commander.unknownOption" ? nearest(quoted.replace(/^-+/, ""), flags) : undefined;
-  const problem = error.message.replace(/^error: /, "").replace(/\n.*$/s, "").replace(/\.$/, "");
-  return new Failure("TSD-006", { program: name, problem: show(problem), suggestion: guess === undefined ? "" : `Did you mean --${guess}? ` }, { cause: error });
+  const problem = error.message
+    .replace(/^error: /, "")
+    .replace(/\n.*$/s, "")
+    .replace(/\.$/, "");
+  return new Failure(
+    "TSD-006",
+    { program: name, problem: show(problem), suggestion: guess === undefined ? "" : `Did you mean --${guess}? ` },
+    { cause: error },
+  );
 }

@@ -6,7 +6,9 @@ export function nearest(word: string, names: readonly string[]): string | undefi
     .map((name) => ({ name, edits: edits(short, name.toLowerCase()) }))
     .filter((candidate) => candidate.edits <= Math.min(allowed, 4))
     .sort((a, b) => a.edits - b.edits);
-  return scored[0]?.name ?? (short.length >= 3 ? names.find((name) => name.toLowerCase().startsWith(short)) : undefined);
+  return (
+    scored[0]?.name ?? (short.length >= 3 ? names.find((name) => name.toLowerCase().startsWith(short)) : undefined)
+  );
 }
 
 /** How many letters must be changed, added, dropped or swapped with their neighbour to turn `a` into `b`. */

@@ -166,7 +166,9 @@ export const list =
     const parts = Array.isArray(raw) ? (raw as readonly Raw[]) : [raw];
     const words = parts.flatMap((part) => scalar(part, wanted).split(/[\s,]+/)).filter((word) => word !== "");
     const wrong = words.find((word) => !pattern.test(word));
-    return wrong === undefined ? [...new Set(words)] : fail(`has an entry that is not ${wanted}: ${show(wrong)}`, `Give ${wanted}.`);
+    return wrong === undefined
+      ? [...new Set(words)]
+      : fail(`has an entry that is not ${wanted}: ${show(wrong)}`, `Give ${wanted}.`);
   };
 
 /** Modules to preload, each with its arguments: `[["mod", "--flag"], …]`; quotes keep blanks together as in a shell. */
@@ -181,14 +183,16 @@ export const preloads: Reader<readonly (readonly string[])[]> = (raw) => {
 
 /** Words of a line, with '…', "…" and \ as in a shell; throws `BadValue` for an open quote. */
 export function splitWords(line: string): readonly string[] {
-  const token = /\s*((?:[^\s'"\\]|\\[^]|'[^']*'|"(?:[^"\\]|\\[^])*")+)\s*/gy;
+  const token = /\s*((?:[^\s'"\\]|\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*")+)\s*/gy;
   const words = [...line.matchAll(token)];
   if (words.reduce((length, word) => length + word[0].length, 0) !== line.length) {
     return fail("has an open quote", "Close the quote, or put a \\ before it.");
   }
   return words.map(([, word = ""]) =>
-    word.replace(/'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])/g, (_, single?: string, double?: string, escaped?: string) =>
-      single ?? double?.replace(/\\(["\\$`])/g, "$1") ?? escaped ?? "",
+    word.replace(
+      /'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])/g,
+      (_, single?: string, double?: string, escaped?: string) =>
+        single ?? double?.replace(/\\(["\\$`])/g, "$1") ?? escaped ?? "",
     ),
   );
 }
@@ -222,13 +226,18 @@ export const resources: Reader<Readonly<Record<string, number>>> = (raw) => {
           .filter((word) => word !== "")
           .map((word) => {
             const at = word.lastIndexOf("=");
-            return at > 0 ? [word.slice(0, at), word.slice(at + 1)] : fail(`has a part without "=": ${show(word)}`, hint);
+            return at > 0
+              ? [word.slice(0, at), word.slice(at + 1)]
+              : fail(`has a part without "=": ${show(word)}`, hint);
           });
   return Object.fromEntries(
     pairs.map(([name, amount]) => {
       const plain = typeof amount === "string" ? amount.trim() : amount;
-      const number = typeof plain === "number" || (typeof plain === "string" && plain !== "") ? Number(plain) : Number.NaN;
-      return Number.isFinite(number) && number >= 0 ? [name, number] : fail(`has an amount that is not a number: ${show(name)}`, hint);
+      const number =
+        typeof plain === "number" || (typeof plain === "string" && plain !== "") ? Number(plain) : Number.NaN;
+      return Number.isFinite(number) && number >= 0
+        ? [name, number]
+        : fail(`has an amount that is not a number: ${show(name)}`, hint);
     }),
   );
 };
@@ -237,7 +246,8 @@ export const resources: Reader<Readonly<Record<string, number>>> = (raw) => {
 export const ports: Reader<PortRange | undefined> = (raw) => {
   const hint = "Give a port from 1 to 65535, a range like 3000:3026, or 0 for any.";
   const value = scalar(raw, "a port or a range of ports");
-  const [, from = "", to = from] = /^(\d{1,5})(?:[:-](\d{1,5}))?$/.exec(value) ?? fail("is not a port or a range of ports", hint);
+  const [, from = "", to = from] =
+    /^(\d{1,5})(?:[:-](\d{1,5}))?$/.exec(value) ?? fail("is not a port or a range of ports", hint);
   const first = Number(from);
   const last = Number(to);
   if (first === 0 && last === 0) return undefined;
@@ -248,7 +258,8 @@ export const ports: Reader<PortRange | undefined> = (raw) => {
 export const listenPoint: Reader<string> = (raw) => {
   const hint = "Write :8787, or host:8787; port 0 is any free one.";
   const value = scalar(raw, "an address like :8787");
-  const [, host = "", port = ""] = /^(?:(\[[0-9a-fA-F:.%\w]+\]|[\w.-]*):)?(\d{1,5})$/.exec(value) ?? fail("is not an address like :8787", hint);
+  const [, host = "", port = ""] =
+    /^(?:(\[[0-9a-fA-F:.%\w]+\]|[\w.-]*):)?(\d{1,5})$/.exec(value) ?? fail("is not an address like :8787", hint);
   return Number(port) <= 65535 ? `${host}:${Number(port)}` : fail("has a port above 65535", hint);
 };
 
@@ -266,7 +277,8 @@ export const daskAddress =
     if (!(SCHEMES as readonly string[]).includes(scheme.toLowerCase())) {
       return fail(`has a scheme that Dask does not know, ${show(scheme)}`, `Dask's schemes are ${SCHEMES.join(", ")}.`);
     }
-    if (port === "required" && (host === "" || number === undefined || Number(number) === 0)) return fail("lacks a host or a port", hint);
+    if (port === "required" && (host === "" || number === undefined || Number(number) === 0))
+      return fail("lacks a host or a port", hint);
     if (number !== undefined && Number(number) > 65535) return fail("has a port above 65535", hint);
     return `${scheme.toLowerCase()}${value.slice(scheme.length)}`;
   };

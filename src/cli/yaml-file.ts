@@ -28,12 +28,15 @@ export function parseFile(kind: "user" | "site", file: string, content: string):
     let plain: unknown;
     let isData: boolean;
     try {
-      plain = isScalar(value) ? scalarOf(value) : ((value as { toJS?: (doc: unknown) => unknown } | null)?.toJS?.(document) ?? null);
+      plain = isScalar(value)
+        ? scalarOf(value)
+        : ((value as { toJS?: (doc: unknown) => unknown } | null)?.toJS?.(document) ?? null);
       isData = isPlain(plain);
     } catch (cause) {
       throw unreadable((cause as Error).message, line);
     }
-    if (!isData) throw unreadable(`${name} has a YAML type that is neither text, number, yes/no, list nor mapping`, line);
+    if (!isData)
+      throw unreadable(`${name} has a YAML type that is neither text, number, yes/no, list nor mapping`, line);
     const section = SECTIONS.find((known) => known === name);
     const option = optionKeys.find((known) => kebab(known) === name);
     if (section !== undefined) {
@@ -62,9 +65,16 @@ const isPlain = (value: unknown): boolean => {
 };
 
 const unknownKey = (file: string, line: number, name: string): Failure => {
-  const negative = optionKeys.find((key) => table[key].negative === name || table[key].negative === name.replaceAll("_", "-"));
-  const guess = negative === undefined ? nearest(name.replaceAll("_", "-"), [...optionKeys.map(kebab), ...SECTIONS]) : undefined;
+  const negative = optionKeys.find(
+    (key) => table[key].negative === name || table[key].negative === name.replaceAll("_", "-"),
+  );
+  const guess =
+    negative === undefined ? nearest(name.replaceAll("_", "-"), [...optionKeys.map(kebab), ...SECTIONS]) : undefined;
   const suggestion =
-    negative !== undefined ? `Write \`${kebab(negative)}: false\`. ` : guess === undefined ? "" : `Did you mean \`${guess}\`? `;
+    negative !== undefined
+      ? `Write \`${kebab(negative)}: false\`. `
+      : guess === undefined
+        ? ""
+        : `Did you mean \`${guess}\`? `;
   return new Failure("TSD-010", { file: show(file), line, key: show(name), suggestion });
 };

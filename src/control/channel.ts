@@ -58,8 +58,18 @@ export function channelPair<A, B>(): readonly [Channel<A, B>, Channel<B, A>] {
     });
   };
   return [
-    { send: (m) => queueMicrotask(() => right.deliver(m)), onMessage: left.onMessage, onClose: left.onClose, close: shut },
-    { send: (m) => queueMicrotask(() => left.deliver(m)), onMessage: right.onMessage, onClose: right.onClose, close: shut },
+    {
+      send: (m) => queueMicrotask(() => right.deliver(m)),
+      onMessage: left.onMessage,
+      onClose: left.onClose,
+      close: shut,
+    },
+    {
+      send: (m) => queueMicrotask(() => left.deliver(m)),
+      onMessage: right.onMessage,
+      onClose: right.onClose,
+      close: shut,
+    },
   ];
 }
 

@@ -22,7 +22,12 @@ export interface HubOptions {
   readonly keysOf: (rank: number) => Promise<readonly (string | Uint8Array)[]>;
   /** How many connections were refused since the last time, by kind; at most once a minute. */
   readonly onRefused?: (counts: Readonly<Record<string, number>>) => void;
-  readonly onHost: (channel: Channel<ToLeader, FromLeader>, host: string, rank: number, via: { readonly localAddress: string | undefined }) => void;
+  readonly onHost: (
+    channel: Channel<ToLeader, FromLeader>,
+    host: string,
+    rank: number,
+    via: { readonly localAddress: string | undefined },
+  ) => void;
 }
 
 export interface Hub {
@@ -37,7 +42,19 @@ const pingEvery = 5_000;
 const mostEarly = 256 * 1024;
 
 /** What a leader signs to prove that it belongs to the launch: everything that makes the proof worthless elsewhere. */
-export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly nonce: string; readonly launch: string; readonly rank: number; readonly host: string; readonly fingerprint: string }): readonly string[] {
+export function joinParts({
+  nonce,
+  launch,
+  rank,
+  host,
+  fingerprint,
+}: {
+  readonly nonce: string;
+  readonly launch: string;
+  readonly rank: number;
+  readonly host: string;
+  readonly fingerprint: string;
+}): readonly string[] {
   return ["tsdask-mpi join", nonce, launch, String(rank), host, fingerprint];
 }
 
@@ -46,14 +63,28 @@ export function joinParts({ nonce, launch, rank, host, fingerprint }: { readonly
  * Everything else is turned away within a deadline, without a word. Rejects when no port can be had.
  */
 export async function openHub(options: HubOptions & { readonly fingerprint: string }): Promise<Hub> {
-  const server = createServer({ cert: options.cert, key: options.key, minVersion: "TLSv1.3", handshakeTimeout: deadlines.hubProof, connectionsCheckingInterval: 1000 }, (_, response) => {
-    refusals.count("http");
-    response.writeHead(404).end();
-  });
+  const server = createServer(
+    {
+      cert: options.cert,
+      key: options.key,
+      minVersion: "TLSv1.3",
+      handshakeTimeout: deadlines.hubProof,
+      connectionsCheckingInterval: 1000,
+    },
+    (_, response) => {
+      refusals.count("http");
+      response.writeHead(404).end();
+    },
+  );
   server.headersTimeout = deadlines.hubProof;
   server.requestTimeout = deadlines.hubProof;
   server.keepAliveTimeout = 1;
-  const wss = new WebSocketServer({ noServer: true, maxPayload: largestMessage, perMessageDeflate: false, clientTracking: false });
+  const wss = new WebSocketServer({
+    noServer: true,
+    maxPayload: largestMessage,
+    perMessageDeflate: false,
+    clientTracking: false,
+  });
   const proved = new Set<WebSocket>();
   const refusals = countRefusals((counts) => options.onRefused?.(counts));
   const most = Math.min(mostUnproved + options.size, Math.floor(openFileLimit() / 4));
@@ -110,7 +141,11 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
     server.listen({ port: 0, host: options.host ?? "::", exclusive: true }, resolve);
   }).catch(async (error: unknown) => {
     // A machine without IPv6.
-    if ((error as NodeJS.ErrnoException).code !== "EAFNOSUPPORT" && (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL") throw error;
+    if (
+      (error as NodeJS.ErrnoException).code !== "EAFNOSUPPORT" &&
+      (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL"
+    )
+      throw error;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ port: 0, host: "0.0.0.0", exclusive: true }, resolve);
@@ -135,7 +170,11 @@ function nameOf({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "r
 }
 
 /** Challenges one connection; resolves to its channel when it proved to be of the launch in time, else to undefined. Never rejects. */
-async function receive(ws: WebSocket, options: HubOptions & { readonly fingerprint: string }, onAnswer: () => void): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number } | undefined> {
+async function receive(
+  ws: WebSocket,
+  options: HubOptions & { readonly fingerprint: string },
+  onAnswer: () => void,
+): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number } | undefined> {
   const channel = wsChannel<ToLeader, FromLeader>(ws, acceptFromLeader, deadlines.hubSilence);
   const nonce = randomBytes(32).toString("base64url");
   const { promise, resolve } = Promise.withResolvers<FromLeader | undefined>();

@@ -30,7 +30,10 @@ export interface Link {
  * Connects a leader to the hub: all its addresses are tried at once, the first that answers with the right certificate is
  * taken, and the leader proves its launch. Resolves to undefined when none answers within `deadlines.hubConnect`.
  */
-export async function linkToHub(place: HubPlace, { rank, host }: { readonly rank: number; readonly host: string }): Promise<Link | undefined> {
+export async function linkToHub(
+  place: HubPlace,
+  { rank, host }: { readonly rank: number; readonly host: string },
+): Promise<Link | undefined> {
   const attempts = place.addresses.map((address) => attempt(address, place, rank, host));
   const first = await Promise.any(attempts.map((one) => one.opened)).catch(() => undefined);
   for (const one of attempts) if (one.ws !== first?.ws) one.ws.terminate();
@@ -42,9 +45,19 @@ interface Opened {
   readonly link: Link;
 }
 
-function attempt(address: string, place: HubPlace, rank: number, host: string): { readonly ws: WebSocket; readonly opened: Promise<Opened> } {
+function attempt(
+  address: string,
+  place: HubPlace,
+  rank: number,
+  host: string,
+): { readonly ws: WebSocket; readonly opened: Promise<Opened> } {
   // The certificate is checked by its fingerprint, which is stronger than any name or authority.
-  const ws = new WebSocket(`wss://${address}/`, { rejectUnauthorized: false, handshakeTimeout: deadlines.hubConnect, perMessageDeflate: false, maxPayload: largestMessage });
+  const ws = new WebSocket(`wss://${address}/`, {
+    rejectUnauthorized: false,
+    handshakeTimeout: deadlines.hubConnect,
+    perMessageDeflate: false,
+    maxPayload: largestMessage,
+  });
   const opened = new Promise<Opened>((resolve, reject) => {
     const late = setTimeout(() => reject(new Error("no answer in time")), deadlines.hubConnect);
     ws.once("error", reject);
@@ -64,10 +77,26 @@ function attempt(address: string, place: HubPlace, rank: number, host: string): 
           later.deliver(message);
           return;
         }
-        const parts = joinParts({ nonce: message.nonce, launch: place.launch, rank, host, fingerprint: place.fingerprint });
-        channel.send({ t: "join", v: controlVersion, launch: place.launch, host, rank, proof: proof(place.key, parts) });
+        const parts = joinParts({
+          nonce: message.nonce,
+          launch: place.launch,
+          rank,
+          host,
+          fingerprint: place.fingerprint,
+        });
+        channel.send({
+          t: "join",
+          v: controlVersion,
+          launch: place.launch,
+          host,
+          rank,
+          proof: proof(place.key, parts),
+        });
         clearTimeout(late);
-        resolve({ ws, link: { channel: { ...channel, onMessage: later.onMessage }, localAddress: socket.localAddress } });
+        resolve({
+          ws,
+          link: { channel: { ...channel, onMessage: later.onMessage }, localAddress: socket.localAddress },
+        });
       });
     });
   });

@@ -31,15 +31,48 @@ export interface Hello {
 
 /** What happened on a rank; travels member → leader → hub. */
 export type RankEvent =
-  | { readonly k: "scheduler-ready"; readonly address: string; readonly identity: Readonly<Record<string, unknown>>; readonly dashboard: number | null }
-  | { readonly k: "scheduler-exit"; readonly code: number | null; readonly signal: number | null; readonly why: string; readonly kind?: string }
-  | { readonly k: "worker-ready"; readonly address: string; readonly name: string; readonly dashboard: number | null; readonly nthreads: number; readonly memoryLimit: number; readonly pid: number }
+  | {
+      readonly k: "scheduler-ready";
+      readonly address: string;
+      readonly identity: Readonly<Record<string, unknown>>;
+      readonly dashboard: number | null;
+    }
+  | {
+      readonly k: "scheduler-exit";
+      readonly code: number | null;
+      readonly signal: number | null;
+      readonly why: string;
+      readonly kind?: string;
+    }
+  | {
+      readonly k: "worker-ready";
+      readonly address: string;
+      readonly name: string;
+      readonly dashboard: number | null;
+      readonly nthreads: number;
+      readonly memoryLimit: number;
+      readonly pid: number;
+    }
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }
   /** What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were, bytes spilled to disk. */
-  | { readonly k: "scheduler-usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number }
+  | {
+      readonly k: "scheduler-usage";
+      readonly clients: number;
+      readonly tasks: number;
+      readonly used: number;
+      readonly seen: number;
+      readonly spilled: number;
+    }
   /** What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its limit in bytes (0: none). */
-  | { readonly k: "worker-usage"; readonly cpu: number; readonly threadSeconds: number; readonly threads: number; readonly peak: number; readonly limit: number }
+  | {
+      readonly k: "worker-usage";
+      readonly cpu: number;
+      readonly threadSeconds: number;
+      readonly threads: number;
+      readonly peak: number;
+      readonly limit: number;
+    }
   | { readonly k: "client-started"; readonly pid: number }
   /** `signal` is the name of the one that ended it, if one did. */
   | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }
@@ -126,7 +159,14 @@ export interface PythonReport {
 }
 
 export type FromLeader =
-  | { readonly t: "join"; readonly v: number; readonly launch: string; readonly host: string; readonly rank: number; readonly proof: string }
+  | {
+      readonly t: "join";
+      readonly v: number;
+      readonly launch: string;
+      readonly host: string;
+      readonly rank: number;
+      readonly proof: string;
+    }
   | { readonly t: "ranks"; readonly ranks: readonly number[] }
   | { readonly t: "python"; readonly report: PythonReport }
   | { readonly t: "event"; readonly rank: number; readonly event: RankEvent }
@@ -142,7 +182,13 @@ export interface Credentials {
 
 export type ToLeader =
   | { readonly t: "challenge"; readonly nonce: string }
-  | { readonly t: "welcome"; readonly folder: string; readonly schedulerFile: string; readonly credentials: Credentials | null; readonly token: string | null }
+  | {
+      readonly t: "welcome";
+      readonly folder: string;
+      readonly schedulerFile: string;
+      readonly credentials: Credentials | null;
+      readonly token: string | null;
+    }
   | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly t: "address"; readonly scheduler: string }
   | { readonly t: "to-rank"; readonly rank: number; readonly message: ToMember }

@@ -31,7 +31,12 @@ const sweepEvery = 250;
  * place, the longest-waiting of the source that holds most goes, those first that have not said a word, so that strangers crowd out one
  * another and not a leader. One that is silent for `deadlines.hubFirstWord` or unproved for `deadlines.hubProof` ms goes as well.
  */
-export function holdUnproved<G extends Guest>({ most, mostOfSource, onEnd, now = () => performance.now() }: {
+export function holdUnproved<G extends Guest>({
+  most,
+  mostOfSource,
+  onEnd,
+  now = () => performance.now(),
+}: {
   readonly most: number;
   readonly mostOfSource: number;
   readonly onEnd: (why: Dismissal) => void;

@@ -8,7 +8,11 @@ export const largestMessage = 1024 * 1024;
  * JSON messages over a WebSocket, one a frame. A frame that `accept` does not know closes the connection. The other side is
  * taken for lost when nothing, not even a ping or pong, was heard for `silence` ms; 0 leaves that to the caller.
  */
-export function wsChannel<Out, In>(ws: WebSocket, accept: (value: unknown) => In | undefined, silence: number): Channel<Out, In> {
+export function wsChannel<Out, In>(
+  ws: WebSocket,
+  accept: (value: unknown) => In | undefined,
+  silence: number,
+): Channel<Out, In> {
   const box = inbox<In>();
   let timer: NodeJS.Timeout | undefined;
   const heard = (): void => {

@@ -9,7 +9,9 @@ export interface DaskAddress {
 
 /** Takes an address of Dask's apart; `tcp` when it names no protocol. Throws TSD-086 when it is none. */
 export function parseAddress(address: string): DaskAddress {
-  const match = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/\s[\]]+)):(\d{1,5})$/.exec(address.trim());
+  const match = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(?:\[([0-9a-fA-F:.%\w]+)\]|([^:/\s[\]]+)):(\d{1,5})$/.exec(
+    address.trim(),
+  );
   const port = Number(match?.[4]);
   if (match === null || port < 1 || port > 65535) throw new Failure("TSD-086", { address });
   return { protocol: match[1] ?? "tcp", host: match[2] ?? match[3] ?? "", port };

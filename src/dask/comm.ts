@@ -72,7 +72,8 @@ function dial(address: string, tls: TlsCredentials | undefined): Socket {
   const { protocol, host, port } = parseAddress(address);
   if (protocol === "tcp") return connectTcp({ host, port, noDelay: true });
   if (protocol !== "tls") throw new Failure("TSD-086", { address });
-  if (tls === undefined) throw new Failure("TSD-076", { address, problem: "no certificate of the cluster's is at hand" });
+  if (tls === undefined)
+    throw new Failure("TSD-076", { address, problem: "no certificate of the cluster's is at hand" });
   return connectTls({
     host,
     port,
@@ -119,7 +120,11 @@ function openLine(socket: Socket, address: string): Line {
       }
       if (arrived.length > 0) stage = "answer";
     } catch (error) {
-      fail(error instanceof Failure ? error : new Failure("TSD-077", { address, problem: String(error) }, { cause: error }));
+      fail(
+        error instanceof Failure
+          ? error
+          : new Failure("TSD-077", { address, problem: String(error) }, { cause: error }),
+      );
     }
     wake?.();
   });
@@ -160,7 +165,8 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 function lineFailure(error: Error, { address, stage }: { readonly address: string; readonly stage: Stage }): Failure {
   const code = "code" in error ? String(error.code) : "";
   // What TLS itself says: OpenSSL's own errors and alerts, and Node's words for a certificate that does not verify.
-  const refused = code.startsWith("ERR_SSL") || code.startsWith("ERR_TLS") || /CERT|SIGNATURE|SELF_SIGNED|UNABLE_TO/.test(code);
+  const refused =
+    code.startsWith("ERR_SSL") || code.startsWith("ERR_TLS") || /CERT|SIGNATURE|SELF_SIGNED|UNABLE_TO/.test(code);
   if (refused || (stage === "tls" && code === "ECONNRESET")) {
     return new Failure("TSD-076", { address, problem: tlsProblem(error.message, code) }, { cause: error });
   }
@@ -170,7 +176,8 @@ function lineFailure(error: Error, { address, stage }: { readonly address: strin
 function tlsProblem(message: string, code: string): string {
   if (code === "ECONNRESET") return "the connection was closed while TLS was being set up";
   if (code === "CERT_HAS_EXPIRED") return "its certificate has expired";
-  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|UNEXPECTED_MESSAGE/.test(code)) return "what listens there does not speak TLS";
+  if (/WRONG_VERSION_NUMBER|PACKET_LENGTH|UNEXPECTED_MESSAGE/.test(code))
+    return "what listens there does not speak TLS";
   if (/ALERT|CERTIFICATE_REQUIRED/.test(code)) return `it refused our certificate (${code.replace(/^ERR_SSL_/, "")})`;
   if (/SELF_SIGNED|UNABLE_TO|SIGNATURE/.test(code)) return "its certificate is not of this cluster";
   return message;

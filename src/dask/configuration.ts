@@ -16,7 +16,10 @@ export interface ClusterAccess {
 }
 
 /** The PEM files that open a cluster; undefined without security. */
-export function securityFiles({ folder, security }: Pick<ClusterAccess, "folder" | "security">): SecurityFiles | undefined {
+export function securityFiles({
+  folder,
+  security,
+}: Pick<ClusterAccess, "folder" | "security">): SecurityFiles | undefined {
   if (security === "none") return undefined;
   const { ca, cert, key } = clusterFiles(folder);
   return { caFile: ca, cert, key };
@@ -59,7 +62,11 @@ export function daskYaml(access: ClusterAccess): string {
 }
 
 function tlsYaml({ caFile, cert, key }: SecurityFiles): string[] {
-  const pair = (role: string): string[] => [`      ${role}:`, `        cert: ${quoted(cert)}`, `        key: ${quoted(key)}`];
+  const pair = (role: string): string[] => [
+    `      ${role}:`,
+    `        cert: ${quoted(cert)}`,
+    `        key: ${quoted(key)}`,
+  ];
   return [
     "distributed:",
     "  comm:",

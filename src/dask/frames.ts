@@ -22,12 +22,20 @@ export function encodeFrames(frames: readonly Uint8Array[]): Buffer {
   const size = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
   header.writeBigUInt64LE(BigInt(header.length - U64 + size), 0);
   header.writeBigUInt64LE(BigInt(frames.length), U64);
-  frames.forEach((frame, index) => header.writeBigUInt64LE(BigInt(frame.byteLength), PRELUDE + index * U64));
+  for (const [index, frame] of frames.entries()) {
+    header.writeBigUInt64LE(BigInt(frame.byteLength), PRELUDE + index * U64);
+  }
   return Buffer.concat([header, ...frames]);
 }
 
 /** Splits a stream into messages; no more than one message (of at most `largest` bytes) is ever held. */
-export function frameDecoder({ peer, largest = LARGEST_MESSAGE }: { readonly peer: string; readonly largest?: number }): Decoder {
+export function frameDecoder({
+  peer,
+  largest = LARGEST_MESSAGE,
+}: {
+  readonly peer: string;
+  readonly largest?: number;
+}): Decoder {
   let chunks: Buffer[] = [];
   let held = 0;
   let wanted = PRELUDE;

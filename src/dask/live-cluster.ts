@@ -39,7 +39,8 @@ async function probeScheduler(file: SchedulerFile, tls: TlsCredentials | undefin
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     const accepted = error.code === "TSD-075" && error.facts["stage"] !== "connect";
-    if (accepted && String(error.facts["problem"]).startsWith("no answer")) return live("something listens at its address and is too busy to answer");
+    if (accepted && String(error.facts["problem"]).startsWith("no answer"))
+      return live("something listens at its address and is too busy to answer");
     return { state: "gone", why: firstLine(error) };
   }
 }

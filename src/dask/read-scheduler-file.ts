@@ -11,7 +11,11 @@ const Port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 /** Words that are shown to people, and go into variables and paths. */
 const plain = v.check<string, string>((text) => !/\p{Cc}/u.test(text), "holds control characters");
 /** These words end up in shell lines that people paste, so they must be no more than hosts and paths. */
-const Host = v.pipe(v.string(), v.regex(/^[\w.:%*-]*$/, "not a host"), v.check((host) => !host.startsWith("-"), "not a host"));
+const Host = v.pipe(
+  v.string(),
+  v.regex(/^[\w.:%*-]*$/, "not a host"),
+  v.check((host) => !host.startsWith("-"), "not a host"),
+);
 const LinkPath = v.pipe(v.string(), v.regex(/^\/[\w./-]*$/, "not a path"));
 const Login = v.pipe(v.string(), v.regex(/^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/, "not a host"));
 const Place = v.object({ host: Host, port: Port, node: v.optional(Host), path: v.optional(LinkPath) });
@@ -28,7 +32,12 @@ const ClusterRecord = v.object({
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
-  job: v.optional(v.object({ system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]), id: v.optional(v.string()) })),
+  job: v.optional(
+    v.object({
+      system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]),
+      id: v.optional(v.string()),
+    }),
+  ),
   started: v.number(),
 });
 
@@ -54,7 +63,9 @@ export async function readSchedulerFile(path: string, trust: Trust | "anyone" = 
 
 async function readText(path: string, trust: Trust | "anyone"): Promise<string> {
   try {
-    return trust === "anyone" ? await readPlainFile(path, { limit: LARGEST }) : await readTrustedFile(path, { limit: LARGEST, ...trust });
+    return trust === "anyone"
+      ? await readPlainFile(path, { limit: LARGEST })
+      : await readTrustedFile(path, { limit: LARGEST, ...trust });
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("TSD-023", { path, problem: readProblem(error) }, { cause: error });

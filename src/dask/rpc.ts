@@ -28,7 +28,11 @@ export async function callScheduler(
   comm.send({ op, reply: true, close: true, ...args });
   const reply = await comm.receive();
   // distributed/core.py, error_message: the pickled exception is in further frames, its text in plain msgpack.
-  if (isRecord(reply) && (reply["status"] === "uncaught-error" || reply["status"] === "error") && "exception" in reply) {
+  if (
+    isRecord(reply) &&
+    (reply["status"] === "uncaught-error" || reply["status"] === "error") &&
+    "exception" in reply
+  ) {
     throw new Failure("TSD-078", { address, op, problem: String(reply["exception_text"] ?? "no text") });
   }
   return reply;
@@ -71,7 +75,10 @@ export async function versions(scheduler: SchedulerEndpoint, options?: CallOptio
 }
 
 /** The threads of every worker, by its address. */
-export async function ncores(scheduler: SchedulerEndpoint, options?: CallOptions): Promise<Readonly<Record<string, number>>> {
+export async function ncores(
+  scheduler: SchedulerEndpoint,
+  options?: CallOptions,
+): Promise<Readonly<Record<string, number>>> {
   return checked(v.record(v.string(), v.number()), await callScheduler(scheduler, "ncores", {}, options), scheduler);
 }
 
@@ -93,7 +100,12 @@ export async function retireWorkers(
   options?: CallOptions,
 ): Promise<readonly string[]> {
   const who = names === undefined ? { workers: workers ?? [] } : { names };
-  const reply = await callScheduler(scheduler, "retire_workers", { ...who, close_workers: closeWorkers, remove: true }, options);
+  const reply = await callScheduler(
+    scheduler,
+    "retire_workers",
+    { ...who, close_workers: closeWorkers, remove: true },
+    options,
+  );
   if (Array.isArray(reply)) return reply.map(String);
   return isRecord(reply) ? Object.keys(reply) : [];
 }
@@ -106,7 +118,11 @@ export async function adaptiveTarget(scheduler: SchedulerEndpoint, options?: Cal
 const LogLines = v.array(v.tuple([v.string(), v.string()]));
 
 /** The scheduler's last log lines, newest first: level and text. */
-export async function getLogs(scheduler: SchedulerEndpoint, lines: number, options?: CallOptions): Promise<readonly (readonly [string, string])[]> {
+export async function getLogs(
+  scheduler: SchedulerEndpoint,
+  lines: number,
+  options?: CallOptions,
+): Promise<readonly (readonly [string, string])[]> {
   return checked(LogLines, await callScheduler(scheduler, "get_logs", { n: lines }, options), scheduler);
 }
 
@@ -120,9 +136,16 @@ export async function terminate(scheduler: SchedulerEndpoint, options?: CallOpti
   }
 }
 
-function checked<const Schema extends v.GenericSchema>(schema: Schema, reply: unknown, { address }: SchedulerEndpoint): v.InferOutput<Schema> {
+function checked<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  reply: unknown,
+  { address }: SchedulerEndpoint,
+): v.InferOutput<Schema> {
   const result = v.safeParse(schema, reply);
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw new Failure("TSD-077", { address, problem: `an unexpected reply (${v.getDotPath(issue) ?? "whole"}: ${issue.message})` });
+  throw new Failure("TSD-077", {
+    address,
+    problem: `an unexpected reply (${v.getDotPath(issue) ?? "whole"}: ${issue.message})`,
+  });
 }

@@ -61,12 +61,22 @@ export type Claim = { readonly state: "free" } | { readonly state: "stale"; read
  * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be replaced.
  * Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
  */
-export async function claimSchedulerFile(path: string, { deadline = deadlines.liveCluster }: { readonly deadline?: number } = {}): Promise<Claim> {
+export async function claimSchedulerFile(
+  path: string,
+  { deadline = deadlines.liveCluster }: { readonly deadline?: number } = {},
+): Promise<Claim> {
   try {
     const found = await lstat(path);
     if (found.isDirectory()) throw new Failure("TSD-026", { path, problem: "there is a folder of that name" });
     // What somebody else put there is nothing to believe, and not ours to take away either.
-    if (found.uid !== process.geteuid?.()) throw new Failure("TSD-025", { path, address: "an address of its own", host: "another host", why: `the file belongs to another user, uid ${found.uid}`, template: "scheduler-{job_id}.json" });
+    if (found.uid !== process.geteuid?.())
+      throw new Failure("TSD-025", {
+        path,
+        address: "an address of its own",
+        host: "another host",
+        why: `the file belongs to another user, uid ${found.uid}`,
+        template: "scheduler-{job_id}.json",
+      });
   } catch (error) {
     if (error instanceof Failure) throw error;
     if (systemCode(error) === "ENOENT") return { state: "free" };
@@ -104,7 +114,10 @@ export async function ownText(path: string): Promise<string | undefined> {
   const { readPlainFile } = await import("../security/trusted-file.ts");
   let ours = false;
   try {
-    const text = await readPlainFile(path, { limit: largestFile, refuse: ({ uid }) => void (ours = uid === process.geteuid?.()) });
+    const text = await readPlainFile(path, {
+      limit: largestFile,
+      refuse: ({ uid }) => void (ours = uid === process.geteuid?.()),
+    });
     return ours ? text : undefined;
   } catch (error) {
     if (error instanceof Failure) return undefined;

@@ -28,7 +28,11 @@ const systems: readonly System[] = [
     cpus: (env, host, read) => limit(env["PBS_NUM_PPN"], "PBS_NUM_PPN") ?? pbsCpus(env, host, read),
     // What `mem=` of the chunk became on the job's first node: the limit of resident memory, which Linux itself does not enforce
     // (getrlimit(2), RLIMIT_RSS; proc(5), `limits`). In bytes.
-    memory: (_, read) => limit(/^Max resident set\s+(\d+)\s/m.exec(read("/proc/self/limits") ?? "")?.[1], "PBS's mem (the limit of resident memory)"),
+    memory: (_, read) =>
+      limit(
+        /^Max resident set\s+(\d+)\s/m.exec(read("/proc/self/limits") ?? "")?.[1],
+        "PBS's mem (the limit of resident memory)",
+      ),
   },
   {
     // "host1 4 host2 8"
@@ -48,7 +52,9 @@ const systems: readonly System[] = [
       const lines = (read(file) ?? "").split("\n").map((line) => line.split(/\s+/));
       const here = lines.filter(([name]) => sameHost(name, host)).map(([, slots]) => whole(slots) ?? 0);
       const slots = here.reduce((sum, more) => sum + more, 0);
-      return limit(String(slots), "PE_HOSTFILE") ?? (env["NHOSTS"] === "1" ? limit(env["NSLOTS"], "NSLOTS") : undefined);
+      return (
+        limit(String(slots), "PE_HOSTFILE") ?? (env["NHOSTS"] === "1" ? limit(env["NSLOTS"], "NSLOTS") : undefined)
+      );
     },
   },
 ];
@@ -56,7 +62,11 @@ const systems: readonly System[] = [
 const mebi = 1024 ** 2;
 
 /** The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. */
-export function batchLimits(env: Env, host: string, read: Read): { readonly cpus: Limit | undefined; readonly memory: Limit | undefined } {
+export function batchLimits(
+  env: Env,
+  host: string,
+  read: Read,
+): { readonly cpus: Limit | undefined; readonly memory: Limit | undefined } {
   const system = systems.find(({ here }) => env[here] !== undefined);
   return { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env, read) };
 }

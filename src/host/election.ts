@@ -59,7 +59,15 @@ function makeFolders({ base, folder }: HostPaths): void {
   }
 }
 
-const keptBases: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOENT", "ENOTDIR", "EPERM", "EACCES", "EBUSY"]);
+const keptBases: ReadonlySet<string> = new Set([
+  "ENOTEMPTY",
+  "EEXIST",
+  "ENOENT",
+  "ENOTDIR",
+  "EPERM",
+  "EACCES",
+  "EBUSY",
+]);
 
 /** Removes the launch's folder on this host, and the user's own base when no other launch uses it. */
 export function removeHostFolder({ base, folder }: HostPaths): void {

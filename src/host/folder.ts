@@ -14,10 +14,19 @@ export interface HostPaths {
 const longestSocketPath = 107;
 
 /** The launch's folder on this host. `key` is any text that all ranks of the launch on this host share. */
-export function hostPaths({ key, tmpdir, uid }: { readonly key: string; readonly tmpdir: string | undefined; readonly uid: number }): HostPaths {
+export function hostPaths({
+  key,
+  tmpdir,
+  uid,
+}: {
+  readonly key: string;
+  readonly tmpdir: string | undefined;
+  readonly uid: number;
+}): HostPaths {
   const name = shortName(key);
   const wanted = `${(tmpdir ?? "/tmp").replace(/\/+$/, "") || "/tmp"}/tsdask-${uid}`;
-  const base = wanted.length + name.length + 12 > longestSocketPath || !wanted.startsWith("/") ? `/tmp/tsdask-${uid}` : wanted;
+  const base =
+    wanted.length + name.length + 12 > longestSocketPath || !wanted.startsWith("/") ? `/tmp/tsdask-${uid}` : wanted;
   const folder = `${base}/${name}`;
   return { base, folder, socket: `${folder}/host.sock`, forkSocket: `${folder}/fork.sock` };
 }
@@ -26,7 +35,8 @@ export function hostPaths({ key, tmpdir, uid }: { readonly key: string; readonly
 export function shortName(text: string): string {
   const hash = (start: number): string => {
     let value = start;
-    for (let index = 0; index < text.length; index += 1) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
+    for (let index = 0; index < text.length; index += 1)
+      value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
     return value.toString(16).padStart(8, "0");
   };
   return hash(0x811c9dc5) + hash(0x9747b28c);

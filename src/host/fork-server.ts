@@ -37,18 +37,38 @@ export interface ForkServer {
  * The environment that a process must have from its start to be what Dask's Nanny would have made of it:
  * `distributed.nanny.pre-spawn-environ` of Dask's `distributed.yaml`. The server corrects them to the user's configuration.
  */
-const preSpawn: Readonly<Record<string, string>> = { MALLOC_TRIM_THRESHOLD_: "65536", OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" };
+const preSpawn: Readonly<Record<string, string>> = {
+  MALLOC_TRIM_THRESHOLD_: "65536",
+  OMP_NUM_THREADS: "1",
+  MKL_NUM_THREADS: "1",
+  OPENBLAS_NUM_THREADS: "1",
+};
 
-type FromServer = { readonly event: "listening" } | ({ readonly event: "ready" } & ForkServerReady) | ({ readonly event: "failed" } & ForkServerFailure);
+type FromServer =
+  | { readonly event: "listening" }
+  | ({ readonly event: "ready" } & ForkServerReady)
+  | ({ readonly event: "failed" } & ForkServerFailure);
 
 const accept = (value: unknown): FromServer | undefined =>
-  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string" ? (value as FromServer) : undefined;
+  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string"
+    ? (value as FromServer)
+    : undefined;
 
 /**
  * Starts the host's fork server: one Python that imports Dask once. It is a session of its own, so that it outlives a rank
  * that is killed, ends what it started, and removes the host's folder.
  */
-export function startForkServer({ python, pythonRoot, socket, folder, warm, imports, env, cwd, stderr }: {
+export function startForkServer({
+  python,
+  pythonRoot,
+  socket,
+  folder,
+  warm,
+  imports,
+  env,
+  cwd,
+  stderr,
+}: {
   readonly python: string;
   readonly pythonRoot: string;
   readonly socket: string;
@@ -109,7 +129,14 @@ export function startForkServer({ python, pythonRoot, socket, folder, warm, impo
     isListening();
     isGone();
     // `failed` may still be on its way through the pipe.
-    setTimeout(() => fail({ reason: "ended", message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${words.trim().split("\n").slice(-3).join(" | ")}`}` }), 50).unref();
+    setTimeout(
+      () =>
+        fail({
+          reason: "ended",
+          message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${words.trim().split("\n").slice(-3).join(" | ")}`}`,
+        }),
+      50,
+    ).unref();
   });
   return {
     pid: child.pid,

@@ -21,7 +21,11 @@ export interface Grant {
  * Reads what this host grants: CPU affinity, cgroup limits (versions 1, 2 and both at once), and the batch system's variables; the least of all counts.
  * Opens three small files and up to three for each level of this process's cgroup. `root` stands before every path (tests); never throws.
  */
-export function hostGrant({ env, root = "", host = hostname() }: {
+export function hostGrant({
+  env,
+  root = "",
+  host = hostname(),
+}: {
   readonly env: NodeJS.ProcessEnv;
   readonly root?: string;
   readonly host?: string;
@@ -79,13 +83,21 @@ function controlGroups(membership: string, read: (path: string) => string | unde
   const unifiedPath = lines.find((line) => line?.[2] === "")?.[3];
   const hybrid = lines.some((line) => line?.[2] !== undefined && line[2] !== "");
   const unified =
-    unifiedPath === undefined ? undefined : { folder: hybrid ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup", path: unifiedPath };
+    unifiedPath === undefined
+      ? undefined
+      : { folder: hybrid ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup", path: unifiedPath };
 
-  const walk = (group: { folder: string; path: string } | undefined, limitOf: (folder: string) => Limit | undefined): Limit | undefined =>
+  const walk = (
+    group: { folder: string; path: string } | undefined,
+    limitOf: (folder: string) => Limit | undefined,
+  ): Limit | undefined =>
     group === undefined ? undefined : least(upwards(group.path).map((path) => limitOf(group.folder + path)));
   const [cpu, memory] = [old("cpu"), old("memory")];
   return {
-    cpus: cpu === undefined ? walk(unified, (folder) => quota(folder, read)) : walk(cpu, (folder) => oldQuota(folder, read)),
+    cpus:
+      cpu === undefined
+        ? walk(unified, (folder) => quota(folder, read))
+        : walk(cpu, (folder) => oldQuota(folder, read)),
     memory:
       memory === undefined
         ? walk(unified, (folder) => least(["memory.max", "memory.high"].map((name) => bytes(folder, name, read))))
@@ -97,7 +109,12 @@ function controlGroups(membership: string, read: (path: string) => string | unde
 function upwards(path: string): string[] {
   const names = path.split("/").filter((name) => name !== "");
   if (names.includes("..")) return [""]; // outside this cgroup namespace
-  return Array.from({ length: names.length + 1 }, (_, drop) => names.slice(0, names.length - drop).map((name) => `/${name}`).join(""));
+  return Array.from({ length: names.length + 1 }, (_, drop) =>
+    names
+      .slice(0, names.length - drop)
+      .map((name) => `/${name}`)
+      .join(""),
+  );
 }
 
 function quota(folder: string, read: (path: string) => string | undefined): Limit | undefined {
@@ -122,7 +139,10 @@ function bytes(folder: string, name: string, read: (path: string) => string | un
 }
 
 function least(limits: readonly (Limit | undefined)[]): Limit | undefined {
-  return limits.reduce((best, one) => (one !== undefined && (best === undefined || one.value < best.value) ? one : best), undefined);
+  return limits.reduce(
+    (best, one) => (one !== undefined && (best === undefined || one.value < best.value) ? one : best),
+    undefined,
+  );
 }
 
 function readText(path: string): string | undefined {

@@ -88,7 +88,16 @@ export function leadHost(context: LeaderContext): Leader {
         context.report(error instanceof Error ? error.message : String(error));
         const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
         if (failure.code?.startsWith("TSD-")) {
-          up.send({ t: "event", rank: seat.hello.rank, event: { k: "failure", code: failure.code as never, facts: failure.facts ?? {}, exit: failure.exitCode ?? 70 } });
+          up.send({
+            t: "event",
+            rank: seat.hello.rank,
+            event: {
+              k: "failure",
+              code: failure.code as never,
+              facts: failure.facts ?? {},
+              exit: failure.exitCode ?? 70,
+            },
+          });
         }
       },
     );
@@ -101,7 +110,9 @@ export function leadHost(context: LeaderContext): Leader {
     settleAll();
   };
   // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
-  const quiet = complete ? undefined : setTimeout(allHere, context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks).unref();
+  const quiet = complete
+    ? undefined
+    : setTimeout(allHere, context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks).unref();
 
   const endFor = (seat: Seat): ToMember => ({
     t: "end",
@@ -151,11 +162,20 @@ export function leadHost(context: LeaderContext): Leader {
   const maybeDone = (): void => {
     if (ended === undefined || done || !ownDone) return;
     // The client's rank stays until everybody else has left.
-    if ([...seats.values()].some((seat) => !seat.gone && seat.hello.rank !== context.clientRank && seat.hello.rank !== context.rank)) return;
+    if (
+      [...seats.values()].some(
+        (seat) => !seat.gone && seat.hello.rank !== context.clientRank && seat.hello.rank !== context.rank,
+      )
+    )
+      return;
     done = true;
     const { grace, code } = ended;
     void context.forkServer
-      .then((server) => Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then((quiet) => quiet !== true && server.kill()))
+      .then((server) =>
+        Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then(
+          (quiet) => quiet !== true && server.kill(),
+        ),
+      )
       .catch((error: unknown) => context.report(String(error)))
       .then(() => sweepHostFolders(context.paths))
       .then(() => {
@@ -190,7 +210,17 @@ export function leadHost(context: LeaderContext): Leader {
           (error: unknown) => {
             context.report(String(error));
             const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
-            if (failure.code?.startsWith("TSD-")) up.send({ t: "event", rank: context.rank, event: { k: "failure", code: failure.code as never, facts: failure.facts ?? {}, exit: failure.exitCode ?? 70 } });
+            if (failure.code?.startsWith("TSD-"))
+              up.send({
+                t: "event",
+                rank: context.rank,
+                event: {
+                  k: "failure",
+                  code: failure.code as never,
+                  facts: failure.facts ?? {},
+                  exit: failure.exitCode ?? 70,
+                },
+              });
           },
         );
         break;

@@ -1,4 +1,4 @@
-import { accessSync, constants, readlinkSync, statSync } from "node:fs";
+import { accessSync, constants, readlinkSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 import type { PythonReport } from "../control/messages.ts";
@@ -23,7 +23,12 @@ export interface PythonTrouble {
  * else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
  * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be read.
  */
-export function findPython({ wish, env, cwd, host }: {
+export function findPython({
+  wish,
+  env,
+  cwd,
+  host,
+}: {
   readonly wish: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
@@ -33,7 +38,8 @@ export function findPython({ wish, env, cwd, host }: {
   for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
     const prefix = env[from];
     const path = prefix ? join(prefix, "bin", "python") : undefined;
-    if (path !== undefined && (kind(path) === "program" || kind(path) === "denied")) return { path: readable(path, from, host), from };
+    if (path !== undefined && (kind(path) === "program" || kind(path) === "denied"))
+      return { path: readable(path, from, host), from };
   }
   const path = inPath(["python3", "python"], env);
   if (path !== undefined) return { path: readable(path, "PATH", host), from: "PATH" };
@@ -52,7 +58,11 @@ function wished(wish: string, env: NodeJS.ProcessEnv, cwd: string, host: string)
   const inFolder = join(path, "bin", "python");
   // an environment's folder is what people often have at hand
   if (found === "folder" && ["program", "denied"].includes(kind(inFolder))) return inFolder;
-  const problem = { folder: "it is a folder without bin/python", file: "it is not executable", nothing: "it is not there" }[found];
+  const problem = {
+    folder: "it is a folder without bin/python",
+    file: "it is not executable",
+    nothing: "it is not there",
+  }[found];
   throw new Failure("TSD-041", { host, python: path, problem });
 }
 
@@ -74,13 +84,19 @@ function readable(path: string, from: PythonFound["from"], host: string): string
   const last = chain.at(-1) ?? path;
   const closed = closedFolder(last);
   const leads = last === path ? "" : `it is a link to ${last}, `;
-  const what = closed === undefined ? `${leads === "" ? "" : "and "}you may not run ${leads === "" ? "it" : "that"}` : `${leads === "" ? "it is in " : "which is in "}${closed}, a folder that you may not enter`;
+  const what =
+    closed === undefined
+      ? `${leads === "" ? "" : "and "}you may not run ${leads === "" ? "it" : "that"}`
+      : `${leads === "" ? "it is in " : "which is in "}${closed}, a folder that you may not enter`;
   throw new Failure("TSD-111", {
     python: path,
     from,
     host,
     problem: `${leads}${what}`,
-    cause: leads === "" ? "It is in somebody else's folder, or its permissions were changed." : "An environment's python is a link to the interpreter that made it, which is somebody else's here.",
+    cause:
+      leads === ""
+        ? "It is in somebody else's folder, or its permissions were changed."
+        : "An environment's python is a link to the interpreter that made it, which is somebody else's here.",
     cure: `Make the environment again with an interpreter that everybody may read (\`/usr/bin/python3 -m venv …\`, or a module's), name another one with --python, or ask the owner of ${closed ?? last} for access.`,
   });
 }
@@ -112,12 +128,15 @@ function links(path: string): readonly string[] {
 
 /** The first folder on the way to a path that may not be entered. */
 function closedFolder(path: string): string | undefined {
-  const folders = path.split("/").slice(1, -1).map((_, index, parts) => `/${parts.slice(0, index + 1).join("/")}`);
+  const folders = path
+    .split("/")
+    .slice(1, -1)
+    .map((_, index, parts) => `/${parts.slice(0, index + 1).join("/")}`);
   return folders.find((folder) => !mayRun(folder));
 }
 
 function kind(path: string): "program" | "file" | "folder" | "nothing" | "denied" {
-  let stat;
+  let stat: Stats | undefined;
   try {
     stat = statSync(path, { throwIfNoEntry: false });
   } catch (error) {
@@ -130,7 +149,12 @@ function kind(path: string): "program" | "file" | "folder" | "nothing" | "denied
 }
 
 /** What the fork server's word for a failure (`reason` of its `failed` event) means for the launch. */
-export function pythonTrouble({ host, python, reason, message }: {
+export function pythonTrouble({
+  host,
+  python,
+  reason,
+  message,
+}: {
   readonly host: string;
   readonly python: string;
   readonly reason: string;
@@ -151,7 +175,11 @@ export function pythonTrouble({ host, python, reason, message }: {
       // the server goes on without that module
       return { code: "TSD-046", facts, fatal: false };
     default:
-      return { code: "TSD-047", facts: { ...facts, problem: reason === "ended" ? message : `${reason}: ${message}` }, fatal: true };
+      return {
+        code: "TSD-047",
+        facts: { ...facts, problem: reason === "ended" ? message : `${reason}: ${message}` },
+        fatal: true,
+      };
   }
 }
 
@@ -177,7 +205,11 @@ export function checkPythons(reports: readonly PythonReport[]): {
       ? undefined
       : {
           code: "TSD-044",
-          facts: { problem: wrong.join("; "), first: `${first?.executable} on ${first?.host}`, other: `${other?.executable} on ${other?.host}` },
+          facts: {
+            problem: wrong.join("; "),
+            first: `${first?.executable} on ${first?.host}`,
+            other: `${other?.executable} on ${other?.host}`,
+          },
           fatal: true,
         };
   return { trouble, warnings };
@@ -209,6 +241,8 @@ function odd(
   must: readonly [string, (report: PythonReport) => string][],
 ): readonly [PythonReport | undefined, PythonReport | undefined] {
   const [first] = reports;
-  const other = reports.find((report) => first !== undefined && must.some(([, versionOf]) => versionOf(report) !== versionOf(first)));
+  const other = reports.find(
+    (report) => first !== undefined && must.some(([, versionOf]) => versionOf(report) !== versionOf(first)),
+  );
   return [first, other];
 }

@@ -7,7 +7,13 @@ const every = 1_000;
  * host in their order). A busy launcher needs a minute for hundreds of ranks, and those that it has not started yet are waited for.
  * A started rank is taken for dead when two looks in a row find neither it nor its process; where `living` cannot tell, nobody is.
  */
-export function callRoll({ localSize, size, met, living, dead }: {
+export function callRoll({
+  localSize,
+  size,
+  met,
+  living,
+  dead,
+}: {
   /** Ranks on this host. */
   readonly localSize: number;
   readonly size: number;
@@ -20,7 +26,8 @@ export function callRoll({ localSize, size, met, living, dead }: {
   const told = new Set<number>();
   let absentBefore: ReadonlySet<number> = new Set();
   /** The ranks that were started, as far as can be told; which ranks a host of several has is known only from those that were seen. */
-  const started = (): ReadonlySet<number> => (localSize === size ? new Set(Array.from({ length: Math.max(-1, ...seen) + 1 }, (_, rank) => rank)) : seen);
+  const started = (): ReadonlySet<number> =>
+    localSize === size ? new Set(Array.from({ length: Math.max(-1, ...seen) + 1 }, (_, rank) => rank)) : seen;
   const look = async (): Promise<void> => {
     if (met().size >= localSize) {
       clearInterval(timer);

@@ -46,7 +46,11 @@ export function fairShares(
       const own = threads[index] ?? 1;
       const share: Share = {
         nthreads: options.nthreads ?? own,
-        memoryLimit: memoryOf(options.memoryLimit, grant.memory, Math.floor((Math.max(left, grant.memory / 2) * own) / all)),
+        memoryLimit: memoryOf(
+          options.memoryLimit,
+          grant.memory,
+          Math.floor((Math.max(left, grant.memory / 2) * own) / all),
+        ),
         cpus: Math.max(1, Math.min(cpusOf(worker).length, grant.limit ?? Infinity)),
       };
       return [worker.rank, share];

@@ -8,7 +8,8 @@ import type { NotebookWish } from "../cli/notebook.ts";
  * and the other place can be written. Throws Failure TSD-109.
  */
 export function checkNotebook({ notebook, output, inPlace }: NotebookWish): void {
-  const refuse = (problem: string, cause?: unknown): Failure => new Failure("TSD-109", { file: notebook, problem }, { cause });
+  const refuse = (problem: string, cause?: unknown): Failure =>
+    new Failure("TSD-109", { file: notebook, problem }, { cause });
   let text: string;
   try {
     text = readFileSync(notebook, "utf8");
@@ -18,7 +19,8 @@ export function checkNotebook({ notebook, output, inPlace }: NotebookWish): void
   }
   const problem = formatProblem(text);
   if (problem !== undefined) throw refuse(problem);
-  if (!inPlace && same(notebook, output)) throw refuse("--output names the notebook itself; say --in-place if you mean it");
+  if (!inPlace && same(notebook, output))
+    throw refuse("--output names the notebook itself; say --in-place if you mean it");
   const writable = writeProblem(output);
   if (writable !== undefined) throw refuse(`${output} cannot be written: ${writable}`);
 }
@@ -31,9 +33,13 @@ function formatProblem(text: string): string | undefined {
   } catch (error) {
     return `it is not JSON (${error instanceof Error ? error.message : String(error)})`;
   }
-  const { nbformat, cells } = (typeof data === "object" && data !== null ? data : {}) as { readonly nbformat?: unknown; readonly cells?: unknown };
+  const { nbformat, cells } = (typeof data === "object" && data !== null ? data : {}) as {
+    readonly nbformat?: unknown;
+    readonly cells?: unknown;
+  };
   if (typeof nbformat !== "number") return "it is JSON, but no notebook: it names no format (nbformat)";
-  if (nbformat < 4) return `its format is ${nbformat}, of before 2015 (Jupyter or \`jupyter nbconvert --to notebook --nbformat 4\` turn it into one of today)`;
+  if (nbformat < 4)
+    return `its format is ${nbformat}, of before 2015 (Jupyter or \`jupyter nbconvert --to notebook --nbformat 4\` turn it into one of today)`;
   if (nbformat > 4) return `its format is ${nbformat}, which this version does not know`;
   return Array.isArray(cells) ? undefined : "it has no list of cells";
 }
@@ -54,6 +60,10 @@ function writeProblem(path: string): string | undefined {
     return undefined;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === "EACCES" ? "you may not write to its folder" : code === "EROFS" ? "its file system is read-only" : message;
+    return code === "EACCES"
+      ? "you may not write to its folder"
+      : code === "EROFS"
+        ? "its file system is read-only"
+        : message;
   }
 }

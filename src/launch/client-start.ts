@@ -10,7 +10,19 @@ import type { LaunchSecrets } from "./secrets.ts";
  * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command as it is.
  * Its environment connects a plain `Client()`; secrets are named by file only.
  */
-export async function clientStart({ options, python, pythonRoot, cwd, folder, schedulerFile, scheduler, secrets, dashboardLink, stdin, workers }: {
+export async function clientStart({
+  options,
+  python,
+  pythonRoot,
+  cwd,
+  folder,
+  schedulerFile,
+  scheduler,
+  secrets,
+  dashboardLink,
+  stdin,
+  workers,
+}: {
   readonly options: Options;
   readonly python: string;
   /** The folder that holds our own Python modules, and the one that the launch was started in. */
@@ -35,15 +47,30 @@ export async function clientStart({ options, python, pythonRoot, cwd, folder, sc
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
   const env = { ...access, ...clustersVariable(options, workers) };
-  if (options.jupyter === undefined) return { t: "client", ...command(options, python, pythonRoot, cwd), python, env, grace: options.grace, ...(stdin === undefined ? {} : { stdin }) };
+  if (options.jupyter === undefined)
+    return {
+      t: "client",
+      ...command(options, python, pythonRoot, cwd),
+      python,
+      env,
+      grace: options.grace,
+      ...(stdin === undefined ? {} : { stdin }),
+    };
   return {
     t: "client",
     file: python,
     python,
     args: jupyterArgs(options.jupyter, options.idleTimeout),
-    env: { ...env, ...(token === null ? {} : { JUPYTER_TOKEN: token }), DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink },
+    env: {
+      ...env,
+      ...(token === null ? {} : { JUPYTER_TOKEN: token }),
+      DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
+    },
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
-    jupyter: { ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }), loopback: options.tunnel !== "direct" },
+    jupyter: {
+      ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }),
+      loopback: options.tunnel !== "direct",
+    },
     grace: options.grace,
   };
 }
@@ -63,18 +90,33 @@ function clustersVariable(options: Options, workers: number): Record<string, str
   return { TSDASK_CLUSTERS: words.join(",") };
 }
 
-const modules: Readonly<Record<JupyterKind, string>> = { lab: "jupyterlab", notebook: "notebook", server: "jupyter_server" };
+const modules: Readonly<Record<JupyterKind, string>> = {
+  lab: "jupyterlab",
+  notebook: "notebook",
+  server: "jupyter_server",
+};
 
 /**
  * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
  * ended after it, and the server after them.
  */
 function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string[] {
-  const idle = idleTimeout === undefined ? [] : [`--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`, `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`];
+  const idle =
+    idleTimeout === undefined
+      ? []
+      : [
+          `--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`,
+          `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`,
+        ];
   return [modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
 }
 
-function command({ script, grace, startTimeout }: Options, python: string, pythonRoot: string, cwd: string): { readonly file: string; readonly args: readonly string[] } {
+function command(
+  { script, grace, startTimeout }: Options,
+  python: string,
+  pythonRoot: string,
+  cwd: string,
+): { readonly file: string; readonly args: readonly string[] } {
   const words = script?.words ?? [];
   const [first = "", ...rest] = words;
   switch (script?.kind) {

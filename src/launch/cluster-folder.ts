@@ -27,12 +27,21 @@ const folderName = /^\.tsdask-[0-9a-f]{16}$/;
  * Takes the launch's folder: private, and empty. What a launch of the same key left that is no more (a requeued job, a
  * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
  */
-export async function takeClusterFolder(path: string, host: string, endJobs: (folder: string) => Promise<unknown>): Promise<void> {
+export async function takeClusterFolder(
+  path: string,
+  host: string,
+  endJobs: (folder: string) => Promise<unknown>,
+): Promise<void> {
   privateFolder(path, { groupParent: true });
   // Without `.json`, which Dask would read as settings of its own.
   const file = join(path, "owner");
   const owner = readOwner(file);
-  if (owner !== undefined && owner.host === host && owner.pid !== process.pid && startTime(owner.pid) === owner.startTime) {
+  if (
+    owner !== undefined &&
+    owner.host === host &&
+    owner.pid !== process.pid &&
+    startTime(owner.pid) === owner.startTime
+  ) {
     throw new Failure("TSD-035", { folder: path, host, pid: owner.pid });
   }
   if (owner !== undefined) {
@@ -59,7 +68,11 @@ export async function removeClusterFolder(path: string): Promise<void> {
  * the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed with all their
  * processes at once, so that nobody was left to remove them. Never throws.
  */
-export function deadClusterFolders(own: string, replaced: string | undefined, now: number = Date.now()): readonly string[] {
+export function deadClusterFolders(
+  own: string,
+  replaced: string | undefined,
+  now: number = Date.now(),
+): readonly string[] {
   const here = machine();
   const named = replaced === undefined ? undefined : folderNamedIn(replaced);
   return siblings(own).filter((path) => {
@@ -77,7 +90,9 @@ function siblings(own: string): string[] {
   const parent = dirname(own);
   try {
     const names = readdirSync(parent).filter((name) => folderName.test(name) && name !== basename(own));
-    return names.map((name) => join(parent, name)).filter((path) => lstatSync(path).isDirectory() && lstatSync(path).uid === process.geteuid?.());
+    return names
+      .map((name) => join(parent, name))
+      .filter((path) => lstatSync(path).isDirectory() && lstatSync(path).uid === process.geteuid?.());
   } catch {
     // It may not be listed, or another launch has just removed its own.
     return [];
@@ -86,8 +101,13 @@ function siblings(own: string): string[] {
 
 function folderNamedIn(text: string): { readonly folder: string; readonly address: string } | undefined {
   try {
-    const { address, tsdask } = JSON.parse(text) as { readonly address?: unknown; readonly tsdask?: { readonly folder?: unknown } };
-    return typeof tsdask?.folder === "string" && typeof address === "string" ? { folder: tsdask.folder, address } : undefined;
+    const { address, tsdask } = JSON.parse(text) as {
+      readonly address?: unknown;
+      readonly tsdask?: { readonly folder?: unknown };
+    };
+    return typeof tsdask?.folder === "string" && typeof address === "string"
+      ? { folder: tsdask.folder, address }
+      : undefined;
   } catch {
     // No file of ours.
     return undefined;

@@ -9,11 +9,21 @@ import { messages, type MessageCode } from "../messages.ts";
  */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  if (typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" && Object.hasOwn(messages, error.code)) {
+  if (
+    typeof error === "object" &&
+    error !== null &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    Object.hasOwn(messages, error.code)
+  ) {
     const facts = "facts" in error && typeof error.facts === "object" ? (error.facts as Facts) : {};
     return new Failure(error.code as MessageCode, facts);
   }
-  return new Failure("TSD-070", { rank: ownRank(), host: hostname(), problem: inOneLine(error), log: "stderr" }, { cause: error });
+  return new Failure(
+    "TSD-070",
+    { rank: ownRank(), host: hostname(), problem: inOneLine(error), log: "stderr" },
+    { cause: error },
+  );
 }
 
 /** An error of ours as one line: what it says, and the first place of its stack, which is what a report needs. */

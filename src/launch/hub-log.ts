@@ -9,7 +9,12 @@ const mostWaiting = 100_000;
  * The launch's log of JSON lines, `<folder>/<name>.jsonl`. It is opened a little later than the launch, because loading the
  * logger would cost the start; a log that cannot be opened is no reason to stop (`onProblem` is told).
  */
-export function hubLog({ folder, name, base, onProblem }: {
+export function hubLog({
+  folder,
+  name,
+  base,
+  onProblem,
+}: {
   readonly folder: string;
   readonly name: string;
   readonly base: Readonly<Record<string, unknown>>;
@@ -39,7 +44,8 @@ export function hubLog({ folder, name, base, onProblem }: {
   return logTo(
     (record) => {
       if (log) log.record(record);
-      else if (waiting.length < mostWaiting) waiting.push({ ...record, data: { ...record.data, at: new Date().toISOString() } });
+      else if (waiting.length < mostWaiting)
+        waiting.push({ ...record, data: { ...record.data, at: new Date().toISOString() } });
     },
     "info",
     () => {

@@ -120,7 +120,10 @@ function streamInput(stream: Socket, first: Buffer | "nothing" | undefined): Inp
         return bytes;
       }
       for (;;) {
-        const chunk = stream.readableLength === 0 ? (stream.read() as Buffer | null) : (stream.read(Math.min(stream.readableLength, largestInput)) as Buffer | null);
+        const chunk =
+          stream.readableLength === 0
+            ? (stream.read() as Buffer | null)
+            : (stream.read(Math.min(stream.readableLength, largestInput)) as Buffer | null);
         if (chunk !== null) return chunk;
         if (ended) return undefined;
         await new Promise<void>((resolve) => {

@@ -25,7 +25,11 @@ const answerWithin = 3_000;
  * order. `site` are the site's own certificates, if it has any. Throws TSD-057 when it is not up within `--start-timeout`, TSD-120 when its
  * file cannot be believed, TSD-121 when that names a cluster without TLS and nobody said `--security none`.
  */
-export async function findCluster(options: Options, schedulerFile: string, site: Credentials | null): Promise<JoinedCluster> {
+export async function findCluster(
+  options: Options,
+  schedulerFile: string,
+  site: Credentials | null,
+): Promise<JoinedCluster> {
   const until = performance.now() + options.startTimeout * 1000;
   let problem: string;
   do {
@@ -43,13 +47,21 @@ export async function findCluster(options: Options, schedulerFile: string, site:
 
 async function look(options: Options, schedulerFile: string, site: Credentials | null): Promise<JoinedCluster> {
   const given = options.schedulerAddress;
-  const file = given === undefined ? await readSchedulerFile(schedulerFile, { shared: options.trustSharedFolder }) : undefined;
+  const file =
+    given === undefined ? await readSchedulerFile(schedulerFile, { shared: options.trustSharedFolder }) : undefined;
   if (file !== undefined) refuseOpen(schedulerFile, file, options.security);
   const address = given ?? file?.address ?? "";
   const own = file === undefined ? undefined : await credentialsFor(file);
-  const credentials = site ?? (own === undefined ? null : { ca: String(own.ca), cert: String(own.cert), key: String(own.key) });
+  const credentials =
+    site ?? (own === undefined ? null : { ca: String(own.ca), cert: String(own.cert), key: String(own.key) });
   // Only Dask's own processes can speak UCX and the like: such a scheduler is taken on trust.
-  const facts = /^(tcp|tls):/.test(address) ? await identity({ address, tls: credentials ?? undefined }, { deadline: answerWithin }) : {};
+  const facts = /^(tcp|tls):/.test(address)
+    ? await identity({ address, tls: credentials ?? undefined }, { deadline: answerWithin })
+    : {};
   const token = file?.tsdask?.security === "tls" ? await readClusterToken(file.tsdask.folder) : null;
-  return { scheduler: { address, identity: facts, dashboard: null, host: file?.tsdask?.host ?? address }, credentials, token };
+  return {
+    scheduler: { address, identity: facts, dashboard: null, host: file?.tsdask?.host ?? address },
+    credentials,
+    token,
+  };
 }

@@ -36,7 +36,11 @@ export interface LaunchHooks {
   /** The scheduler answers: publish it. May throw; the launch then ends with that failure. */
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
   /** Called for every change of the number of registered workers; `missing` names those that are not, which takes a look at every rank. */
-  readonly onWorkers: (workers: ReadonlyMap<number, WorkerFacts>, expected: number, missing: () => readonly string[]) => void;
+  readonly onWorkers: (
+    workers: ReadonlyMap<number, WorkerFacts>,
+    expected: number,
+    missing: () => readonly string[],
+  ) => void;
   /** Called now and then while there is no scheduler. */
   readonly onWaiting: (waiting: Omit<WaitingFacts, "seconds">) => void;
   /** What the client's rank starts, once the scheduler answers. */
@@ -120,7 +124,14 @@ const afterGrace = 1;
 /** While there is no scheduler, people are told this often (ms) what is missing. */
 const waitingEvery = 10_000;
 /** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
-const leftInOrder: ReadonlySet<string> = new Set(["retired", "lifetime", "idle", "stop", "scheduler-closed", "scheduler-lost"]);
+const leftInOrder: ReadonlySet<string> = new Set([
+  "retired",
+  "lifetime",
+  "idle",
+  "stop",
+  "scheduler-closed",
+  "scheduler-lost",
+]);
 /** With nobody waiting for workers, the dashboard is loaded this long (ms) after the scheduler answers, at the latest. */
 const dashboardAfter = 3_000;
 
@@ -168,10 +179,12 @@ export function createLaunch(context: LaunchContext): Launch {
   const expected = plan.workerRanks.length;
   const wanted = context.waitWorkers === "all" ? expected : context.waitWorkers;
   const missing = (): string[] =>
-    plan.workerRanks.filter((rank) => !workers.has(rank)).map((rank) => {
-      const host = hostOf(rank);
-      return host === undefined ? `rank ${rank}` : `rank ${rank} on ${host.name}`;
-    });
+    plan.workerRanks
+      .filter((rank) => !workers.has(rank))
+      .map((rank) => {
+        const host = hostOf(rank);
+        return host === undefined ? `rank ${rank}` : `rank ${rank} on ${host.name}`;
+      });
   const showWorkers = (): void => {
     if (ended === undefined) hooks.onWorkers(workers, expected - away.size, missing);
   };
@@ -180,14 +193,19 @@ export function createLaunch(context: LaunchContext): Launch {
     scheduler = facts;
     log.info("the scheduler answers", { address: facts.address });
     all({ t: "address", scheduler: facts.address });
-    void hooks.onScheduler(facts, hosts.map((host) => host.name)).then(
-      () => {
-        showWorkers();
-        startClient();
-        setTimeout(loadDashboard, dashboardAfter).unref();
-      },
-      (error: unknown) => failWith(error),
-    );
+    void hooks
+      .onScheduler(
+        facts,
+        hosts.map((host) => host.name),
+      )
+      .then(
+        () => {
+          showWorkers();
+          startClient();
+          setTimeout(loadDashboard, dashboardAfter).unref();
+        },
+        (error: unknown) => failWith(error),
+      );
   };
 
   let dashboardLoaded = false;
@@ -202,11 +220,22 @@ export function createLaunch(context: LaunchContext): Launch {
     // The client's host may join after the scheduler answers.
     if (hostOf(plan.clientRank as number) === undefined) return;
     clientState = "started";
-    void hooks.client(scheduler).then((message) => tell(plan.clientRank, message), (error: unknown) => failWith(error));
+    void hooks.client(scheduler).then(
+      (message) => tell(plan.clientRank, message),
+      (error: unknown) => failWith(error),
+    );
   };
 
   const failWith = (error: unknown): void => {
-    fail(error instanceof Failure ? error : new Failure("TSD-070", { rank: 0, host: hosts[0]?.name, problem: String(error), log: context.folder }, { cause: error }));
+    fail(
+      error instanceof Failure
+        ? error
+        : new Failure(
+            "TSD-070",
+            { rank: 0, host: hosts[0]?.name, problem: String(error), log: context.folder },
+            { cause: error },
+          ),
+    );
   };
   const fail = (failure: Failure): void => {
     if (ended !== undefined) return;
@@ -221,17 +250,26 @@ export function createLaunch(context: LaunchContext): Launch {
     log.info("the launch ends", { ending, code });
     all({ t: "end", code, grace });
     void hooks
-      .onEnd(ending, { code, workers: everRegistered, restarts, telling: [...workers.keys()].filter((rank) => !gone.has(rank)), schedulerTells: plan.schedulerRank !== undefined && scheduler !== undefined && !schedulerOver })
+      .onEnd(ending, {
+        code,
+        workers: everRegistered,
+        restarts,
+        telling: [...workers.keys()].filter((rank) => !gone.has(rank)),
+        schedulerTells: plan.schedulerRank !== undefined && scheduler !== undefined && !schedulerOver,
+      })
       .catch((error: unknown) => log.warn("not everything was taken back", { problem: String(error) }))
       .then(() => {
         settled = true;
         maybeFinished();
       });
-    setTimeout(() => {
-      for (const host of hosts) host.done = true;
-      settled = true;
-      maybeFinished();
-    }, context.grace * 1000 + 3000).unref();
+    setTimeout(
+      () => {
+        for (const host of hosts) host.done = true;
+        settled = true;
+        maybeFinished();
+      },
+      context.grace * 1000 + 3000,
+    ).unref();
     maybeFinished();
   };
   let settled = false;
@@ -242,7 +280,12 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   const interrupt = (signal: string): void => {
-    if (interrupted !== undefined || ended !== undefined || (context.prompt && signal === "SIGINT" && clientState === "started")) return;
+    if (
+      interrupted !== undefined ||
+      ended !== undefined ||
+      (context.prompt && signal === "SIGINT" && clientState === "started")
+    )
+      return;
     interrupted = signal;
     // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
     depart({ kind: "signal", signal }, 128 + (signals[signal] ?? 15), signal.startsWith("SIGUSR") ? "SIGTERM" : signal);
@@ -272,8 +315,19 @@ export function createLaunch(context: LaunchContext): Launch {
   };
 
   /** Whether the script waits for workers that cannot come any more. */
-  const tooFew = (): boolean => clientState === "waiting" && !schedulerClosed && departing === undefined && wanted <= expected && wanted > expected - away.size;
-  const notEnough = (seconds: number): Failure => new Failure("TSD-053", { seconds, registered: workers.size, wanted: Math.max(1, wanted), missing: missing().slice(0, 10).join(", ") });
+  const tooFew = (): boolean =>
+    clientState === "waiting" &&
+    !schedulerClosed &&
+    departing === undefined &&
+    wanted <= expected &&
+    wanted > expected - away.size;
+  const notEnough = (seconds: number): Failure =>
+    new Failure("TSD-053", {
+      seconds,
+      registered: workers.size,
+      wanted: Math.max(1, wanted),
+      missing: missing().slice(0, 10).join(", "),
+    });
 
   const lose = (rank: number, why: string): void => {
     workers.delete(rank);
@@ -304,14 +358,26 @@ export function createLaunch(context: LaunchContext): Launch {
   const onEvent = (rank: number, host: Host, event: RankEvent): void => {
     switch (event.k) {
       case "scheduler-ready":
-        knowScheduler({ address: event.address, identity: event.identity, dashboard: event.dashboard, host: host.name });
+        knowScheduler({
+          address: event.address,
+          identity: event.identity,
+          dashboard: event.dashboard,
+          host: host.name,
+        });
         break;
       case "scheduler-exit":
         onSchedulerExit(event, rank, host);
         break;
       case "worker-ready":
         away.delete(rank);
-        workers.set(rank, { rank, host: host.name, address: event.address, name: event.name, nthreads: event.nthreads, memoryLimit: event.memoryLimit });
+        workers.set(rank, {
+          rank,
+          host: host.name,
+          address: event.address,
+          name: event.name,
+          nthreads: event.nthreads,
+          memoryLimit: event.memoryLimit,
+        });
         everRegistered = Math.max(everRegistered, workers.size);
         log.info("a worker is in", { rank, host: host.name, address: event.address });
         showWorkers();
@@ -321,7 +387,12 @@ export function createLaunch(context: LaunchContext): Launch {
       case "worker-lost":
         log.warn("a worker was lost", { rank, host: host.name, why: event.why, restarting: event.restarting });
         if (ended !== undefined) break;
-        hooks.onFailure({ code: event.restarting ? "TSD-055" : "TSD-056", facts: { rank, host: host.name, why: event.why }, rank, host: host.name });
+        hooks.onFailure({
+          code: event.restarting ? "TSD-055" : "TSD-056",
+          facts: { rank, host: host.name, why: event.why },
+          rank,
+          host: host.name,
+        });
         if (event.restarting) {
           restarts += 1;
           workers.delete(rank);
@@ -344,10 +415,17 @@ export function createLaunch(context: LaunchContext): Launch {
         // Jupyter ends with 0 however it was asked to; a script that saved what it had may say 0 as well, and is believed.
         if (departing !== undefined && (event.code >= 128 || context.jupyter)) end(departing, event.code);
         else if (context.jupyter) end({ kind: "jupyter", code: event.code }, event.code);
-        else if (event.signal === undefined) end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
+        else if (event.signal === undefined)
+          end({ kind: "script", name: context.scriptName, code: event.code }, event.code);
         else {
           // Whoever sends another signal than these knows that he did.
-          if (crashes.has(event.signal)) hooks.onFailure({ code: "TSD-065", facts: { script: context.scriptName, signal: event.signal, rank, host: host.name }, rank, host: host.name });
+          if (crashes.has(event.signal))
+            hooks.onFailure({
+              code: "TSD-065",
+              facts: { script: context.scriptName, signal: event.signal, rank, host: host.name },
+              rank,
+              host: host.name,
+            });
           end({ kind: "script-killed", name: context.scriptName, signal: event.signal }, event.code);
         }
         break;
@@ -387,11 +465,17 @@ export function createLaunch(context: LaunchContext): Launch {
       // Client.shutdown(), or the idle timeout: no failure. A script that still runs may finish what it does.
       schedulerClosed = true;
       if (clientState === "started") return;
-      if (event.why.includes("idle") && context.idleTimeout !== undefined) end({ kind: "idle", seconds: context.idleTimeout }, 0);
+      if (event.why.includes("idle") && context.idleTimeout !== undefined)
+        end({ kind: "idle", seconds: context.idleTimeout }, 0);
       else end({ kind: "closed" }, 0);
       return;
     }
-    const facts = { rank, host: host.name, why: event.why, ...(scheduler === undefined ? startTrouble(event.kind) : {}) };
+    const facts = {
+      rank,
+      host: host.name,
+      why: event.why,
+      ...(scheduler === undefined ? startTrouble(event.kind) : {}),
+    };
     hooks.onFailure({ code: scheduler === undefined ? "TSD-050" : "TSD-051", facts, rank, host: host.name });
     end({ kind: "scheduler-lost" }, scheduler === undefined ? 69 : 72);
   };
@@ -402,7 +486,12 @@ export function createLaunch(context: LaunchContext): Launch {
     if (ended !== undefined) return;
     log.warn("a rank is gone", { rank, host: host.name });
     if (rank === plan.schedulerRank) {
-      hooks.onFailure({ code: "TSD-051", facts: { rank, host: host.name, why: "its rank's process is gone" }, rank, host: host.name });
+      hooks.onFailure({
+        code: "TSD-051",
+        facts: { rank, host: host.name, why: "its rank's process is gone" },
+        rank,
+        host: host.name,
+      });
       end({ kind: "scheduler-lost" }, 72);
     } else if (rank === plan.clientRank && clientState !== "over") {
       hooks.onFailure({ code: "TSD-060", facts: { rank, host: host.name }, rank, host: host.name });
@@ -458,7 +547,13 @@ export function createLaunch(context: LaunchContext): Launch {
     });
     void context.secrets.then(
       ({ credentials, token }) => {
-        channel.send({ t: "welcome", folder: context.folder, schedulerFile: context.schedulerFile, credentials, token });
+        channel.send({
+          t: "welcome",
+          folder: context.folder,
+          schedulerFile: context.schedulerFile,
+          credentials,
+          token,
+        });
         if (scheduler !== undefined) channel.send({ t: "address", scheduler: scheduler.address });
         if (ended !== undefined) channel.send({ t: "end", code: ended, grace: context.grace });
       },
@@ -466,7 +561,8 @@ export function createLaunch(context: LaunchContext): Launch {
     );
   };
 
-  const absentRanks = (): number[] => Array.from({ length: plan.size }, (_, rank) => rank).filter((rank) => hostOf(rank) === undefined);
+  const absentRanks = (): number[] =>
+    Array.from({ length: plan.size }, (_, rank) => rank).filter((rank) => hostOf(rank) === undefined);
   const waitTimer = setInterval(() => {
     if (scheduler !== undefined || ended !== undefined) {
       clearInterval(waitTimer);
@@ -480,9 +576,26 @@ export function createLaunch(context: LaunchContext): Launch {
     const seconds = context.startTimeout;
     const absent = absentRanks();
     const clientAbsent = clientState === "waiting" && absent.includes(plan.clientRank as number);
-    if (absent.length > 0 && (scheduler === undefined || clientAbsent)) fail(new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing: absent.slice(0, 20).join(", ") }));
-    else if (scheduler === undefined) fail(new Failure("TSD-050", { rank: plan.schedulerRank, host: hosts[0]?.name, why: `it did not answer within ${seconds} s`, ...startTrouble("timeout") }));
-    else if ((clientState === "waiting" && workers.size < Math.max(1, wanted)) || everRegistered === 0) fail(notEnough(seconds));
+    if (absent.length > 0 && (scheduler === undefined || clientAbsent))
+      fail(
+        new Failure("TSD-034", {
+          seconds,
+          joined: plan.size - absent.length,
+          size: plan.size,
+          missing: absent.slice(0, 20).join(", "),
+        }),
+      );
+    else if (scheduler === undefined)
+      fail(
+        new Failure("TSD-050", {
+          rank: plan.schedulerRank,
+          host: hosts[0]?.name,
+          why: `it did not answer within ${seconds} s`,
+          ...startTrouble("timeout"),
+        }),
+      );
+    else if ((clientState === "waiting" && workers.size < Math.max(1, wanted)) || everRegistered === 0)
+      fail(notEnough(seconds));
   }, context.startTimeout * 1000);
   startTimer.unref();
 

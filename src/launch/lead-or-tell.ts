@@ -41,13 +41,26 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
 }
 
 /** Programs read in the file of `--json-summary` that the launch failed before it began, unless that file, or any other option, is what is wrong. */
-async function summariseFailure({ program, argv, env, cwd, started, out }: LeadContext, failure: Failure): Promise<void> {
+async function summariseFailure(
+  { program, argv, env, cwd, started, out }: LeadContext,
+  failure: Failure,
+): Promise<void> {
   if (failure.code === "TSD-115") return;
-  const path = await readFor(program, argv, env, cwd).then(({ options }) => options.jsonSummary, () => undefined);
+  const path = await readFor(program, argv, env, cwd).then(
+    ({ options }) => options.jsonSummary,
+    () => undefined,
+  );
   if (path === undefined) return;
   const { openSummary } = await import("./summary.ts");
   const seconds = (performance.now() - started) / 1000;
   await openSummary(path, "")
-    .then((summary) => summary.end({ ending: { kind: "failed", code: failure.code }, code: failure.exitCode, seconds, usage: { workers: 0, restarts: 0 } }))
+    .then((summary) =>
+      summary.end({
+        ending: { kind: "failed", code: failure.code },
+        code: failure.exitCode,
+        seconds,
+        usage: { workers: 0, restarts: 0 },
+      }),
+    )
     .catch((error: unknown) => out.write(failureText(failureOf(error))));
 }

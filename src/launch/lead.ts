@@ -11,7 +11,7 @@ import { Failure } from "../failure.ts";
 import { messages } from "../messages.ts";
 import { removeHostFolder, type HostDoor } from "../host/election.ts";
 import { shortName, type HostPaths } from "../host/folder.ts";
-import { startForkServer, type ForkServer } from "../host/fork-server.ts";
+import { startForkServer } from "../host/fork-server.ts";
 import { affinityOf, hostGrant, type Grant } from "../host/grant.ts";
 import { leadHost, type Leader } from "../host/leader.ts";
 import { findPython, pythonTrouble } from "../host/python.ts";
@@ -63,8 +63,10 @@ export async function lead(context: LeadContext): Promise<Member> {
   const read = await readFor(context.program, context.argv, env, cwd);
   const { options } = read;
   const note = openClusterNote({ ...options, program: context.program });
-  for (const warning of world.rank === 0 ? [...read.warnings, ...(note === undefined ? [] : [note])] : []) out.write(`tsdask-mpi: ${warning}\n`);
-  if (world.rank === 0 && namesWorkingFolder(env["PYTHONPATH"])) void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
+  for (const warning of world.rank === 0 ? [...read.warnings, ...(note === undefined ? [] : [note])] : [])
+    out.write(`tsdask-mpi: ${warning}\n`);
+  if (world.rank === 0 && namesWorkingFolder(env["PYTHONPATH"]))
+    void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
   const plan = planFor(options, world.size);
   const { path: python } = findPython({ wish: options.python, env, cwd, host });
   const forkServer = startForkServer({
@@ -84,7 +86,10 @@ export async function lead(context: LeadContext): Promise<Member> {
   const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : context.hostKey);
   const job = describeJob(env);
   const key = launchKey ?? `${job.jobId ?? "no job"}:${options.schedulerFile ?? cwd}:${world.size}`;
-  const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll("{job_id}", job.jobId ?? shortName(key).slice(0, 8));
+  const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll(
+    "{job_id}",
+    job.jobId ?? shortName(key).slice(0, 8),
+  );
   const folder = clusterFolder(schedulerFile, key);
   const known = interfaceAddresses();
   const address =
@@ -125,7 +130,11 @@ export async function lead(context: LeadContext): Promise<Member> {
       multiHost,
       addresses,
       forkServer: Promise.resolve(forkServer),
-      join: options.scheduler ? undefined : import("./join.ts").then(async ({ findCluster }) => findCluster(options, schedulerFile, await siteCredentials(options))),
+      join: options.scheduler
+        ? undefined
+        : import("./join.ts").then(async ({ findCluster }) =>
+            findCluster(options, schedulerFile, await siteCredentials(options)),
+          ),
       prompt: context.prompt,
       started: context.started,
       finished: (code) => leave(resultRank === 0 ? code : 0),
@@ -134,26 +143,46 @@ export async function lead(context: LeadContext): Promise<Member> {
     if (multiHost) {
       const { openRankZeroHub } = await import("./rank-zero-hub.ts");
       const rankZero = zero;
-      void openRankZeroHub({ world, zero: rankZero, key, folder, addresses, usePmi, useFile: options.rendezvous !== "pmi" }).then(
+      void openRankZeroHub({
+        world,
+        zero: rankZero,
+        key,
+        folder,
+        addresses,
+        usePmi,
+        useFile: options.rendezvous !== "pmi",
+      }).then(
         (hub) => {
           beforeExit = async () => {
             hub.close();
             await hub.finalize();
           };
         },
-        (error: unknown) => rankZero.launch.fail(error instanceof Failure ? error : new Failure("TSD-070", { rank: 0, host, problem: String(error), log: folder })),
+        (error: unknown) =>
+          rankZero.launch.fail(
+            error instanceof Failure
+              ? error
+              : new Failure("TSD-070", { rank: 0, host, problem: String(error), log: folder }),
+          ),
       );
     }
   } else {
     const link = usePmi
       ? (await import("../rendezvous/exchange.ts")).meetByExchange(world, host, options.startTimeout)
-      : (await import("../rendezvous/record.ts")).meetByRecord({ folder, launch: shortName(key), rank: world.rank, host, startTimeout: options.startTimeout });
+      : (await import("../rendezvous/record.ts")).meetByRecord({
+          folder,
+          launch: shortName(key),
+          rank: world.rank,
+          host,
+          startTimeout: options.startTimeout,
+        });
     up = link.then((found) => {
       // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are there and IPv6 was quicker,
       // the host's own IPv4 address stays: the Dask processes of a cluster speak one kind.
       const seen = found.localAddress?.replace(/^::ffff:/, "");
       const sameKind = seen?.includes(":") === localAddress?.includes(":");
-      if (options.interface === undefined && options.contact === "address" && sameKind) localAddress = seen ?? localAddress;
+      if (options.interface === undefined && options.contact === "address" && sameKind)
+        localAddress = seen ?? localAddress;
       return found.channel;
     });
   }
@@ -166,7 +195,19 @@ export async function lead(context: LeadContext): Promise<Member> {
   const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> => {
     // A rank whose request comes before the server listens would have to start a Python of its own.
     await forkServer.listening;
-    return assignment({ context, hello, own: options, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers: sharersOf({ plan, present, multiHost, bound }) });
+    return assignment({
+      context,
+      hello,
+      own: options,
+      plan,
+      python,
+      secrets,
+      localAddress,
+      host,
+      workerPrefix,
+      grant,
+      sharers: sharersOf({ plan, present, multiHost, bound }),
+    });
   };
 
   // Other ranks of this host are told to take part in the key-value exchange before this one waits in its fence.
@@ -193,19 +234,27 @@ export async function lead(context: LeadContext): Promise<Member> {
     pmi: usePmi,
     up: lateUp,
     forkServer: Promise.resolve(forkServer),
-    localise: (message) => (message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder) ? withFolder(message, sharedFolder, paths.folder) : message),
+    localise: (message) =>
+      message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder)
+        ? withFolder(message, sharedFolder, paths.folder)
+        : message,
     prepare: async ({ credentials, token, folder: shared }) => {
       sharedFolder = shared;
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);
-      secrets = { security: credentials === null ? null : { ca, cert, key: secretKey }, tokenFile: token === null || options.security === "none" ? null : tokenFile };
+      secrets = {
+        security: credentials === null ? null : { ca, cert, key: secretKey },
+        tokenFile: token === null || options.security === "none" ? null : tokenFile,
+      };
     },
     assign,
     waitForAll: multiHost || bound,
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
     hubGone: () => {
-      void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-036", { rank: world.rank, host }))));
+      void import("../ui/failure-text.ts").then(({ failureText }) =>
+        out.write(failureText(new Failure("TSD-036", { rank: world.rank, host }))),
+      );
     },
     finished: leave,
   });
@@ -222,12 +271,28 @@ export async function lead(context: LeadContext): Promise<Member> {
 
   forkServer.onReady((ready) => {
     zero?.pythonKnown({ version: ready.python, dask: ready.dask });
-    lateUp.send({ t: "python", report: { host, executable: ready.executable, python: ready.python, dask: ready.dask, distributed: ready.distributed, packages: ready.packages } });
+    lateUp.send({
+      t: "python",
+      report: {
+        host,
+        executable: ready.executable,
+        python: ready.python,
+        dask: ready.dask,
+        distributed: ready.distributed,
+        packages: ready.packages,
+      },
+    });
   });
   forkServer.onFailed(({ reason, message }) => {
     const trouble = pythonTrouble({ host, python, reason, message });
     const { exit } = messages[trouble.code];
-    lateUp.send({ t: "event", rank: world.rank, event: trouble.fatal ? { k: "failure", code: trouble.code, facts: trouble.facts, exit } : { k: "warning", code: trouble.code, facts: trouble.facts } });
+    lateUp.send({
+      t: "event",
+      rank: world.rank,
+      event: trouble.fatal
+        ? { k: "failure", code: trouble.code, facts: trouble.facts, exit }
+        : { k: "warning", code: trouble.code, facts: trouble.facts },
+    });
   });
 
   const ownUp = leader.join(helloOf(world, context.argv, env, cwd));
@@ -267,7 +332,12 @@ function deferred<Out, In>(coming: Promise<Channel<Out, In>>): Channel<Out, In> 
 }
 
 /** The options of a command line, of ours or of dask-mpi's. */
-export async function readFor(program: "tsdask-mpi" | "dask-mpi", argv: readonly string[], env: NodeJS.ProcessEnv, cwd: string): Promise<ReadResult> {
+export async function readFor(
+  program: "tsdask-mpi" | "dask-mpi",
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+  cwd: string,
+): Promise<ReadResult> {
   if (program === "tsdask-mpi") return readOptions({ argv, env, cwd });
   const { readDaskMpiOptions } = await import("../cli/dask-mpi.ts");
   return readDaskMpiOptions({ argv, env, cwd });
@@ -303,7 +373,19 @@ async function checkScript(options: Options, context: LeadContext, host: string)
   if (script.kind === "notebook") (await import("./check-notebook.ts")).checkNotebook(readNotebook(script.words, cwd));
 }
 
-async function assignment({ context, hello, own, plan, python, secrets, localAddress, host, workerPrefix, grant, sharers }: {
+async function assignment({
+  context,
+  hello,
+  own,
+  plan,
+  python,
+  secrets,
+  localAddress,
+  host,
+  workerPrefix,
+  grant,
+  sharers,
+}: {
   readonly context: LeadContext;
   readonly hello: Hello;
   readonly own: Options;
@@ -318,10 +400,14 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
   readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
   const { paths, cwd } = context;
-  const same = hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
-  const options = same ? own : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
+  const same =
+    hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
+  const options = same
+    ? own
+    : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
   const roles = rolesOf(hello.rank, plan);
-  const script = own.script?.kind === "python" || own.script?.kind === "stdin" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
+  const script =
+    own.script?.kind === "python" || own.script?.kind === "stdin" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
   const input = {
     options,
     rank: hello.rank,
@@ -333,7 +419,11 @@ async function assignment({ context, hello, own, plan, python, secrets, localAdd
     hostMemory: grant.memory,
     host,
   };
-  const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? { nthreads: 1, memoryLimit: grant.memory, cpus: grant.cpus };
+  const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? {
+    nthreads: 1,
+    memoryLimit: grant.memory,
+    cpus: grant.cpus,
+  };
   return {
     t: "assign",
     roles,
@@ -364,7 +454,17 @@ function mourner({ clientRank, workerRanks }: Plan): number | undefined {
 const terminateFraction = 0.95;
 
 /** Who divides this host: on a single host every rank of the plan, else those that have met here. */
-function sharersOf({ plan, present, multiHost, bound }: { readonly plan: Plan; readonly present: readonly Hello[]; readonly multiHost: boolean; readonly bound: boolean }): Sharer[] {
+function sharersOf({
+  plan,
+  present,
+  multiHost,
+  bound,
+}: {
+  readonly plan: Plan;
+  readonly present: readonly Hello[];
+  readonly multiHost: boolean;
+  readonly bound: boolean;
+}): Sharer[] {
   const pids = new Map(present.map(({ rank, pid }) => [rank, pid]));
   const ranks = multiHost ? [...pids.keys()] : Array.from({ length: plan.size }, (_, rank) => rank);
   return ranks.flatMap((rank) => {
@@ -382,7 +482,12 @@ function isBound(grant: Grant): boolean {
 
 /** The client's environment with this host's copies of the credentials in place of those in a folder that it cannot see. */
 function withFolder(message: ClientStart, from: string, to: string): ClientStart {
-  const env = Object.fromEntries(Object.entries(message.env).map(([name, value]) => [name, value?.startsWith(`${from}/`) ? `${to}${value.slice(from.length)}` : value]));
+  const env = Object.fromEntries(
+    Object.entries(message.env).map(([name, value]) => [
+      name,
+      value?.startsWith(`${from}/`) ? `${to}${value.slice(from.length)}` : value,
+    ]),
+  );
   return { ...message, env };
 }
 
@@ -392,7 +497,8 @@ async function addressOfName(host: string, multiHost: boolean, known: readonly I
     throw new Failure("TSD-064", { host, problem: error instanceof Error ? error.message : String(error) });
   });
   const own = found.find(({ address }) => known.some((one) => one.address === address && !(multiHost && one.internal)));
-  if (own === undefined) throw new Failure("TSD-064", { host, problem: found.map(({ address }) => address).join(", ") });
+  if (own === undefined)
+    throw new Failure("TSD-064", { host, problem: found.map(({ address }) => address).join(", ") });
   return own.address;
 }
 

@@ -18,7 +18,13 @@ const patience = 8_000;
  * worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no number of ranks
  * was given, TSD-112 when there is input but no script.
  */
-export async function launchLocally({ program, argv, env, cwd, self }: {
+export async function launchLocally({
+  program,
+  argv,
+  env,
+  cwd,
+  self,
+}: {
   readonly program: "tsdask-mpi" | "dask-mpi";
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -32,14 +38,22 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
     return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
   }
   const size = options.np;
-  if (options.script?.kind === "command") (await import("../cli/mistaken.ts")).refuseMistaken(options, { argv, env, cwd, programs: size !== undefined });
+  if (options.script?.kind === "command")
+    (await import("../cli/mistaken.ts")).refuseMistaken(options, { argv, env, cwd, programs: size !== undefined });
   if (size === undefined) throw new Failure("TSD-001");
   const client = options.script !== undefined || options.jupyter !== undefined;
   // The clusters that serve have no script; whoever pipes one in has forgotten to say so.
   const input = client ? undefined : await import("./input.ts");
   if (input?.inputWaits() === true) throw new Failure("TSD-112");
   // Too small a world is said here once, before anything is started.
-  const { clientRank } = plan({ size, scheduler: options.scheduler, schedulerRank: options.schedulerRank, clientRank: options.clientRank, client, exclusiveWorkers: options.exclusiveWorkers });
+  const { clientRank } = plan({
+    size,
+    scheduler: options.scheduler,
+    schedulerRank: options.schedulerRank,
+    clientRank: options.clientRank,
+    client,
+    exclusiveWorkers: options.exclusiveWorkers,
+  });
   const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
   const [file = "", ...args] = self;
   const ranks: ChildProcess[] = [];
@@ -59,7 +73,8 @@ export async function launchLocally({ program, argv, env, cwd, self }: {
   const killAll = (signal: NodeJS.Signals): void => {
     for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
   };
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => killAll(name));
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(name, () => killAll(name));
   // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
   const prompt = isatty(0) && isPrompt(options.script);
   let interrupts = 0;

@@ -12,7 +12,15 @@ import type { RankZero } from "./rank-zero.ts";
  * Opens the hub for the leaders of the other hosts and tells them where it is: through the launcher's key-value store
  * where there is one, and by a record in the cluster folder. Throws TSD-030 to TSD-033 and TSD-072.
  */
-export async function openRankZeroHub({ world, zero, key, folder, addresses, usePmi, useFile }: {
+export async function openRankZeroHub({
+  world,
+  zero,
+  key,
+  folder,
+  addresses,
+  usePmi,
+  useFile,
+}: {
   readonly world: World;
   readonly zero: RankZero;
   readonly key: string;
@@ -35,7 +43,11 @@ export async function openRankZeroHub({ world, zero, key, folder, addresses, use
     onRefused: (counts) => zero.log.warn("connections to the hub were refused", { ...counts }),
     onHost: (channel, host, rank) => zero.launch.attach(channel, host, rank),
   });
-  const where = { launch, addresses: addresses.map((address) => hostPort(address, hub.port)), fingerprint: door.fingerprint };
+  const where = {
+    launch,
+    addresses: addresses.map((address) => hostPort(address, hub.port)),
+    fingerprint: door.fingerprint,
+  };
   try {
     if (useFile) await publishRecord(folder, { v: 1, ...where, pid: process.pid, host: hostname(), secret });
     exchange.resolve(usePmi ? await announceHub(world, where) : undefined);

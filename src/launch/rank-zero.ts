@@ -25,7 +25,13 @@ import { workerProgress, type Progress } from "../ui/progress.ts";
 import { count } from "../ui/ranges.ts";
 import { waitingText } from "../ui/waiting.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
-import { ownText, removeSchedulerFile, writeSchedulerFile, type ClusterRecord, type SchedulerFile } from "../dask/scheduler-file.ts";
+import {
+  ownText,
+  removeSchedulerFile,
+  writeSchedulerFile,
+  type ClusterRecord,
+  type SchedulerFile,
+} from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
@@ -86,11 +92,25 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   };
   const summary = options.jsonSummary === undefined ? undefined : await openSummary(options.jsonSummary, launchName);
   // A folder that the user named is kept, and so is opened at once: a launch that fails at its start is what it is for.
-  const kept = options.logDir === undefined ? undefined : await openLog({ folder: options.logDir, name: `tsdask-${shortName(context.key)}-hub`, base: { rank: 0, host: hostname() } });
+  const kept =
+    options.logDir === undefined
+      ? undefined
+      : await openLog({
+          folder: options.logDir,
+          name: `tsdask-${shortName(context.key)}-hub`,
+          base: { rank: 0, host: hostname() },
+        });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, context.env));
   void context.forkServer.then((server) => server.own({ paths: [folder] }));
   let schedulerFile = context.schedulerFile;
-  const secrets = makeSecrets({ options, launch: launchName, hub: context.multiHost, host: hostname(), addresses: context.addresses, join: context.join });
+  const secrets = makeSecrets({
+    options,
+    launch: launchName,
+    hub: context.multiHost,
+    host: hostname(),
+    addresses: context.addresses,
+    join: context.join,
+  });
   secrets.catch(() => undefined);
   const credentialsWritten = secrets.then(async ({ credentials, token }) => {
     // A cluster that is joined keeps its own in its own folder.
@@ -99,8 +119,18 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
   });
   credentialsWritten.catch(() => undefined);
-  const log = kept ?? hubLog({ folder: join(folder, "log"), name: "hub", base: { rank: 0, host: hostname() }, onProblem: (problem) => say(said(`the log could not be opened: ${problem}`)) });
-  const failures = collectFailures({ show: (text) => void out.write(text), colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }) });
+  const log =
+    kept ??
+    hubLog({
+      folder: join(folder, "log"),
+      name: "hub",
+      base: { rank: 0, host: hostname() },
+      onProblem: (problem) => say(said(`the log could not be opened: ${problem}`)),
+    });
+  const failures = collectFailures({
+    show: (text) => void out.write(text),
+    colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }),
+  });
   let progress: Progress | undefined;
   let python: { readonly version: string; readonly dask: string } | undefined;
   let published = false;
@@ -125,10 +155,22 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     const text = usageText(used, ending);
     if (text !== "") say(text);
     try {
-      await summary?.end({ ending, code, seconds, usage: used, ...(options.logDir === undefined ? {} : { log: options.logDir }) });
+      await summary?.end({
+        ending,
+        code,
+        seconds,
+        usage: used,
+        ...(options.logDir === undefined ? {} : { log: options.logDir }),
+      });
     } catch (error) {
-      const problem = error instanceof Failure ? error : new Failure("TSD-116", { path: options.jsonSummary, problem: String(error) });
-      failures.add({ code: "TSD-116", facts: { path: options.jsonSummary, problem: String(problem.facts["problem"]) } });
+      const problem =
+        error instanceof Failure
+          ? error
+          : new Failure("TSD-116", { path: options.jsonSummary, problem: String(error) });
+      failures.add({
+        code: "TSD-116",
+        facts: { path: options.jsonSummary, problem: String(problem.facts["problem"]) },
+      });
       failures.flush();
     }
   };
@@ -152,10 +194,18 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       onScheduler: async (scheduler, hosts) => {
         await credentialsWritten;
         // The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more.
-        if (plan.clientRank === undefined && context.world.launcher !== "tsdask" && (await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
+        if (
+          plan.clientRank === undefined &&
+          context.world.launcher !== "tsdask" &&
+          (await import("./input.ts")).inputWaits()
+        )
+          throw new Failure("TSD-112");
         if (context.join === undefined) {
           const { daskYaml } = await import("../dask/configuration.ts");
-          await writePrivateFile(clusterFiles(folder).daskConfig, daskYaml({ address: scheduler.address, folder, security: options.security }));
+          await writePrivateFile(
+            clusterFiles(folder).daskConfig,
+            daskYaml({ address: scheduler.address, folder, security: options.security }),
+          );
           file = schedulerContent(scheduler, hosts, launchName, context);
           record = file.tsdask;
           if (options.schedulerFile !== undefined) {
@@ -177,7 +227,15 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             roles: rolesShown(plan),
             ...(python === undefined ? {} : { python: python.version, pythonPath: context.python, dask: python.dask }),
             scheduler: scheduler.address,
-            ...(scheduler.dashboard === null || !options.dashboard ? {} : { dashboard: dashboardText({ host: bareHost(scheduler.address), port: scheduler.dashboard, asked: options.dashboardAddress }) }),
+            ...(scheduler.dashboard === null || !options.dashboard
+              ? {}
+              : {
+                  dashboard: dashboardText({
+                    host: bareHost(scheduler.address),
+                    port: scheduler.dashboard,
+                    asked: options.dashboardAddress,
+                  }),
+                }),
             ...(published ? { schedulerFile } : {}),
           }),
         );
@@ -198,7 +256,20 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) => clientStart({ options, stdin: stdinFor(context.world, plan), python: context.python, pythonRoot: context.pythonRoot, cwd: context.cwd, folder, schedulerFile: published ? schedulerFile : undefined, scheduler, secrets, dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status`, workers: plan.workerRanks.length }),
+      client: (scheduler) =>
+        clientStart({
+          options,
+          stdin: stdinFor(context.world, plan),
+          python: context.python,
+          pythonRoot: context.pythonRoot,
+          cwd: context.cwd,
+          folder,
+          schedulerFile: published ? schedulerFile : undefined,
+          scheduler,
+          secrets,
+          dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status`,
+          workers: plan.workerRanks.length,
+        }),
       onClient: () => {
         scriptStarted = performance.now();
         out.release();
@@ -212,7 +283,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         if (record === undefined) return;
         record = { ...record, jupyter };
         void showReach();
-        if (published && file !== undefined) void writeSchedulerFile(schedulerFile, { ...file, tsdask: record }).catch((error: unknown) => log.warn("scheduler.json was not renewed", { problem: String(error) }));
+        if (published && file !== undefined)
+          void writeSchedulerFile(schedulerFile, { ...file, tsdask: record }).catch((error: unknown) =>
+            log.warn("scheduler.json was not renewed", { problem: String(error) }),
+          );
       },
       onFailure: (report) => failures.add(report),
       onPythons: (reports) => {
@@ -225,7 +299,11 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         const { retireWorkers } = await import("../dask/rpc.ts");
         const scheduler = await context.join;
         if (scheduler === undefined) return;
-        await retireWorkers({ address: scheduler.scheduler.address, tls: scheduler.credentials ?? undefined }, { workers: addresses }, { deadline: deadlines.retire });
+        await retireWorkers(
+          { address: scheduler.scheduler.address, tls: scheduler.credentials ?? undefined },
+          { workers: addresses },
+          { deadline: deadlines.retire },
+        );
       },
       onUsage: usage.add,
       onEnd: async (ending, facts) => {
@@ -234,13 +312,20 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         progress?.stop();
         failures.flush();
         const seconds = (performance.now() - (scriptStarted ?? context.started)) / 1000;
-        say(endText(ending, { seconds, workers: facts.workers, ...(options.logDir === undefined ? {} : { log: options.logDir }) }));
+        say(
+          endText(ending, {
+            seconds,
+            workers: facts.workers,
+            ...(options.logDir === undefined ? {} : { log: options.logDir }),
+          }),
+        );
         if (published) await removeSchedulerFile(schedulerFile, launchName);
         await tellUsage(ending, facts.code, seconds, await told);
         // A log in that folder goes with it, and must not be opened after it.
         if (kept === undefined) log.close();
         const problem = await endWorkerJobs(folder, context.env);
-        if (problem !== undefined) say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
+        if (problem !== undefined)
+          say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
         await removeClusterFolder(folder);
         for (const dead of deadClusterFolders(folder, replaced)) {
           await endWorkerJobs(dead, context.env);
@@ -253,7 +338,14 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       },
     },
   });
-  const stopWatching = watchWalltime({ options, env: context.env, leave: launch.leave, joined: context.join !== undefined, log, warn: (failure) => failures.add({ code: failure.code, facts: failure.facts }) });
+  const stopWatching = watchWalltime({
+    options,
+    env: context.env,
+    leave: launch.leave,
+    joined: context.join !== undefined,
+    log,
+    warn: (failure) => failures.add({ code: failure.code, facts: failure.facts }),
+  });
   const [toLaunch, toLeader] = channelPair<FromLeader, ToLeader>();
   launch.attach(toLeader, hostname(), 0);
   return {
@@ -289,7 +381,12 @@ async function textOf(path: string): Promise<string | undefined> {
 }
 
 /** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */
-async function publish(path: string, context: RankZeroContext, content: SchedulerFile, say: (text: string) => void): Promise<string> {
+async function publish(
+  path: string,
+  context: RankZeroContext,
+  content: SchedulerFile,
+  say: (text: string) => void,
+): Promise<string> {
   try {
     await publishSchedulerFile(path, content);
     return path;
@@ -302,7 +399,12 @@ async function publish(path: string, context: RankZeroContext, content: Schedule
   }
 }
 
-function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], launch: string, context: RankZeroContext): SchedulerFile {
+function schedulerContent(
+  scheduler: SchedulerFacts,
+  hosts: readonly string[],
+  launch: string,
+  context: RankZeroContext,
+): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
   const loopbackDashboard = context.options.tunnel !== "direct";
   const job = describeJob(context.env);
@@ -320,9 +422,19 @@ function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], l
       host: hostname(),
       hub: { addresses: [], fingerprint: "" },
       folder: context.folder,
-      dashboard: scheduler.dashboard === null || !context.options.dashboard ? null : { host: loopbackDashboard ? "127.0.0.1" : bareHost(scheduler.address), port: scheduler.dashboard, node: scheduler.host },
+      dashboard:
+        scheduler.dashboard === null || !context.options.dashboard
+          ? null
+          : {
+              host: loopbackDashboard ? "127.0.0.1" : bareHost(scheduler.address),
+              port: scheduler.dashboard,
+              node: scheduler.host,
+            },
       jupyter: null,
-      tunnel: { kind: context.options.tunnel, login: loginHost({ option: context.options.loginHost, env: context.env }) },
+      tunnel: {
+        kind: context.options.tunnel,
+        login: loginHost({ option: context.options.loginHost, env: context.env }),
+      },
       hosts,
       security: context.options.security,
       job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
@@ -335,7 +447,9 @@ function schedulerContent(scheduler: SchedulerFacts, hosts: readonly string[], l
 function together(workers: ReadonlyMap<number, WorkerFacts>): string {
   const all = [...workers.values()];
   const threads = all.reduce((sum, { nthreads }) => sum + nthreads, 0);
-  const memory = all.some(({ memoryLimit }) => memoryLimit === 0) ? "no limit of memory" : bytesText(all.reduce((sum, { memoryLimit }) => sum + memoryLimit, 0));
+  const memory = all.some(({ memoryLimit }) => memoryLimit === 0)
+    ? "no limit of memory"
+    : bytesText(all.reduce((sum, { memoryLimit }) => sum + memoryLimit, 0));
   return `${count(threads, "thread")}, ${memory}`;
 }
 

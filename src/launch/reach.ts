@@ -8,7 +8,12 @@ import { said } from "../ui/banner.ts";
  * How to reach the cluster's pages from a laptop, as it is told on stderr: the ssh line and the links, with the token only
  * where the reader must be the cluster's owner; empty when the cluster has no page.
  */
-export function reachText({ record, token, ownerReads, schedulerFile }: {
+export function reachText({
+  record,
+  token,
+  ownerReads,
+  schedulerFile,
+}: {
   readonly record: ClusterRecord;
   readonly token: string | null;
   readonly ownerReads: boolean;
@@ -17,7 +22,8 @@ export function reachText({ record, token, ownerReads, schedulerFile }: {
   const shown = ownerReads && token !== null ? token : undefined;
   const tunnel = clusterTunnel({ record, user: userInfo().username, token: shown });
   if (tunnel === undefined) return "";
-  const hint = token === null || shown !== undefined ? undefined : `the links with the token: tsdask-mpi connect ${schedulerFile}`;
+  const hint =
+    token === null || shown !== undefined ? undefined : `the links with the token: tsdask-mpi connect ${schedulerFile}`;
   return said(tunnelLines(tunnel, hint));
 }
 

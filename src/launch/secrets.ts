@@ -12,7 +12,14 @@ export interface LaunchSecrets extends Secrets {
  * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
  * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 and TSD-079 when they cannot be used.
  */
-export async function makeSecrets({ options, launch, hub, host, addresses, join }: {
+export async function makeSecrets({
+  options,
+  launch,
+  hub,
+  host,
+  addresses,
+  join,
+}: {
   readonly options: Options;
   readonly launch: string;
   readonly hub: boolean;
@@ -25,7 +32,8 @@ export async function makeSecrets({ options, launch, hub, host, addresses, join 
   // Jupyter is never without a token, whatever Dask's connections are.
   const wantsToken = secure || options.jupyter !== undefined;
   const own = secure && options.tls === undefined && join === undefined;
-  const found = async (): Promise<Secrets> => (await join) ?? { credentials: await siteCredentials(options), token: wantsToken ? await token() : null };
+  const found = async (): Promise<Secrets> =>
+    (await join) ?? { credentials: await siteCredentials(options), token: wantsToken ? await token() : null };
   if (!own && !hub) return { ...(await found()), hub: undefined };
   const { createAuthority, fingerprint } = await import("../security/certificates.ts");
   const authority = await createAuthority({ launch });
@@ -33,7 +41,9 @@ export async function makeSecrets({ options, launch, hub, host, addresses, join 
   const dask = own ? await authority.issue({ name: "dask", ...names, server: true, client: true }) : undefined;
   const door = hub ? await authority.issue({ name: "hub", ...names, server: true }) : undefined;
   return {
-    ...(dask === undefined ? await found() : { credentials: { ca: authority.certificate, ...dask }, token: await token() }),
+    ...(dask === undefined
+      ? await found()
+      : { credentials: { ca: authority.certificate, ...dask }, token: await token() }),
     hub: door === undefined ? undefined : { ...door, fingerprint: fingerprint(door.cert) },
   };
 }

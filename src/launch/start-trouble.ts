@@ -6,7 +6,8 @@ export interface StartTrouble {
 
 const troubles: Readonly<Record<string, StartTrouble>> = {
   import: {
-    cause: "A module that was asked for (--preload, or Dask's own configuration) is not in this Python, or a file beside the script hides one of that name.",
+    cause:
+      "A module that was asked for (--preload, or Dask's own configuration) is not in this Python, or a file beside the script hides one of that name.",
     cure: "Install the module, correct its name, or leave it out; `python -c 'import NAME'` with the cluster's Python shows the same error.",
   },
   tls: {
@@ -32,7 +33,8 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
 };
 
 const other: StartTrouble = {
-  cause: "The words above are Dask's or Python's own: an option, a preload, Dask's configuration or a limit of the system that they name.",
+  cause:
+    "The words above are Dask's or Python's own: an option, a preload, Dask's configuration or a limit of the system that they name.",
   cure: "Leave out what they name; `tsdask-mpi config` shows where each option comes from, `--log-level debug` shows more of Dask's own log.",
 };
 

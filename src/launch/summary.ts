@@ -29,11 +29,22 @@ export interface Summary {
 export async function openSummary(path: string, launch: string): Promise<Summary> {
   const problem = problemOf(path);
   if (problem !== undefined) throw new Failure("TSD-115", { path, problem });
-  const write = (content: Readonly<Record<string, unknown>>): Promise<void> => writePrivateFile(path, `${JSON.stringify({ format: 1, version: VERSION, launch, ...content }, null, 2)}\n`);
+  const write = (content: Readonly<Record<string, unknown>>): Promise<void> =>
+    writePrivateFile(path, `${JSON.stringify({ format: 1, version: VERSION, launch, ...content }, null, 2)}\n`);
   try {
     await write({ state: "running" });
   } catch (error) {
-    throw new Failure("TSD-115", { path, problem: error instanceof Failure ? `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "") : String(error) }, { cause: error });
+    throw new Failure(
+      "TSD-115",
+      {
+        path,
+        problem:
+          error instanceof Failure
+            ? `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "")
+            : String(error),
+      },
+      { cause: error },
+    );
   }
   return { end: (facts) => write(summaryOf(facts)) };
 }
@@ -66,7 +77,9 @@ function problemOf(path: string): string | undefined {
   try {
     if (!statSync(dirname(path)).isDirectory()) return `${dirname(path)} is not a folder`;
   } catch (error) {
-    return systemCode(error) === "ENOENT" ? `there is no folder ${dirname(path)}` : `${dirname(path)}: ${systemCode(error)}`;
+    return systemCode(error) === "ENOENT"
+      ? `there is no folder ${dirname(path)}`
+      : `${dirname(path)}: ${systemCode(error)}`;
   }
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isSymbolicLink() === true) return "it is a symbolic link";

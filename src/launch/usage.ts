@@ -26,13 +26,19 @@ export function collectUsage(): UsageCollector {
     whenTold: async (facts, deadline) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       look = () => {
-        if ((scheduler !== undefined || !facts.schedulerTells) && facts.telling.every((rank) => workers.has(rank))) resolve();
+        if ((scheduler !== undefined || !facts.schedulerTells) && facts.telling.every((rank) => workers.has(rank)))
+          resolve();
       };
       const late = setTimeout(resolve, deadline);
       look();
       await promise;
       clearTimeout(late);
-      return { workers: facts.workers, restarts: facts.restarts, ...scheduled(scheduler), ...worked([...workers.values()]) };
+      return {
+        workers: facts.workers,
+        restarts: facts.restarts,
+        ...scheduled(scheduler),
+        ...worked([...workers.values()]),
+      };
     },
   };
 }
@@ -47,7 +53,18 @@ function worked(told: readonly WorkerTold[]): Pick<Usage, "worked"> {
   const [first, ...rest] = told;
   if (first === undefined) return {};
   const fill = ({ peak, limit }: WorkerTold): number => (limit > 0 ? peak / limit : 0);
-  const fullest = rest.reduce((most, one) => (fill(one) > fill(most) || (fill(one) === fill(most) && one.peak > most.peak) ? one : most), first);
+  const fullest = rest.reduce(
+    (most, one) => (fill(one) > fill(most) || (fill(one) === fill(most) && one.peak > most.peak) ? one : most),
+    first,
+  );
   const sum = (of: (one: WorkerTold) => number): number => told.reduce((total, one) => total + of(one), 0);
-  return { worked: { cpu: sum(({ cpu }) => cpu), threadSeconds: sum(({ threadSeconds }) => threadSeconds), threads: sum(({ threads }) => threads), peak: fullest.peak, limit: fullest.limit } };
+  return {
+    worked: {
+      cpu: sum(({ cpu }) => cpu),
+      threadSeconds: sum(({ threadSeconds }) => threadSeconds),
+      threads: sum(({ threads }) => threads),
+      peak: fullest.peak,
+      limit: fullest.limit,
+    },
+  };
 }

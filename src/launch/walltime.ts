@@ -13,7 +13,14 @@ const longestTimer = 2_147_483_647;
  * the workers should be drained (a launch that joined) or the script told (one that has the scheduler, whose data has
  * nowhere to go). Returns how to stop watching. A batch system that does not answer is a warning (TSD-063), no failure.
  */
-export function watchWalltime({ options, env, leave, joined, log, warn }: {
+export function watchWalltime({
+  options,
+  env,
+  leave,
+  joined,
+  log,
+  warn,
+}: {
   readonly options: Options;
   readonly env: NodeJS.ProcessEnv;
   readonly leave: () => void;
@@ -40,7 +47,13 @@ export function watchWalltime({ options, env, leave, joined, log, warn }: {
       timer = setTimeout(() => {
         void askFor(env)
           .then(({ end, start }) => arm(end, start ?? started))
-          .catch((error: unknown) => warn(new Failure("TSD-063", { problem: error instanceof Failure ? (error.message.split("\n", 1)[0] ?? "") : String(error) })));
+          .catch((error: unknown) =>
+            warn(
+              new Failure("TSD-063", {
+                problem: error instanceof Failure ? (error.message.split("\n", 1)[0] ?? "") : String(error),
+              }),
+            ),
+          );
       }, deadlines.askBatchSystem);
       timer.unref();
     }
@@ -48,7 +61,9 @@ export function watchWalltime({ options, env, leave, joined, log, warn }: {
   return () => clearTimeout(timer);
 }
 
-async function askFor(env: NodeJS.ProcessEnv): Promise<{ readonly end: number | undefined; readonly start: number | undefined }> {
+async function askFor(
+  env: NodeJS.ProcessEnv,
+): Promise<{ readonly end: number | undefined; readonly start: number | undefined }> {
   const { commandShell } = await import("../batch/run.ts");
   const job = await inquireJob(describeJob(env), commandShell({ env }));
   return { end: job.endTime, start: job.startTime };

@@ -3,17 +3,15 @@ import { readFileSync } from "node:fs";
 import type { World } from "./world.ts";
 
 /** The processes by which launchers start ranks on a host: one per launch and host. */
-export const starters = /^(hydra_|pmi_proxy|mpiexec|mpirun|mpispawn|orted|orterun|prte|slurmstepd|flux-shell|palsd|apinit|jsmd|psid)/;
+export const starters =
+  /^(hydra_|pmi_proxy|mpiexec|mpirun|mpispawn|orted|orterun|prte|slurmstepd|flux-shell|palsd|apinit|jsmd|psid)/;
 
 /**
  * A name for this launch that is the same for all its ranks on this host, and different for any other launch there. Where the launcher
  * gives no launch id (MPICH's Hydra), the process that started the ranks names it: its pid and start time, from /proc/<pid>/stat (proc(5)),
  * past any wrapper script between it and us. Reads one small file then, none otherwise; never throws.
  */
-export function hostLaunchKey(
-  world: World,
-  options: { readonly parent: number; readonly proc?: string },
-): string {
+export function hostLaunchKey(world: World, options: { readonly parent: number; readonly proc?: string }): string {
   if (world.launchId !== undefined) return `${world.launcher}:${world.launchId}`;
   const starter = findStarter(options.parent, options.proc ?? "/proc");
   if (starter !== undefined) return `${world.launcher}:${starter.pid}.${starter.start}`;

@@ -7,7 +7,10 @@ import { starterOf } from "./host-key.ts";
  * carry a rank's variables (proc(5), `task/…/children` and `environ`). Undefined where that cannot be told: no such launcher
  * process is found, or it has a child that is not a rank's program yet. Never throws.
  */
-export function livingNeighbours(own: World, { parent, proc = "/proc" }: { readonly parent: number; readonly proc?: string }): readonly World[] | undefined {
+export function livingNeighbours(
+  own: World,
+  { parent, proc = "/proc" }: { readonly parent: number; readonly proc?: string },
+): readonly World[] | undefined {
   const starter = own.launcher === "tsdask" ? parent : starterOf(parent, proc);
   if (starter === undefined) return undefined;
   const children = childrenOf(starter, proc);
@@ -36,10 +39,14 @@ function childrenOf(pid: number, proc: string): readonly number[] | undefined {
 
 function environmentOf(pid: number, proc: string): NodeJS.ProcessEnv | "ended" | "hidden" {
   try {
-    const entries = read(`${proc}/${pid}/environ`).split("\0").filter((entry) => entry.includes("="));
+    const entries = read(`${proc}/${pid}/environ`)
+      .split("\0")
+      .filter((entry) => entry.includes("="));
     // A process that has ended and is not yet waited for has none.
     if (entries.length === 0) return "ended";
-    return Object.fromEntries(entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]));
+    return Object.fromEntries(
+      entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
+    );
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EACCES" ? "hidden" : "ended";
   }

@@ -40,10 +40,15 @@ export function childEnvironment(env: NodeJS.ProcessEnv): Record<string, string>
   const kept: Record<string, string> = {};
   for (const name in env) {
     const value = env[name];
-    if (value === undefined || belongsToLauncher(name) || (torch && /^(LOCAL_)?(RANK|WORLD_SIZE)$/.test(name))) continue;
+    if (value === undefined || belongsToLauncher(name) || (torch && /^(LOCAL_)?(RANK|WORLD_SIZE)$/.test(name)))
+      continue;
     if (name !== "PYTHONPATH") kept[name] = value;
     else if (!namesWorkingFolder(value)) kept[name] = value;
-    else if (/[^:]/.test(value)) kept[name] = value.split(":").filter((folder) => folder !== "").join(":");
+    else if (/[^:]/.test(value))
+      kept[name] = value
+        .split(":")
+        .filter((folder) => folder !== "")
+        .join(":");
   }
   return kept;
 }

@@ -150,7 +150,13 @@ const launchers: readonly Entry[] = [
         ? { version: 2, fd: count("PMI_FD", env["PMI_FD"]), jobId: env["PMI_JOBID"] }
         : undefined,
   },
-  { launcher: "pmi", rank: ["PMI_RANK"], size: ["PMI_SIZE"], localRank: ["PMI_LOCAL_RANK"], localSize: ["PMI_LOCAL_SIZE"] },
+  {
+    launcher: "pmi",
+    rank: ["PMI_RANK"],
+    size: ["PMI_SIZE"],
+    localRank: ["PMI_LOCAL_RANK"],
+    localSize: ["PMI_LOCAL_SIZE"],
+  },
   // PMIx tells the size only over its own wire
   { launcher: "pmix", rank: ["PMIX_RANK"], size: ["TSDASK_SIZE"], launchId: (env) => env["PMIX_NAMESPACE"] },
   {

@@ -52,6 +52,9 @@ function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["rec
 }
 
 function service(name: Service["name"], place: Place, fallback: string, path: string): Service {
-  const named = place.host === "" || place.host === "0.0.0.0" || place.host === "::" || isLoopback(place.host) ? fallback : place.host;
+  const named =
+    place.host === "" || place.host === "0.0.0.0" || place.host === "::" || isLoopback(place.host)
+      ? fallback
+      : place.host;
   return { name, node: place.node ?? named, host: place.host, port: place.port, path: place.path ?? path };
 }

@@ -14,23 +14,39 @@ export interface InterfaceAddress {
 }
 
 /** Names of interfaces that lead to containers, virtual machines or a private tunnel, not to the other hosts of a job. */
-const ASIDE = /^(docker|br-|virbr|veth|cni|flannel|cali|podman|lxc|lxd|vmnet|vnet|tun|tap|tailscale|wg|zt|dummy|kube|usb)/;
+const ASIDE =
+  /^(docker|br-|virbr|veth|cni|flannel|cali|podman|lxc|lxd|vmnet|vnet|tun|tap|tailscale|wg|zt|dummy|kube|usb)/;
 /** What one process of ours can be asked for at most: the addresses of this many interfaces are listed in a message. */
 const MOST_LISTED = 24;
 
 /** The addresses of this host's interfaces, as the system has them. */
-export function interfaceAddresses(found: ReturnType<typeof networkInterfaces> = networkInterfaces()): readonly InterfaceAddress[] {
+export function interfaceAddresses(
+  found: ReturnType<typeof networkInterfaces> = networkInterfaces(),
+): readonly InterfaceAddress[] {
   return Object.entries(found).flatMap(([name, addresses]) =>
-    (addresses ?? []).map(({ address, family, cidr, internal }) => ({ name, address, family: family === "IPv6" ? "IPv6" as const : "IPv4" as const, cidr, internal })),
+    (addresses ?? []).map(({ address, family, cidr, internal }) => ({
+      name,
+      address,
+      family: family === "IPv6" ? ("IPv6" as const) : ("IPv4" as const),
+      cidr,
+      internal,
+    })),
   );
 }
 
 /** The address of a named interface, IPv4 first, never one of this link only. Throws TSD-027 with the interfaces there are. */
-export function addressOfInterface(name: string, addresses: readonly InterfaceAddress[] = interfaceAddresses()): string {
+export function addressOfInterface(
+  name: string,
+  addresses: readonly InterfaceAddress[] = interfaceAddresses(),
+): string {
   const [best] = addresses.filter((one) => one.name === name && !isLinkLocal(one)).toSorted(byFamily);
   if (best !== undefined) return best.address;
   const known = addresses.some((one) => one.name === name);
-  throw new Failure("TSD-027", { name, problem: known ? "it has no address that can be used" : "there is no such interface", list: listed(addresses) });
+  throw new Failure("TSD-027", {
+    name,
+    problem: known ? "it has no address that can be used" : "there is no such interface",
+    list: listed(addresses),
+  });
 }
 
 export interface Reach {
@@ -45,9 +61,16 @@ export interface Reach {
  * This host's addresses that others may reach it at, the likeliest first: those on one network with most of `peers`, then those that the
  * host's name stands for, then the rest, IPv4 before IPv6 and interfaces of containers and tunnels last. Loopback and link-local ones are left out.
  */
-export function reachableAddresses({ peers = [], own = [], addresses = interfaceAddresses() }: Reach = {}): readonly string[] {
+export function reachableAddresses({
+  peers = [],
+  own = [],
+  addresses = interfaceAddresses(),
+}: Reach = {}): readonly string[] {
   const rank = (one: InterfaceAddress): number =>
-    peersOnNetwork(one, peers) * 1000 + (own.includes(one.address) ? 100 : 0) + (one.family === "IPv4" ? 10 : 0) - (ASIDE.test(one.name) ? 500 : 0);
+    peersOnNetwork(one, peers) * 1000 +
+    (own.includes(one.address) ? 100 : 0) +
+    (one.family === "IPv4" ? 10 : 0) -
+    (ASIDE.test(one.name) ? 500 : 0);
   return addresses
     .filter((one) => !one.internal && !isLinkLocal(one))
     .toSorted((a, b) => rank(b) - rank(a))
@@ -98,6 +121,12 @@ const byFamily = (a: InterfaceAddress, b: InterfaceAddress): number => a.family.
 function listed(addresses: readonly InterfaceAddress[]): string {
   const usable = addresses.filter((one) => !isLinkLocal(one));
   const names = [...new Set(usable.map((one) => one.name))];
-  const text = names.slice(0, MOST_LISTED).map((name) => `${name} (${usable.filter((one) => one.name === name).map((one) => one.address).join(", ")})`);
+  const text = names.slice(0, MOST_LISTED).map(
+    (name) =>
+      `${name} (${usable
+        .filter((one) => one.name === name)
+        .map((one) => one.address)
+        .join(", ")})`,
+  );
   return text.length === 0 ? "none" : text.join(", ");
 }

@@ -70,8 +70,17 @@ export function tunnel(request: TunnelRequest): Tunnel {
  * The login host of a job: what the user or the site says (`option`), else the host it was submitted from, as the batch system tells.
  * PBS, Slurm, LSF, Grid Engine and LoadLeveler each have a variable for it.
  */
-export function loginHost({ option, env }: { readonly option?: string | undefined; readonly env: NodeJS.ProcessEnv }): string | undefined {
-  const told = [option, ...["PBS_O_HOST", "SLURM_SUBMIT_HOST", "LSB_SUB_HOST", "SGE_O_HOST", "LOADL_SUBMIT_HOST"].map((name) => env[name])];
+export function loginHost({
+  option,
+  env,
+}: {
+  readonly option?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+}): string | undefined {
+  const told = [
+    option,
+    ...["PBS_O_HOST", "SLURM_SUBMIT_HOST", "LSB_SUB_HOST", "SGE_O_HOST", "LOADL_SUBMIT_HOST"].map((name) => env[name]),
+  ];
   return told.find((host) => host !== undefined && isHostName(host));
 }
 
@@ -86,14 +95,22 @@ type LocalPort = (service: Service) => number;
 
 function direct({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
   const node = services[0]?.node ?? "";
-  const forwards = services.map((service) => `-L ${HERE}:${local(service)}:${hostPort(login === undefined ? nearest(service) : target(service), service.port)}`);
-  const notes = login === undefined ? [`nobody told the login host; if ${node} cannot be reached from your computer, give --login-host`] : guessed(login);
+  const forwards = services.map(
+    (service) =>
+      `-L ${HERE}:${local(service)}:${hostPort(login === undefined ? nearest(service) : target(service), service.port)}`,
+  );
+  const notes =
+    login === undefined
+      ? [`nobody told the login host; if ${node} cannot be reached from your computer, give --login-host`]
+      : guessed(login);
   return { onNode: [], onLaptop: [ssh(forwards, at(user, login ?? node))], notes };
 }
 
 function jump({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
   const lines = nodes(services).map((node) => {
-    const forwards = services.filter((one) => one.node === node).map((one) => `-L ${HERE}:${local(one)}:${hostPort(nearest(one), one.port)}`);
+    const forwards = services
+      .filter((one) => one.node === node)
+      .map((one) => `-L ${HERE}:${local(one)}:${hostPort(nearest(one), one.port)}`);
     const through = login === undefined || bare(login) === node ? [] : [`-J ${at(user, login)}`];
     return ssh([...forwards, ...through], at(user, node));
   });
@@ -111,7 +128,11 @@ function reverse({ services, user, login = "", launch, folder }: TunnelRequest, 
   });
   const forwards = services.map((service) => `-L ${HERE}:${local(service)}:${meeting(service).place}`);
   const open = services.some((service) => meeting(service).socket === undefined);
-  const notes = open ? [`open the links only while the line on the node runs: when it has ended, any user of ${bare(login)} can listen in its place`] : [];
+  const notes = open
+    ? [
+        `open the links only while the line on the node runs: when it has ended, any user of ${bare(login)} can listen in its place`,
+      ]
+    : [];
   return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: [...guessed(login), ...notes] };
 }
 
@@ -132,7 +153,8 @@ function meetingOf({ name }: Service, launch: string, folder: string | undefined
   return { place: `${HERE}:${launchPort(`${launch} reverse`, name)}` };
 }
 
-const ssh = (options: readonly string[], host: string): string => ["ssh -N -o ExitOnForwardFailure=yes", ...options, host].join(" ");
+const ssh = (options: readonly string[], host: string): string =>
+  ["ssh -N -o ExitOnForwardFailure=yes", ...options, host].join(" ");
 
 const at = (user: string, host: string): string => (host.includes("@") ? host : `${user}@${host}`);
 
@@ -154,7 +176,9 @@ function link({ path }: Service, port: number, token: string | undefined): strin
 
 /** A submit host without a domain is often a name that only the cluster's own hosts know. */
 function guessed(login: string): string[] {
-  return login.includes(".") ? [] : [`if your computer does not know ${login}, give the name you use for ssh with --login-host`];
+  return login.includes(".")
+    ? []
+    : [`if your computer does not know ${login}, give the name you use for ssh with --login-host`];
 }
 
 /** The words of a shell line must not be able to say more than a host. */

@@ -11,9 +11,22 @@ export type ChildEvent =
   | { readonly event: "closing"; readonly reason: string }
   | { readonly event: "failed"; readonly code: string; readonly message: string }
   /** What a scheduler was used for, just before it closes. */
-  | { readonly event: "usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number }
+  | {
+      readonly event: "usage";
+      readonly clients: number;
+      readonly tasks: number;
+      readonly used: number;
+      readonly seen: number;
+      readonly spilled: number;
+    }
   /** A forked child's end comes with its seconds of processor and its greatest resident memory in bytes. */
-  | { readonly event: "exit"; readonly code: number | null; readonly signal: number | null; readonly cpu?: number; readonly peak?: number };
+  | {
+      readonly event: "exit";
+      readonly code: number | null;
+      readonly signal: number | null;
+      readonly cpu?: number;
+      readonly peak?: number;
+    };
 
 export interface ChildSpawn {
   readonly id: string;
@@ -37,7 +50,9 @@ export interface Child {
 }
 
 const acceptEvent = (value: unknown): ChildEvent | undefined =>
-  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string" ? (value as ChildEvent) : undefined;
+  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string"
+    ? (value as ChildEvent)
+    : undefined;
 
 /**
  * Starts a Dask scheduler or worker, forked by the host's fork server or as a Python of its own. What happens to it comes
@@ -123,7 +138,24 @@ export function killPid(pid: number | undefined, signal: NodeJS.Signals | 0): bo
   }
 }
 
-const numbers: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9, SIGUSR1: 10, SIGSEGV: 11, SIGUSR2: 12, SIGPIPE: 13, SIGALRM: 14, SIGTERM: 15, SIGXCPU: 24, SIGXFSZ: 25 };
+const numbers: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGXCPU: 24,
+  SIGXFSZ: 25,
+};
 
 /** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
 export const secondSignalAfter = 300;

@@ -23,7 +23,15 @@ export interface ClientRun {
  * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
  * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
  */
-export async function runClient({ start, env, cwd, address, guardSocket, pythonRoot, report }: {
+export async function runClient({
+  start,
+  env,
+  cwd,
+  address,
+  guardSocket,
+  pythonRoot,
+  report,
+}: {
   readonly start: ClientStart;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
@@ -44,11 +52,29 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   if (full["TSDASK_CLUSTERS"] !== undefined) full["PYTHONPATH"] = pathWithOurs(pythonRoot, full["PYTHONPATH"]);
   // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
   const terminal = hearsTerminal();
-  const jupyter = start.jupyter === undefined ? undefined : await (await import("./jupyter.ts")).prepareJupyter({ start, address, folder: dirname(guardSocket), pythonRoot, cwd, report });
+  const jupyter =
+    start.jupyter === undefined
+      ? undefined
+      : await (await import("./jupyter.ts")).prepareJupyter({
+          start,
+          address,
+          folder: dirname(guardSocket),
+          pythonRoot,
+          cwd,
+          report,
+        });
   const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
   // execa takes any descriptor; its types know only the standard ones here.
   const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
-  const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, { cwd, env: { ...full, ...jupyter?.env }, extendEnv: false, stdio: [stdin, "inherit", "inherit"], reject: false, cleanup: false, detached: !terminal });
+  const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, {
+    cwd,
+    env: { ...full, ...jupyter?.env },
+    extendEnv: false,
+    stdio: [stdin, "inherit", "inherit"],
+    reject: false,
+    cleanup: false,
+    detached: !terminal,
+  });
   const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
   if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
   relayed?.started();
@@ -58,8 +84,14 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
     child.pid === undefined || jupyter !== undefined
       ? []
       : [
-          watchInput({ pid: child.pid, onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }) }),
-          watchReturn({ pid: child.pid, onStay: (pid, seconds) => report({ k: "warning", code: "TSD-118", facts: { script: named, seconds, pid } }) }),
+          watchInput({
+            pid: child.pid,
+            onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }),
+          }),
+          watchReturn({
+            pid: child.pid,
+            onStay: (pid, seconds) => report({ k: "warning", code: "TSD-118", facts: { script: named, seconds, pid } }),
+          }),
         ];
   let over = false;
   let stopped = false;
@@ -67,17 +99,32 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
     over = true;
     for (const unwatch of watches) unwatch();
     const left = child.pid === undefined ? [] : await endLeftBehind(mark);
-    if (left.length > 0) report({ k: "note", level: "info", text: `the script left processes behind, which were ended: ${left.join(", ")}` });
+    if (left.length > 0)
+      report({
+        k: "note",
+        level: "info",
+        text: `the script left processes behind, which were ended: ${left.join(", ")}`,
+      });
     guard?.destroy();
     relayed?.close();
     const error = result as { code?: string; originalMessage?: string };
     if (child.pid === undefined) {
-      report({ k: "failure", code: "TSD-052", facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code }, exit: error.code === "ENOENT" ? 127 : 126 });
+      report({
+        k: "failure",
+        code: "TSD-052",
+        facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code },
+        exit: error.code === "ENOENT" ? 127 : 126,
+      });
     } else if (stopped && result.signal === "SIGKILL") {
       // Whoever sent a second signal ended it: its SIGKILL is ours, not one for want of memory.
       report({ k: "client-exit", code: 128 + signalNumber("SIGINT"), signal: "SIGINT" });
     } else {
-      report({ k: "client-exit", ...(result.signal === undefined ? { code: result.exitCode ?? 1 } : { code: 128 + signalNumber(result.signal), signal: result.signal }) });
+      report({
+        k: "client-exit",
+        ...(result.signal === undefined
+          ? { code: result.exitCode ?? 1 }
+          : { code: 128 + signalNumber(result.signal), signal: result.signal }),
+      });
     }
   });
   void jupyter?.announce(child.pid, () => over);
@@ -102,7 +149,11 @@ export async function runClient({ start, env, cwd, address, guardSocket, pythonR
   };
 }
 
-async function relayFor(stdin: NonNullable<ClientStart["stdin"]>, guardSocket: string, report: (event: RankEvent) => void): Promise<RelayedInput | undefined> {
+async function relayFor(
+  stdin: NonNullable<ClientStart["stdin"]>,
+  guardSocket: string,
+  report: (event: RankEvent) => void,
+): Promise<RelayedInput | undefined> {
   const { needsRelay, relayedInput } = await import("./stdin.ts");
   return needsRelay(stdin) ? relayedInput({ guardSocket, report }) : undefined;
 }

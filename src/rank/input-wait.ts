@@ -11,7 +11,12 @@ const reads: Readonly<Record<string, readonly string[]>> = { x64: ["0", "19"], a
  * Calls `onWait` once when process `pid`, or one that descends from it, has stood in a read of a pipe as its standard input for `after` ms
  * without a byte or anything else coming in between; on a terminal people see that they are asked. Returns what ends the watch.
  */
-export function watchInput({ pid, onWait, after = deadlines.scriptInput, every = lookEvery }: {
+export function watchInput({
+  pid,
+  onWait,
+  after = deadlines.scriptInput,
+  every = lookEvery,
+}: {
   readonly pid: number;
   readonly onWait: (seconds: number) => void;
   readonly after?: number;
@@ -19,7 +24,9 @@ export function watchInput({ pid, onWait, after = deadlines.scriptInput, every =
 }): () => void {
   let waiting: { readonly who: string; readonly since: number } | undefined;
   const look = setInterval(() => {
-    const who = family(pid).map(readerAt).find((found) => found !== undefined);
+    const who = family(pid)
+      .map(readerAt)
+      .find((found) => found !== undefined);
     if (who === undefined) waiting = undefined;
     else if (waiting?.who !== who) waiting = { who, since: performance.now() };
     else if (performance.now() - waiting.since >= after) {
@@ -38,7 +45,12 @@ const returned = "tsdask:returned\n";
  * Calls `onStay` once when process `pid`, or one that descends from it, has said for `after` ms that it is a script that has returned, and which a thread keeps.
  * Returns what ends the watch.
  */
-export function watchReturn({ pid, onStay, after = deadlines.scriptReturned, every = lookEvery }: {
+export function watchReturn({
+  pid,
+  onStay,
+  after = deadlines.scriptReturned,
+  every = lookEvery,
+}: {
   readonly pid: number;
   readonly onStay: (pid: number, seconds: number) => void;
   readonly after?: number;
@@ -76,7 +88,8 @@ function readerAt(pid: number): string | undefined {
     if (fd !== "0x0" || reads[process.arch]?.includes(number) !== true) return undefined;
     if (!/^(pipe|socket):/.test(readlinkSync(`/proc/${pid}/fd/0`))) return undefined;
     // A thread that was woken by a byte and reads on has another count.
-    const [, switches = ""] = /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
+    const [, switches = ""] =
+      /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
     return `${pid} ${switches}`;
   } catch {
     // It has just ended, or the system does not let its parent look.

@@ -24,7 +24,14 @@ export interface JupyterStart {
  * Prepares JupyterLab on this rank's host: a runtime folder of its own, and the command line that listens on one address and nowhere
  * else. Jupyter chooses its port by taking it. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken.
  */
-export async function prepareJupyter({ start, address, folder, pythonRoot, cwd, report }: {
+export async function prepareJupyter({
+  start,
+  address,
+  folder,
+  pythonRoot,
+  cwd,
+  report,
+}: {
   readonly start: ClientStart;
   /** This host's address that others reach. */
   readonly address: string;
@@ -44,7 +51,15 @@ export async function prepareJupyter({ start, address, folder, pythonRoot, cwd, 
   const retries = wanted === undefined ? portsTried : 0;
   return {
     file: start.file,
-    args: [`${pythonRoot}/tsdask_mpi/serve_jupyter.py`, module, cwd, ...args, `--ip=${host}`, `--port=${wanted ?? firstPort}`, `--ServerApp.port_retries=${retries}`],
+    args: [
+      `${pythonRoot}/tsdask_mpi/serve_jupyter.py`,
+      module,
+      cwd,
+      ...args,
+      `--ip=${host}`,
+      `--port=${wanted ?? firstPort}`,
+      `--ServerApp.port_retries=${retries}`,
+    ],
     env: { JUPYTER_RUNTIME_DIR: runtime },
     announce: async (pid, over) => {
       const until = performance.now() + deadlines.jupyter;

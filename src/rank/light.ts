@@ -25,7 +25,11 @@ export interface ForeignPlace {
  * `deadlines.hostLeader`, or when `leaderLives` says twice that nobody is there who could. A folder of somebody else is never
  * entered: one where the user's folders of this host should be ends the search at once.
  */
-export async function meetLeader(paths: HostPaths, uid: number, leaderLives: () => Promise<boolean>): Promise<Socket | ForeignPlace | undefined> {
+export async function meetLeader(
+  paths: HostPaths,
+  uid: number,
+  leaderLives: () => Promise<boolean>,
+): Promise<Socket | ForeignPlace | undefined> {
   const began = performance.now();
   let checks = 0;
   let missed = 0;
@@ -99,7 +103,15 @@ export function helloOf(world: World, argv: readonly string[], env: NodeJS.Proce
 }
 
 /** A rank that only does what its leader says: all but one of a host's ranks, so it loads next to nothing. */
-export function runLight({ world, socket, argv, env, cwd, out, exit }: {
+export function runLight({
+  world,
+  socket,
+  argv,
+  env,
+  cwd,
+  out,
+  exit,
+}: {
   readonly world: World;
   readonly socket: Socket;
   readonly argv: readonly string[];
@@ -115,12 +127,26 @@ export function runLight({ world, socket, argv, env, cwd, out, exit }: {
       .then(({ passThrough }) => passThrough(world))
       .catch((error: unknown) => {
         // The leaders meet, or report why not; a rank without a leader to say it to has nothing to add.
-        up.send({ t: "event", event: { k: "note", level: "warn", text: `the launcher's key-value exchange failed: ${String(error)}` } });
+        up.send({
+          t: "event",
+          event: { k: "note", level: "warn", text: `the launcher's key-value exchange failed: ${String(error)}` },
+        });
       });
   };
-  return runMember({ rank: world.rank, up, childEnv: () => childEnvironment(env), cwd, out, joinPmi, idle: () => undefined, exit });
+  return runMember({
+    rank: world.rank,
+    up,
+    childEnv: () => childEnvironment(env),
+    cwd,
+    out,
+    joinPmi,
+    idle: () => undefined,
+    exit,
+  });
 }
 
 /** The leader is this user's own process, found in a private folder: its messages need no more than a form. */
 const accept = (value: unknown): ToMember | undefined =>
-  typeof value === "object" && value !== null && typeof (value as { t?: unknown }).t === "string" ? (value as ToMember) : undefined;
+  typeof value === "object" && value !== null && typeof (value as { t?: unknown }).t === "string"
+    ? (value as ToMember)
+    : undefined;

@@ -51,7 +51,10 @@ export function runMember(context: MemberContext): Member {
 
   const report = (event: RankEvent): void => up.send({ t: "event", event });
 
-  const starter = (): { start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child; lastWords: () => string } => {
+  const starter = (): {
+    start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
+    lastWords: () => string;
+  } => {
     let output: Relay | undefined;
     const start = (request: ChildRequest, onEvent: (event: ChildEvent) => void): Child => {
       const { forkSocket, python, pythonRoot, host, logLevel } = assign as Assign;
@@ -65,7 +68,12 @@ export function runMember(context: MemberContext): Member {
         python,
         pythonRoot,
         output: (source) => {
-          output = relay({ source: source as never, out: context.out, label: `[rank ${rank} ${host}]`, level: logLevel as LogLevel });
+          output = relay({
+            source: source as never,
+            out: context.out,
+            label: `[rank ${rank} ${host}]`,
+            level: logLevel as LogLevel,
+          });
           outputs.add(output);
         },
         onEvent,
@@ -89,9 +97,16 @@ export function runMember(context: MemberContext): Member {
     switch (message.t) {
       case "assign":
         assign = message;
-        if (message.scheduler) scheduler = superviseScheduler({ request: message.scheduler, host: message.host, report, ...starter() });
+        if (message.scheduler)
+          scheduler = superviseScheduler({ request: message.scheduler, host: message.host, report, ...starter() });
         if (message.worker) {
-          worker = superviseWorker({ request: message.worker, restarts: message.restarts, terminateAt: message.terminateAt, report, ...starter() });
+          worker = superviseWorker({
+            request: message.worker,
+            restarts: message.restarts,
+            terminateAt: message.terminateAt,
+            report,
+            ...starter(),
+          });
         }
         break;
       case "address":
@@ -109,8 +124,15 @@ export function runMember(context: MemberContext): Member {
         );
         client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
           client = undefined;
-          if (error.code?.startsWith("TSD-")) report({ k: "failure", code: error.code as MessageCode, facts: error.facts ?? {}, exit: error.exitCode ?? 70 });
-          else report({ k: "failure", code: "TSD-052", facts: { file: message.file, problem: String(error) }, exit: 126 });
+          if (error.code?.startsWith("TSD-"))
+            report({
+              k: "failure",
+              code: error.code as MessageCode,
+              facts: error.facts ?? {},
+              exit: error.exitCode ?? 70,
+            });
+          else
+            report({ k: "failure", code: "TSD-052", facts: { file: message.file, problem: String(error) }, exit: 126 });
         });
         break;
       case "stdin":
@@ -151,7 +173,11 @@ export function runMember(context: MemberContext): Member {
   });
 
   const tellLoss = async (): Promise<void> => {
-    const [{ failureText }, { Failure }, { hostname }] = await Promise.all([import("../ui/failure-text.ts"), import("../failure.ts"), import("node:os")]);
+    const [{ failureText }, { Failure }, { hostname }] = await Promise.all([
+      import("../ui/failure-text.ts"),
+      import("../failure.ts"),
+      import("node:os"),
+    ]);
     context.out.write(failureText(new Failure("TSD-036", { rank, host: assign?.host ?? hostname() })));
   };
 
@@ -184,7 +210,8 @@ function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent
     ...spawn,
     onEvent: (event) => {
       if (event.event !== "refused") spawn.onEvent(event);
-      else if (event.reason === "server") waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
+      else if (event.reason === "server")
+        waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
       else startOwn(event.message ?? event.reason);
     },
   });

@@ -12,9 +12,17 @@ const ofPython = /^(python[\d.]*|pip[\d.]*|ipython3?|pytest|py\.test|jupyter(-\w
 export function withPython(env: Readonly<Record<string, string>>, python: string): Readonly<Record<string, string>> {
   const bin = dirname(python);
   const prefix = dirname(bin);
-  const kind = existsSync(join(prefix, "pyvenv.cfg")) ? "VIRTUAL_ENV" : existsSync(join(prefix, "conda-meta")) ? "CONDA_PREFIX" : undefined;
+  const kind = existsSync(join(prefix, "pyvenv.cfg"))
+    ? "VIRTUAL_ENV"
+    : existsSync(join(prefix, "conda-meta"))
+      ? "CONDA_PREFIX"
+      : undefined;
   if (kind === undefined || comesFirst(bin, env["PATH"])) return env;
-  const activated: Record<string, string> = { ...env, PATH: env["PATH"] ? `${bin}:${env["PATH"]}` : bin, [kind]: prefix };
+  const activated: Record<string, string> = {
+    ...env,
+    PATH: env["PATH"] ? `${bin}:${env["PATH"]}` : bin,
+    [kind]: prefix,
+  };
   // Python's own home setting would lead it to another one's library.
   delete activated["PYTHONHOME"];
   return activated;
@@ -30,7 +38,9 @@ export function commandFile(word: string, python: string): string {
 
 /** Whether the first Python of PATH is in that folder, by whatever name the folder is called. */
 function comesFirst(bin: string, path: string | undefined): boolean {
-  const first = (path ?? "").split(":").find((folder) => folder.startsWith("/") && ["python", "python3"].some((name) => isFile(join(folder, name))));
+  const first = (path ?? "")
+    .split(":")
+    .find((folder) => folder.startsWith("/") && ["python", "python3"].some((name) => isFile(join(folder, name))));
   return first !== undefined && (first === bin || realpathSync(first) === realpathSync(bin));
 }
 

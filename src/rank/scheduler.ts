@@ -41,7 +41,14 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         });
         break;
       case "usage":
-        options.report({ k: "scheduler-usage", clients: event.clients, tasks: event.tasks, used: event.used, seen: event.seen, spilled: event.spilled });
+        options.report({
+          k: "scheduler-usage",
+          clients: event.clients,
+          tasks: event.tasks,
+          used: event.used,
+          seen: event.seen,
+          spilled: event.spilled,
+        });
         break;
       case "closing":
         closing = event.reason;
@@ -54,7 +61,12 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         gone(null, null, `it could not be started: ${event.message ?? event.reason}`);
         break;
       case "exit":
-        gone(event.code, event.signal, why ?? (event.code === 0 ? (closing ?? "closed") : describeExit(event.code, event.signal, options.lastWords())));
+        gone(
+          event.code,
+          event.signal,
+          why ??
+            (event.code === 0 ? (closing ?? "closed") : describeExit(event.code, event.signal, options.lastWords())),
+        );
         break;
       default:
         break;
@@ -66,7 +78,12 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     const problem = portProblem(text);
     if (ending) over?.();
     else if (!answers && problem !== undefined && port !== undefined) {
-      options.report({ k: "failure", code: "TSD-028", facts: { port, host: options.host, problem, option: "--scheduler-port" }, exit: 69 });
+      options.report({
+        k: "failure",
+        code: "TSD-028",
+        facts: { port, host: options.host, problem, option: "--scheduler-port" },
+        exit: 69,
+      });
     } else options.report({ k: "scheduler-exit", code, signal, why: text, ...(kind === undefined ? {} : { kind }) });
   };
 

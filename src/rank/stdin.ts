@@ -27,11 +27,21 @@ export function needsRelay(stdin: ClientStart["stdin"]): boolean {
  * cannot be opened as /dev/stdin. `folder` is the host's private one. The next piece is asked for when the pipe has taken
  * the last, so that no more than two are on the way.
  */
-export async function relayedInput({ guardSocket, report }: { readonly guardSocket: string; readonly report: (event: RankEvent) => void }): Promise<RelayedInput> {
+export async function relayedInput({
+  guardSocket,
+  report,
+}: {
+  readonly guardSocket: string;
+  readonly report: (event: RankEvent) => void;
+}): Promise<RelayedInput> {
   const path = join(dirname(guardSocket), `stdin-${process.pid}`);
   await promisify(execFile)("mkfifo", ["-m", "600", path]);
   const door = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const pipe = new Socket({ fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK), readable: false, writable: true });
+  const pipe = new Socket({
+    fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK),
+    readable: false,
+    writable: true,
+  });
   unlinkSync(path);
   // The script's end is one that waits, as a script expects it.
   const fd = openSync(`/proc/self/fd/${door}`, constants.O_RDONLY);
@@ -53,7 +63,10 @@ export async function relayedInput({ guardSocket, report }: { readonly guardSock
     take: (data) => {
       if (over) return;
       if (data === null) pipe.end();
-      else pipe.write(Buffer.from(data, "base64"), (error) => (error == null && !over ? report({ k: "stdin" }) : undefined));
+      else
+        pipe.write(Buffer.from(data, "base64"), (error) =>
+          error == null && !over ? report({ k: "stdin" }) : undefined,
+        );
     },
     close,
   };

@@ -15,7 +15,11 @@ export interface WorkerUse {
 }
 
 export interface WorkerMeter {
-  readonly ready: (worker: { readonly pid: number | undefined; readonly threads: number; readonly limit: number }) => void;
+  readonly ready: (worker: {
+    readonly pid: number | undefined;
+    readonly threads: number;
+    readonly limit: number;
+  }) => void;
   /** The worker's process has ended; the fork server says what it used, a Python started by itself has nobody who does. */
   readonly ended: (used: { readonly cpu?: number; readonly peak?: number }) => void;
   /** What the rank's workers used, the one that still runs as `pid` included; undefined when none was ever ready. */
@@ -38,7 +42,11 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
 
   const withRunning = (cpu: number, peak: number): typeof past => {
     if (running === undefined) return past;
-    return { cpu: past.cpu + Math.max(0, cpu - running.before), threadSeconds: past.threadSeconds + (threads * (now() - running.since)) / 1000, peak: Math.max(past.peak, peak) };
+    return {
+      cpu: past.cpu + Math.max(0, cpu - running.before),
+      threadSeconds: past.threadSeconds + (threads * (now() - running.since)) / 1000,
+      peak: Math.max(past.peak, peak),
+    };
   };
   return {
     ready: (worker) => {

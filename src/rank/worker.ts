@@ -30,7 +30,14 @@ const longestPause = 5_000;
 const memoryInterval = 200;
 
 /** Why a worker that closed by itself is not started again: the scheduler wanted it gone, or there is no scheduler. */
-const staysAway: ReadonlySet<string> = new Set(["retired", "scheduler-lost", "scheduler-closed", "stop", "idle", "lifetime"]);
+const staysAway: ReadonlySet<string> = new Set([
+  "retired",
+  "scheduler-lost",
+  "scheduler-closed",
+  "stop",
+  "idle",
+  "lifetime",
+]);
 
 /**
  * Is the nanny of one worker: starts it, starts it again when it dies, with a growing pause and a limit, ends it when its
@@ -73,7 +80,11 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
           memoryLimit: limit,
           pid: child?.pid() ?? 0,
         });
-        meter.ready({ pid: child?.pid(), threads: Number(event["nthreads"] ?? 0), limit: Number(event["memory_limit"] ?? 0) });
+        meter.ready({
+          pid: child?.pid(),
+          threads: Number(event["nthreads"] ?? 0),
+          limit: Number(event["memory_limit"] ?? 0),
+        });
         break;
       }
       case "closing":
@@ -150,7 +161,11 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
 }
 
 /** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
-export async function endChild(child: Child | undefined, grace: number, whenGone: (done: () => void) => void): Promise<void> {
+export async function endChild(
+  child: Child | undefined,
+  grace: number,
+  whenGone: (done: () => void) => void,
+): Promise<void> {
   if (child === undefined) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   whenGone(resolve);
@@ -187,7 +202,15 @@ function residentBytes(pid: number): number | undefined {
 }
 
 /** The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or `false`: never), else `planned`. */
-export function terminateBytes({ terminate, limit, planned }: { readonly terminate: unknown; readonly limit: number; readonly planned: number }): number {
+export function terminateBytes({
+  terminate,
+  limit,
+  planned,
+}: {
+  readonly terminate: unknown;
+  readonly limit: number;
+  readonly planned: number;
+}): number {
   if (planned === 0 || terminate === false) return 0;
   return typeof terminate === "number" && terminate >= 0 && limit > 0 ? Math.floor(limit * terminate) : planned;
 }

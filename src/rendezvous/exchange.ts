@@ -11,12 +11,18 @@ import { keyPair, sharedKey } from "../security/tokens.ts";
  * What rank 0 tells through the launcher's key-value store: where the hub is and what it is known by. A stranger may read
  * it: whoever joins is known by a public key that only a rank of this launch could have put there.
  */
-const announcement = v.object({ launch: v.string(), addresses: v.array(v.string()), fingerprint: v.string(), publicKey: v.string() });
+const announcement = v.object({
+  launch: v.string(),
+  addresses: v.array(v.string()),
+  fingerprint: v.string(),
+  publicKey: v.string(),
+});
 export type Announcement = Omit<v.InferOutput<typeof announcement>, "publicKey">;
 
 const hubKey = "tsdask-hub";
 const leaderKey = (rank: number): string => `tsdask-leader-${rank}`;
-const open = (world: World): Promise<Pmi> => openPmi(world, { deadline: deadlines.pmi, fenceDeadline: deadlines.recordShared });
+const open = (world: World): Promise<Pmi> =>
+  openPmi(world, { deadline: deadlines.pmi, fenceDeadline: deadlines.recordShared });
 
 /** Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to TSD-033. */
 export async function passThrough(world: World): Promise<void> {
@@ -83,5 +89,11 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
     await pause(wait);
     wait = Math.min(wait * 1.5, 500);
   } while (performance.now() - started < startTimeout * 1000);
-  throw new Failure("TSD-022", { rank: world.rank, host, hub: "rank 0", addresses: addresses.join(", "), seconds: Math.round((performance.now() - started) / 1000) });
+  throw new Failure("TSD-022", {
+    rank: world.rank,
+    host,
+    hub: "rank 0",
+    addresses: addresses.join(", "),
+    seconds: Math.round((performance.now() - started) / 1000),
+  });
 }

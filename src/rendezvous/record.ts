@@ -43,7 +43,13 @@ export async function readRecord(folder: string): Promise<HubRecord | undefined>
  * that was left by a dead launch costs a retry. Throws TSD-021 when no record appears (the folder is not shared), TSD-022
  * when there is one but no hub answers.
  */
-export async function meetByRecord({ folder, launch, rank, host, startTimeout }: {
+export async function meetByRecord({
+  folder,
+  launch,
+  rank,
+  host,
+  startTimeout,
+}: {
   readonly folder: string;
   readonly launch: string;
   readonly rank: number;
@@ -53,20 +59,27 @@ export async function meetByRecord({ folder, launch, rank, host, startTimeout }:
 }): Promise<Link> {
   const started = performance.now();
   const shared = await sharedFileSystem(dirname(folder));
-  const deadline = started + (shared.shared ? startTimeout * 1000 : Math.min(startTimeout * 1000, deadlines.recordLocal));
+  const deadline =
+    started + (shared.shared ? startTimeout * 1000 : Math.min(startTimeout * 1000, deadlines.recordLocal));
   let seen: HubRecord | undefined;
   for (let wait = 20; performance.now() < deadline; wait = Math.min(wait * 1.5, 500)) {
     const record = await readRecord(folder);
     if (record?.launch === launch) {
       seen = record;
-      const place: HubPlace = { launch, addresses: record.addresses, fingerprint: record.fingerprint, key: record.secret };
+      const place: HubPlace = {
+        launch,
+        addresses: record.addresses,
+        fingerprint: record.fingerprint,
+        key: record.secret,
+      };
       const link = await linkToHub(place, { rank, host });
       if (link !== undefined) return link;
     } else if (performance.now() - started > 2000) await refreshDirectory(dirname(folder), rank);
     await pause(wait);
   }
   const seconds = Math.round((performance.now() - started) / 1000);
-  if (seen === undefined) throw new Failure("TSD-021", { rank, host, folder: dirname(folder), seconds, filesystem: shared.name });
+  if (seen === undefined)
+    throw new Failure("TSD-021", { rank, host, folder: dirname(folder), seconds, filesystem: shared.name });
   throw new Failure("TSD-022", { rank, host, hub: seen.host, addresses: seen.addresses.join(", "), seconds });
 }
 
@@ -83,13 +96,13 @@ async function refreshDirectory(folder: string, rank: number): Promise<void> {
 
 /** Types of file systems that live on one host (statfs(2), `linux/magic.h`); everything else is taken for shared. */
 const localTypes: Readonly<Record<number, string>> = {
-  0xef53: "ext4",
-  0x58465342: "xfs",
-  0x9123683e: "btrfs",
-  0x01021994: "tmpfs",
-  0x858458f6: "ramfs",
-  0x794c7630: "overlay",
-  0xf2f52010: "f2fs",
+  61267: "ext4",
+  1481003842: "xfs",
+  2435016766: "btrfs",
+  16914836: "tmpfs",
+  2240043254: "ramfs",
+  2035054128: "overlay",
+  4076150800: "f2fs",
 };
 
 async function sharedFileSystem(folder: string): Promise<{ readonly shared: boolean; readonly name: string }> {

@@ -36,7 +36,10 @@ export function schedulerRequest(input: RequestInput, cpus: number): ChildReques
   const kwargs = {
     ...listen(input, options.schedulerPort === 0 ? undefined : options.schedulerPort),
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
-    dashboard_address: options.tunnel !== "direct" && options.dashboardAddress.startsWith(":") ? `127.0.0.1${options.dashboardAddress}` : options.dashboardAddress,
+    dashboard_address:
+      options.tunnel !== "direct" && options.dashboardAddress.startsWith(":")
+        ? `127.0.0.1${options.dashboardAddress}`
+        : options.dashboardAddress,
     ...given("idle_timeout", options.idleTimeout),
   };
   return {
@@ -53,7 +56,10 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
   const { options } = input;
   const port = options.workerPort;
   const kwargs = {
-    ...listen(input, port === undefined ? undefined : port.first === port.last ? port.first : `${port.first}:${port.last}`),
+    ...listen(
+      input,
+      port === undefined ? undefined : port.first === port.last ? port.first : `${port.first}:${port.last}`,
+    ),
     name,
     nthreads: share.nthreads,
     memory_limit: share.memoryLimit,
@@ -87,10 +93,22 @@ export function workerRequest(input: RequestInput, share: Share, name: string, s
 }
 
 function common({ options, rank, secrets, host, scratch }: RequestInput): Readonly<Record<string, unknown>> {
-  return { security: secrets.security, token_file: secrets.tokenFile, preload: options.preload, log_level: options.logLevel, config: {}, scratch, rank, ...(options.contact === "hostname" ? { contact_host: host } : {}) };
+  return {
+    security: secrets.security,
+    token_file: secrets.tokenFile,
+    preload: options.preload,
+    log_level: options.logLevel,
+    config: {},
+    scratch,
+    rank,
+    ...(options.contact === "hostname" ? { contact_host: host } : {}),
+  };
 }
 
-function listen({ options, address, secrets }: RequestInput, port: number | string | undefined): Readonly<Record<string, unknown>> {
+function listen(
+  { options, address, secrets }: RequestInput,
+  port: number | string | undefined,
+): Readonly<Record<string, unknown>> {
   const protocol = options.protocol ?? (secrets.security === null ? "tcp" : "tls");
   const host = options.host ?? (options.interface === undefined ? address : undefined);
   // Dask wants an IPv6 address in brackets.

@@ -108,9 +108,7 @@ function issue(request: CertificateRequest, { issuer, keyId, privateKey }: Issue
           asn.id_ce_authorityKeyIdentifier,
           new asn.AuthorityKeyIdentifier({ keyIdentifier: new asn.KeyIdentifier(keyId) }),
         ),
-        ...(names.length > 0
-          ? [extension(asn.id_ce_subjectAltName, new asn.SubjectAlternativeName(names))]
-          : []),
+        ...(names.length > 0 ? [extension(asn.id_ce_subjectAltName, new asn.SubjectAlternativeName(names))] : []),
       ],
     },
     privateKey,

@@ -31,13 +31,21 @@ export interface ClusterCredentials {
 /** Writes the credentials that open the cluster into its folder. Throws TSD-072. */
 export async function writeClusterCredentials(folder: string, { ca, cert, key }: ClusterCredentials): Promise<void> {
   const files = clusterFiles(folder);
-  await Promise.all([writePrivateFile(files.ca, ca), writePrivateFile(files.cert, cert), writePrivateFile(files.key, key)]);
+  await Promise.all([
+    writePrivateFile(files.ca, ca),
+    writePrivateFile(files.cert, cert),
+    writePrivateFile(files.key, key),
+  ]);
 }
 
 /** Reads the credentials of a cluster from its folder. Throws TSD-073 (they are not safe there) and TSD-074 (they are not there). */
 export async function readClusterCredentials(folder: string): Promise<ClusterCredentials> {
   const files = clusterFiles(folder);
-  const [ca, cert, key] = await Promise.all([readPrivateFile(files.ca), readPrivateFile(files.cert), readPrivateFile(files.key)]);
+  const [ca, cert, key] = await Promise.all([
+    readPrivateFile(files.ca),
+    readPrivateFile(files.cert),
+    readPrivateFile(files.key),
+  ]);
   return { ca, cert, key };
 }
 

@@ -7,7 +7,8 @@ const STICKY = 0o1000;
 /** The group whose members may rename what is in a folder, although it is ours; undefined where none may. Only a folder that others may write in at all is looked at. */
 export function sharingGroup(folder: string): string | undefined {
   const found = lstatSync(`${folder}/.`, { throwIfNoEntry: false });
-  if (found === undefined || (found.mode & GROUP_WRITE) === 0 || (found.mode & STICKY) !== 0 || isOwnGroup(found.gid)) return undefined;
+  if (found === undefined || (found.mode & GROUP_WRITE) === 0 || (found.mode & STICKY) !== 0 || isOwnGroup(found.gid))
+    return undefined;
   return groupName(found.gid);
 }
 
@@ -28,7 +29,15 @@ const groups = new Map<number, { readonly name: string; readonly members: readon
 function groupOf(gid: number): { readonly name: string; readonly members: readonly string[] } | undefined {
   if (!groups.has(gid)) {
     try {
-      const [name = "", , , members = ""] = process.getBuiltinModule("node:child_process").execFileSync("/usr/bin/getent", ["group", String(gid)], { encoding: "utf8", timeout: deadlines.groupNames, stdio: ["ignore", "pipe", "ignore"] }).trim().split(":");
+      const [name = "", , , members = ""] = process
+        .getBuiltinModule("node:child_process")
+        .execFileSync("/usr/bin/getent", ["group", String(gid)], {
+          encoding: "utf8",
+          timeout: deadlines.groupNames,
+          stdio: ["ignore", "pipe", "ignore"],
+        })
+        .trim()
+        .split(":");
       groups.set(gid, { name, members: members.split(",").filter((member) => member !== "") });
     } catch {
       // No such group, or no answer: then it is not known to be private.

@@ -90,7 +90,11 @@ function refuseOpenParent(path: string, groupParent: boolean): void {
   // Asked in full only where a group may write, which is rare for a temporary folder.
   if (groupParent || (found.mode & 0o020) === 0 || (found.mode & STICKY) !== 0) return;
   const group = sharingGroup(parent);
-  if (group !== undefined) throw notPrivate(path, `the group ${group} may replace it, because ${parent} is writable for it and has no sticky bit`);
+  if (group !== undefined)
+    throw notPrivate(
+      path,
+      `the group ${group} may replace it, because ${parent} is writable for it and has no sticky bit`,
+    );
 }
 
 function statOf(path: string): Stats {

@@ -22,10 +22,14 @@ export function readSiteCertificates({ caFile, cert, key }: CertificateFiles): C
   const texts = { ca: read(caFile), cert: read(cert), key: read(key) };
   const authorities = certificates(texts.ca, caFile);
   const [leaf, ...chain] = certificates(texts.cert, cert);
-  if (leaf === undefined || authorities.length === 0) throw unusable(leaf === undefined ? cert : caFile, "there is no certificate in it");
-  const problem = certificateProblem(leaf) ?? (isSignedBy(leaf, [...chain, ...authorities]) ? undefined : `it was not signed by the authority in ${caFile}`);
+  if (leaf === undefined || authorities.length === 0)
+    throw unusable(leaf === undefined ? cert : caFile, "there is no certificate in it");
+  const problem =
+    certificateProblem(leaf) ??
+    (isSignedBy(leaf, [...chain, ...authorities]) ? undefined : `it was not signed by the authority in ${caFile}`);
   if (problem !== undefined) throw unusable(cert, problem);
-  if (!leaf.checkPrivateKey(privateKey(texts.key, key))) throw unusable(key, `its key does not belong to the certificate in ${cert}`);
+  if (!leaf.checkPrivateKey(privateKey(texts.key, key)))
+    throw unusable(key, `its key does not belong to the certificate in ${cert}`);
   return texts;
 }
 
@@ -33,12 +37,16 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new Failure("TSD-074", { path, problem: error instanceof Error ? error.message : String(error) }, { cause: error });
+    throw new Failure(
+      "TSD-074",
+      { path, problem: error instanceof Error ? error.message : String(error) },
+      { cause: error },
+    );
   }
 }
 
 function certificates(text: string, path: string): X509Certificate[] {
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? [];
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
   try {
     return blocks.map((block) => new X509Certificate(block));
   } catch (error) {
@@ -47,7 +55,8 @@ function certificates(text: string, path: string): X509Certificate[] {
 }
 
 function privateKey(text: string, path: string): KeyObject {
-  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(text)) throw unusable(path, "its key has a passphrase, which nobody could type on every rank");
+  if (/BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED/.test(text))
+    throw unusable(path, "its key has a passphrase, which nobody could type on every rank");
   try {
     return createPrivateKey(text);
   } catch (error) {
@@ -61,7 +70,8 @@ function certificateProblem(leaf: X509Certificate): string | undefined {
   if (leaf.validFromDate > now) return `it is valid from ${leaf.validFrom} on only`;
   // Node types the list as always there; a certificate without the extension has none, and is good for everything.
   const purposes = leaf.keyUsage as readonly string[] | undefined;
-  if (purposes !== undefined && !(purposes.includes(SERVER) && purposes.includes(CLIENT))) return "it is not for servers and clients both (serverAuth and clientAuth)";
+  if (purposes !== undefined && !(purposes.includes(SERVER) && purposes.includes(CLIENT)))
+    return "it is not for servers and clients both (serverAuth and clientAuth)";
   return undefined;
 }
 

@@ -22,7 +22,10 @@ export interface Trust {
  * and no folder on the way to it may be one where somebody else could put another file, or another folder, in its place.
  * Never waits for a pipe and never reads more than `limit` bytes. Throws TSD-120 when it cannot be believed, and the system's error when it cannot be read.
  */
-export async function readTrustedFile(path: string, { limit, ...trust }: Trust & { readonly limit: number }): Promise<string> {
+export async function readTrustedFile(
+  path: string,
+  { limit, ...trust }: Trust & { readonly limit: number },
+): Promise<string> {
   refuseReplaceable(path, trust);
   return readPlainFile(path, { limit, refuse: (found) => writtenByOthers(path, found) });
 }
@@ -31,18 +34,32 @@ export async function readTrustedFile(path: string, { limit, ...trust }: Trust &
  * Reads a plain file (UTF-8) that anyone may have put there, without following a link, waiting for a pipe or reading more than `limit` bytes.
  * `refuse` may throw for what the open descriptor says of it. Throws TSD-120, and the system's error when it cannot be read.
  */
-export async function readPlainFile(path: string, { limit, refuse }: { readonly limit: number; readonly refuse?: (found: Stats) => void }): Promise<string> {
+export async function readPlainFile(
+  path: string,
+  { limit, refuse }: { readonly limit: number; readonly refuse?: (found: Stats) => void },
+): Promise<string> {
   let file: FileHandle;
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (systemCode(error) === "ELOOP") throw notBelieved(path, "it is a symbolic link", "Name the file that it leads to (`ls -l` shows it), if that one is yours.");
-    if (systemCode(error) === "ENXIO") throw notBelieved(path, "it is not a plain file", "Remove it, and start the cluster again.");
+    if (systemCode(error) === "ELOOP")
+      throw notBelieved(
+        path,
+        "it is a symbolic link",
+        "Name the file that it leads to (`ls -l` shows it), if that one is yours.",
+      );
+    if (systemCode(error) === "ENXIO")
+      throw notBelieved(path, "it is not a plain file", "Remove it, and start the cluster again.");
     throw error;
   }
   await using opened = file;
   const found = await opened.stat();
-  if (!found.isFile()) throw notBelieved(path, found.isDirectory() ? "it is a folder" : "it is not a plain file", "Name another file, or remove this one and start the cluster again.");
+  if (!found.isFile())
+    throw notBelieved(
+      path,
+      found.isDirectory() ? "it is a folder" : "it is not a plain file",
+      "Name another file, or remove this one and start the cluster again.",
+    );
   refuse?.(found);
   return await upTo(opened, path, limit);
 }
@@ -63,7 +80,8 @@ export function refuseReplaceable(path: string, { shared = false }: Trust = {}):
     if (next === undefined || entry === undefined) return;
     if (!entry.isSymbolicLink()) at = join(at, next);
     else {
-      if ((links += 1) > MOST_LINKS) throw notBelieved(path, "too many links lead to it", "Name it by its real path (`realpath` shows it).");
+      if ((links += 1) > MOST_LINKS)
+        throw notBelieved(path, "too many links lead to it", "Name it by its real path (`realpath` shows it).");
       const target = readlinkSync(join(at, next));
       left.unshift(...parts(target));
       if (target.startsWith("/")) at = "/";
@@ -77,17 +95,28 @@ function replacers(folder: Stats, entry: Stats | undefined, shared: boolean): st
   const others = (folder.mode & OTHERS_WRITE) !== 0;
   const group = (folder.mode & GROUP_WRITE) !== 0;
   if (!others && !group) return undefined;
-  if ((folder.mode & STICKY) !== 0) return entry === undefined || isOurs(entry.uid) || isUnknownRoot(entry.uid) ? undefined : `the owner of what lies there (uid ${entry.uid})`;
+  if ((folder.mode & STICKY) !== 0)
+    return entry === undefined || isOurs(entry.uid) || isUnknownRoot(entry.uid)
+      ? undefined
+      : `the owner of what lies there (uid ${entry.uid})`;
   if (others) return "everyone";
   return shared || isOwnGroup(folder.gid) ? undefined : `the group ${groupName(folder.gid)}`;
 }
 
 function writtenByOthers(path: string, found: Stats): void {
   if (!isOurs(found.uid)) {
-    throw notBelieved(path, `it belongs to another user (uid ${found.uid})`, "Name a file of your own; a cluster of somebody else's runs that user's code as you.");
+    throw notBelieved(
+      path,
+      `it belongs to another user (uid ${found.uid})`,
+      "Name a file of your own; a cluster of somebody else's runs that user's code as you.",
+    );
   }
   if ((found.mode & OTHERS_WRITE) !== 0 || ((found.mode & GROUP_WRITE) !== 0 && !isOwnGroup(found.gid))) {
-    throw notBelieved(path, `others may write in it (mode ${octal(found.mode)})`, "If you trust what is in it, `chmod go-w` it; else remove it and start the cluster again.");
+    throw notBelieved(
+      path,
+      `others may write in it (mode ${octal(found.mode)})`,
+      "If you trust what is in it, `chmod go-w` it; else remove it and start the cluster again.",
+    );
   }
 }
 
@@ -99,14 +128,18 @@ function replaceable(path: string, folder: string, who: string, { mode }: Stats)
   return notBelieved(path, `${who} may replace it in ${folder} (mode ${octal(mode)})`, cure);
 }
 
-const notBelieved = (path: string, problem: string, cure: string): Failure => new Failure("TSD-120", { path, problem, cure });
+const notBelieved = (path: string, problem: string, cure: string): Failure =>
+  new Failure("TSD-120", { path, problem, cure });
 
 const isOurs = (uid: number): boolean => uid === process.geteuid?.() || uid === 0;
 
 /** In a user namespace that does not know the machine's root (rootless containers), root's folders show the overflow uid (user_namespaces(7)). */
 function isUnknownRoot(uid: number): boolean {
   try {
-    return uid === Number(readFileSync("/proc/sys/kernel/overflowuid", "latin1")) && !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"));
+    return (
+      uid === Number(readFileSync("/proc/sys/kernel/overflowuid", "latin1")) &&
+      !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "latin1"))
+    );
   } catch {
     // Without /proc nothing is known of namespaces.
     return false;
@@ -122,7 +155,12 @@ async function upTo(file: FileHandle, path: string, limit: number): Promise<stri
     if (bytesRead === 0) return Buffer.concat(chunks).toString("utf8");
     chunks.push(buffer.subarray(0, bytesRead));
     size += bytesRead;
-    if (size > limit) throw notBelieved(path, `it is far too large (more than ${limit} bytes)`, "Name the right file, or remove this one and start the cluster again.");
+    if (size > limit)
+      throw notBelieved(
+        path,
+        `it is far too large (more than ${limit} bytes)`,
+        "Name the right file, or remove this one and start the cluster again.",
+      );
   }
 }
 

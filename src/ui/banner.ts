@@ -10,7 +10,11 @@ export interface BannerFacts {
   readonly hosts?: readonly string[];
   readonly roles?: readonly BannerRole[];
   /** One entry per worker, or one that stands for all. */
-  readonly workers?: { readonly number: number; readonly threads: readonly number[]; readonly memory: readonly number[] };
+  readonly workers?: {
+    readonly number: number;
+    readonly threads: readonly number[];
+    readonly memory: readonly number[];
+  };
   readonly python?: string;
   readonly pythonPath?: string;
   readonly dask?: string;
@@ -40,12 +44,22 @@ export function banner(facts: BannerFacts): string {
     ["folder", facts.folder],
     ["file", facts.schedulerFile],
   ];
-  const table = rows.flatMap(([name, value]) => (value === undefined || value === "" ? [] : [`  ${name.padEnd(10)} ${value}`]));
+  const table = rows.flatMap(([name, value]) =>
+    value === undefined || value === "" ? [] : [`  ${name.padEnd(10)} ${value}`],
+  );
   return said([headline(facts), ...table, ...(facts.notes ?? []).map((note) => `  ${note}`)]);
 }
 
 /** A dashboard's address for the block; `asked` is what the user gave (`:8787`, `host:8787`), `port` what it became. */
-export function dashboardText({ host, port, asked }: { readonly host: string; readonly port: number; readonly asked?: string | undefined }): string {
+export function dashboardText({
+  host,
+  port,
+  asked,
+}: {
+  readonly host: string;
+  readonly port: number;
+  readonly asked?: string | undefined;
+}): string {
   const wanted = Number(asked?.split(":").at(-1) ?? 0);
   const taken = Number.isInteger(wanted) && wanted !== 0 && wanted !== port;
   return `http://${host}:${port}/status${taken ? ` (port ${wanted} was taken)` : ""}`;
@@ -59,14 +73,18 @@ export function tunnelBlock(lines: readonly string[]): string {
 /** Text as everything of ours looks on stderr: each line behind `tsdask-mpi: `, with a newline at the end. */
 export function said(lines: readonly string[] | string): string {
   const all = typeof lines === "string" ? lines.split("\n") : lines.flatMap((line) => line.split("\n"));
-  return all.map((line) => `tsdask-mpi: ${line}`.trimEnd() + "\n").join("");
+  return all.map((line) => `${`tsdask-mpi: ${line}`.trimEnd()}\n`).join("");
 }
 
 function headline({ version, launcher, size, hosts }: BannerFacts): string {
   const parts = [
     size === undefined ? undefined : count(size, "rank"),
     launcher === undefined ? undefined : `started by ${launcher}`,
-    hosts === undefined ? undefined : hosts.length === 1 ? `on ${hosts[0]}` : `on ${hosts.length} hosts, ${hostList(hosts)}`,
+    hosts === undefined
+      ? undefined
+      : hosts.length === 1
+        ? `on ${hosts[0]}`
+        : `on ${hosts.length} hosts, ${hostList(hosts)}`,
   ].filter((part) => part !== undefined);
   return parts.length === 0 ? version : `${version}, ${parts.join(" ")}`;
 }
@@ -77,7 +95,13 @@ function roleText({ role, ranks }: BannerRole): string {
 
 function workersText({ number, threads, memory }: NonNullable<BannerFacts["workers"]>): string {
   const each = [
-    threads.length === 0 ? undefined : spread(threads, (value) => `${value}`, (text) => `${text} ${text === "1" ? "thread" : "threads"}`),
+    threads.length === 0
+      ? undefined
+      : spread(
+          threads,
+          (value) => `${value}`,
+          (text) => `${text} ${text === "1" ? "thread" : "threads"}`,
+        ),
     memory.length === 0 ? undefined : spread(memory, bytesText, (text) => text),
   ].filter((part) => part !== undefined);
   return each.length === 0 ? `${number}` : `${number}, each with ${each.join(" and ")}`;

@@ -43,7 +43,9 @@ export function endText(ending: Ending, { seconds, workers, log }: EndFacts): st
 function whatHappened(ending: Ending, when: string): string {
   switch (ending.kind) {
     case "script":
-      return ending.code === 0 ? `${ending.name} finished${when}` : `${ending.name} ended with exit code ${ending.code}${when}`;
+      return ending.code === 0
+        ? `${ending.name} finished${when}`
+        : `${ending.name} ended with exit code ${ending.code}${when}`;
     case "script-killed":
       return `${ending.name} was ended by ${ending.signal}${when}`;
     case "signal":

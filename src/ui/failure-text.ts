@@ -13,18 +13,31 @@ export interface FailureReport {
 }
 
 /** Colour is for a terminal whose user has not asked for none (https://no-color.org). */
-export function wantsColour({ tty, noColor }: { readonly tty: boolean; readonly noColor: string | undefined }): boolean {
+export function wantsColour({
+  tty,
+  noColor,
+}: {
+  readonly tty: boolean;
+  readonly noColor: string | undefined;
+}): boolean {
   return tty && (noColor === undefined || noColor === "");
 }
 
 /** A failure as it stands on stderr: what, cause, cure (one line each, each behind `tsdask-mpi: `), and the ranks it happened on. */
-export function failureText(report: FailureReport | Failure, { colour = false, places = [], brief = false }: {
-  readonly colour?: boolean;
-  /** Ranks with the same failure; by default the report's own. */
-  readonly places?: readonly Place[];
-  /** Only what failed and where, for a message whose cause and cure stand above already. */
-  readonly brief?: boolean;
-} = {}): string {
+export function failureText(
+  report: FailureReport | Failure,
+  {
+    colour = false,
+    places = [],
+    brief = false,
+  }: {
+    readonly colour?: boolean;
+    /** Ranks with the same failure; by default the report's own. */
+    readonly places?: readonly Place[];
+    /** Only what failed and where, for a message whose cause and cure stand above already. */
+    readonly brief?: boolean;
+  } = {},
+): string {
   const all = places.length > 0 || report instanceof Failure ? places : placeOf(report);
   // A message that names its rank needs no second line for it.
   const where = all.length === 1 && messages[report.code].what.includes("{rank}") ? "" : placesText(all);
@@ -60,7 +73,11 @@ const warningsShown = 20;
  * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the ranks listed.
  * A failure that was shown already is not shown again; a warning is, when it comes again later, in one line and up to 20 times.
  */
-export function collectFailures({ show, colour = false, now = () => performance.now() }: {
+export function collectFailures({
+  show,
+  colour = false,
+  now = () => performance.now(),
+}: {
   readonly show: (text: string) => void;
   readonly colour?: boolean;
   readonly now?: () => number;

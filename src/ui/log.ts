@@ -32,7 +32,11 @@ export interface Log {
 /**
  * A log that hands its records (at `level` and above) to `send`: how a light rank logs through its leader, without loading pino.
  */
-export function logTo(send: (record: LogRecord) => void, level: RecordLevel = "info", close: () => void = () => undefined): Log {
+export function logTo(
+  send: (record: LogRecord) => void,
+  level: RecordLevel = "info",
+  close: () => void = () => undefined,
+): Log {
   const least = recordLevels.indexOf(level);
   let open = true;
   const record = (entry: LogRecord): void => {
@@ -62,7 +66,12 @@ export const silentLog: Log = logTo(() => undefined, "error");
  * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk ends the log, not the launch.
  * The folder is made if it is not there. Throws TSD-072 when the folder or the file cannot be had, TSD-123 when what lies there is not ours.
  */
-export async function openLog({ folder, name, level = "info", base = {} }: {
+export async function openLog({
+  folder,
+  name,
+  level = "info",
+  base = {},
+}: {
   readonly folder: string;
   readonly name: string;
   readonly level?: RecordLevel;
@@ -105,7 +114,11 @@ function openOwn(path: string): number {
   const refused = (problem: string): Failure => new Failure("TSD-123", { path, problem });
   let fd: number;
   try {
-    fd = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
+    fd = openSync(
+      path,
+      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      0o600,
+    );
   } catch (error) {
     const code = systemCode(error);
     if (code === "ELOOP") throw refused("it is a symbolic link");
@@ -114,7 +127,13 @@ function openOwn(path: string): number {
   }
   const { uid, nlink, ...found } = fstatSync(fd);
   const plain = (found.mode & constants.S_IFMT) === constants.S_IFREG;
-  const problem = !plain ? "it is not a plain file" : uid !== process.geteuid?.() ? `it belongs to another user (uid ${uid})` : nlink > 1 ? "it has a second name" : undefined;
+  const problem = !plain
+    ? "it is not a plain file"
+    : uid !== process.geteuid?.()
+      ? `it belongs to another user (uid ${uid})`
+      : nlink > 1
+        ? "it has a second name"
+        : undefined;
   if (problem === undefined) return fd;
   closeSync(fd);
   throw refused(problem);

@@ -45,8 +45,8 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
   let queued = 0;
   let gone = false;
   let busy = false;
-  let waiting: (() => void)[] = [];
-  let flushing: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
+  const flushing: (() => void)[] = [];
 
   const wake = (): void => {
     if (queued <= highWater / 2) for (const resolve of waiting.splice(0)) resolve();
@@ -106,7 +106,8 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
       ours = false;
       released = true;
     },
-    write: (text) => send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
+    write: (text) =>
+      send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
     drained: () => (queued <= highWater / 2 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     flush: (ms) => {
       if (queued === 0) return Promise.resolve();

@@ -28,7 +28,13 @@ const namesShown = 6;
  * Shows how the workers come in: a bar where `out` is a terminal that is ours alone, else a line at the first, at each quarter, at the last, and every
  * 10 s with who is missing. `started` and `now` are milliseconds of one clock (`performance.now()`).
  */
-export function workerProgress({ out, started, now = () => performance.now(), write = (text) => void out.write(text), behind = terminalBehind }: {
+export function workerProgress({
+  out,
+  started,
+  now = () => performance.now(),
+  write = (text) => void out.write(text),
+  behind = terminalBehind,
+}: {
   readonly out: Out;
   readonly started: number;
   readonly now?: () => number;
@@ -108,13 +114,19 @@ function allText(expected: number): string {
 
 type Formatter = (value: WorkerCount, milliseconds: number) => string;
 
-const plain: Formatter = (state, milliseconds) => `tsdask-mpi: ${countText(state)}, ${durationText(milliseconds / 1000)}`;
+const plain: Formatter = (state, milliseconds) =>
+  `tsdask-mpi: ${countText(state)}, ${durationText(milliseconds / 1000)}`;
 const barSize = 24;
 
 /** cli-progress draws the bar; where it stands on the terminal is `out`'s business, so that other text never runs into it. */
 async function loadFormatter(): Promise<Formatter> {
   const { BarFormat } = (await import("cli-progress")).default.Format;
-  const shape = { barsize: barSize, barCompleteString: "#".repeat(barSize), barIncompleteString: "-".repeat(barSize), barGlue: "" };
+  const shape = {
+    barsize: barSize,
+    barCompleteString: "#".repeat(barSize),
+    barIncompleteString: "-".repeat(barSize),
+    barGlue: "",
+  };
   return (state, milliseconds) => {
     const done = BarFormat(Math.min(1, state.registered / Math.max(1, state.expected)), shape);
     return `tsdask-mpi: [${done}] ${countText(state)}, ${durationText(milliseconds / 1000)}`;

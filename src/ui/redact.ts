@@ -4,7 +4,8 @@ const secretKey = /token|secret|passw|passphrase|cookie|authorization|credential
 const endsInKey = /(_(key|pem)|_(KEY|PEM)|Key|Pem)s?$/;
 /** File names are no secrets, and a log without them is of little use. */
 const namesAFile = /(file|path|dir|folder)s?$/i;
-const secretInText = /([?&](?:token|key|secret)=)[^&\s"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{8,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gi;
+const secretInText =
+  /([?&](?:token|key|secret)=)[^&\s"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{8,}=*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/gi;
 const depthLimit = 8;
 const listLimit = 1000;
 
@@ -21,9 +22,15 @@ export function redact(value: unknown, depth = 0, above: readonly object[] = [])
   const inside = (part: unknown): unknown => redact(part, depth + 1, [...above, value]);
   if (value instanceof Error) {
     const { name, message, code, stack } = value as NodeJS.ErrnoException;
-    return { name, message: redactText(message), ...(code === undefined ? {} : { code }), ...(stack === undefined ? {} : { stack: redactText(stack) }) };
+    return {
+      name,
+      message: redactText(message),
+      ...(code === undefined ? {} : { code }),
+      ...(stack === undefined ? {} : { stack: redactText(stack) }),
+    };
   }
-  if (value instanceof Date || value instanceof URL) return redactText(value instanceof Date ? value.toJSON() : String(value));
+  if (value instanceof Date || value instanceof URL)
+    return redactText(value instanceof Date ? value.toJSON() : String(value));
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (value instanceof Map) return inside(Object.fromEntries(value));
   if (value instanceof Set) return inside([...value]);
@@ -34,7 +41,13 @@ export function redact(value: unknown, depth = 0, above: readonly object[] = [])
 }
 
 function isSecret(key: string, value: unknown): boolean {
-  return value !== undefined && value !== null && typeof value !== "boolean" && (secretKey.test(key) || endsInKey.test(key)) && !namesAFile.test(key);
+  return (
+    value !== undefined &&
+    value !== null &&
+    typeof value !== "boolean" &&
+    (secretKey.test(key) || endsInKey.test(key)) &&
+    !namesAFile.test(key)
+  );
 }
 
 /** Text without the tokens, bearer headers and private keys in it. */

@@ -27,7 +27,12 @@ export interface Relay {
  * Bytes are never decoded: what is not UTF-8 arrives as it left. A line longer than 4 KiB is cut into labelled pieces, between characters.
  * While `out` is full the child is not read. Lines of Dask's log below `level` are left out, with the lines that belong to them.
  */
-export function relay({ source, out, label, level = "debug" }: {
+export function relay({
+  source,
+  out,
+  label,
+  level = "debug",
+}: {
   readonly source: Readable;
   readonly out: Out;
   readonly label: string;
@@ -39,7 +44,7 @@ export function relay({ source, out, label, level = "debug" }: {
   const { promise, resolve } = Promise.withResolvers<void>();
   let held: Buffer = Buffer.alloc(0);
   let continued = false;
-  let tail: Buffer[] = [];
+  const tail: Buffer[] = [];
   let tailSize = 0;
   let ended = false;
 

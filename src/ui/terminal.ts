@@ -2,9 +2,23 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
 
 /** Launchers that pass on what a rank writes as it is. */
-const launchers = new Set(["mpirun", "mpiexec", "orterun", "prterun", "orted", "prted", "prte", "mpirun.openmpi", "mpirun.mpich", "mpiexec.hydra", "mpiexec.mpich", "hydra_pmi_proxy"]);
+const launchers = new Set([
+  "mpirun",
+  "mpiexec",
+  "orterun",
+  "prterun",
+  "orted",
+  "prted",
+  "prte",
+  "mpirun.openmpi",
+  "mpirun.mpich",
+  "mpiexec.hydra",
+  "mpiexec.mpich",
+  "hydra_pmi_proxy",
+]);
 /** Options with which they do not: each line gets a label, or goes to a file, or to a window. */
-const rewriting = /^--?(tag-output|timestamp-output|output.*|display-output|merge-stderr.*|xterm|xml|stream-buffering|l|prepend-rank|prepend-pattern|outfile-pattern|errfile-pattern)$/;
+const rewriting =
+  /^--?(tag-output|timestamp-output|output.*|display-output|merge-stderr.*|xterm|xml|stream-buffering|l|prepend-rank|prepend-pattern|outfile-pattern|errfile-pattern)$/;
 
 /** What is read of a process; the default reads Linux's `/proc`. */
 export interface ProcessView {
@@ -19,14 +33,22 @@ export interface ProcessView {
  * Whether what this process writes on stderr is read on a terminal: directly, or through the launcher on the same machine that started it.
  * Launchers give their ranks pipes, so that a rank cannot see this from its own descriptor.
  */
-export function terminalBehind({ own = isatty(2), pid = process.ppid, view = readProcess }: {
+export function terminalBehind({
+  own = isatty(2),
+  pid = process.ppid,
+  view = readProcess,
+}: {
   readonly own?: boolean;
   readonly pid?: number;
   readonly view?: (pid: number) => ProcessView | undefined;
 } = {}): boolean {
   if (own) return true;
   const seen = outermost(pid, view)?.view;
-  return seen !== undefined && /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) && !launcherOptions(seen.args).some((arg) => rewriting.test(arg));
+  return (
+    seen !== undefined &&
+    /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) &&
+    !launcherOptions(seen.args).some((arg) => rewriting.test(arg))
+  );
 }
 
 /** The launcher on this machine that started the process `pid`: the outermost of its kind above it; undefined when there is none. */
@@ -34,7 +56,10 @@ export function launcherOf(pid: number): number | undefined {
   return outermost(pid, readProcess)?.pid;
 }
 
-function outermost(pid: number, view: (pid: number) => ProcessView | undefined): { readonly pid: number; readonly view: ProcessView } | undefined {
+function outermost(
+  pid: number,
+  view: (pid: number) => ProcessView | undefined,
+): { readonly pid: number; readonly view: ProcessView } | undefined {
   let seen: { readonly pid: number; readonly view: ProcessView } | undefined;
   let at = pid;
   for (let next = view(at), depth = 0; next !== undefined && depth < 8; at = next.parent, next = view(at), depth += 1) {

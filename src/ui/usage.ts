@@ -89,7 +89,15 @@ function unusedText(usage: Usage, ending: Ending): string | undefined {
 }
 
 /** Endings that leave the question whether the cluster was used; others have a message that matters more. */
-const ownEnd: ReadonlySet<Ending["kind"]> = new Set(["script", "script-killed", "jupyter", "closed", "idle", "walltime", "signal"]);
+const ownEnd: ReadonlySet<Ending["kind"]> = new Set([
+  "script",
+  "script-killed",
+  "jupyter",
+  "closed",
+  "idle",
+  "walltime",
+  "signal",
+]);
 
 function noTaskReason(workers: number, failed: boolean): string {
   if (workers === 0) return "no worker had registered when it ended (--wait-workers 1 has the script wait for one)";

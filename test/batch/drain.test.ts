@@ -5,7 +5,11 @@ describe("the drain before the walltime", () => {
   const hour = { now: 1000, started: 1000, end: 4600, drain: undefined };
 
   it("is five minutes in a job of an hour or more", () => {
-    expect(drainPlan({ ...hour, end: 1000 + 7200 })).toMatchObject({ drainAt: 1000 + 7200 - 300, lead: 300, from: "default" });
+    expect(drainPlan({ ...hour, end: 1000 + 7200 })).toMatchObject({
+      drainAt: 1000 + 7200 - 300,
+      lead: 300,
+      from: "default",
+    });
     expect(drainPlan(hour)?.lead).toBe(300);
   });
   it("is a tenth of the walltime in a shorter one, but no less than ten seconds", () => {

@@ -11,6 +11,9 @@ it.each([
   expect(expandHostlist(text)).toEqual(hosts);
 });
 
-it.each(["n[1", "n[3-1]", "n[1-999999999]", "n]1[", "n[a-b]", "n 1", "r[1-99999]c[1-99999]"])("%s is refused", (text) => {
-  expect(expandHostlist(text)).toBeUndefined();
-});
+it.each(["n[1", "n[3-1]", "n[1-999999999]", "n]1[", "n[a-b]", "n 1", "r[1-99999]c[1-99999]"])(
+  "%s is refused",
+  (text) => {
+    expect(expandHostlist(text)).toBeUndefined();
+  },
+);

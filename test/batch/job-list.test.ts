@@ -32,7 +32,13 @@ it("is not written into a folder that has gone with its cluster", async () => {
   await writeJobList(join(folder, "gone", "jobs.json"), [job]);
 });
 
-it.each(["", "[]", "{}", '{"version":2,"jobs":[]}', '{"version":1,"jobs":[{"system":"slurm","id":"1; rm -rf /","host":"h","submitted":1,"expected":1,"joined":true}]}'])("damaged, it is not used: %s", async (text) => {
+it.each([
+  "",
+  "[]",
+  "{}",
+  '{"version":2,"jobs":[]}',
+  '{"version":1,"jobs":[{"system":"slurm","id":"1; rm -rf /","host":"h","submitted":1,"expected":1,"joined":true}]}',
+])("damaged, it is not used: %s", async (text) => {
   const path = join(folder, "jobs.json");
   writeFileSync(path, text);
   await expect(readJobList(path)).rejects.toMatchObject({ code: "TSD-099" });

@@ -13,7 +13,9 @@ it("a local job runs in the background under its id, and is cancelled with all i
   const shell = commandShell({ env: process.env });
   const id = await local.submit({ path, env: { X: "y z" }, logFolder: join(folder, "log") }, shell);
   expect(id).toMatch(/^local\.\d+\.\d+$/);
-  await expect.poll(() => readdirSync(join(folder, "log")).map((name) => readFileSync(join(folder, "log", name), "utf8"))).toEqual([`job ${id} y z\n`]);
+  await expect
+    .poll(() => readdirSync(join(folder, "log")).map((name) => readFileSync(join(folder, "log", name), "utf8")))
+    .toEqual([`job ${id} y z\n`]);
   const other = id.replace(/\d+$/, "1");
   expect(Object.fromEntries(await local.states([id, other], shell))).toEqual({ [id]: "running", [other]: "gone" });
   await local.cancel([id, other], shell);

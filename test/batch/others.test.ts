@@ -11,33 +11,69 @@ import { recordedShell } from "./recorded.ts";
 
 // Recorded on Son of Grid Engine 8.1.9.
 describe("Grid Engine", () => {
-  const row = (state: string, id: number, more = ""): string => `<job_list state="x"><JB_job_number>${id}</JB_job_number><state>${state}</state>${more}</job_list>`;
+  const row = (state: string, id: number, more = ""): string =>
+    `<job_list state="x"><JB_job_number>${id}</JB_job_number><state>${state}</state>${more}</job_list>`;
   const xml = `<?xml version='1.0'?>\n<job_info  xmlns:xsd="http://arc.liv.ac.uk/x.xsd">\n<queue_info>${row("r", 7, "<JAT_start_time>2026-11-21T00:44:26</JAT_start_time>")}${row("dr", 6)}</queue_info><job_info>${row("qw", 8, "<tasks>1-3:1</tasks>")}${row("hqw", 9)}${row("Eqw", 10)}</job_info>\n</job_info>\n`;
 
   it("reads states from qstat -xml", async () => {
-    const states = await sge.states(["6", "7", "8", "9", "10", "99"], recordedShell([[/^qstat -xml$/, { stdout: xml }]]));
-    expect(Object.fromEntries(states)).toEqual({ 6: "ending", 7: "running", 8: "pending", 9: "held", 10: "held", 99: "gone" });
+    const states = await sge.states(
+      ["6", "7", "8", "9", "10", "99"],
+      recordedShell([[/^qstat -xml$/, { stdout: xml }]]),
+    );
+    expect(Object.fromEntries(states)).toEqual({
+      6: "ending",
+      7: "running",
+      8: "pending",
+      9: "held",
+      10: "held",
+      99: "gone",
+    });
   });
   it("tells the end from h_rt and the start", async () => {
-    const detail = "job_number:                 7\nhard resource_list:         h_rt=100,h_vmem=2G\njob_name:                   t1\n";
-    const job = await sge.inquire({ system: "sge", jobId: "7" }, recordedShell([[/^qstat -j 7$/, { stdout: detail }], [/^qstat -xml -s r$/, { stdout: xml }]]));
+    const detail =
+      "job_number:                 7\nhard resource_list:         h_rt=100,h_vmem=2G\njob_name:                   t1\n";
+    const job = await sge.inquire(
+      { system: "sge", jobId: "7" },
+      recordedShell([
+        [/^qstat -j 7$/, { stdout: detail }],
+        [/^qstat -xml -s r$/, { stdout: xml }],
+      ]),
+    );
     expect(job.endTime).toBe(new Date(2026, 10, 21, 0, 44, 26).getTime() / 1000 + 100);
   });
   it("takes a job that was submitted with a warning as submitted", async () => {
-    const stderr = 'Unable to run job: warning: ada\'s job is not allowed to run in any queue\nYour job 1 ("t1") has been submitted\nExiting.\n';
+    const stderr =
+      'Unable to run job: warning: ada\'s job is not allowed to run in any queue\nYour job 1 ("t1") has been submitted\nExiting.\n';
     await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { code: 1, stderr }]]))).resolves.toBe("1");
     await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { stdout: "8.1-3:1\n" }]]))).resolves.toBe("8");
   });
   it.each([
     ['Unable to run job: Job was rejected because job requests unknown queue "nope"\nExiting.\n', "qconf -sql"],
-    ['Unable to run job: job rejected: the requested parallel environment "bad" does not exist\nExiting.\n', "qconf -spl"],
+    [
+      'Unable to run job: job rejected: the requested parallel environment "bad" does not exist\nExiting.\n',
+      "qconf -spl",
+    ],
     ['Unable to run job: unknown resource "foo"\nExiting.\n', "qconf -sc"],
   ])("tells its own words and what to do: %s", async (stderr, cure) => {
     await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { code: 1, stderr }]]))).rejects.toThrow(cure);
   });
   it("cancels, and does not mind those that are gone", async () => {
-    await sge.cancel(["7", "99"], recordedShell([[/^qdel 7 99$/, { code: 1, stdout: 'root has registered the job 7 for deletion\n', stderr: 'denied: job "99" does not exist\n' }]]));
-    await expect(sge.cancel(["7"], recordedShell([[/qdel/, { code: 1, stderr: "denied: ada is not the owner of job 7\n" }]]))).rejects.toMatchObject({ code: "TSD-095" });
+    await sge.cancel(
+      ["7", "99"],
+      recordedShell([
+        [
+          /^qdel 7 99$/,
+          {
+            code: 1,
+            stdout: "root has registered the job 7 for deletion\n",
+            stderr: 'denied: job "99" does not exist\n',
+          },
+        ],
+      ]),
+    );
+    await expect(
+      sge.cancel(["7"], recordedShell([[/qdel/, { code: 1, stderr: "denied: ada is not the owner of job 7\n" }]])),
+    ).rejects.toMatchObject({ code: "TSD-095" });
   });
 });
 
@@ -50,38 +86,89 @@ describe("LSF", () => {
     const shell = recordedShell([[/^bsub$/, { stdout: "Job <542935> is submitted to queue <short>.\n" }]]);
     await expect(lsf.submit({ path }, shell)).resolves.toBe("542935");
     expect(shell.asked[0]?.input).toBe("#BSUB -n 4\n");
-    await expect(lsf.submit({ path }, recordedShell([[/bsub/, { code: 255, stderr: "nope: No such queue. Job not submitted.\n" }]]))).rejects.toThrow("bqueues");
+    await expect(
+      lsf.submit(
+        { path },
+        recordedShell([[/bsub/, { code: 255, stderr: "nope: No such queue. Job not submitted.\n" }]]),
+      ),
+    ).rejects.toThrow("bqueues");
     rmSync(folder, { recursive: true });
   });
-  it.each([["0:56 L\n", 1_003_360], ["12:3 X\n", 1_043_380], ["-\n", undefined]])("tells the end from time_left %s", async (stdout, endTime) => {
-    expect((await lsf.inquire({ system: "lsf", jobId: "1" }, recordedShell([[/^bjobs -noheader -o time_left 1$/, { stdout }]]))).endTime).toBe(endTime);
+  it.each([
+    ["0:56 L\n", 1_003_360],
+    ["12:3 X\n", 1_043_380],
+    ["-\n", undefined],
+  ])("tells the end from time_left %s", async (stdout, endTime) => {
+    expect(
+      (
+        await lsf.inquire(
+          { system: "lsf", jobId: "1" },
+          recordedShell([[/^bjobs -noheader -o time_left 1$/, { stdout }]]),
+        )
+      ).endTime,
+    ).toBe(endTime);
   });
   it("reads states, of arrays too", async () => {
-    const answer = { code: 255, stdout: "1|0|RUN\n2|1|PEND\n2|2|DONE\n3|0|PSUSP\n4|0|EXIT\n", stderr: "Job <5> is not found\n" };
+    const answer = {
+      code: 255,
+      stdout: "1|0|RUN\n2|1|PEND\n2|2|DONE\n3|0|PSUSP\n4|0|EXIT\n",
+      stderr: "Job <5> is not found\n",
+    };
     const states = await lsf.states(["1", "2", "2[2]", "3", "4", "5"], recordedShell([[/^bjobs -a/, answer]]));
     expect([...states.values()]).toEqual(["running", "pending", "gone", "held", "gone", "gone"]);
   });
   it("cancels, and does not mind those that are gone", async () => {
-    await lsf.cancel(["1", "5"], recordedShell([[/^bkill 1 5$/, { code: 255, stdout: "Job <1> is being terminated\n", stderr: "Job <5>: No matching job found\n" }]]));
-    await expect(lsf.cancel(["1"], recordedShell([[/bkill/, { code: 255, stderr: "Job <1>: User permission denied\n" }]]))).rejects.toMatchObject({ code: "TSD-095" });
+    await lsf.cancel(
+      ["1", "5"],
+      recordedShell([
+        [
+          /^bkill 1 5$/,
+          { code: 255, stdout: "Job <1> is being terminated\n", stderr: "Job <5>: No matching job found\n" },
+        ],
+      ]),
+    );
+    await expect(
+      lsf.cancel(["1"], recordedShell([[/bkill/, { code: 255, stderr: "Job <1>: User permission denied\n" }]])),
+    ).rejects.toMatchObject({ code: "TSD-095" });
   });
 });
 
 // From Flux's manual pages: Flux does not run here.
 describe("Flux", () => {
   it("submits, to the enclosing instance from inside one", async () => {
-    await expect(flux.submit({ path: "w.sh" }, recordedShell([[/^flux batch w.sh$/, { stdout: "ƒM7Zq9AKHno\n" }]]))).resolves.toBe("fM7Zq9AKHno");
-    await expect(flux.submit({ path: "w.sh" }, recordedShell([[/^flux --parent batch w.sh$/, { stdout: "f2Abc\n" }]], { env: { FLUX_ENCLOSING_ID: "f1" } }))).resolves.toBe("f2Abc");
-    await expect(flux.submit({ path: "w.sh" }, recordedShell([[/flux/, { code: 1, stderr: 'flux-batch: ERROR: [Errno 22] Invalid queue "nope"\n' }]]))).rejects.toThrow("flux queue");
+    await expect(
+      flux.submit({ path: "w.sh" }, recordedShell([[/^flux batch w.sh$/, { stdout: "ƒM7Zq9AKHno\n" }]])),
+    ).resolves.toBe("fM7Zq9AKHno");
+    await expect(
+      flux.submit(
+        { path: "w.sh" },
+        recordedShell([[/^flux --parent batch w.sh$/, { stdout: "f2Abc\n" }]], { env: { FLUX_ENCLOSING_ID: "f1" } }),
+      ),
+    ).resolves.toBe("f2Abc");
+    await expect(
+      flux.submit(
+        { path: "w.sh" },
+        recordedShell([[/flux/, { code: 1, stderr: 'flux-batch: ERROR: [Errno 22] Invalid queue "nope"\n' }]]),
+      ),
+    ).rejects.toThrow("flux queue");
   });
   it("tells the end from the seconds that are left; UINT_MAX is no limit", async () => {
-    const left = (stdout: string) => flux.inquire({ system: "flux", jobId: "f1" }, recordedShell([[/^flux job timeleft$/, { stdout }]]));
+    const left = (stdout: string) =>
+      flux.inquire({ system: "flux", jobId: "f1" }, recordedShell([[/^flux job timeleft$/, { stdout }]]));
     expect((await left("3600\n")).endTime).toBe(1_003_600);
     expect(await left("4294967295\n")).not.toHaveProperty("endTime");
     await expect(left("1h\n")).rejects.toMatchObject({ code: "TSD-093" });
   });
   it("reads states", async () => {
-    const states = await flux.states(["f1", "f2", "f3", "f4"], recordedShell([[/^flux jobs -a -n/, { code: 1, stdout: "ƒ1 RUN\nƒ2 SCHED\nƒ3 INACTIVE\n", stderr: "flux-jobs: ERROR: JobID f4 unknown\n" }]]));
+    const states = await flux.states(
+      ["f1", "f2", "f3", "f4"],
+      recordedShell([
+        [
+          /^flux jobs -a -n/,
+          { code: 1, stdout: "ƒ1 RUN\nƒ2 SCHED\nƒ3 INACTIVE\n", stderr: "flux-jobs: ERROR: JobID f4 unknown\n" },
+        ],
+      ]),
+    );
     expect([...states.values()]).toEqual(["running", "pending", "gone", "gone"]);
   });
 });
@@ -89,17 +176,33 @@ describe("Flux", () => {
 // From the HTCondor manual: HTCondor does not run here.
 describe("HTCondor", () => {
   it("reads a job's ClassAd", () => {
-    const ad = 'AllowedJobDuration = 3600\nClusterId = 12\nGlobalJobId = "submit1.example.org#12.3#1700000000"\nJobCurrentStartDate = 1700000100\nProcId = 3\n';
-    expect(parseJobAd(ad)).toEqual({ system: "htcondor", jobId: "12.3", submitHost: "submit1.example.org", startTime: 1_700_000_100, endTime: 1_700_003_700 });
+    const ad =
+      'AllowedJobDuration = 3600\nClusterId = 12\nGlobalJobId = "submit1.example.org#12.3#1700000000"\nJobCurrentStartDate = 1700000100\nProcId = 3\n';
+    expect(parseJobAd(ad)).toEqual({
+      system: "htcondor",
+      jobId: "12.3",
+      submitHost: "submit1.example.org",
+      startTime: 1_700_000_100,
+      endTime: 1_700_003_700,
+    });
     expect(parseJobAd("nonsense")).toEqual({ system: "htcondor" });
   });
   it("submits with its variables as macros; one job has its process in the id, several have not", async () => {
-    const shell = recordedShell([[/^condor_submit -terse TSDASK_SCHEDULER_FILE=\/a\/s.json w.sub$/, { stdout: "12.0 - 12.0\n" }]]);
-    await expect(htcondor.submit({ path: "w.sub", env: { TSDASK_SCHEDULER_FILE: "/a/s.json" } }, shell)).resolves.toBe("12.0");
-    await expect(htcondor.submit({ path: "w.sub" }, recordedShell([[/condor_submit/, { stdout: "13.0 - 13.3\n" }]]))).resolves.toBe("13");
+    const shell = recordedShell([
+      [/^condor_submit -terse TSDASK_SCHEDULER_FILE=\/a\/s.json w.sub$/, { stdout: "12.0 - 12.0\n" }],
+    ]);
+    await expect(htcondor.submit({ path: "w.sub", env: { TSDASK_SCHEDULER_FILE: "/a/s.json" } }, shell)).resolves.toBe(
+      "12.0",
+    );
+    await expect(
+      htcondor.submit({ path: "w.sub" }, recordedShell([[/condor_submit/, { stdout: "13.0 - 13.3\n" }]])),
+    ).resolves.toBe("13");
   });
   it("reads states; what is not in the queue is gone", async () => {
-    const states = await htcondor.states(["12.0", "13", "14", "15"], recordedShell([[/^condor_q 12.0 13 14 15 -af/, { stdout: "12 0 2\n13 0 1\n13 1 2\n14 0 5\n" }]]));
+    const states = await htcondor.states(
+      ["12.0", "13", "14", "15"],
+      recordedShell([[/^condor_q 12.0 13 14 15 -af/, { stdout: "12 0 2\n13 0 1\n13 1 2\n14 0 5\n" }]]),
+    );
     expect([...states.values()]).toEqual(["running", "running", "held", "gone"]);
   });
 });
@@ -107,12 +210,25 @@ describe("HTCondor", () => {
 // From the MPI operator's v2beta1 API: Kubernetes does not run here.
 describe("Kubernetes", () => {
   it("creates a job and takes its generated name", async () => {
-    await expect(kubernetes.submit({ path: "j.yaml" }, recordedShell([[/^kubectl create -f j.yaml -o name$/, { stdout: "mpijob.kubeflow.org/dask-x7f2q\n" }]]))).resolves.toBe("dask-x7f2q");
-    const stderr = 'error: resource mapping not found for name: "" namespace: "" from "j.yaml": no matches for kind "MPIJob" in version "kubeflow.org/v2beta1"\n';
-    await expect(kubernetes.submit({ path: "j.yaml" }, recordedShell([[/kubectl/, { code: 1, stderr }]]))).rejects.toThrow("mpi-operator");
+    await expect(
+      kubernetes.submit(
+        { path: "j.yaml" },
+        recordedShell([[/^kubectl create -f j.yaml -o name$/, { stdout: "mpijob.kubeflow.org/dask-x7f2q\n" }]]),
+      ),
+    ).resolves.toBe("dask-x7f2q");
+    const stderr =
+      'error: resource mapping not found for name: "" namespace: "" from "j.yaml": no matches for kind "MPIJob" in version "kubeflow.org/v2beta1"\n';
+    await expect(
+      kubernetes.submit({ path: "j.yaml" }, recordedShell([[/kubectl/, { code: 1, stderr }]])),
+    ).rejects.toThrow("mpi-operator");
   });
   it("reads states from the conditions", async () => {
-    const states = await kubernetes.states(["a", "b", "c", "d"], recordedShell([[/^kubectl get mpijob/, { stdout: "a|Created,Running,\nb|Created,\nc|Created,Running,Succeeded,\n" }]]));
+    const states = await kubernetes.states(
+      ["a", "b", "c", "d"],
+      recordedShell([
+        [/^kubectl get mpijob/, { stdout: "a|Created,Running,\nb|Created,\nc|Created,Running,Succeeded,\n" }],
+      ]),
+    );
     expect([...states.values()]).toEqual(["running", "pending", "gone", "gone"]);
   });
 });

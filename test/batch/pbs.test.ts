@@ -24,7 +24,8 @@ Job Id: 1235.pbs01
     Resource_List.walltime = 00:10:00
 
 `;
-const torque = "Job Id: 548.moab\n    Job_Name = STDIN\n    job_state = R\n    exec_host = n003/0-1\n    Resource_List.walltime = 01:00:00\n    start_time = Thu Feb 22 14:27:48 2018\n    Walltime.Remaining = 3593\n    start_count = 1\n    submit_host = moab\n\n";
+const torque =
+  "Job Id: 548.moab\n    Job_Name = STDIN\n    job_state = R\n    exec_host = n003/0-1\n    Resource_List.walltime = 01:00:00\n    start_time = Thu Feb 22 14:27:48 2018\n    Walltime.Remaining = 3593\n    start_count = 1\n    submit_host = moab\n\n";
 
 describe("PBS", () => {
   it("reads qstat -f, long lines and shell functions in the environment included", () => {
@@ -36,16 +37,29 @@ describe("PBS", () => {
   });
   it("tells the end, the hosts and the restarts of a job", async () => {
     const started = new Date(2018, 1, 22, 14, 27, 48).getTime() / 1000;
-    const job = await pbs.inquire({ system: "pbs", jobId: "1234.pbs01" }, recordedShell([[/^qstat -f 1234.pbs01$/, { stdout: openpbs }]]));
-    expect(job).toMatchObject({ startTime: started, endTime: started + 5400, hosts: ["node1", "node2"], requeues: 1, submitHost: "login1.example.org" });
+    const job = await pbs.inquire(
+      { system: "pbs", jobId: "1234.pbs01" },
+      recordedShell([[/^qstat -f 1234.pbs01$/, { stdout: openpbs }]]),
+    );
+    expect(job).toMatchObject({
+      startTime: started,
+      endTime: started + 5400,
+      hosts: ["node1", "node2"],
+      requeues: 1,
+      submitHost: "login1.example.org",
+    });
     const old = await pbs.inquire({ system: "pbs", jobId: "548.moab" }, recordedShell([[/qstat/, { stdout: torque }]]));
     expect(old).toMatchObject({ startTime: started, endTime: started + 3600, hosts: ["n003"], requeues: 0 });
   });
   it("submits with the names of the job's variables, so that no value needs quotes", async () => {
     const shell = recordedShell([[/^qsub -v TSDASK_SCHEDULER_FILE \/a\/w.sh$/, { stdout: "1236.pbs01\n" }]]);
-    await expect(pbs.submit({ path: "/a/w.sh", env: { TSDASK_SCHEDULER_FILE: "/a b/s.json" } }, shell)).resolves.toBe("1236.pbs01");
+    await expect(pbs.submit({ path: "/a/w.sh", env: { TSDASK_SCHEDULER_FILE: "/a b/s.json" } }, shell)).resolves.toBe(
+      "1236.pbs01",
+    );
     expect(shell.asked[0]?.env).toEqual({ TSDASK_SCHEDULER_FILE: "/a b/s.json" });
-    await expect(pbs.submit({ path: "w.sh" }, recordedShell([[/qsub/, { stdout: "1237[].pbs01\n" }]]))).resolves.toBe("1237[].pbs01");
+    await expect(pbs.submit({ path: "w.sh" }, recordedShell([[/qsub/, { stdout: "1237[].pbs01\n" }]]))).resolves.toBe(
+      "1237[].pbs01",
+    );
   });
   it.each([
     ["qsub: Unknown queue\n", "qstat -Q"],
@@ -57,13 +71,27 @@ describe("PBS", () => {
     await expect(pbs.submit({ path: "w.sh" }, recordedShell([[/qsub/, { code: 170, stderr }]]))).rejects.toThrow(cure);
   });
   it("reads states; unknown and finished jobs are gone", async () => {
-    const stderr = "qstat: Unknown Job Id 99.pbs01\nqstat: 98.pbs01 Job has finished, use -x or -H to obtain historical job information\n";
-    const states = await pbs.states(["1234.pbs01", "1235.pbs01", "98.pbs01", "99.pbs01"], recordedShell([[/^qstat -f 1234/, { code: 153, stdout: openpbs, stderr }]]));
+    const stderr =
+      "qstat: Unknown Job Id 99.pbs01\nqstat: 98.pbs01 Job has finished, use -x or -H to obtain historical job information\n";
+    const states = await pbs.states(
+      ["1234.pbs01", "1235.pbs01", "98.pbs01", "99.pbs01"],
+      recordedShell([[/^qstat -f 1234/, { code: 153, stdout: openpbs, stderr }]]),
+    );
     expect([...states.values()]).toEqual(["running", "pending", "gone", "gone"]);
-    await expect(pbs.states(["1"], recordedShell([[/qstat/, { code: 1, stderr: "qstat: cannot connect to server pbs01 (errno=111)\n" }]]))).rejects.toMatchObject({ code: "TSD-094" });
+    await expect(
+      pbs.states(
+        ["1"],
+        recordedShell([[/qstat/, { code: 1, stderr: "qstat: cannot connect to server pbs01 (errno=111)\n" }]]),
+      ),
+    ).rejects.toMatchObject({ code: "TSD-094" });
   });
   it("cancels, and does not mind those that are gone", async () => {
-    await pbs.cancel(["1.pbs01", "2.pbs01"], recordedShell([[/^qdel 1.pbs01 2.pbs01$/, { code: 153, stderr: "qdel: Unknown Job Id 2.pbs01\n" }]]));
-    await expect(pbs.cancel(["1.pbs01"], recordedShell([[/qdel/, { code: 1, stderr: "qdel: Unauthorized Request  1.pbs01\n" }]]))).rejects.toMatchObject({ code: "TSD-095" });
+    await pbs.cancel(
+      ["1.pbs01", "2.pbs01"],
+      recordedShell([[/^qdel 1.pbs01 2.pbs01$/, { code: 153, stderr: "qdel: Unknown Job Id 2.pbs01\n" }]]),
+    );
+    await expect(
+      pbs.cancel(["1.pbs01"], recordedShell([[/qdel/, { code: 1, stderr: "qdel: Unauthorized Request  1.pbs01\n" }]])),
+    ).rejects.toMatchObject({ code: "TSD-095" });
   });
 });

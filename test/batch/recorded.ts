@@ -6,7 +6,10 @@ export interface Asked extends Given {
 }
 
 /** A shell whose commands answer what was recorded: the first pattern that the line matches; everything asked is kept. */
-export function recordedShell(answers: readonly (readonly [line: RegExp, answer: Partial<Ran>])[], { env = {}, now = 1_000_000 }: { readonly env?: NodeJS.ProcessEnv; readonly now?: number } = {}): Shell & { readonly asked: readonly Asked[] } {
+export function recordedShell(
+  answers: readonly (readonly [line: RegExp, answer: Partial<Ran>])[],
+  { env = {}, now = 1_000_000 }: { readonly env?: NodeJS.ProcessEnv; readonly now?: number } = {},
+): Shell & { readonly asked: readonly Asked[] } {
   const asked: Asked[] = [];
   return {
     env,

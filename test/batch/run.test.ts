@@ -1,14 +1,23 @@
 import { describe, expect, it } from "vitest";
 import { commandShell, outsideJob } from "../../src/batch/run.ts";
 
-const shell = commandShell({ env: { PATH: process.env["PATH"], SLURM_NTASKS: "4", SLURM_CONF: "/etc/slurm.conf" }, deadline: 700 });
+const shell = commandShell({
+  env: { PATH: process.env["PATH"], SLURM_NTASKS: "4", SLURM_CONF: "/etc/slurm.conf" },
+  deadline: 700,
+});
 
 describe("commands of a batch system", () => {
   it("return what they said and how they ended", async () => {
-    expect(await shell.run("sh", ["-c", "echo out; echo err >&2; exit 3"])).toEqual({ code: 3, stdout: "out", stderr: "err" });
+    expect(await shell.run("sh", ["-c", "echo out; echo err >&2; exit 3"])).toEqual({
+      code: 3,
+      stdout: "out",
+      stderr: "err",
+    });
   });
   it("read what they are given, in the folder and with the variables they are given", async () => {
-    expect(await shell.run("sh", ["-c", "cat; pwd; echo $A"], { input: "in\n", cwd: "/", env: { A: "b c" } })).toMatchObject({ stdout: "in\n/\nb c" });
+    expect(
+      await shell.run("sh", ["-c", "cat; pwd; echo $A"], { input: "in\n", cwd: "/", env: { A: "b c" } }),
+    ).toMatchObject({ stdout: "in\n/\nb c" });
   });
   it("do not see the job around them", async () => {
     expect(await shell.run("sh", ["-c", "echo $SLURM_NTASKS$SLURM_CONF"])).toMatchObject({ stdout: "/etc/slurm.conf" });
@@ -20,6 +29,27 @@ describe("commands of a batch system", () => {
 });
 
 it("an environment outside the job keeps what is not the job's or its launcher's", () => {
-  const env = { PATH: "/bin", SLURM_JOB_ID: "1", SLURM_CONF: "c", SLURM_CLUSTERS: "x", PMI_RANK: "0", OMPI_COMM_WORLD_RANK: "0", OMPI_MCA_x: "1", TSDASK_RANK: "0", TSDASK_SIZE: "1", TSDASK_SCHEDULER_FILE: "s", FLUX_URI: "u", FLUX_TASK_RANK: "0", PBS_DEFAULT: "srv" };
-  expect(outsideJob(env)).toEqual({ PATH: "/bin", SLURM_CONF: "c", SLURM_CLUSTERS: "x", TSDASK_SCHEDULER_FILE: "s", FLUX_URI: "u", PBS_DEFAULT: "srv" });
+  const env = {
+    PATH: "/bin",
+    SLURM_JOB_ID: "1",
+    SLURM_CONF: "c",
+    SLURM_CLUSTERS: "x",
+    PMI_RANK: "0",
+    OMPI_COMM_WORLD_RANK: "0",
+    OMPI_MCA_x: "1",
+    TSDASK_RANK: "0",
+    TSDASK_SIZE: "1",
+    TSDASK_SCHEDULER_FILE: "s",
+    FLUX_URI: "u",
+    FLUX_TASK_RANK: "0",
+    PBS_DEFAULT: "srv",
+  };
+  expect(outsideJob(env)).toEqual({
+    PATH: "/bin",
+    SLURM_CONF: "c",
+    SLURM_CLUSTERS: "x",
+    TSDASK_SCHEDULER_FILE: "s",
+    FLUX_URI: "u",
+    PBS_DEFAULT: "srv",
+  });
 });

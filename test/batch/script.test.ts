@@ -4,47 +4,129 @@ import { localWorkerScript, renderScript, scriptSystems } from "../../src/batch/
 import { clock, quoted, type ScriptWish } from "../../src/batch/script/wish.ts";
 
 const wish: ScriptWish = {
-  name: "climate", nodes: 2, ranksPerNode: 4, threads: 2, memory: 16 * 1024 ** 3, time: 5400, queue: "short", account: "abc", gpus: 4,
-  modules: ["python", "openmpi"], environment: "/opt/venv/", setup: ["ulimit -n 65536"], variables: { TITLE: "it's" }, directives: [],
-  command: "tsdask-mpi", words: ["analysis.py", "--title", "a b"],
+  name: "climate",
+  nodes: 2,
+  ranksPerNode: 4,
+  threads: 2,
+  memory: 16 * 1024 ** 3,
+  time: 5400,
+  queue: "short",
+  account: "abc",
+  gpus: 4,
+  modules: ["python", "openmpi"],
+  environment: "/opt/venv/",
+  setup: ["ulimit -n 65536"],
+  variables: { TITLE: "it's" },
+  directives: [],
+  command: "tsdask-mpi",
+  words: ["analysis.py", "--title", "a b"],
 };
-const lines = (system: (typeof scriptSystems)[number], change: Partial<ScriptWish> = {}): readonly string[] => renderScript(system, { ...wish, ...change }).text.split("\n");
+const lines = (system: (typeof scriptSystems)[number], change: Partial<ScriptWish> = {}): readonly string[] =>
+  renderScript(system, { ...wish, ...change }).text.split("\n");
 
 describe("a script", () => {
   it("for Slurm asks as sbatch(1) says", () => {
-    expect(lines("slurm").slice(0, 12)).toEqual(["#!/bin/bash", "#SBATCH --job-name=climate", "#SBATCH --nodes=2", "#SBATCH --ntasks-per-node=4", "#SBATCH --cpus-per-task=2", "#SBATCH --mem=16384M", "#SBATCH --gres=gpu:4", "#SBATCH --time=01:30:00", "#SBATCH --partition=short", "#SBATCH --account=abc", "#SBATCH --output=%x-%j.out", ""]);
+    expect(lines("slurm").slice(0, 12)).toEqual([
+      "#!/bin/bash",
+      "#SBATCH --job-name=climate",
+      "#SBATCH --nodes=2",
+      "#SBATCH --ntasks-per-node=4",
+      "#SBATCH --cpus-per-task=2",
+      "#SBATCH --mem=16384M",
+      "#SBATCH --gres=gpu:4",
+      "#SBATCH --time=01:30:00",
+      "#SBATCH --partition=short",
+      "#SBATCH --account=abc",
+      "#SBATCH --output=%x-%j.out",
+      "",
+    ]);
     expect(lines("slurm").at(-2)).toBe("srun tsdask-mpi analysis.py --title 'a b'");
-    expect(lines("slurm", { launcher: "mpirun" }).at(-2)).toBe('mpirun -np "$SLURM_NTASKS" tsdask-mpi analysis.py --title \'a b\'');
+    expect(lines("slurm", { launcher: "mpirun" }).at(-2)).toBe(
+      "mpirun -np \"$SLURM_NTASKS\" tsdask-mpi analysis.py --title 'a b'",
+    );
     expect(lines("slurm", { array: 10 })).toContain("#SBATCH --array=1-10");
   });
   it("for PBS asks as qsub(1B) says", () => {
-    expect(lines("pbs").slice(0, 8)).toEqual(["#!/bin/bash", "#PBS -N climate", "#PBS -l select=2:ncpus=8:mpiprocs=4:ompthreads=2:mem=16384mb:ngpus=4", "#PBS -l place=scatter", "#PBS -l walltime=01:30:00", "#PBS -q short", "#PBS -A abc", "#PBS -j oe"]);
-    expect(lines("pbs").at(-2)).toContain('-np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi analysis.py');
+    expect(lines("pbs").slice(0, 8)).toEqual([
+      "#!/bin/bash",
+      "#PBS -N climate",
+      "#PBS -l select=2:ncpus=8:mpiprocs=4:ompthreads=2:mem=16384mb:ngpus=4",
+      "#PBS -l place=scatter",
+      "#PBS -l walltime=01:30:00",
+      "#PBS -q short",
+      "#PBS -A abc",
+      "#PBS -j oe",
+    ]);
+    expect(lines("pbs").at(-2)).toContain(
+      '-np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi analysis.py',
+    );
   });
   it("for Grid Engine asks as qsub(1) says, and tells what a site must know", () => {
-    expect(lines("sge", { pe: "orte" })).toEqual(expect.arrayContaining(["#$ -pe orte 16", "#$ -l h_vmem=2048M", "#$ -l h_rt=01:30:00", "#$ -q short", "#$ -P abc", "#$ -cwd"]));
+    expect(lines("sge", { pe: "orte" })).toEqual(
+      expect.arrayContaining([
+        "#$ -pe orte 16",
+        "#$ -l h_vmem=2048M",
+        "#$ -l h_rt=01:30:00",
+        "#$ -q short",
+        "#$ -P abc",
+        "#$ -cwd",
+      ]),
+    );
     expect(renderScript("sge", wish).notes.join(" ")).toContain("qconf -spl");
   });
   it("for LSF asks as bsub(1) says", () => {
-    expect(lines("lsf")).toEqual(expect.arrayContaining(["#BSUB -n 8", '#BSUB -R "span[ptile=4]"', '#BSUB -R "affinity[core(2)]"', '#BSUB -R "rusage[mem=16384MB]"', '#BSUB -gpu "num=4"', "#BSUB -W 01:30", "#BSUB -q short", "#BSUB -P abc"]));
+    expect(lines("lsf")).toEqual(
+      expect.arrayContaining([
+        "#BSUB -n 8",
+        '#BSUB -R "span[ptile=4]"',
+        '#BSUB -R "affinity[core(2)]"',
+        '#BSUB -R "rusage[mem=16384MB]"',
+        '#BSUB -gpu "num=4"',
+        "#BSUB -W 01:30",
+        "#BSUB -q short",
+        "#BSUB -P abc",
+      ]),
+    );
     expect(lines("lsf", { array: 3 })).toContain('#BSUB -J "climate[1-3]"');
     expect(lines("lsf", { launcher: "jsrun" }).at(-2)).toMatch(/^jsrun -n 8 -a 1 -c 2 -g 1 tsdask-mpi /);
   });
   it("for Flux asks as flux-batch(1) says", () => {
-    expect(lines("flux")).toEqual(expect.arrayContaining(["# flux: --nodes=2 --nslots=8 --cores-per-slot=2 --gpus-per-slot=1", "# flux: --time-limit=5400s", "# flux: --queue=short", "# flux: --bank=abc"]));
+    expect(lines("flux")).toEqual(
+      expect.arrayContaining([
+        "# flux: --nodes=2 --nslots=8 --cores-per-slot=2 --gpus-per-slot=1",
+        "# flux: --time-limit=5400s",
+        "# flux: --queue=short",
+        "# flux: --bank=abc",
+      ]),
+    );
     expect(lines("flux").at(-2)).toBe("flux run -N 2 -n 8 -c 2 -g 1 tsdask-mpi analysis.py --title 'a b'");
     expect(renderScript("flux", wish).notes.join(" ")).toContain("memory");
   });
   it("for HTCondor is a job for each machine, of which the first has the scheduler", () => {
     const text = lines("htcondor", { queue: undefined as never });
-    expect(text).toEqual(expect.arrayContaining(["request_cpus = 8", "request_memory = 16384MB", "request_gpus = 4", "allowed_execute_duration = 5400", "accounting_group = abc", "queue 1"]));
+    expect(text).toEqual(
+      expect.arrayContaining([
+        "request_cpus = 8",
+        "request_memory = 16384MB",
+        "request_gpus = 4",
+        "allowed_execute_duration = 5400",
+        "accounting_group = abc",
+        "queue 1",
+      ]),
+    );
     const [first = "", second = ""] = text.filter((line) => line.startsWith("arguments"));
     expect(first).toContain("exec tsdask-mpi --np 4 analysis.py --title ''a b''");
     expect(second).toContain("exec tsdask-mpi --np 4 --no-scheduler'");
     expect(first).toMatch(/^arguments = "-lc '.*'"$/);
   });
   it("for Kubernetes is an MPIJob with the fields of kubeflow.org/v2beta1", () => {
-    const job = parse(renderScript("kubernetes", { ...wish, image: "registry.example.org/team/dask:1", volume: { claim: "data", path: "/data" } }).text) as Record<string, never>;
+    const job = parse(
+      renderScript("kubernetes", {
+        ...wish,
+        image: "registry.example.org/team/dask:1",
+        volume: { claim: "data", path: "/data" },
+      }).text,
+    ) as Record<string, never>;
     expect(job).toMatchObject({
       apiVersion: "kubeflow.org/v2beta1",
       kind: "MPIJob",
@@ -54,58 +136,174 @@ describe("a script", () => {
         mpiImplementation: "MPICH",
         runPolicy: { cleanPodPolicy: "Running", activeDeadlineSeconds: 5400 },
         mpiReplicaSpecs: {
-          Launcher: { replicas: 1, template: { spec: { containers: [{ image: "registry.example.org/team/dask:1", args: ["/bin/bash", "-c", expect.stringContaining("exec mpirun -np 8 tsdask-mpi --walltime 5400 analysis.py")], volumeMounts: [{ name: "shared", mountPath: "/data" }] }], volumes: [{ persistentVolumeClaim: { claimName: "data" } }] } } },
-          Worker: { replicas: 2, template: { spec: { containers: [{ resources: { limits: { cpu: 8, memory: "16384Mi", "nvidia.com/gpu": 4 } } }] } } },
+          Launcher: {
+            replicas: 1,
+            template: {
+              spec: {
+                containers: [
+                  {
+                    image: "registry.example.org/team/dask:1",
+                    args: [
+                      "/bin/bash",
+                      "-c",
+                      expect.stringContaining("exec mpirun -np 8 tsdask-mpi --walltime 5400 analysis.py"),
+                    ],
+                    volumeMounts: [{ name: "shared", mountPath: "/data" }],
+                  },
+                ],
+                volumes: [{ persistentVolumeClaim: { claimName: "data" } }],
+              },
+            },
+          },
+          Worker: {
+            replicas: 2,
+            template: {
+              spec: { containers: [{ resources: { limits: { cpu: 8, memory: "16384Mi", "nvidia.com/gpu": 4 } } }] },
+            },
+          },
         },
       },
     });
   });
-  it.each(["slurm", "pbs", "sge", "lsf", "flux"] as const)("for %s makes the environment before the launch", (system) => {
-    const text = lines(system);
-    const at = (line: string): number => text.indexOf(line);
-    expect(at("module load python openmpi")).toBeGreaterThan(0);
-    expect(at("source /opt/venv/bin/activate")).toBeGreaterThan(at("module load python openmpi"));
-    expect(at("export TITLE='it'\\''s'")).toBeGreaterThan(at("source /opt/venv/bin/activate"));
-    expect(at("ulimit -n 65536")).toBe(text.length - 4);
-  });
+  it.each(["slurm", "pbs", "sge", "lsf", "flux"] as const)(
+    "for %s makes the environment before the launch",
+    (system) => {
+      const text = lines(system);
+      const at = (line: string): number => text.indexOf(line);
+      expect(at("module load python openmpi")).toBeGreaterThan(0);
+      expect(at("source /opt/venv/bin/activate")).toBeGreaterThan(at("module load python openmpi"));
+      expect(at("export TITLE='it'\\''s'")).toBeGreaterThan(at("source /opt/venv/bin/activate"));
+      expect(at("ulimit -n 65536")).toBe(text.length - 4);
+    },
+  );
   it.each(scriptSystems)("for %s that joins names the cluster's file, which scale and adapt replace", (system) => {
     const { text } = renderScript(system, { ...wish, words: [], join: { schedulerFile: "/a b/$x.json" } });
     expect(text).toContain("--no-scheduler");
-    if (!["htcondor", "kubernetes"].includes(system)) expect(text).toContain('--scheduler-file "${TSDASK_SCHEDULER_FILE:-/a b/\\$x.json}"');
+    if (!["htcondor", "kubernetes"].includes(system))
+      expect(text).toContain('--scheduler-file "${TSDASK_SCHEDULER_FILE:-/a b/\\$x.json}"');
   });
 });
 
 describe("text that means more than itself", () => {
   const words = (word: string): Partial<ScriptWish> => ({ words: ["analysis.py", word] });
   it.each(scriptSystems)("for %s is refused where it holds a newline or another control character", (system) => {
-    for (const bad of ["x\nrequirements = false", "x\r", "a\tb", "\u001b[2J", "\u0085hostPID: true", "\u2028", "\u0000"]) {
-      const changes: readonly Partial<ScriptWish>[] = [words(bad), { variables: { A: bad } }, { setup: [bad] }, { directives: [bad] }, { name: bad }, { modules: [bad] }, { queue: bad }, { account: bad }, { image: bad },
-        { output: bad }, { launcher: bad }, { environment: bad }, { command: bad }, { pe: bad }, { volume: { claim: "c", path: bad } }, { join: { schedulerFile: bad } }];
-      for (const change of changes) expect(() => lines(system, change), JSON.stringify(change)).toThrow(expect.objectContaining({ code: "TSD-131", exitCode: 64 }));
+    for (const bad of [
+      "x\nrequirements = false",
+      "x\r",
+      "a\tb",
+      "\u001b[2J",
+      "\u0085hostPID: true",
+      "\u2028",
+      "\u0000",
+    ]) {
+      const changes: readonly Partial<ScriptWish>[] = [
+        words(bad),
+        { variables: { A: bad } },
+        { setup: [bad] },
+        { directives: [bad] },
+        { name: bad },
+        { modules: [bad] },
+        { queue: bad },
+        { account: bad },
+        { image: bad },
+        { output: bad },
+        { launcher: bad },
+        { environment: bad },
+        { command: bad },
+        { pe: bad },
+        { volume: { claim: "c", path: bad } },
+        { join: { schedulerFile: bad } },
+      ];
+      for (const change of changes)
+        expect(() => lines(system, change), JSON.stringify(change)).toThrow(
+          expect.objectContaining({ code: "TSD-131", exitCode: 64 }),
+        );
     }
   });
   it("for Kubernetes stays text, whatever YAML could take it for", () => {
-    const hostile = ["hostPID: true", "- a", "*x", "&y", "!!python/object", "yes", "~", "#", "a: {b: c}", "'", '"', "|", ">", "%", "@", "`", "$(HOME)", "$$", "$$(X)"];
-    const rendered = renderScript("kubernetes", { ...wish, image: "yes", words: hostile, volume: { claim: "on", path: "/a b: {c}" }, directives: [] }).text;
-    const job = parse(rendered, { schema: "yaml-1.1" }) as { spec: { mpiReplicaSpecs: { Launcher: { template: { spec: { containers: { image: string; args: string[]; volumeMounts: { mountPath: string }[] }[] } } } } } };
+    const hostile = [
+      "hostPID: true",
+      "- a",
+      "*x",
+      "&y",
+      "!!python/object",
+      "yes",
+      "~",
+      "#",
+      "a: {b: c}",
+      "'",
+      '"',
+      "|",
+      ">",
+      "%",
+      "@",
+      "`",
+      "$(HOME)",
+      "$$",
+      "$$(X)",
+    ];
+    const rendered = renderScript("kubernetes", {
+      ...wish,
+      image: "yes",
+      words: hostile,
+      volume: { claim: "on", path: "/a b: {c}" },
+      directives: [],
+    }).text;
+    const job = parse(rendered, { schema: "yaml-1.1" }) as {
+      spec: {
+        mpiReplicaSpecs: {
+          Launcher: {
+            template: {
+              spec: { containers: { image: string; args: string[]; volumeMounts: { mountPath: string }[] }[] };
+            };
+          };
+        };
+      };
+    };
     const [container] = job.spec.mpiReplicaSpecs.Launcher.template.spec.containers;
-    expect(Object.keys(job.spec.mpiReplicaSpecs.Launcher.template.spec)).toEqual(["restartPolicy", "containers", "volumes"]);
+    expect(Object.keys(job.spec.mpiReplicaSpecs.Launcher.template.spec)).toEqual([
+      "restartPolicy",
+      "containers",
+      "volumes",
+    ]);
     expect(container).toMatchObject({ image: "yes", volumeMounts: [{ mountPath: "/a b: {c}" }] });
     // What the kubelet makes of `$$` and `$(NAME)` in arguments.
-    const expanded = container?.args[2]?.replace(/\$\$|\$\((\w+)\)/g, (found, name: string | undefined) => (name === undefined ? "$" : `<${name}>`));
-    expect(expanded?.trimEnd().split("\n").at(-1)).toBe(`exec mpirun -np 8 tsdask-mpi --walltime 5400 ${hostile.map(quoted).join(" ")}`);
+    const expanded = container?.args[2]?.replace(/\$\$|\$\((\w+)\)/g, (_found, name: string | undefined) =>
+      name === undefined ? "$" : `<${name}>`,
+    );
+    expect(expanded?.trimEnd().split("\n").at(-1)).toBe(
+      `exec mpirun -np 8 tsdask-mpi --walltime 5400 ${hostile.map(quoted).join(" ")}`,
+    );
   });
   it("for Kubernetes is a field of the run policy where it is a directive, and refused where it is none", () => {
-    const job = parse(renderScript("kubernetes", { ...wish, directives: ["ttlSecondsAfterFinished: 60", "suspend: true"] }).text) as { spec: { runPolicy: object } };
+    const job = parse(
+      renderScript("kubernetes", { ...wish, directives: ["ttlSecondsAfterFinished: 60", "suspend: true"] }).text,
+    ) as { spec: { runPolicy: object } };
     expect(job.spec.runPolicy).toMatchObject({ ttlSecondsAfterFinished: 60, suspend: true });
-    for (const bad of ["no mapping", "a: [", "- a"]) expect(() => lines("kubernetes", { directives: [bad] })).toThrow(/TSD-131/);
+    for (const bad of ["no mapping", "a: [", "- a"])
+      expect(() => lines("kubernetes", { directives: [bad] })).toThrow(/TSD-131/);
   });
   it("for HTCondor starts no macro and ends no quotation", () => {
     const hostile = ["$(Foo)", "$ENV(HOME)", "$$(Memory)", "$RANDOM_CHOICE(1,2)", "it's", 'say "a"', "$x"];
-    const argument = lines("htcondor", { queue: undefined as never, ...words("x"), environment: undefined as never, modules: [], setup: [], variables: {}, words: hostile }).find((line) => line.startsWith("arguments = ")) ?? "";
+    const argument =
+      lines("htcondor", {
+        queue: undefined as never,
+        ...words("x"),
+        environment: undefined as never,
+        modules: [],
+        setup: [],
+        variables: {},
+        words: hostile,
+      }).find((line) => line.startsWith("arguments = ")) ?? "";
     expect(argument.replaceAll("$(DOLLAR)", "").replaceAll("$$(DOLLARDOLLAR)", "")).not.toContain("$");
-    const inner = argument.slice("arguments = ".length + 1, -1).replaceAll('""', '"').replaceAll("$$(DOLLARDOLLAR)", "$$$$").replaceAll("$(DOLLAR)", "$$");
-    expect(inner.slice("-lc '".length, -1).replaceAll("''", "'")).toBe(`exec tsdask-mpi --np 4 ${hostile.map(quoted).join(" ")}`);
+    const inner = argument
+      .slice("arguments = ".length + 1, -1)
+      .replaceAll('""', '"')
+      .replaceAll("$$(DOLLARDOLLAR)", "$$$$")
+      .replaceAll("$(DOLLAR)", "$$");
+    expect(inner.slice("-lc '".length, -1).replaceAll("''", "'")).toBe(
+      `exec tsdask-mpi --np 4 ${hostile.map(quoted).join(" ")}`,
+    );
     expect(() => lines("htcondor", { join: { schedulerFile: "/x\\" } })).toThrow(/TSD-131/);
   });
 });
@@ -118,5 +316,7 @@ it("a conda environment is activated by its name", () => {
 it("words are quoted for the shell, and times are a clock's", () => {
   expect(["a", "a b", "it's", "$HOME", ""].map(quoted)).toEqual(["a", "'a b'", "'it'\\''s'", "'$HOME'", "''"]);
   expect([59.2, 3600, 360_000].map(clock)).toEqual(["00:01:00", "01:00:00", "100:00:00"]);
-  expect(localWorkerScript({ command: "/o p/tsdask-mpi", ranks: 2, words: ["--quiet"], schedulerFile: "s.json" })).toBe("#!/bin/bash\nexec '/o p/tsdask-mpi' --np 2 --no-scheduler --scheduler-file s.json --quiet\n");
+  expect(localWorkerScript({ command: "/o p/tsdask-mpi", ranks: 2, words: ["--quiet"], schedulerFile: "s.json" })).toBe(
+    "#!/bin/bash\nexec '/o p/tsdask-mpi' --np 2 --no-scheduler --scheduler-file s.json --quiet\n",
+  );
 });

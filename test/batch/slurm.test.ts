@@ -6,11 +6,17 @@ import { recordedShell } from "./recorded.ts";
 describe("Slurm", () => {
   it("tells a job's end in seconds, whatever the time zone", async () => {
     const shell = recordedShell([[/^squeue -h -j 20 -o %e/, { stdout: "1795222578|1795222458|2:00\n" }]]);
-    await expect(slurm.inquire({ system: "slurm", jobId: "20" }, shell)).resolves.toMatchObject({ endTime: 1_795_222_578, startTime: 1_795_222_458 });
+    await expect(slurm.inquire({ system: "slurm", jobId: "20" }, shell)).resolves.toMatchObject({
+      endTime: 1_795_222_578,
+      startTime: 1_795_222_458,
+    });
     expect(shell.asked[0]?.env).toEqual({ SLURM_TIME_FORMAT: "%s" });
   });
   it("has no end for a job without a limit", async () => {
-    const job = await slurm.inquire({ system: "slurm", jobId: "20" }, recordedShell([[/squeue/, { stdout: "1826758458|1795222458|UNLIMITED\n" }]]));
+    const job = await slurm.inquire(
+      { system: "slurm", jobId: "20" },
+      recordedShell([[/squeue/, { stdout: "1826758458|1795222458|UNLIMITED\n" }]]),
+    );
     expect(job).not.toHaveProperty("endTime");
   });
   it("is not asked when the environment said it all", async () => {
@@ -20,14 +26,28 @@ describe("Slurm", () => {
   });
   it("submits with the job's variables and returns its id, also of a federated cluster", async () => {
     const shell = recordedShell([[/^sbatch --parsable --array=1-2 \/a\/w.sh$/, { stdout: "21;cluster2\n" }]]);
-    await expect(slurm.submit({ path: "/a/w.sh", args: ["--array=1-2"], env: { TSDASK_SCHEDULER_FILE: "/a/s.json" } }, shell)).resolves.toBe("21");
+    await expect(
+      slurm.submit({ path: "/a/w.sh", args: ["--array=1-2"], env: { TSDASK_SCHEDULER_FILE: "/a/s.json" } }, shell),
+    ).resolves.toBe("21");
     expect(shell.asked[0]?.env).toEqual({ TSDASK_SCHEDULER_FILE: "/a/s.json" });
   });
   it.each([
-    ["sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n", "sinfo -s"],
-    ["sbatch: error: Memory specification can not be satisfied\nsbatch: error: Batch job submission failed: Requested node configuration is not available\n", "sinfo -N"],
-    ["sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n", "sacctmgr"],
-    ["sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)\n", "longest time"],
+    [
+      "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
+      "sinfo -s",
+    ],
+    [
+      "sbatch: error: Memory specification can not be satisfied\nsbatch: error: Batch job submission failed: Requested node configuration is not available\n",
+      "sinfo -N",
+    ],
+    [
+      "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified\n",
+      "sacctmgr",
+    ],
+    [
+      "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)\n",
+      "longest time",
+    ],
     ["sbatch: error: Unable to open file missing.sh\n", "path"],
   ])("tells Slurm's own words and what to do: %s", async (stderr, cure) => {
     const failure = slurm.submit({ path: "/a/w.sh" }, recordedShell([[/sbatch/, { code: 1, stderr }]]));
@@ -36,22 +56,66 @@ describe("Slurm", () => {
     await expect(failure).rejects.toThrow(stderr.split("\n")[0] ?? "");
   });
   it("reads states, of arrays the liveliest, held ones by their reason, and unknown ones as gone", async () => {
-    const stdout = "23|23|PENDING|PartitionNodeLimit\n20|20|RUNNING|None\n21|21_[3-4]|PENDING|Resources\n21|21_1|RUNNING|None\n25|25|PENDING|JobHeldUser\n26|26|COMPLETING|None\n";
-    const states = await slurm.states(["20", "21", "21_1", "23", "25", "26", "77"], recordedShell([[/^squeue -h -j 20,21/, { stdout }]]));
-    expect(Object.fromEntries(states)).toEqual({ 20: "running", 21: "running", "21_1": "running", 23: "pending", 25: "held", 26: "ending", 77: "gone" });
+    const stdout =
+      "23|23|PENDING|PartitionNodeLimit\n20|20|RUNNING|None\n21|21_[3-4]|PENDING|Resources\n21|21_1|RUNNING|None\n25|25|PENDING|JobHeldUser\n26|26|COMPLETING|None\n";
+    const states = await slurm.states(
+      ["20", "21", "21_1", "23", "25", "26", "77"],
+      recordedShell([[/^squeue -h -j 20,21/, { stdout }]]),
+    );
+    expect(Object.fromEntries(states)).toEqual({
+      20: "running",
+      21: "running",
+      "21_1": "running",
+      23: "pending",
+      25: "held",
+      26: "ending",
+      77: "gone",
+    });
   });
   it("knows that a forgotten job is gone", async () => {
-    const states = await slurm.states(["77"], recordedShell([[/squeue/, { code: 1, stderr: "slurm_load_jobs error: Invalid job id specified\n" }]]));
+    const states = await slurm.states(
+      ["77"],
+      recordedShell([[/squeue/, { code: 1, stderr: "slurm_load_jobs error: Invalid job id specified\n" }]]),
+    );
     expect(states.get("77")).toBe("gone");
   });
   it("refuses what it does not know, and says when Slurm is down", async () => {
-    await expect(slurm.states(["1"], recordedShell([[/squeue/, { stdout: "1|1|DREAMING|None\n" }]]))).rejects.toMatchObject({ code: "TSD-093" });
-    await expect(slurm.states(["1"], recordedShell([[/squeue/, { code: 1, stderr: "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n" }]]))).rejects.toMatchObject({ code: "TSD-094" });
-    await expect(slurm.submit({ path: "x" }, recordedShell([[/sbatch/, { stdout: "Submitted!\n" }]]))).rejects.toMatchObject({ code: "TSD-093" });
+    await expect(
+      slurm.states(["1"], recordedShell([[/squeue/, { stdout: "1|1|DREAMING|None\n" }]])),
+    ).rejects.toMatchObject({ code: "TSD-093" });
+    await expect(
+      slurm.states(
+        ["1"],
+        recordedShell([
+          [
+            /squeue/,
+            { code: 1, stderr: "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n" },
+          ],
+        ]),
+      ),
+    ).rejects.toMatchObject({ code: "TSD-094" });
+    await expect(
+      slurm.submit({ path: "x" }, recordedShell([[/sbatch/, { stdout: "Submitted!\n" }]])),
+    ).rejects.toMatchObject({ code: "TSD-093" });
   });
   it("cancels, and does not mind those that are gone", async () => {
-    await slurm.cancel(["1", "2"], recordedShell([[/^scancel 1 2$/, { code: 1, stderr: "scancel: error: Kill job error on job id 2: Invalid job id specified\n" }]]));
-    await expect(slurm.cancel(["1"], recordedShell([[/scancel/, { code: 1, stderr: "scancel: error: Kill job error on job id 1: Access/permission denied\n" }]]))).rejects.toMatchObject({ code: "TSD-095" });
+    await slurm.cancel(
+      ["1", "2"],
+      recordedShell([
+        [
+          /^scancel 1 2$/,
+          { code: 1, stderr: "scancel: error: Kill job error on job id 2: Invalid job id specified\n" },
+        ],
+      ]),
+    );
+    await expect(
+      slurm.cancel(
+        ["1"],
+        recordedShell([
+          [/scancel/, { code: 1, stderr: "scancel: error: Kill job error on job id 1: Access/permission denied\n" }],
+        ]),
+      ),
+    ).rejects.toMatchObject({ code: "TSD-095" });
     await slurm.cancel([], recordedShell([]));
   });
 });

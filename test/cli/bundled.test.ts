@@ -13,12 +13,17 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const run = (argv: readonly string[], site = ""): string => {
   const siteFile = join(folder, "site.yaml");
   writeFileSync(siteFile, site);
-  return execFileSync(process.execPath, [join(folder, "out/start.js"), ...argv], { encoding: "utf8", env: { HOME: folder, TSDASK_SITE_CONFIG: siteFile } });
+  return execFileSync(process.execPath, [join(folder, "out/start.js"), ...argv], {
+    encoding: "utf8",
+    env: { HOME: folder, TSDASK_SITE_CONFIG: siteFile },
+  });
 };
 
 beforeAll(async () => {
   const start = join(folder, "start.ts");
-  writeFileSync(start, `import { readOptions } from ${JSON.stringify(join(root, "src/cli/read.ts"))};
+  writeFileSync(
+    start,
+    `import { readOptions } from ${JSON.stringify(join(root, "src/cli/read.ts"))};
 const { env } = process;
 readOptions({ argv: process.argv.slice(2), env, cwd: "/" }).then(
   async ({ options, command }) => {
@@ -27,18 +32,35 @@ readOptions({ argv: process.argv.slice(2), env, cwd: "/" }).then(
     await runCommand(command, { env, cwd: "/", stdout: process.stdout, stderr: process.stderr });
   },
   (error) => console.log(error.code ?? error.stack),
-);`);
-  const banner = { js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);' };
+);`,
+  );
+  const banner = {
+    js: 'import{createRequire as $createRequire}from"node:module";const require=$createRequire(import.meta.url);',
+  };
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   await build({
-    entryPoints: [start], absWorkingDir: root, nodePaths: [join(root, "node_modules")], outdir: join(folder, "out"),
-    bundle: true, splitting: true, format: "esm", platform: "node", target: "node22.15", mainFields: ["module", "main"], minifySyntax: true, banner,
+    entryPoints: [start],
+    absWorkingDir: root,
+    nodePaths: [join(root, "node_modules")],
+    outdir: join(folder, "out"),
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node22.15",
+    mainFields: ["module", "main"],
+    minifySyntax: true,
+    banner,
   });
 });
 
 describe("bundled", () => {
   test("files, mistakes in them, and mistakes on the command line are read as from the sources", () => {
-    expect(JSON.parse(run(["--np", "2"], "nthreads: 3\nwarm: [numpy]"))).toMatchObject({ np: 2, nthreads: 3, warm: ["numpy"] });
+    expect(JSON.parse(run(["--np", "2"], "nthreads: 3\nwarm: [numpy]"))).toMatchObject({
+      np: 2,
+      nthreads: 3,
+      warm: ["numpy"],
+    });
     expect(run([], "nthread: 3")).toBe("TSD-010\n");
     expect(run([], "a: [")).toBe("TSD-009\n");
     expect(run(["--nthread", "3"])).toBe("TSD-006\n");

@@ -31,7 +31,11 @@ describe("tsdask-mpi config", () => {
   test("shows every option with its value and source", async () => {
     const site = join(folder, "site.yaml");
     writeFileSync(site, "login-host: login.example\n");
-    const { code, out, err } = await config(["--nthreads", "2", "a.py", "--x"], { TSDASK_SITE_CONFIG: site, TSDASK_MEMORY_LIMIT: "4GB", TSDASK_NTHREAD: "1" });
+    const { code, out, err } = await config(["--nthreads", "2", "a.py", "--x"], {
+      TSDASK_SITE_CONFIG: site,
+      TSDASK_MEMORY_LIMIT: "4GB",
+      TSDASK_NTHREAD: "1",
+    });
     expect(code).toBe(0);
     for (const key of optionKeys) expect(out).toMatch(new RegExp(`^${kebab(key)} +\\S`, "m"));
     expect(out).toMatch(/^nthreads +2 +the command line$/m);
@@ -44,7 +48,11 @@ describe("tsdask-mpi config", () => {
 
   test("says the same to programs", async () => {
     const { out } = await config(["--np", "2", "--json", "tcp://h:1"]);
-    const report = JSON.parse(out) as { options: Record<string, { value: unknown; source: string }>; schedulerAddress: string; files: unknown[] };
+    const report = JSON.parse(out) as {
+      options: Record<string, { value: unknown; source: string }>;
+      schedulerAddress: string;
+      files: unknown[];
+    };
     expect(Object.keys(report.options)).toEqual(optionKeys.map(kebab));
     expect(report.options["np"]).toMatchObject({ value: 2, source: "the command line" });
     expect(report.options["security"]).toMatchObject({ value: "none", source: "follows from the scheduler's address" });
@@ -64,8 +72,19 @@ describe("tsdask-mpi config", () => {
 describe("--help and --version", () => {
   test("name every option and its default", async () => {
     const { out } = await run({ kind: "help" });
-    for (const key of optionKeys) expect(out).toContain(`--${table[key].negative === `no-${kebab(key)}` ? "[no-]" : ""}${kebab(key)}`);
-    for (const part of ["Usage:", "mpirun -np 8", "srun -n", "--np 4", "Who does what:", "When it fails:", "Exit codes:", "[:8787]"]) expect(out).toContain(part);
+    for (const key of optionKeys)
+      expect(out).toContain(`--${table[key].negative === `no-${kebab(key)}` ? "[no-]" : ""}${kebab(key)}`);
+    for (const part of [
+      "Usage:",
+      "mpirun -np 8",
+      "srun -n",
+      "--np 4",
+      "Who does what:",
+      "When it fails:",
+      "Exit codes:",
+      "[:8787]",
+    ])
+      expect(out).toContain(part);
     expect(out.endsWith("\n")).toBe(true);
   });
 

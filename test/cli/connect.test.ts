@@ -21,7 +21,12 @@ interface Said {
   readonly err: string;
 }
 
-async function call(command: Command, argv: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Said> {
+async function call(
+  command: Command,
+  argv: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Said> {
   let [out, err] = ["", ""];
   const code = await command(argv, {
     env: { ...bare, ...env },
@@ -70,7 +75,9 @@ for (const { python, version } of daskPythons()) {
       expect({ code, err }).toEqual({ code: 0, err: "" });
       expect(out).toMatch(/^cluster +3f9c, scheduler on h1, 2 hosts$/m);
       expect(out).toMatch(/^workers +2 with 2 threads$/m);
-      expect(out).toMatch(/^ {2}ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:127\.0\.0\.1:8888 -J \S+@login\.example\.org \S+@h2$/m);
+      expect(out).toMatch(
+        /^ {2}ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:127\.0\.0\.1:8888 -J \S+@login\.example\.org \S+@h2$/m,
+      );
       expect(out).toMatch(/^ {2}JupyterLab +http:\/\/127\.0\.0\.1:\d+\/lab\?token=s3cret$/m);
       expect(out).toMatch(/^ {2}dashboard +http:\/\/127\.0\.0\.1:\d+\/status\?token=s3cret$/m);
       expect(out).toContain(`eval "$(tsdask-mpi env ${cluster.folder}/scheduler.json)"`);
@@ -85,7 +92,9 @@ for (const { python, version } of daskPythons()) {
     }, 20_000);
 
     test("is connected by the lines of env, in a shell", async () => {
-      const { out } = await call(envCommand, ["--shell", "bash"], "/", { TSDASK_SCHEDULER_FILE: join(cluster.folder, "scheduler.json") });
+      const { out } = await call(envCommand, ["--shell", "bash"], "/", {
+        TSDASK_SCHEDULER_FILE: join(cluster.folder, "scheduler.json"),
+      });
       const source = `${out}\nexec "$0" -c 'from distributed import Client; print(Client().submit(sum, [1, 2]).result())'`;
       expect((await run("bash", ["-c", source, python], { env: bare })).stdout.trim()).toBe("3");
       expect(out).not.toContain("s3cret");
@@ -97,8 +106,12 @@ for (const { python, version } of daskPythons()) {
       const said = ["--tunnel", "direct", "--login-host", "me@other.org"];
       const recorded = join(cluster.folder, "direct.json");
       await writeSchedulerFile(recorded, { ...file, tsdask: file.tsdask && { ...file.tsdask, jupyter: null } });
-      expect((await call(connectCommand, [recorded, ...said], "/")).out).toMatch(/ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:\d+:10\.0\.0\.1:8787 me@other\.org\n/);
-      expect((await call(connectCommand, [recorded, "--tunnel", "direct"], "/", { TSDASK_LOGIN_HOST: "site.org" })).out).toMatch(/\S+@site\.org\n/);
+      expect((await call(connectCommand, [recorded, ...said], "/")).out).toMatch(
+        /ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:\d+:10\.0\.0\.1:8787 me@other\.org\n/,
+      );
+      expect(
+        (await call(connectCommand, [recorded, "--tunnel", "direct"], "/", { TSDASK_LOGIN_HOST: "site.org" })).out,
+      ).toMatch(/\S+@site\.org\n/);
     });
 
     test("is guessed to be reached through this host when nobody said and the cluster is elsewhere", async () => {
@@ -110,7 +123,9 @@ for (const { python, version } of daskPythons()) {
     test("that another scheduler has replaced is said to be gone", async () => {
       const replaced = join(cluster.folder, "replaced.json");
       await writeSchedulerFile(replaced, { ...file, id: "another" });
-      await expect(call(connectCommand, [replaced], "/")).rejects.toThrow(/TSD-087.*another scheduler[^]*Remove the file/);
+      await expect(call(connectCommand, [replaced], "/")).rejects.toThrow(
+        /TSD-087.*another scheduler[\s\S]*Remove the file/,
+      );
     });
 
     test("whose credentials others could have changed is not trusted", async () => {
@@ -136,12 +151,14 @@ describe("connect and env", () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   test("say which file they looked for", async () => {
-    await expect(call(connectCommand, [], folder)).rejects.toThrow(new RegExp(`TSD-023.*${folder}/scheduler\\.json.*no such file`));
+    await expect(call(connectCommand, [], folder)).rejects.toThrow(
+      new RegExp(`TSD-023.*${folder}/scheduler\\.json.*no such file`),
+    );
     await expect(call(envCommand, ["other.json"], folder)).rejects.toThrow(/TSD-023.*other\.json/);
   });
 
   test.each([
-    [["--jsno"], /TSD-006.*jsno[^]*Did you mean --json/],
+    [["--jsno"], /TSD-006.*jsno[\s\S]*Did you mean --json/],
     [["--tunnel"], /TSD-008.*--tunnel/],
     [["--tunnel", "bridge"], /TSD-006.*bridge/],
     [["a", "b"], /TSD-006/],
@@ -151,22 +168,36 @@ describe("connect and env", () => {
   });
 
   test("have their own help", async () => {
-    expect((await call(connectCommand, ["--help"], folder)).out).toMatch(/Usage: tsdask-mpi connect \[options\] \[scheduler\.json\][^]*--login-host/);
-    expect((await call(envCommand, ["--help"], folder)).out).toMatch(/Usage: tsdask-mpi env[^]*eval "\$\(tsdask-mpi env\)"/);
+    expect((await call(connectCommand, ["--help"], folder)).out).toMatch(
+      /Usage: tsdask-mpi connect \[options\] \[scheduler\.json\][\s\S]*--login-host/,
+    );
+    expect((await call(envCommand, ["--help"], folder)).out).toMatch(
+      /Usage: tsdask-mpi env[\s\S]*eval "\$\(tsdask-mpi env\)"/,
+    );
   });
 
   test("work with a cluster that plain Dask started without security", async () => {
     for (const { python } of daskPythons().slice(0, 1)) {
       await using cluster = await startDask(python, { secure: false });
       const { id } = await identity(cluster);
-      await writeFile(join(folder, "scheduler.json"), JSON.stringify({ type: "Scheduler", id, address: cluster.address, services: {}, workers: {} }));
-      expect((await call(connectCommand, [], folder)).out).toMatch(/of plain Dask[^]*security +none[^]*client = Client\("tcp:/);
-      expect((await call(envCommand, ["--shell", "fish", "--security", "none"], folder)).out).toMatch(/^set -gx DASK_SCHEDULER_ADDRESS 'tcp:\S+';$/m);
+      await writeFile(
+        join(folder, "scheduler.json"),
+        JSON.stringify({ type: "Scheduler", id, address: cluster.address, services: {}, workers: {} }),
+      );
+      expect((await call(connectCommand, [], folder)).out).toMatch(
+        /of plain Dask[\s\S]*security +none[\s\S]*client = Client\("tcp:/,
+      );
+      expect((await call(envCommand, ["--shell", "fish", "--security", "none"], folder)).out).toMatch(
+        /^set -gx DASK_SCHEDULER_ADDRESS 'tcp:\S+';$/m,
+      );
     }
   }, 20_000);
 
   test("say when this host has no way to the scheduler, and show the lines all the same", async () => {
-    await writeFile(join(folder, "far.json"), JSON.stringify({ type: "Scheduler", id: "x", address: "tcp://no-such-host.invalid:1" }));
+    await writeFile(
+      join(folder, "far.json"),
+      JSON.stringify({ type: "Scheduler", id: "x", address: "tcp://no-such-host.invalid:1" }),
+    );
     const { code, out, err } = await call(connectCommand, ["far.json"], folder);
     expect(code).toBe(0);
     expect(err).toMatch(/cannot be reached from .* not known/);

@@ -38,9 +38,12 @@ describe("a first word that is no script", () => {
     expect(await said(words)).toContain(part);
   });
 
-  it.each(["stop", "list.sh", "./list", "-- list", "--np 2 -- stauts", "a.py", "list.py", "hostname", "stat"])("is left alone: %s", async (words) => {
-    expect(await said(words)).toBe("nothing");
-  });
+  it.each(["stop", "list.sh", "./list", "-- list", "--np 2 -- stauts", "a.py", "list.py", "hostname", "stat"])(
+    "is left alone: %s",
+    async (words) => {
+      expect(await said(words)).toBe("nothing");
+    },
+  );
 
   it("is not a program where nothing could be run", async () => {
     expect(await said("stat", false)).toContain("tsdask-mpi connect");

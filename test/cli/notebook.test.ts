@@ -17,18 +17,30 @@ const refusal = (words: string): string => {
 describe("a notebook's words", () => {
   it("name it alone, and it is saved beside itself", () => {
     expect(read("dir/a.b.ipynb")).toEqual({
-      notebook: "/w/dir/a.b.ipynb", output: "/w/dir/a.b.out.ipynb", inPlace: false, parameters: [], raw: [], kernel: undefined, allowErrors: false,
+      notebook: "/w/dir/a.b.ipynb",
+      output: "/w/dir/a.b.out.ipynb",
+      inPlace: false,
+      parameters: [],
+      raw: [],
+      kernel: undefined,
+      allowErrors: false,
     });
   });
 
   it("name another place, or itself", () => {
-    for (const words of ["n.ipynb --output o/x.ipynb", "n.ipynb --output=o/x.ipynb", "n.ipynb -o o/x.ipynb"]) expect(read(words).output).toBe("/w/o/x.ipynb");
+    for (const words of ["n.ipynb --output o/x.ipynb", "n.ipynb --output=o/x.ipynb", "n.ipynb -o o/x.ipynb"])
+      expect(read(words).output).toBe("/w/o/x.ipynb");
     expect(read("n.ipynb --in-place")).toMatchObject({ output: "/w/n.ipynb", inPlace: true });
   });
 
   it("give parameters, whose values may look like options", () => {
     expect(read("n.ipynb -p a 1 --parameters b=c -x -r c 007 -p d -1 --parameter e True")).toMatchObject({
-      parameters: [["a", "1"], ["b=c", "-x"], ["d", "-1"], ["e", "True"]],
+      parameters: [
+        ["a", "1"],
+        ["b=c", "-x"],
+        ["d", "-1"],
+        ["e", "True"],
+      ],
       raw: [["c", "007"]],
     });
   });

@@ -46,15 +46,22 @@ describe("the first word", () => {
   test("help and version may follow other options, but not the script", () => {
     expect(subcommandOf(["--np", "3", "tls://h:1", "--quiet", "--help"])).toEqual({ kind: "help" });
     expect(subcommandOf(["--np=3", "-V"])).toEqual({ kind: "version" });
-    for (const argv of [["a.py", "--help"], ["--", "--help"], ["--name", "--help"]]) expect(subcommandOf(argv)).toBeUndefined();
+    for (const argv of [
+      ["a.py", "--help"],
+      ["--", "--help"],
+      ["--name", "--help"],
+    ])
+      expect(subcommandOf(argv)).toBeUndefined();
   });
 
   test("dask-mpi has help alone, anywhere", () => {
     expect(subcommandOf(["--scheduler-file", "x", "tcp://h:1", "--help"], "dask-mpi")).toEqual({ kind: "help" });
-    for (const argv of [["config"], ["--version"], ["version"], ["--name", "--help"]]) expect(subcommandOf(argv, "dask-mpi")).toBeUndefined();
+    for (const argv of [["config"], ["--version"], ["version"], ["--name", "--help"]])
+      expect(subcommandOf(argv, "dask-mpi")).toBeUndefined();
   });
 
   test("anything else is a launch, and so is a command's name further on", () => {
-    for (const argv of [[], ["script.py"], ["--np", "2", "env"], ["./config"], ["--", "env"], ["constructor"]]) expect(isSubcommand(argv)).toBe(false);
+    for (const argv of [[], ["script.py"], ["--np", "2", "env"], ["./config"], ["--", "env"], ["constructor"]])
+      expect(isSubcommand(argv)).toBe(false);
   });
 });

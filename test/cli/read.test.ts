@@ -22,7 +22,14 @@ interface Said {
 }
 
 const read = (argv: readonly string[], { env = {}, user = "", site = "" }: Said = {}): Promise<ReadResult> =>
-  readOptions({ argv, env: { ...env }, cwd: "/work/here", home: "/home/ada", userFile: yaml(user), siteFile: yaml(site) });
+  readOptions({
+    argv,
+    env: { ...env },
+    cwd: "/work/here",
+    home: "/home/ada",
+    userFile: yaml(user),
+    siteFile: yaml(site),
+  });
 
 const failure = async (argv: readonly string[], said: Said = {}): Promise<Failure> => {
   const error: unknown = await read(argv, said).catch((caught: unknown) => caught);
@@ -45,7 +52,11 @@ describe("precedence", () => {
   });
 
   test("every value knows where it came from", async () => {
-    const { sources } = await read(["--no-dashboard"], { env, user: "memory-limit: 4GB", site: `# a comment\n\nname: site` });
+    const { sources } = await read(["--no-dashboard"], {
+      env,
+      user: "memory-limit: 4GB",
+      site: `# a comment\n\nname: site`,
+    });
     expect(sources.dashboard).toEqual({ kind: "command-line", option: "--no-dashboard" });
     expect(sources.nthreads).toEqual({ kind: "environment", variable: "TSDASK_NTHREADS" });
     expect(sources.memoryLimit).toMatchObject({ kind: "user", line: 1 });
@@ -64,7 +75,17 @@ describe("precedence", () => {
   });
 
   test("of an option given twice the last one counts; repeatable ones add up", async () => {
-    const { options } = await read(["--np", "2", "--np=3", "--scheduler", "--no-scheduler", "--preload", "a", "--preload", "b --c"]);
+    const { options } = await read([
+      "--np",
+      "2",
+      "--np=3",
+      "--scheduler",
+      "--no-scheduler",
+      "--preload",
+      "a",
+      "--preload",
+      "b --c",
+    ]);
     expect([options.np, options.scheduler]).toEqual([3, false]);
     expect(options.preload).toEqual([["a"], ["b", "--c"]]);
   });
@@ -101,7 +122,15 @@ describe("the script", () => {
 describe("an address to join", () => {
   test("means no scheduler, and brings its protocol", async () => {
     const { options, sources } = await read(["--np", "2", "tls://h:8786", "--nthreads", "2"]);
-    expect(options).toMatchObject({ schedulerAddress: "tls://h:8786", scheduler: false, np: 2, nthreads: 2, protocol: "tls", security: "tls", script: undefined });
+    expect(options).toMatchObject({
+      schedulerAddress: "tls://h:8786",
+      scheduler: false,
+      np: 2,
+      nthreads: 2,
+      protocol: "tls",
+      security: "tls",
+      script: undefined,
+    });
     expect(sources.scheduler).toEqual({ kind: "derived", from: "the scheduler's address" });
   });
 
@@ -134,25 +163,66 @@ describe("an address to join", () => {
 
 describe("mistakes", () => {
   test("a bad value names the option, the value, where it stood, and how to write it", async () => {
-    expect((await failure(["--memory-limit", "lots"])).message).toMatch(/^TSD-003 --memory-limit is not a size in bytes\.[^]*"lots" \(from the command line\)[^]*4GiB/);
+    expect((await failure(["--memory-limit", "lots"])).message).toMatch(
+      /^TSD-003 --memory-limit is not a size in bytes\.[\s\S]*"lots" \(from the command line\)[\s\S]*4GiB/,
+    );
     expect((await failure([], { env: { TSDASK_NTHREADS: "two" } })).message).toContain('"two" (from TSDASK_NTHREADS)');
     expect((await failure([], { user: "\nspawn: threads" })).message).toMatch(/"threads" \(from \S+\.yaml, line 2\)/);
-    expect((await failure(["--inclusive-workers"], { env: { TSDASK_DASHBOARD: "perhaps" } })).message).toContain("--dashboard");
+    expect((await failure(["--inclusive-workers"], { env: { TSDASK_DASHBOARD: "perhaps" } })).message).toContain(
+      "--dashboard",
+    );
   });
 
   test("a variable that is one slip away from one of ours is pointed out", async () => {
-    const { warnings } = await read([], { env: { TSDASK_NTHREAD: "2", TSDASK_RANK: "0", TSDASK_SIZE: "4", TSDASK_LOCAL_RANK: "0", TSDASK_SITE_CONFIG: "" } });
+    const { warnings } = await read([], {
+      env: { TSDASK_NTHREAD: "2", TSDASK_RANK: "0", TSDASK_SIZE: "4", TSDASK_LOCAL_RANK: "0", TSDASK_SITE_CONFIG: "" },
+    });
     expect(warnings).toEqual(["TSDASK_NTHREAD is set, but has no effect: did you mean TSDASK_NTHREADS?"]);
   });
 });
 
 describe("garbage", () => {
   test("in any place ends in options or in a Failure with exit code 64", async () => {
-    const garbage = ["", " ", "-", "-1", "0", "1e309", "NaN", "auto", "none", "~", "$X", "a,b", "{}", "[]", '{"a":', "a=1", "=", "\u0000", "\u001b[2J", "٣", "..", "tcp://", "x".repeat(5000), "1:2:3", "9".repeat(30), "__proto__", "'", '"', "\\", "a\nb"];
+    const garbage = [
+      "",
+      " ",
+      "-",
+      "-1",
+      "0",
+      "1e309",
+      "NaN",
+      "auto",
+      "none",
+      "~",
+      "$X",
+      "a,b",
+      "{}",
+      "[]",
+      '{"a":',
+      "a=1",
+      "=",
+      "\u0000",
+      "\u001b[2J",
+      "٣",
+      "..",
+      "tcp://",
+      "x".repeat(5000),
+      "1:2:3",
+      "9".repeat(30),
+      "__proto__",
+      "'",
+      '"',
+      "\\",
+      "a\nb",
+    ];
     const keys = optionKeys.filter((key) => table[key].value !== undefined);
     for (const key of keys) {
       for (const value of garbage) {
-        for (const attempt of [() => read([`--${kebab(key)}=${value}`]), () => read([], { env: { [variable(key)]: value } }), () => read([], { user: `${kebab(key)}: ${JSON.stringify(value)}` })]) {
+        for (const attempt of [
+          () => read([`--${kebab(key)}=${value}`]),
+          () => read([], { env: { [variable(key)]: value } }),
+          () => read([], { user: `${kebab(key)}: ${JSON.stringify(value)}` }),
+        ]) {
           const outcome = await attempt().catch((error: unknown) => error);
           if (outcome instanceof Failure) {
             expect(outcome.exitCode).toBe(64);
@@ -161,7 +231,18 @@ describe("garbage", () => {
           } else expect(outcome).toHaveProperty("options");
         }
       }
-      for (const value of ["[[[1]]]", "{a: {b: 1}}", "[null]", "{1: [x]}", "!!binary aGk=", "2001-01-01", "!!set {a, b}", ".nan", "[a, [b]]", "true"]) {
+      for (const value of [
+        "[[[1]]]",
+        "{a: {b: 1}}",
+        "[null]",
+        "{1: [x]}",
+        "!!binary aGk=",
+        "2001-01-01",
+        "!!set {a, b}",
+        ".nan",
+        "[a, [b]]",
+        "true",
+      ]) {
         const outcome = await read([], { site: `${kebab(key)}: ${value}` }).catch((error: unknown) => error);
         if (outcome instanceof Failure) expect(outcome.exitCode).toBe(64);
         else expect(outcome).toHaveProperty("options");
@@ -172,8 +253,10 @@ describe("garbage", () => {
 
 describe("help, version and commands", () => {
   test("are recognised, and need no readable file", async () => {
-    for (const argv of [["--help"], ["-h"], ["help"], ["--np", "3", "--help"]]) expect((await read(argv, { site: "[broken" })).command).toEqual({ kind: "help" });
-    for (const argv of [["--version"], ["--quiet", "-V"]]) expect((await read(argv, { env: { TSDASK_NP: "x" } })).command).toEqual({ kind: "version" });
+    for (const argv of [["--help"], ["-h"], ["help"], ["--np", "3", "--help"]])
+      expect((await read(argv, { site: "[broken" })).command).toEqual({ kind: "help" });
+    for (const argv of [["--version"], ["--quiet", "-V"]])
+      expect((await read(argv, { env: { TSDASK_NP: "x" } })).command).toEqual({ kind: "version" });
   });
 
   test("leave a command its words, and read the options of the environment and the files for it", async () => {

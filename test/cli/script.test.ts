@@ -16,7 +16,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-async function ran(command: typeof scriptCommand, ...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+async function ran(
+  command: typeof scriptCommand,
+  ...argv: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const said = { stdout: "", stderr: "" };
   const sink = (name: "stdout" | "stderr") => ({ write: (text: string) => void (said[name] += text) });
   const env = { PATH: folder, HOME: folder, XDG_CONFIG_HOME: folder, TSDASK_SITE_CONFIG: site };
@@ -26,7 +29,16 @@ async function ran(command: typeof scriptCommand, ...argv: string[]): Promise<{ 
 
 describe("tsdask-mpi script", () => {
   it("writes to stdout, with what follows the options as the job", async () => {
-    const { code, stdout } = await ran(scriptCommand, "slurm", "--nodes=3", "--time", "90m", "analysis.py", "--nodes", "9");
+    const { code, stdout } = await ran(
+      scriptCommand,
+      "slurm",
+      "--nodes=3",
+      "--time",
+      "90m",
+      "analysis.py",
+      "--nodes",
+      "9",
+    );
     expect(code).toBe(0);
     expect(stdout).toContain("#SBATCH --nodes=3\n");
     expect(stdout).toContain("#SBATCH --time=01:30:00\n");
@@ -36,14 +48,27 @@ describe("tsdask-mpi script", () => {
     expect((await ran(scriptCommand, "pbs", "--", "--jupyter", "lab")).stdout).toMatch(/tsdask-mpi --jupyter lab\n$/);
   });
   it("takes defaults from the user's file, then the site's; the command line comes first", async () => {
-    writeFileSync(site, "script:\n  queue: site\n  account: all\n  modules: [python, openmpi]\n  time: 2:00:00\n  env: {A: 1}\n");
+    writeFileSync(
+      site,
+      "script:\n  queue: site\n  account: all\n  modules: [python, openmpi]\n  time: 2:00:00\n  env: {A: 1}\n",
+    );
     writeFileSync(join(folder, "tsdask-mpi.yaml"), "script:\n  queue: mine\n  threads: 4\n");
     const { stdout } = await ran(scriptCommand, "slurm", "--threads", "2", "a.py");
-    for (const line of ["--partition=mine", "--account=all", "--cpus-per-task=2", "--time=02:00:00", "module load python openmpi", "export A=1"]) expect(stdout).toContain(line);
+    for (const line of [
+      "--partition=mine",
+      "--account=all",
+      "--cpus-per-task=2",
+      "--time=02:00:00",
+      "module load python openmpi",
+      "export A=1",
+    ])
+      expect(stdout).toContain(line);
   });
   it("says which file has a key that is no option", async () => {
     writeFileSync(site, "script:\n  que: short\n");
-    await expect(ran(scriptCommand, "slurm")).rejects.toThrow(/que is not an option \(from .*site\.yaml, script:\)[^]*Did you mean `queue`/);
+    await expect(ran(scriptCommand, "slurm")).rejects.toThrow(
+      /que is not an option \(from .*site\.yaml, script:\)[\s\S]*Did you mean `queue`/,
+    );
   });
   it("writes a file that only its owner can read, over an open one too, and says that --env values stand in it", async () => {
     const path = join(folder, "secret.sh");
@@ -63,10 +88,14 @@ describe("tsdask-mpi script", () => {
     expect(readFileSync(join(folder, "job.sh"), "utf8")).toContain("b.py");
   });
   it("joins the cluster of a file, by its whole path", async () => {
-    expect((await ran(scriptCommand, "slurm", "--join", "scheduler.json", "--array", "4")).stdout).toContain(`--no-scheduler --scheduler-file "\${TSDASK_SCHEDULER_FILE:-${join(folder, "scheduler.json")}}"`);
+    expect((await ran(scriptCommand, "slurm", "--join", "scheduler.json", "--array", "4")).stdout).toContain(
+      `--no-scheduler --scheduler-file "\${TSDASK_SCHEDULER_FILE:-${join(folder, "scheduler.json")}}"`,
+    );
   });
   it("tells on stderr what a batch system cannot express", async () => {
-    expect((await ran(scriptCommand, "flux", "--memory", "1GiB", "a.py")).stderr).toMatch(/^note: Flux does not schedule memory/);
+    expect((await ran(scriptCommand, "flux", "--memory", "1GiB", "a.py")).stderr).toMatch(
+      /^note: Flux does not schedule memory/,
+    );
   });
   it.each([
     [["slurmm"], "TSD-006", /Did you mean slurm\?/],
@@ -84,15 +113,28 @@ describe("tsdask-mpi script", () => {
   });
   it("without a batch system shows how, exit 64; --help does the same on stdout, exit 0", async () => {
     expect(await ran(scriptCommand)).toMatchObject({ code: 64, stdout: "", stderr: expect.stringContaining("Usage:") });
-    expect(await ran(scriptCommand, "--help")).toMatchObject({ code: 0, stdout: expect.stringContaining("--ranks-per-node"), stderr: "" });
+    expect(await ran(scriptCommand, "--help")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--ranks-per-node"),
+      stderr: "",
+    });
   });
 });
 
 describe("scale and adapt", () => {
   it("say how they are used", async () => {
-    expect(await ran(scaleCommand)).toMatchObject({ code: 64, stderr: expect.stringContaining("Usage: tsdask-mpi scale N") });
-    expect(await ran(scaleCommand, "-h")).toMatchObject({ code: 0, stdout: expect.stringContaining("--workers-per-job") });
-    expect(await ran(adaptCommand, "--help")).toMatchObject({ code: 0, stdout: expect.stringContaining("--target-duration") });
+    expect(await ran(scaleCommand)).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining("Usage: tsdask-mpi scale N"),
+    });
+    expect(await ran(scaleCommand, "-h")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--workers-per-job"),
+    });
+    expect(await ran(adaptCommand, "--help")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--target-duration"),
+    });
   });
   it.each([
     [scaleCommand, ["many"], "TSD-003", /tsdask-mpi scale 20/],

@@ -11,7 +11,13 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const read = (argv: string, site = ""): Promise<ReadResult> => {
   const siteFile = join(folder, "site.yaml");
   writeFileSync(siteFile, site);
-  return readOptions({ argv: argv.split(" ").filter((word) => word !== ""), env: {}, cwd: "/w", home: join(folder, "home"), siteFile });
+  return readOptions({
+    argv: argv.split(" ").filter((word) => word !== ""),
+    env: {},
+    cwd: "/w",
+    home: join(folder, "home"),
+    siteFile,
+  });
 };
 
 const refusal = async (argv: string, site = ""): Promise<string> => {
@@ -57,12 +63,21 @@ describe("of two options that exclude each other, the one said at the higher pla
   });
 
   test("--security tls over a site's plain protocol", async () => {
-    expect((await read("--security tls", "protocol: tcp")).options).toMatchObject({ security: "tls", protocol: undefined });
+    expect((await read("--security tls", "protocol: tcp")).options).toMatchObject({
+      security: "tls",
+      protocol: undefined,
+    });
   });
 
   test("--security none over a site's protocol tls, and --protocol tls over a site's none", async () => {
-    expect((await read("--security none", "protocol: tls")).options).toMatchObject({ security: "none", protocol: undefined });
-    expect((await read("--protocol tls", "security: none")).options).toMatchObject({ security: "tls", protocol: "tls" });
+    expect((await read("--security none", "protocol: tls")).options).toMatchObject({
+      security: "none",
+      protocol: undefined,
+    });
+    expect((await read("--protocol tls", "security: none")).options).toMatchObject({
+      security: "tls",
+      protocol: "tls",
+    });
   });
 
   test("but never silently against encryption that was asked for", async () => {
@@ -71,7 +86,10 @@ describe("of two options that exclude each other, the one said at the higher pla
   });
 
   test("--dashboard-address over a site without dashboard", async () => {
-    expect((await read("--dashboard-address :1", "dashboard: false")).options).toMatchObject({ dashboard: true, dashboardAddress: ":1" });
+    expect((await read("--dashboard-address :1", "dashboard: false")).options).toMatchObject({
+      dashboard: true,
+      dashboardAddress: ":1",
+    });
   });
 
   test("a script over a site's jupyter, and over its lifetime-stagger", async () => {
@@ -95,8 +113,14 @@ describe("what follows from what", () => {
 
   test("--nanny puts Dask's Nanny around the worker, whatever its class", async () => {
     expect((await read("--nanny")).options).toMatchObject({ workerClass: "distributed.Nanny", workerOptions: {} });
-    expect((await read("--nanny --worker-class my.Worker")).options).toMatchObject({ workerClass: "distributed.Nanny", workerOptions: { worker_class: "my.Worker" } });
-    expect((await read("--nanny --worker-class dask_cuda.CUDAWorker")).options).toMatchObject({ workerClass: "dask_cuda.CUDAWorker", workerOptions: {} });
+    expect((await read("--nanny --worker-class my.Worker")).options).toMatchObject({
+      workerClass: "distributed.Nanny",
+      workerOptions: { worker_class: "my.Worker" },
+    });
+    expect((await read("--nanny --worker-class dask_cuda.CUDAWorker")).options).toMatchObject({
+      workerClass: "dask_cuda.CUDAWorker",
+      workerOptions: {},
+    });
     expect((await read("--worker-class my.Worker")).options).toMatchObject({ workerClass: "my.Worker", nanny: false });
   });
 

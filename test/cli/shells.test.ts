@@ -4,8 +4,17 @@ import { delimiter, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { exportLine, shellNamed, unsetLine, type Shell } from "../../src/cli/shells.ts";
 
-const programs: readonly (readonly [string, Shell])[] = [["sh", "bash"], ["bash", "bash"], ["dash", "bash"], ["zsh", "bash"], ["fish", "fish"], ["tcsh", "csh"]];
-const installed = programs.filter(([name]) => (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name))));
+const programs: readonly (readonly [string, Shell])[] = [
+  ["sh", "bash"],
+  ["bash", "bash"],
+  ["dash", "bash"],
+  ["zsh", "bash"],
+  ["fish", "fish"],
+  ["tcsh", "csh"],
+];
+const installed = programs.filter(([name]) =>
+  (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, name))),
+);
 const values = ["plain", "/a folder/it's $HOME", 'a"b`c\\d', "!history! $(exit) ;&|<>*?[~#", "back\\slash\\'", "ünï"];
 
 describe.each(installed)("%s", (program, shell) => {
@@ -21,6 +30,12 @@ describe.each(installed)("%s", (program, shell) => {
   });
 });
 
-test.each([["-bash", "bash"], ["/usr/bin/fish", "fish"], ["tcsh", "csh"], ["zsh", "bash"], ["python3", undefined]])("the program %s is the shell %s", (name, shell) => {
+test.each([
+  ["-bash", "bash"],
+  ["/usr/bin/fish", "fish"],
+  ["tcsh", "csh"],
+  ["zsh", "bash"],
+  ["python3", undefined],
+])("the program %s is the shell %s", (name, shell) => {
   expect(shellNamed(name)).toBe(shell);
 });

@@ -23,7 +23,12 @@ import {
   type ReadContext,
 } from "../../src/cli/values.ts";
 
-const here: ReadContext = { cwd: "/work/here", home: "/home/ada", env: { SCRATCH: "/scratch/ada", EMPTY: "" }, variables: false };
+const here: ReadContext = {
+  cwd: "/work/here",
+  home: "/home/ada",
+  env: { SCRATCH: "/scratch/ada", EMPTY: "" },
+  variables: false,
+};
 const inFile: ReadContext = { ...here, variables: true };
 
 describe("durations", () => {
@@ -44,9 +49,12 @@ describe("durations", () => {
     expect(parseDuration(value)).toBe(seconds);
   });
 
-  test.each(["", "-5", "5x", "s", "1h 30", "h1", "1:2:3:4", "12:99:00", "1e3", "Infinity", "5m;", "٣٠", "1 __proto__"])("%j is refused", (value) => {
-    expect(() => duration(0)(value, here)).toThrow(BadValue);
-  });
+  test.each(["", "-5", "5x", "s", "1h 30", "h1", "1:2:3:4", "12:99:00", "1e3", "Infinity", "5m;", "٣٠", "1 __proto__"])(
+    "%j is refused",
+    (value) => {
+      expect(() => duration(0)(value, here)).toThrow(BadValue);
+    },
+  );
 
   test("hours and minutes that could be minutes and seconds are refused, not guessed", () => {
     expect(() => duration(0)("10:30", here)).toThrow(/could be hours and minutes/);
@@ -101,7 +109,8 @@ describe("sizes", () => {
 describe("numbers, words and lists", () => {
   test("whole numbers stay in their range", () => {
     expect(integer(1, 10)(" 7 ", here)).toBe(7);
-    for (const value of ["0", "11", "1.5", "seven", "1e1", "0x3", "9".repeat(400)]) expect(() => integer(1, 10)(value, here)).toThrow(BadValue);
+    for (const value of ["0", "11", "1.5", "seven", "1e1", "0x3", "9".repeat(400)])
+      expect(() => integer(1, 10)(value, here)).toThrow(BadValue);
   });
 
   test("yes and no are read as YAML, shells and people write them", () => {
@@ -141,7 +150,8 @@ describe("numbers, words and lists", () => {
   test("JSON objects are taken, anything else is refused with a way to write them", () => {
     expect(object('{"nthreads": 2}', here)).toEqual({ nthreads: 2 });
     expect(object({ a: 1 }, here)).toEqual({ a: 1 });
-    for (const value of ["[1]", "3", "null", "{'a': 1}", "{", ["x"], '"x"']) expect(() => object(value, here)).toThrow(BadValue);
+    for (const value of ["[1]", "3", "null", "{'a': 1}", "{", ["x"], '"x"'])
+      expect(() => object(value, here)).toThrow(BadValue);
     const hostile = object('{"__proto__": {"polluted": true}}', here);
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
     expect(Object.keys(hostile)).toEqual(["__proto__"]);
@@ -151,7 +161,8 @@ describe("numbers, words and lists", () => {
     expect(resources("GPU=2 MEM=10e9", here)).toEqual({ GPU: 2, MEM: 1e10 });
     expect(resources(["GPU=2", "MEM=1,DISK=3"], here)).toEqual({ GPU: 2, MEM: 1, DISK: 3 });
     expect(resources({ GPU: 1 }, here)).toEqual({ GPU: 1 });
-    for (const value of ["GPU", "GPU=", "=2", "GPU=two", "GPU=-1", "GPU=Infinity"]) expect(() => resources(value, here)).toThrow(BadValue);
+    for (const value of ["GPU", "GPU=", "=2", "GPU=two", "GPU=-1", "GPU=Infinity"])
+      expect(() => resources(value, here)).toThrow(BadValue);
   });
 });
 
@@ -161,7 +172,8 @@ describe("ports and addresses", () => {
     expect(ports("3000:3026", here)).toEqual({ first: 3000, last: 3026 });
     expect(ports("3000-3026", here)).toEqual({ first: 3000, last: 3026 });
     expect(ports("0", here)).toBeUndefined();
-    for (const value of ["3026:3000", "70000", "0:5", "a", "1:2:3", "-1"]) expect(() => ports(value, here)).toThrow(BadValue);
+    for (const value of ["3026:3000", "70000", "0:5", "a", "1:2:3", "-1"])
+      expect(() => ports(value, here)).toThrow(BadValue);
   });
 
   test("where a dashboard listens", () => {
@@ -169,14 +181,24 @@ describe("ports and addresses", () => {
     expect(listenPoint(":0", here)).toBe(":0");
     expect(listenPoint("node1.example:8787", here)).toBe("node1.example:8787");
     expect(listenPoint("[::1]:8787", here)).toBe("[::1]:8787");
-    for (const value of ["http://x:1", ":70000", "x", "a b:1", "8787; ls"]) expect(() => listenPoint(value, here)).toThrow(BadValue);
+    for (const value of ["http://x:1", ":70000", "x", "a b:1", "8787; ls"])
+      expect(() => listenPoint(value, here)).toThrow(BadValue);
   });
 
   test("Dask's addresses", () => {
     const address = daskAddress("required");
     expect(address("TLS://Node1:8786", here)).toBe("tls://Node1:8786");
     expect(address("tcp://[fe80::1]:8786", here)).toBe("tcp://[fe80::1]:8786");
-    for (const value of ["http://h:80", "tcp://h", "tcp://:8786", "tcp://h:0", "tcp://h:99999", "tcp://h:1/x", "tcp://a b:1", "h:1"]) {
+    for (const value of [
+      "http://h:80",
+      "tcp://h",
+      "tcp://:8786",
+      "tcp://h:0",
+      "tcp://h:99999",
+      "tcp://h:1/x",
+      "tcp://a b:1",
+      "h:1",
+    ]) {
       expect(() => address(value, here)).toThrow(BadValue);
     }
     expect(daskAddress("optional")("tcp://:9000", here)).toBe("tcp://:9000");

@@ -14,34 +14,54 @@ afterEach(() => {
 });
 
 /** A hub on loopback, and what it said of refused connections. */
-async function hubHere(): Promise<{ readonly hub: Hub; readonly place: Parameters<typeof linkToHub>[0]; readonly refused: Record<string, number>[]; readonly joined: string[] }> {
+async function hubHere(): Promise<{
+  readonly hub: Hub;
+  readonly place: Parameters<typeof linkToHub>[0];
+  readonly refused: Record<string, number>[];
+  readonly joined: string[];
+}> {
   const authority = await createAuthority({ launch: "test" });
   const { cert, key } = await authority.issue({ name: "hub", addresses: ["127.0.0.1"], server: true });
   const secret = randomBytes(32).toString("base64url");
   const refused: Record<string, number>[] = [];
   const joined: string[] = [];
   const hub = await openHub({
-    launch: "l", size: 2, cert, key, fingerprint: fingerprint(cert), host: "127.0.0.1",
+    launch: "l",
+    size: 2,
+    cert,
+    key,
+    fingerprint: fingerprint(cert),
+    host: "127.0.0.1",
     keysOf: async () => [secret],
     onRefused: (counts) => refused.push({ ...counts }),
     onHost: (_, host) => joined.push(host),
   });
   open.push(hub);
-  return { hub, place: { launch: "l", addresses: [`127.0.0.1:${hub.port}`], fingerprint: fingerprint(cert), key: secret }, refused, joined };
+  return {
+    hub,
+    place: { launch: "l", addresses: [`127.0.0.1:${hub.port}`], fingerprint: fingerprint(cert), key: secret },
+    refused,
+    joined,
+  };
 }
 
-const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("close", () => resolve()).on("error", () => undefined));
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => socket.once("close", () => resolve()).on("error", () => undefined));
 
 describe("a hub that strangers crowd", () => {
   it("takes a leader while 600 idle connections of one source hold on, and ends all of them in time", async () => {
     const { hub, place, refused, joined } = await hubHere();
     const from = performance.now();
-    const strangers = Array.from({ length: 600 }, (_, i) => (i % 2 === 0 ? connect(hub.port, "127.0.0.1") : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false })));
+    const strangers = Array.from({ length: 600 }, (_, i) =>
+      i % 2 === 0
+        ? connect(hub.port, "127.0.0.1")
+        : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false }),
+    );
     const all = strangers.map(closed);
-    const link = await linkToHub(place, { rank: 1, host: "h1" }) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
+    const link = (await linkToHub(place, { rank: 1, host: "h1" })) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
     expect(link).toBeDefined();
     if (link !== undefined) open.push(link.channel);
-    for (const until = performance.now() + 2_000; joined.length === 0 && performance.now() < until;) await pause(10);
+    for (const until = performance.now() + 2_000; joined.length === 0 && performance.now() < until; ) await pause(10);
     expect(joined).toEqual(["h1"]);
     await Promise.all(all);
     expect(performance.now() - from).toBeLessThan(deadlines.hubProof + 3_000);

@@ -2,7 +2,12 @@ import { describe, expect, it } from "vitest";
 import { holdUnproved, openFileLimit, sourceOf, type Guest } from "../../src/control/unproved.ts";
 
 const ended: string[] = [];
-const guest = (name: string, source: string, heard = false): Guest => ({ source, heard: () => heard, answered: () => false, end: () => void ended.push(name) });
+const guest = (name: string, source: string, heard = false): Guest => ({
+  source,
+  heard: () => heard,
+  answered: () => false,
+  end: () => void ended.push(name),
+});
 
 describe("connections that are not proved yet", () => {
   it("make room in the source that holds most, the silent and oldest first", () => {
@@ -39,9 +44,11 @@ describe("connections that are not proved yet", () => {
 });
 
 it("an IPv6 source is its network, an IPv4 source its address, however it is written", () => {
-  expect(["10.1.2.3", "::ffff:10.1.2.3", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::9", "fe80::1%eth0", "::1", undefined].map(sourceOf)).toEqual(
-    ["10.1.2.3", "10.1.2.3", "2001:db8:1:2", "2001:db8:1:2", "fe80:0:0:0", "0:0:0:0", ""],
-  );
+  expect(
+    ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::9", "fe80::1%eth0", "::1", undefined].map(
+      sourceOf,
+    ),
+  ).toEqual(["10.1.2.3", "10.1.2.3", "2001:db8:1:2", "2001:db8:1:2", "fe80:0:0:0", "0:0:0:0", ""]);
 });
 
 it("the limit of open files is the kernel's word", () => {

@@ -34,7 +34,10 @@ for (const { python, version } of daskPythons()) {
       }, 30_000);
 
       test("is connected by DASK_CONFIG naming the cluster folder", async () => {
-        await writeFile(join(cluster.folder, "dask.yaml"), daskYaml({ address: cluster.address, folder: cluster.folder, security }));
+        await writeFile(
+          join(cluster.folder, "dask.yaml"),
+          daskYaml({ address: cluster.address, folder: cluster.folder, security }),
+        );
         const { stdout } = await run(python, ["-c", script], { env: { ...bare, DASK_CONFIG: cluster.folder } });
         expect(stdout.trim()).toBe(`${cluster.address} 3`);
       }, 30_000);
@@ -42,8 +45,22 @@ for (const { python, version } of daskPythons()) {
       test("is connected by Client(scheduler_file=…)", async () => {
         const path = join(cluster.folder, "scheduler.json");
         const { id } = await identity(cluster);
-        await writeFile(path, JSON.stringify({ type: "Scheduler", id, address: cluster.address, services: {}, workers: {}, tsdask: { security } }));
-        const { DASK_SCHEDULER_ADDRESS: _, ...env } = clientEnvironment({ address: cluster.address, folder: cluster.folder, security });
+        await writeFile(
+          path,
+          JSON.stringify({
+            type: "Scheduler",
+            id,
+            address: cluster.address,
+            services: {},
+            workers: {},
+            tsdask: { security },
+          }),
+        );
+        const { DASK_SCHEDULER_ADDRESS: _, ...env } = clientEnvironment({
+          address: cluster.address,
+          folder: cluster.folder,
+          security,
+        });
         const source = script.replace("timeout=20", "timeout=20, scheduler_file=__import__('sys').argv[1]");
         const { stdout } = await run(python, ["-c", source, path], { env: { ...bare, ...env } });
         expect(stdout.trim()).toBe(`${cluster.address} 3`);
@@ -66,7 +83,12 @@ describe("Dask's settings", () => {
   });
 
   test("name files and hold no secret; odd folder names stay whole", () => {
-    const access = { address: "tls://h1:1", folder: '/odd "name": #1', security: "tls", schedulerFile: "/s.json" } as const;
+    const access = {
+      address: "tls://h1:1",
+      folder: '/odd "name": #1',
+      security: "tls",
+      schedulerFile: "/s.json",
+    } as const;
     expect(parse(daskYaml(access)).distributed.comm.tls.client.key).toBe('/odd "name": #1/key.pem');
     expect(clientEnvironment(access)["TSDASK_SCHEDULER_FILE"]).toBe("/s.json");
   });

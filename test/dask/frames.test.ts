@@ -8,7 +8,7 @@ import { identity } from "../../src/dask/rpc.ts";
 const peer = "tcp://peer:1";
 const u64 = (...numbers: bigint[]): Buffer => {
   const bytes = Buffer.alloc(numbers.length * 8);
-  numbers.forEach((number, index) => bytes.writeBigUInt64LE(number, index * 8));
+  for (const [index, number] of numbers.entries()) bytes.writeBigUInt64LE(number, index * 8);
   return bytes;
 };
 
@@ -63,11 +63,19 @@ describe("what is no Dask scheduler", () => {
   });
 
   test("is told apart when it is silent, closes, or talks something else", async () => {
-    await expect(identity({ address: await serve(() => undefined) }, { deadline: 200 })).rejects.toThrow(/TSD-075.*no answer/);
+    await expect(identity({ address: await serve(() => undefined) }, { deadline: 200 })).rejects.toThrow(
+      /TSD-075.*no answer/,
+    );
     await expect(identity({ address: await serve((socket) => socket.end()) })).rejects.toThrow(/TSD-075.*closed/);
-    await expect(identity({ address: await serve((socket) => socket.write(Buffer.alloc(64, 0xc1))) })).rejects.toThrow(/TSD-077/);
-    await expect(identity({ address: await serve((socket) => socket.write(encodeFrames([Buffer.from([0xc1])]))) })).rejects.toThrow(/TSD-077/);
-    await expect(identity({ address: await serve((socket) => socket.write(encodeFrames([Buffer.from([0x07])]))) })).rejects.toThrow(/TSD-077.*handshake/);
+    await expect(identity({ address: await serve((socket) => socket.write(Buffer.alloc(64, 0xc1))) })).rejects.toThrow(
+      /TSD-077/,
+    );
+    await expect(
+      identity({ address: await serve((socket) => socket.write(encodeFrames([Buffer.from([0xc1])]))) }),
+    ).rejects.toThrow(/TSD-077/);
+    await expect(
+      identity({ address: await serve((socket) => socket.write(encodeFrames([Buffer.from([0x07])]))) }),
+    ).rejects.toThrow(/TSD-077.*handshake/);
   });
 });
 
@@ -80,9 +88,12 @@ describe("an address of Dask's", () => {
     expect(parseAddress(address)).toEqual(parts);
   });
 
-  test.each(["", "tls://", "tcp://host", "tcp://host:0", "tcp://host:70000", "tcp://a b:1", "::1:80"])("%o is refused", (address) => {
-    expect(() => parseAddress(address)).toThrow(/TSD-086/);
-  });
+  test.each(["", "tls://", "tcp://host", "tcp://host:0", "tcp://host:70000", "tcp://a b:1", "::1:80"])(
+    "%o is refused",
+    (address) => {
+      expect(() => parseAddress(address)).toThrow(/TSD-086/);
+    },
+  );
 
   test("gets brackets around IPv6", () => {
     expect(hostPort("::1", 80)).toBe("[::1]:80");

@@ -18,15 +18,20 @@ export interface DaskPython {
 export function daskPythons(): DaskPython[] {
   const named = process.env["TSDASK_TEST_PYTHON"]?.split(delimiter).filter((part) => part !== "");
   const candidates = named ?? [join(import.meta.dirname, "../../.venv/bin/python"), "/usr/bin/python3"];
-  return candidates.filter((python) => existsSync(python)).flatMap((python) => {
-    const version = daskVersion(python);
-    return version === undefined ? [] : [{ python, version }];
-  });
+  return candidates
+    .filter((python) => existsSync(python))
+    .flatMap((python) => {
+      const version = daskVersion(python);
+      return version === undefined ? [] : [{ python, version }];
+    });
 }
 
 function daskVersion(python: string): string | undefined {
   try {
-    return execFileSync(python, ["-c", "import distributed; print(distributed.__version__)"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    return execFileSync(python, ["-c", "import distributed; print(distributed.__version__)"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
   } catch {
     // This Python has no Dask: tests with it are not made.
     return undefined;
@@ -70,10 +75,15 @@ asyncio.run(main())
 `;
 
 /** Starts a real cluster; disposing of it kills its process and removes its folder. */
-export async function startDask(python: string, { secure = true, workers = 1 }: { secure?: boolean; workers?: number } = {}): Promise<DaskCluster> {
+export async function startDask(
+  python: string,
+  { secure = true, workers = 1 }: { secure?: boolean; workers?: number } = {},
+): Promise<DaskCluster> {
   const folder = await mkdtemp(join(tmpdir(), "tsdask-dask-"));
   const tls = secure ? await writeCredentials(folder) : undefined;
-  const child = spawn(python, ["-c", SOURCE, folder, secure ? "tls" : "tcp", String(workers)], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(python, ["-c", SOURCE, folder, secure ? "tls" : "tcp", String(workers)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     said += text;
@@ -96,8 +106,15 @@ export async function startDask(python: string, { secure = true, workers = 1 }: 
 /** Makes an authority and one pair for all roles, and writes ca.pem, cert.pem and key.pem. */
 export async function writeCredentials(folder: string): Promise<TlsCredentials> {
   const authority = await createAuthority({ launch: "test" });
-  const pair: Credentials = await authority.issue({ name: "dask", addresses: ["127.0.0.1"], server: true, client: true });
+  const pair: Credentials = await authority.issue({
+    name: "dask",
+    addresses: ["127.0.0.1"],
+    server: true,
+    client: true,
+  });
   const made = { ca: authority.certificate, ...pair };
-  await Promise.all(Object.entries(made).map(([name, text]) => writeFile(join(folder, `${name}.pem`), text, { mode: 0o600 })));
+  await Promise.all(
+    Object.entries(made).map(([name, text]) => writeFile(join(folder, `${name}.pem`), text, { mode: 0o600 })),
+  );
   return made;
 }

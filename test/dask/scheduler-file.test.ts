@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identity } from "../../src/dask/rpc.ts";
 import { readSchedulerFile } from "../../src/dask/read-scheduler-file.ts";
-import { claimSchedulerFile, removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../../src/dask/scheduler-file.ts";
+import {
+  claimSchedulerFile,
+  removeSchedulerFile,
+  writeSchedulerFile,
+  type SchedulerFile,
+} from "../../src/dask/scheduler-file.ts";
 import { daskPythons, startDask } from "./real-dask.ts";
 
 let folder: string;
@@ -49,7 +54,18 @@ describe("scheduler.json", () => {
   });
 
   test("of plain Dask is read too", async () => {
-    await writeFile(path, JSON.stringify({ type: "Scheduler", id: "S-1", address: "tcp://10.0.0.1:8786", services: { dashboard: 8787 }, started: 1.5, workers: {}, n_workers: 0 }));
+    await writeFile(
+      path,
+      JSON.stringify({
+        type: "Scheduler",
+        id: "S-1",
+        address: "tcp://10.0.0.1:8786",
+        services: { dashboard: 8787 },
+        started: 1.5,
+        workers: {},
+        n_workers: 0,
+      }),
+    );
     expect(await readSchedulerFile(path)).toMatchObject({ id: "S-1", address: "tcp://10.0.0.1:8786" });
   });
 
@@ -71,7 +87,10 @@ describe("scheduler.json", () => {
     ["{}", "id"],
     [JSON.stringify({ id: "x", address: "nonsense" }), "address: not an address"],
     [JSON.stringify({ id: "x", address: "tls://h:1", tsdask: {} }), "tsdask.version"],
-    [JSON.stringify({ id: "x", address: "tls://h:1", tsdask: { ...content().tsdask, folder: "relative" } }), "tsdask.folder"],
+    [
+      JSON.stringify({ id: "x", address: "tls://h:1", tsdask: { ...content().tsdask, folder: "relative" } }),
+      "tsdask.folder",
+    ],
   ])("that holds %o is told to be wrong", async (text, problem) => {
     await writeFile(path, text);
     await expect(readSchedulerFile(path)).rejects.toThrow(new RegExp(`TSD-024.*${problem}`));
@@ -83,7 +102,9 @@ describe("scheduler.json", () => {
   });
 
   test("in a place that cannot be written is told with a cure", async () => {
-    await expect(writeSchedulerFile(join(folder, "none", "scheduler.json"), content())).rejects.toThrow(/TSD-072[^]*cure/);
+    await expect(writeSchedulerFile(join(folder, "none", "scheduler.json"), content())).rejects.toThrow(
+      /TSD-072[\s\S]*cure/,
+    );
   });
 });
 
@@ -100,7 +121,10 @@ describe("the place for scheduler.json", () => {
     await writeSchedulerFile(path, content());
     expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale" });
     await writeFile(path, JSON.stringify({ id: "x", address: "tcp://127.0.0.1:1" }));
-    expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale", why: expect.stringContaining("nothing listens") });
+    expect(await claimSchedulerFile(path)).toMatchObject({
+      state: "stale",
+      why: expect.stringContaining("nothing listens"),
+    });
   });
 
   test("is not taken from something that accepts and is silent: it may be busy", async () => {
@@ -109,7 +133,9 @@ describe("the place for scheduler.json", () => {
     server.unref();
     const { port } = server.address() as AddressInfo;
     await writeFile(path, JSON.stringify({ id: "x", address: `tcp://127.0.0.1:${port}` }));
-    await expect(claimSchedulerFile(path, { deadline: 200 })).rejects.toThrow(/TSD-025.*too busy[^]*scheduler-\{job_id\}\.json/);
+    await expect(claimSchedulerFile(path, { deadline: 200 })).rejects.toThrow(
+      /TSD-025.*too busy[\s\S]*scheduler-\{job_id\}\.json/,
+    );
   });
 
   for (const { python, version } of daskPythons()) {
@@ -117,11 +143,18 @@ describe("the place for scheduler.json", () => {
       await using cluster = await startDask(python, { secure: true, workers: 0 });
       const own = content().tsdask;
       const { id } = await identity(cluster);
-      const live = content({ id, address: cluster.address, tsdask: own === undefined ? undefined : { ...own, folder: cluster.folder } });
+      const live = content({
+        id,
+        address: cluster.address,
+        tsdask: own === undefined ? undefined : { ...own, folder: cluster.folder },
+      });
       await writeSchedulerFile(path, live);
       await expect(claimSchedulerFile(path)).rejects.toThrow(/TSD-025.*its scheduler answers/);
       await writeSchedulerFile(path, { ...live, id: "another" });
-      expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale", why: expect.stringContaining("another scheduler") });
+      expect(await claimSchedulerFile(path)).toMatchObject({
+        state: "stale",
+        why: expect.stringContaining("another scheduler"),
+      });
       await writeSchedulerFile(path, live);
       await chmod(join(cluster.folder, "key.pem"), 0o644);
       expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale", why: expect.stringContaining("TSD-073") });

@@ -8,12 +8,29 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python"))
 
-from tsdask_mpi.requests import fault_of  # noqa: E402
-from tsdask_mpi.wire import LineBuffer, Malformed, decode, encode  # noqa: E402
+from tsdask_mpi.requests import fault_of
+from tsdask_mpi.wire import LineBuffer, Malformed, decode, encode
 
 LIMIT = 4096
 FORK = {"op": "fork", "id": "x", "kind": "worker", "env": {"A": "b"}, "cwd": "/", "params": {}, "sys_path": ["/"]}
-WORDS = ["fork", "stdio", "watch", "worker", "scheduler", "op", "id", "kind", "env", "pid", "params", "\0", "", "é", "\ud800", "x" * 300]
+WORDS = [
+    "fork",
+    "stdio",
+    "watch",
+    "worker",
+    "scheduler",
+    "op",
+    "id",
+    "kind",
+    "env",
+    "pid",
+    "params",
+    "\0",
+    "",
+    "é",
+    "\ud800",
+    "x" * 300,
+]
 
 
 def value(chance, depth=0):
@@ -70,7 +87,16 @@ def one(chance):
 
 def examples():
     """Look at what is kept because it was, or could be, a defect."""
-    for text in [b"[" * 200_000, b'{"a":' * 100_000, b"1" * 10_000, b'{"op":["fork"]}', b'{"op":"fork","id":"x","kind":{}}', b'{"op":"watch","pid":true}', b"\xff", b""]:
+    for text in [
+        b"[" * 200_000,
+        b'{"a":' * 100_000,
+        b"1" * 10_000,
+        b'{"op":["fork"]}',
+        b'{"op":"fork","id":"x","kind":{}}',
+        b'{"op":"watch","pid":true}',
+        b"\xff",
+        b"",
+    ]:
         try:
             fault_of(decode(text))
         except Malformed:

@@ -5,7 +5,12 @@ import { expect, test } from "vitest";
 const runs = Number(process.env["TSDASK_FUZZ_RUNS"] ?? 2_000);
 const seed = Number(process.env["TSDASK_FUZZ_SEED"] ?? 20_261_121);
 
-test("the fork server's wire ends in a message, a named fault or Malformed, whatever comes", { timeout: 30_000 + runs * 5 }, () => {
-  const said = execFileSync("python3", [join(import.meta.dirname, "wire.py"), String(seed), String(runs)], { encoding: "utf8", timeout: 30_000 + runs * 5 });
+test("the fork server's wire ends in a message, a named fault or Malformed, whatever comes", {
+  timeout: 30_000 + runs * 5,
+}, () => {
+  const said = execFileSync("python3", [join(import.meta.dirname, "wire.py"), String(seed), String(runs)], {
+    encoding: "utf8",
+    timeout: 30_000 + runs * 5,
+  });
   expect(said).toBe(`held ${runs}\n`);
 });

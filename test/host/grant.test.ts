@@ -60,14 +60,19 @@ it("takes the least of all version 2 groups up to the top", () => {
 
 it("reads a container's own top group when its path is not to be seen", () => {
   for (const path of ["/", "/docker/4f2a", "/../../outside"]) {
-    const files = { "proc/self/cgroup": `0::${path}\n`, "sys/fs/cgroup/cpu.max": "200000 100000\n", "sys/fs/cgroup/memory.max": "1073741824\n" };
+    const files = {
+      "proc/self/cgroup": `0::${path}\n`,
+      "sys/fs/cgroup/cpu.max": "200000 100000\n",
+      "sys/fs/cgroup/memory.max": "1073741824\n",
+    };
     expect(grant(files)).toMatchObject({ cpus: 2, memory: gigabyte });
   }
 });
 
 it("takes version 1 groups, whose controllers have folders of their own", () => {
   const got = grant({
-    "proc/self/cgroup": "11:memory:/slurm/uid_1000/job_3\n5:cpuset:/slurm\n4:cpu,cpuacct:/slurm/uid_1000\n1:name=systemd:/\n",
+    "proc/self/cgroup":
+      "11:memory:/slurm/uid_1000/job_3\n5:cpuset:/slurm\n4:cpu,cpuacct:/slurm/uid_1000\n1:name=systemd:/\n",
     "sys/fs/cgroup/memory/slurm/uid_1000/job_3/memory.limit_in_bytes": `${4 * gigabyte}\n`,
     "sys/fs/cgroup/memory/slurm/uid_1000/memory.limit_in_bytes": unlimited,
     "sys/fs/cgroup/memory/memory.limit_in_bytes": unlimited,
@@ -100,21 +105,45 @@ it("is not misled by groups without limits, nor by files that make no sense", ()
 });
 
 it.each<[string, Record<string, string>, Record<string, string>, Partial<Grant>]>([
-  ["Slurm's cores and memory of a node", { SLURM_CPUS_ON_NODE: "4", SLURM_MEM_PER_NODE: "2048" }, {}, { cpus: 4, limit: 4, memory: 2 * gigabyte }],
-  ["Slurm's memory of a core", { SLURM_CPUS_ON_NODE: "4", SLURM_MEM_PER_CPU: "512" }, {}, { cpus: 4, memory: 2 * gigabyte }],
+  [
+    "Slurm's cores and memory of a node",
+    { SLURM_CPUS_ON_NODE: "4", SLURM_MEM_PER_NODE: "2048" },
+    {},
+    { cpus: 4, limit: 4, memory: 2 * gigabyte },
+  ],
+  [
+    "Slurm's memory of a core",
+    { SLURM_CPUS_ON_NODE: "4", SLURM_MEM_PER_CPU: "512" },
+    {},
+    { cpus: 4, memory: 2 * gigabyte },
+  ],
   ["Slurm's 0 for all memory", { SLURM_CPUS_ON_NODE: "4", SLURM_MEM_PER_NODE: "0" }, {}, { memory: 32 * gigabyte }],
   ["Slurm's cores of a task", { SLURM_CPUS_PER_TASK: "2", SLURM_TASKS_PER_NODE: "3(x2)" }, {}, { cpus: 6 }],
-  ["Slurm's uneven tasks, which tell nothing", { SLURM_CPUS_PER_TASK: "2", SLURM_TASKS_PER_NODE: "3,1" }, {}, { cpus: 8 }],
+  [
+    "Slurm's uneven tasks, which tell nothing",
+    { SLURM_CPUS_PER_TASK: "2", SLURM_TASKS_PER_NODE: "3,1" },
+    {},
+    { cpus: 8 },
+  ],
 ])("takes %s", (_, variables, files, expected) => {
   expect(grant(files, { SLURM_JOB_ID: "1", ...variables })).toMatchObject(expected);
 });
 
-const nodes = "node1.cluster.example\nnode2.cluster.example\nnode2.cluster.example\nnode2.cluster.example\nnode2.cluster.example\n";
+const nodes =
+  "node1.cluster.example\nnode2.cluster.example\nnode2.cluster.example\nnode2.cluster.example\nnode2.cluster.example\n";
 
 it.each<[string, Record<string, string>, Partial<Grant>]>([
   ["PBS's chunk of four cores for four ranks", { PBS_JOBID: "1.pbs", NCPUS: "4", PBS_NODEFILE: "/nodes" }, { cpus: 4 }],
-  ["PBS's chunk of one thread for each of four ranks", { PBS_JOBID: "1.pbs", NCPUS: "1", PBS_NODEFILE: "/nodes" }, { cpus: 4 }],
-  ["PBS's chunk of two threads for each of four ranks", { PBS_JOBID: "1.pbs", NCPUS: "2", PBS_NODEFILE: "/nodes" }, { cpus: 8 }],
+  [
+    "PBS's chunk of one thread for each of four ranks",
+    { PBS_JOBID: "1.pbs", NCPUS: "1", PBS_NODEFILE: "/nodes" },
+    { cpus: 4 },
+  ],
+  [
+    "PBS's chunk of two threads for each of four ranks",
+    { PBS_JOBID: "1.pbs", NCPUS: "2", PBS_NODEFILE: "/nodes" },
+    { cpus: 8 },
+  ],
   ["PBS's cores without a node file", { PBS_JOBID: "1.pbs", NCPUS: "3" }, { cpus: 3 }],
   ["TORQUE's cores of a node", { PBS_JOBID: "1", PBS_NUM_PPN: "5", PBS_NODEFILE: "/nodes" }, { cpus: 5 }],
   ["LSF's slots on this host", { LSB_JOBID: "1", LSB_MCPU_HOSTS: "node1 8 node2 3" }, { cpus: 3 }],
@@ -127,9 +156,13 @@ it.each<[string, Record<string, string>, Partial<Grant>]>([
 });
 
 it("takes PBS's memory on the job's first node from the limit of resident memory, and says so", () => {
-  const limits = (value: string) => `Limit                     Soft Limit           Hard Limit           Units\nMax resident set          ${value} ${value} bytes\n`;
+  const limits = (value: string) =>
+    `Limit                     Soft Limit           Hard Limit           Units\nMax resident set          ${value} ${value} bytes\n`;
   const env = { PBS_JOBID: "1.pbs", NCPUS: "4" };
-  expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }, env)).toMatchObject({ memory: 8 * gigabyte, why: { memory: "PBS's mem (the limit of resident memory)" } });
+  expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }, env)).toMatchObject({
+    memory: 8 * gigabyte,
+    why: { memory: "PBS's mem (the limit of resident memory)" },
+  });
   expect(grant({ "proc/self/limits": limits("unlimited           ") }, env).memory).toBe(32 * gigabyte);
   expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }).memory).toBe(32 * gigabyte);
 });

@@ -23,11 +23,14 @@ function program(path: string, mode = 0o755): string {
   chmodSync(full, mode);
   return full;
 }
-const find = (env: Record<string, string>, wish?: string): PythonFound => findPython({ wish, env, cwd: root, host: "node1" });
+const find = (env: Record<string, string>, wish?: string): PythonFound =>
+  findPython({ wish, env, cwd: root, host: "node1" });
 
 describe("the Python", () => {
   it("is --python's before the active environment's, and that before PATH's", () => {
-    const [wish, venv, conda, own] = ["my/python", "venv/bin/python", "conda/bin/python", "usr/bin/python3"].map((path) => program(path));
+    const [wish, venv, conda, own] = ["my/python", "venv/bin/python", "conda/bin/python", "usr/bin/python3"].map(
+      (path) => program(path),
+    );
     const env = { VIRTUAL_ENV: join(root, "venv"), CONDA_PREFIX: join(root, "conda"), PATH: join(root, "usr/bin") };
     expect(find(env, wish)).toEqual({ path: wish, from: "--python" });
     expect(find(env)).toEqual({ path: venv, from: "VIRTUAL_ENV" });
@@ -80,7 +83,12 @@ it.each<[string, string, boolean]>([
   ["threads", "TSD-046", false],
   ["ended", "TSD-047", true],
 ])("the fork server's word %s is message %s", (reason, code, fatal) => {
-  const trouble = pythonTrouble({ host: "node1", python: "/usr/bin/python3", reason, message: "no module distributed" });
+  const trouble = pythonTrouble({
+    host: "node1",
+    python: "/usr/bin/python3",
+    reason,
+    message: "no module distributed",
+  });
   expect(trouble).toMatchObject({ code, fatal });
   expect(render(trouble.code, trouble.facts)).not.toMatch(/\?(?!\S)|[{}]/);
 });
@@ -111,7 +119,11 @@ describe("the Pythons of all hosts", () => {
     ["Dask", { dask: "2023.5.0" }, "dask 2024.1.0 on a, b but 2023.5.0 on c"],
     ["distributed", { distributed: "2023.5.0" }, "distributed 2024.1.0 on a, b but 2023.5.0 on c"],
   ])("cannot work together with different versions of %s", (_, changes, problem) => {
-    const { trouble } = checkPythons([report("a"), report("b"), report("c", { ...changes, executable: "/usr/bin/python3" })]);
+    const { trouble } = checkPythons([
+      report("a"),
+      report("b"),
+      report("c", { ...changes, executable: "/usr/bin/python3" }),
+    ]);
     expect(trouble).toMatchObject({
       code: "TSD-044",
       fatal: true,
@@ -120,13 +132,20 @@ describe("the Pythons of all hosts", () => {
   });
 
   it("may differ in other packages, with a warning", () => {
-    const { trouble, warnings } = checkPythons([report("a"), report("b", { packages: { msgpack: "1.0.5", numpy: "1.26.4" } })]);
+    const { trouble, warnings } = checkPythons([
+      report("a"),
+      report("b", { packages: { msgpack: "1.0.5", numpy: "1.26.4" } }),
+    ]);
     expect(trouble).toBeUndefined();
     expect(warnings).toEqual(["numpy 2.0.0 on a but 1.26.4 on b"]);
   });
 
   it("are told in a line even when there are many hosts", () => {
-    const many = Array.from({ length: 100 }, (_, index) => report(`n${index}`, index === 7 ? { dask: "2023.1.0" } : {}));
-    expect(checkPythons(many).trouble?.facts["problem"]).toBe("dask 2024.1.0 on n0, n1, n2 and 96 more but 2023.1.0 on n7");
+    const many = Array.from({ length: 100 }, (_, index) =>
+      report(`n${index}`, index === 7 ? { dask: "2023.1.0" } : {}),
+    );
+    expect(checkPythons(many).trouble?.facts["problem"]).toBe(
+      "dask 2024.1.0 on n0, n1, n2 and 96 more but 2023.1.0 on n7",
+    );
   });
 });

@@ -6,7 +6,11 @@ describe("the roll of a host's ranks", () => {
   afterEach(() => void vi.useRealTimers());
 
   /** Plays one look a second: which ranks' processes live then (undefined: it cannot be told), and which have met their leader. */
-  async function play({ localSize, size = localSize, looks }: {
+  async function play({
+    localSize,
+    size = localSize,
+    looks,
+  }: {
     readonly localSize: number;
     readonly size?: number;
     readonly looks: readonly { readonly living: readonly number[] | undefined; readonly met: readonly number[] }[];
@@ -62,7 +66,10 @@ describe("the roll of a host's ranks", () => {
   });
 
   it("takes nobody for dead while it cannot be told who lives", async () => {
-    const looks = [{ living: [0, 1, 2, 3], met: [0] }, ...Array.from({ length: 5 }, () => ({ living: undefined, met: [0] }))];
+    const looks = [
+      { living: [0, 1, 2, 3], met: [0] },
+      ...Array.from({ length: 5 }, () => ({ living: undefined, met: [0] })),
+    ];
     expect(await play({ localSize: 4, looks })).toEqual([]);
   });
 

@@ -6,11 +6,18 @@ import { fairShares, type Share, type Sharer } from "../../src/host/shares.ts";
 
 const gigabyte = 1024 ** 3;
 const auto: MemoryLimit = { kind: "auto" };
-const cores = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const cores = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 function host(cpus: number, memory = 32 * gigabyte, limit?: number): Grant {
   const list = cores(0, cpus - 1);
-  return { cpus: Math.min(cpus, limit ?? cpus), cpuList: list, ...(limit === undefined ? {} : { limit }), memory, why: { cpus: "", memory: "" } };
+  return {
+    cpus: Math.min(cpus, limit ?? cpus),
+    cpuList: list,
+    ...(limit === undefined ? {} : { limit }),
+    memory,
+    why: { cpus: "", memory: "" },
+  };
 }
 /** Rank 0 the scheduler, rank 1 the client, `count` workers. */
 function usual(count: number, cpuList?: (rank: number) => number[]): Sharer[] {
@@ -35,12 +42,20 @@ it("gives every worker a thread, however many there are", () => {
 });
 
 it("lets ranks keep the cores that their launcher bound them to", () => {
-  const bound = fairShares(host(8), usual(2, (rank) => cores(rank * 2, rank * 2 + 1)), { memoryLimit: auto });
+  const bound = fairShares(
+    host(8),
+    usual(2, (rank) => cores(rank * 2, rank * 2 + 1)),
+    { memoryLimit: auto },
+  );
   expect(threads(bound)).toEqual([2, 2]);
-  const uneven = fairShares(host(8), [
-    { rank: 0, role: "worker", cpuList: cores(0, 5) },
-    { rank: 1, role: "worker", cpuList: cores(6, 7) },
-  ], { memoryLimit: auto });
+  const uneven = fairShares(
+    host(8),
+    [
+      { rank: 0, role: "worker", cpuList: cores(0, 5) },
+      { rank: 1, role: "worker", cpuList: cores(6, 7) },
+    ],
+    { memoryLimit: auto },
+  );
   expect(threads(uneven)).toEqual([6, 2]);
   expect(memory(uneven)).toEqual([24 * gigabyte, 8 * gigabyte]);
   expect([...uneven.values()].map(({ cpus }) => cpus)).toEqual([6, 2]);
@@ -52,7 +67,9 @@ it("divides a socket among the ranks that are bound to it", () => {
 });
 
 it("links ranks whose cores overlap only by way of a third", () => {
-  const chain = [cores(0, 3), cores(6, 9), cores(3, 6)].map((cpuList, rank) => ({ rank, role: "worker", cpuList }) as const);
+  const chain = [cores(0, 3), cores(6, 9), cores(3, 6)].map(
+    (cpuList, rank) => ({ rank, role: "worker", cpuList }) as const,
+  );
   expect(threads(fairShares(host(10), chain, { memoryLimit: auto }))).toEqual([4, 3, 3]);
 });
 
@@ -63,14 +80,24 @@ it("never hands out more cores than a cgroup or the batch system grants together
 });
 
 it("sets memory aside for the scheduler and the client, but not too much of it", () => {
-  expect(memory(fairShares(host(4, 10 * gigabyte), usual(2), { memoryLimit: auto }))).toEqual([4 * gigabyte, 4 * gigabyte]);
-  expect(memory(fairShares(host(4, 128 * gigabyte), usual(2), { memoryLimit: auto }))).toEqual([60 * gigabyte, 60 * gigabyte]);
+  expect(memory(fairShares(host(4, 10 * gigabyte), usual(2), { memoryLimit: auto }))).toEqual([
+    4 * gigabyte,
+    4 * gigabyte,
+  ]);
+  expect(memory(fairShares(host(4, 128 * gigabyte), usual(2), { memoryLimit: auto }))).toEqual([
+    60 * gigabyte,
+    60 * gigabyte,
+  ]);
   const alone = fairShares(host(4, 128 * gigabyte), [{ rank: 7, role: "worker" }], { memoryLimit: auto });
   expect(memory(alone)).toEqual([128 * gigabyte]);
 });
 
 it("gives one rank both roles with --inclusive-workers", () => {
-  const both: Sharer[] = [{ rank: 0, role: "scheduler" }, { rank: 0, role: "worker" }, { rank: 1, role: "worker" }];
+  const both: Sharer[] = [
+    { rank: 0, role: "scheduler" },
+    { rank: 0, role: "worker" },
+    { rank: 1, role: "worker" },
+  ];
   const shares = fairShares(host(4, 10 * gigabyte), both, { memoryLimit: auto });
   expect([...shares.keys()]).toEqual([0, 1]);
   expect(memory(shares)).toEqual([4.5 * gigabyte, 4.5 * gigabyte]);

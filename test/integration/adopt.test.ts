@@ -106,7 +106,8 @@ with SLURMRunner(scheduler_file="scheduler-{job_id}.json") as runner:
         client.wait_for_workers(runner.n_workers)
         show(client)
 `,
-  "dask_mpi.initialize()": "import dask_mpi\nassert dask_mpi.initialize(nthreads=1, dashboard=False) is True\nshow(Client())\n",
+  "dask_mpi.initialize()":
+    "import dask_mpi\nassert dask_mpi.initialize(nthreads=1, dashboard=False) is True\nshow(Client())\n",
   "dask_mpi.core.initialize(exit=False)": `
 from dask_mpi.core import initialize
 from dask_mpi import send_close_signal
@@ -122,7 +123,7 @@ def work(client_class):
 
 execute(work, [Client], exclusive_workers=False)
 `,
-  "dask_gateway": `
+  dask_gateway: `
 from dask_gateway import Gateway, GatewayCluster
 cluster = Gateway().new_cluster()
 cluster.adapt(minimum=2, maximum=10)
@@ -132,12 +133,20 @@ assert GatewayCluster().scheduler_address == cluster.scheduler_address
   "coiled.Cluster()": 'import coiled\nshow(coiled.Cluster(n_workers=10, region="eu").get_client())\n',
 };
 
-async function launch(text: string, { words = [], via = "local", path = python().path, env = {} }: {
-  readonly words?: readonly string[];
-  readonly via?: "local" | "openmpi4" | "mpich4" | "srun-pmi2";
-  readonly path?: string;
-  readonly env?: Readonly<Record<string, string>>;
-} = {}): Promise<Finished> {
+async function launch(
+  text: string,
+  {
+    words = [],
+    via = "local",
+    path = python().path,
+    env = {},
+  }: {
+    readonly words?: readonly string[];
+    readonly via?: "local" | "openmpi4" | "mpich4" | "srun-pmi2";
+    readonly path?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
+): Promise<Finished> {
   await using clean = nothingLeft();
   // Dask keeps the locks of a script's own cluster in TMPDIR, for the next one.
   clean.allow(/^scheduler/, /^dask-(scratch|worker)-space(\/\w+\.lock)?$/);
@@ -145,16 +154,22 @@ async function launch(text: string, { words = [], via = "local", path = python()
   const file = clean.write("script.py", begin + text);
   const started = launcher(via);
   await started.ready();
-  return await run(started.command(4, [tsdask, "--python", path, ...words, file], via === "srun-pmi2" ? { nodes: 2 } : {}), { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 });
+  return await run(
+    started.command(4, [tsdask, "--python", path, ...words, file], via === "srun-pmi2" ? { nodes: 2 } : {}),
+    { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 },
+  );
 }
 
-describe.each(availablePythons().map(({ name, path }) => [name, path] as const))("with %s, the launch's own workers do the tasks of a script with", (_, path) => {
-  it.each(Object.entries(forms))("%s", async (_name, text) => {
-    const finished = await launch(text, { path });
-    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
-    expect(finished.stdout, tell(finished)).toMatch(expected);
-  });
-});
+describe.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+  "with %s, the launch's own workers do the tasks of a script with",
+  (_, path) => {
+    it.each(Object.entries(forms))("%s", async (_name, text) => {
+      const finished = await launch(text, { path });
+      expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+      expect(finished.stdout, tell(finished)).toMatch(expected);
+    });
+  },
+);
 
 describe.each(["openmpi4", "mpich4", "srun-pmi2"] as const)("under %s, too: ", (via) => {
   it.runIf(availableLaunchers(via).length > 0).each(Object.entries(forms))("%s", async (_name, text) => {
@@ -165,15 +180,23 @@ describe.each(["openmpi4", "mpich4", "srun-pmi2"] as const)("under %s, too: ", (
 });
 
 it("says in one line what was asked for and is not there, and that the launch does not grow", async () => {
-  const finished = await launch('client = Client(n_workers=16, threads_per_worker=1, memory_limit="1MB")\nclient.cluster.scale(20)\nclient.cluster.scale(20)\n', { words: ["--wait-workers", "all", "--nthreads", "1"] });
-  expect(finished.stderr).toMatch(/^tsdask-mpi: Client\(n_workers=16, memory_limit='1MB'\): the script gets this launch's 2 workers, each a process with 1 thread and [\d.]+ GiB\.$/m);
+  const finished = await launch(
+    'client = Client(n_workers=16, threads_per_worker=1, memory_limit="1MB")\nclient.cluster.scale(20)\nclient.cluster.scale(20)\n',
+    { words: ["--wait-workers", "all", "--nthreads", "1"] },
+  );
+  expect(finished.stderr).toMatch(
+    /^tsdask-mpi: Client\(n_workers=16, memory_limit='1MB'\): the script gets this launch's 2 workers, each a process with 1 thread and [\d.]+ GiB\.$/m,
+  );
   expect(finished.stderr.match(/scale\(20\): this launch is as large as it is, 2 workers/g)).toHaveLength(1);
   const quiet = await launch("Client(n_workers=16)\n", { words: ["--quiet"] });
   expect(quiet.stderr).toBe("");
 });
 
 it("a script of plain Client() hears nothing of it, and sys.path is as the user has it", async () => {
-  const finished = await launch('import os, sys\nclient = Client()\nprint([p for p in sys.path if "adopt" in p], os.environ["PYTHONPATH"].split(":")[1:])\n', { env: { PYTHONPATH: "/nowhere:/nor/here" }, words: ["--quiet"] });
+  const finished = await launch(
+    'import os, sys\nclient = Client()\nprint([p for p in sys.path if "adopt" in p], os.environ["PYTHONPATH"].split(":")[1:])\n',
+    { env: { PYTHONPATH: "/nowhere:/nor/here" }, words: ["--quiet"] },
+  );
   expect(finished.stdout).toBe("[] ['/nowhere', '/nor/here']\n");
   expect(finished.stderr).toBe("");
 });
@@ -199,12 +222,21 @@ client.shutdown()
 });
 
 it("warn leaves a script its own cluster and says so; allow says nothing", async () => {
-  const text = 'import os\nif __name__ == "__main__":\n    with Client(n_workers=1, processes=False, dashboard_address=None) as client:\n        print("here", client.submit(os.getpid).result() == os.getpid())\n';
+  const text =
+    'import os\nif __name__ == "__main__":\n    with Client(n_workers=1, processes=False, dashboard_address=None) as client:\n        print("here", client.submit(os.getpid).result() == os.getpid())\n';
   const warned = await launch(text, { words: ["--own-clusters", "warn"] });
   expect(warned, tell(warned)).toMatchObject({ code: 0 });
   expect(warned.stdout).toBe("here True\n");
   expect(warned.stderr).toContain("starts workers of its own on this host; the 2 workers of this launch may stay idle");
-  const allowed = await launch(text.replace("Client(n_workers=1, processes=False, dashboard_address=None)", "LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster, Client(cluster)").replace("import os", "import os\nfrom distributed import LocalCluster"), { words: ["--own-clusters", "allow"] });
+  const allowed = await launch(
+    text
+      .replace(
+        "Client(n_workers=1, processes=False, dashboard_address=None)",
+        "LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster, Client(cluster)",
+      )
+      .replace("import os", "import os\nfrom distributed import LocalCluster"),
+    { words: ["--own-clusters", "allow"] },
+  );
   expect(allowed, tell(allowed)).toMatchObject({ code: 0 });
   expect(allowed.stdout).toBe("here True\n");
   expect(allowed.stderr).not.toContain("may stay idle");

@@ -52,7 +52,11 @@ const workerEdits: readonly (readonly [RegExp, string])[] = [
 /** A cluster of a scheduler and one worker, by the built-in launcher; its scheduler.json is in the test's folder. */
 async function cluster(clean: Clean, ...words: string[]): Promise<Running> {
   clean.allow(/\.out$/);
-  const running = start(ours("--np", "2", "--dashboard-address", ":0", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 110 });
+  const running = start(ours("--np", "2", "--dashboard-address", ":0", ...words), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+    deadline: 110,
+  });
   await running.says(/the worker is in/, 40);
   return running;
 }
@@ -67,11 +71,19 @@ async function workers(clean: Clean): Promise<number> {
 async function client(clean: Clean, script: string, ...args: string[]): Promise<Running> {
   const lines = await output(ours("env", "--shell", "bash"), { folder: clean.folder, env: jobEnvironment(clean) });
   const shell = `eval "$1"; shift; exec "$@"`;
-  return start(command("bash", "-c", shell, "bash", lines, python().path, script, ...args), { folder: clean.folder, env: jobEnvironment(clean), deadline: 100 });
+  return start(command("bash", "-c", shell, "bash", lines, python().path, script, ...args), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+    deadline: 100,
+  });
 }
 
 async function scale(clean: Clean, ...words: string[]): Promise<string> {
-  const finished = await run(ours("scale", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 90 });
+  const finished = await run(ours("scale", ...words), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+    deadline: 90,
+  });
   expect(finished, tell(finished)).toMatchObject({ code: 0 });
   return finished.stderr;
 }
@@ -79,7 +91,10 @@ async function scale(clean: Clean, ...words: string[]): Promise<string> {
 /** Runs `adapt` beside work and after it: up under load, down to the cluster's own worker without, and gone with the cluster. */
 async function upAndDown(clean: Clean, ...words: string[]): Promise<string> {
   await using running = await cluster(clean);
-  await using adapting = start(ours("adapt", "--max", "5", "--interval", "500ms", "--wait-count", "2", "--target-duration", "1s", ...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 110 });
+  await using adapting = start(
+    ours("adapt", "--max", "5", "--interval", "500ms", "--wait-count", "2", "--target-duration", "1s", ...words),
+    { folder: clean.folder, env: jobEnvironment(clean), deadline: 110 },
+  );
   await adapting.says(/between 0 and 5 workers/);
   await using work = await client(clean, clean.write("busy.py", busy), "60");
   await until("more workers", 40, async () => (await workers(clean)) >= 3);
@@ -119,9 +134,15 @@ describe("without a batch system", () => {
   test("a second adapt for the same cluster is refused with the first one's process", async () => {
     await using clean = nothingLeft({ within: 15 });
     await using running = await cluster(clean);
-    await using first = start(ours("adapt", "--max", "2", "--batch", "local"), { folder: clean.folder, env: jobEnvironment(clean) });
+    await using first = start(ours("adapt", "--max", "2", "--batch", "local"), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+    });
     await first.says(/between 0 and 2/);
-    const second = await run(ours("scale", "3", "--batch", "local"), { folder: clean.folder, env: jobEnvironment(clean) });
+    const second = await run(ours("scale", "3", "--batch", "local"), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+    });
     expect(second, tell(second)).toMatchObject({ code: 69 });
     expect(second.stderr).toContain(`TSD-098 Another \`tsdask-mpi adapt\` (process ${first.pid} on `);
     first.signal("SIGINT");
@@ -134,7 +155,10 @@ describe("without a batch system", () => {
     await using clean = nothingLeft({ within: 15 });
     await using running = await cluster(clean);
     const file = clean.write("broken.sh", "#!/bin/bash\necho no module >&2\nexit 3\n");
-    const finished = await run(ours("adapt", "--min", "2", "--max", "2", "--interval", "300ms", "--batch", "local", "--script", file), { folder: clean.folder, env: jobEnvironment(clean), deadline: 40 });
+    const finished = await run(
+      ours("adapt", "--min", "2", "--max", "2", "--interval", "300ms", "--batch", "local", "--script", file),
+      { folder: clean.folder, env: jobEnvironment(clean), deadline: 40 },
+    );
     expect(finished, tell(finished)).toMatchObject({ code: 69 });
     expect(finished.stderr).toMatch(/TSD-097 3 worker job\(s\) ended before their workers joined: local\./);
     running.signal("SIGTERM");
@@ -151,7 +175,11 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await using clean = nothingLeft({ within: 15 });
     await using running = await cluster(clean);
     clean.allow(/^(computed|go)$/);
-    const id = await sbatch(clean, clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)), "--array=1-2");
+    const id = await sbatch(
+      clean,
+      clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)),
+      "--array=1-2",
+    );
     await until("all five workers", 60, async () => (await workers(clean)) === 5);
     await using work = await client(clean, clean.write("holding.py", holding), "5");
     await work.says(/held by 5/, 40);
@@ -178,7 +206,9 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     expect(await workers(clean)).toBe(5);
     expect(await scale(clean, "3", "--script", file, "--batch", "slurm")).toContain("1 job (");
     expect(await workers(clean)).toBe(3);
-    expect(await scale(clean, "0", "--script", file, "--batch", "slurm")).toContain("1 workers were not brought by scale or adapt, and stay");
+    expect(await scale(clean, "0", "--script", file, "--batch", "slurm")).toContain(
+      "1 workers were not brought by scale or adapt, and stay",
+    );
     expect(await workers(clean)).toBe(1);
     await queueEmpty(40);
     running.signal("SIGTERM");
@@ -188,7 +218,13 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
   test("adapt follows the work up and down, and leaves nothing in the queue", async () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
-    await upAndDown(clean, "--batch", "slurm", "--script", clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)));
+    await upAndDown(
+      clean,
+      "--batch",
+      "slurm",
+      "--script",
+      clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)),
+    );
     await queueEmpty(40);
   });
 
@@ -197,7 +233,25 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await using clean = nothingLeft({ within: 15 });
     await using running = await cluster(clean);
     const file = clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits));
-    await using adapting = start(ours("adapt", "--min", "5", "--max", "5", "--interval", "500ms", "--batch", "slurm", "--directive=--begin=now+1hour", "--time", "5m", "--memory", "500MiB"), { folder: clean.folder, env: jobEnvironment(clean), deadline: 60 });
+    await using adapting = start(
+      ours(
+        "adapt",
+        "--min",
+        "5",
+        "--max",
+        "5",
+        "--interval",
+        "500ms",
+        "--batch",
+        "slurm",
+        "--directive=--begin=now+1hour",
+        "--time",
+        "5m",
+        "--memory",
+        "500MiB",
+      ),
+      { folder: clean.folder, env: jobEnvironment(clean), deadline: 60 },
+    );
     await until("a pending job", 20, async () => (await queuedJobs()).length > 0);
     expect(existsSync(file)).toBe(true);
     running.signal("SIGTERM");
@@ -223,13 +277,24 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await using alone = nothingLeft({ within: 15 });
     // A minute is the shortest time Slurm knows; both jobs use it at once.
     alone.allow(/\.out$/);
-    const saving = alone.write("saving.py", "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'saved\\n'), sys.exit(3)))\nos.write(1, b'at work\\n')\ntime.sleep(120)\n");
-    const batch = markedScript("slurm", "batch.sh", [[/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/--cpus-per-task=2/, "--cpus-per-task=1"], [/--mem=32G/, "--mem=500M"], [/--time=\S+/, "--time=1"], [/^script=.*$/m, `script=(${saving})`]]);
+    const saving = alone.write(
+      "saving.py",
+      "import os, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'saved\\n'), sys.exit(3)))\nos.write(1, b'at work\\n')\ntime.sleep(120)\n",
+    );
+    const batch = markedScript("slurm", "batch.sh", [
+      [/--ntasks-per-node=8/, "--ntasks-per-node=2"],
+      [/--cpus-per-task=2/, "--cpus-per-task=1"],
+      [/--mem=32G/, "--mem=500M"],
+      [/--time=\S+/, "--time=1"],
+      [/^script=.*$/m, `script=(${saving})`],
+    ]);
     const told = await sbatch(alone, alone.write("batch.sh", batch));
 
     await using running = await cluster(clean);
     clean.allow(/^(computed|go)$/);
-    const short = workerEdits.map(([pattern, text]) => [pattern, text.startsWith("--time") ? "--time=1" : text] as const);
+    const short = workerEdits.map(
+      ([pattern, text]) => [pattern, text.startsWith("--time") ? "--time=1" : text] as const,
+    );
     const id = await sbatch(clean, clean.write("workers.sh", markedScript("slurm", "workers.sh", short)));
     await until("all three workers", 40, async () => (await workers(clean)) === 3);
     await using work = await client(clean, clean.write("holding.py", holding), "3");
@@ -238,10 +303,14 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     writeFileSync(join(clean.folder, "go"), "");
     expect((await work.finished).stdout).toContain("sum 1770000");
     expect(readFileSync(join(clean.folder, "computed"), "utf8").trim().split("\n")).toHaveLength(60);
-    await until("both jobs to end", 40, async () => (await Promise.all([id, told].map(jobState))).every((state) => state !== "RUNNING" && state !== "COMPLETING"));
+    await until("both jobs to end", 40, async () =>
+      (await Promise.all([id, told].map(jobState))).every((state) => state !== "RUNNING" && state !== "COMPLETING"),
+    );
     expect(await jobState(id), outputOf(clean, id)).toBe("COMPLETED");
-    expect(outputOf(alone, told)).toMatch(/at work[^]*saved/);
-    expect(await output(command("scontrol", "show", "job", told), { env: jobEnvironment(clean) })).toContain("ExitCode=3:0");
+    expect(outputOf(alone, told)).toMatch(/at work[\s\S]*saved/);
+    expect(await output(command("scontrol", "show", "job", told), { env: jobEnvironment(clean) })).toContain(
+      "ExitCode=3:0",
+    );
     running.signal("SIGTERM");
     await running.finished;
   });
@@ -250,21 +319,31 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
     clean.allow(/\.out$/);
-    const text = markedScript("slurm", "batch.sh", [[/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/--cpus-per-task=2/, "--cpus-per-task=1"], [/--mem=32G/, "--mem=800M"], [/--time=\S+/, "--time=5"], [/^script=.*$/m, "script=()"]]);
+    const text = markedScript("slurm", "batch.sh", [
+      [/--ntasks-per-node=8/, "--ntasks-per-node=2"],
+      [/--cpus-per-task=2/, "--cpus-per-task=1"],
+      [/--mem=32G/, "--mem=800M"],
+      [/--time=\S+/, "--time=5"],
+      [/^script=.*$/m, "script=()"],
+    ]);
     const id = await sbatch(clean, clean.write("batch.sh", text), "--requeue");
     const first = await until("the first cluster", 60, () => schedulerOf(clean));
     await until("its workers", 60, async () => (await workers(clean)) === 3);
     await output(command("scontrol", "requeue", id), { env: jobEnvironment(clean) });
     let told = performance.now();
-    await until(() => `the job's second run\n${outputOf(clean, id)}`, 90, async () => {
-      // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to, once the first run is over.
-      if (performance.now() - told > 6000 && (await jobState(id)) === "PENDING") {
-        await run(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
-        told = performance.now();
-      }
-      const found = schedulerOf(clean);
-      return found !== undefined && found !== first;
-    });
+    await until(
+      () => `the job's second run\n${outputOf(clean, id)}`,
+      90,
+      async () => {
+        // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to, once the first run is over.
+        if (performance.now() - told > 6000 && (await jobState(id)) === "PENDING") {
+          await run(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
+          told = performance.now();
+        }
+        const found = schedulerOf(clean);
+        return found !== undefined && found !== first;
+      },
+    );
     await until("its workers", 60, async () => (await workers(clean)) === 3);
     await output(command("scancel", id), { env: jobEnvironment(clean) });
     await queueEmpty(60);

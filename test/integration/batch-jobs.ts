@@ -8,10 +8,15 @@ import { run } from "./bed/run.ts";
 import { slurmEnvironment } from "./bed/slurm.ts";
 
 /** A script of `scripts/<system>/` with replacements in its marked lines only; throws when one of them matches nothing there. */
-export function markedScript(system: "slurm" | "pbs", name: string, edits: readonly (readonly [RegExp, string])[]): string {
+export function markedScript(
+  system: "slurm" | "pbs",
+  name: string,
+  edits: readonly (readonly [RegExp, string])[],
+): string {
   const text = readFileSync(join(projectRoot, "scripts", system, name), "utf8");
   const [before, block, after] = text.split(/^# --- (?:change from here|to here) ---\n/m);
-  if (before === undefined || block === undefined || after === undefined) throw new Error(`${name} has no marked lines`);
+  if (before === undefined || block === undefined || after === undefined)
+    throw new Error(`${name} has no marked lines`);
   const edited = edits.reduce((lines, [pattern, replacement]) => {
     if (!pattern.test(lines)) throw new Error(`${pattern} is not in the marked lines of ${name}`);
     return lines.replace(pattern, replacement);
@@ -22,7 +27,15 @@ export function markedScript(system: "slurm" | "pbs", name: string, edits: reado
 /** What a batch job needs to find in its environment: our program, the Python to test with, leave for Open MPI to run as root. */
 export function jobEnvironment(clean: Clean): Record<string, string> {
   const root = isRoot ? { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" } : {};
-  const folders = [join(projectRoot, "bin"), dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+  const folders = [
+    join(projectRoot, "bin"),
+    dirname(process.execPath),
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/sbin",
+    "/sbin",
+  ];
   return { ...clean.env, ...slurmEnvironment(), ...root, PATH: folders.join(":"), TSDASK_PYTHON: python().path };
 }
 
@@ -33,7 +46,11 @@ export function ours(...words: string[]): Command {
 
 /** Submits a script file to Slurm; returns the job's id. */
 export async function sbatch(clean: Clean, file: string, ...options: string[]): Promise<string> {
-  const { code, stdout, stderr } = await run(command("sbatch", "--parsable", ...options, file), { folder: clean.folder, env: jobEnvironment(clean), deadline: 20 });
+  const { code, stdout, stderr } = await run(command("sbatch", "--parsable", ...options, file), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+    deadline: 20,
+  });
   if (code !== 0) throw new Error(`sbatch: ${stderr}`);
   return stdout.trim();
 }
@@ -45,15 +62,22 @@ export function outputOf(clean: Clean, id: string): string {
 }
 
 /** Waits until `look` gives something else than undefined or false; throws with `what` after `seconds`, told at that moment if it is a function. */
-export async function until<T>(what: string | (() => string), seconds: number, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
+export async function until<T>(
+  what: string | (() => string),
+  seconds: number,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
   const end = performance.now() + seconds * 1000;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`Not within ${seconds} s: ${typeof what === "string" ? what : what()}`);
+    if (performance.now() > end)
+      throw new Error(`Not within ${seconds} s: ${typeof what === "string" ? what : what()}`);
     await sleep(200);
   }
 }
 
 /** The programs called mpirun of this machine that a script may be given. */
-export const mpiruns: readonly string[] = ["mpirun.openmpi", "mpirun.mpich"].filter((name) => which(name) !== undefined);
+export const mpiruns: readonly string[] = ["mpirun.openmpi", "mpirun.mpich"].filter(
+  (name) => which(name) !== undefined,
+);

@@ -22,10 +22,19 @@ function qstatText(walltime: string): string {
 }
 
 /** A PBS job's environment: its host file with a line for each rank, and commands that answer what was recorded. */
-function pbsEnvironment(clean: Clean, { hosts, walltime = "01:00:00" }: { readonly hosts: readonly string[]; readonly walltime?: string }): Record<string, string> {
+function pbsEnvironment(
+  clean: Clean,
+  { hosts, walltime = "01:00:00" }: { readonly hosts: readonly string[]; readonly walltime?: string },
+): Record<string, string> {
   const answer = clean.write("pbs/qstat.txt", qstatText(walltime));
-  clean.write("pbs/qstat", `#!/bin/sh\ncase "$*" in "-f ${id}") cat ${answer} ;; *) echo "qstat: Unknown Job Id $2" >&2; exit 153 ;; esac\n`);
-  clean.write("pbs/qsub", '#!/bin/sh\ncase "$*" in *nope*) echo "qsub: Unknown queue" >&2; exit 170 ;; *) echo 1235.pbs01 ;; esac\n');
+  clean.write(
+    "pbs/qstat",
+    `#!/bin/sh\ncase "$*" in "-f ${id}") cat ${answer} ;; *) echo "qstat: Unknown Job Id $2" >&2; exit 153 ;; esac\n`,
+  );
+  clean.write(
+    "pbs/qsub",
+    '#!/bin/sh\ncase "$*" in *nope*) echo "qsub: Unknown queue" >&2; exit 170 ;; *) echo 1235.pbs01 ;; esac\n',
+  );
   clean.write("pbs/qdel", `#!/bin/sh\necho "$@" >> ${join(clean.folder, "pbs/deleted")}\n`);
   clean.allow(/^pbs\/deleted$/);
   const env = jobEnvironment(clean);
@@ -45,7 +54,9 @@ function pbsEnvironment(clean: Clean, { hosts, walltime = "01:00:00" }: { readon
 function mpirunOf(hosts: Hosts, kind: "openmpi4" | "mpich4"): string {
   const { args } = hosts.mpirun(kind, { h1: 1 }, ["true"]);
   const agent = args[args.indexOf(kind === "openmpi4" ? "plm_rsh_agent" : "-launcher-exec") + 1];
-  return kind === "openmpi4" ? `(mpirun.openmpi --mca plm_rsh_agent ${agent} --mca oob_tcp_if_include 10.77.0.0/24)` : `(mpirun.mpich -launcher ssh -launcher-exec ${agent})`;
+  return kind === "openmpi4"
+    ? `(mpirun.openmpi --mca plm_rsh_agent ${agent} --mca oob_tcp_if_include 10.77.0.0/24)`
+    : `(mpirun.mpich -launcher ssh -launcher-exec ${agent})`;
 }
 
 const kinds = availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4");
@@ -55,9 +66,16 @@ describe.runIf(hostsAvailable() === true).each(kinds)("scripts/pbs on two hosts 
     await using hosts = await startHosts({ names: ["h1", "h2"] });
     await using clean = nothingLeft();
     const file = clean.write("analysis.py", script);
-    const text = markedScript("pbs", "batch.sh", [[/^script=.*$/m, `script=(--wait-workers all ${file} 7)`], [/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kind)}`]]);
+    const text = markedScript("pbs", "batch.sh", [
+      [/^script=.*$/m, `script=(--wait-workers all ${file} 7)`],
+      [/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kind)}`],
+    ]);
     const env = pbsEnvironment(clean, { hosts: ["h1", "h1", "h2", "h2"] });
-    const finished = await run(hosts.on("h1", ["bash", clean.write("batch.sh", text)]), { folder: clean.folder, env, deadline: 60 });
+    const finished = await run(hosts.on("h1", ["bash", clean.write("batch.sh", text)]), {
+      folder: clean.folder,
+      env,
+      deadline: 60,
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 7 });
     expect(finished.stdout).toContain("workers 2 hosts h2 total 499500");
     expect(finished.stderr).toContain("4 ranks");
@@ -66,7 +84,9 @@ describe.runIf(hostsAvailable() === true).each(kinds)("scripts/pbs on two hosts 
   test("gpu.sh puts two ranks more on the first host, and gives each worker a GPU of its own", async () => {
     await using hosts = await startHosts({ names: ["h1", "h2"] });
     await using clean = nothingLeft();
-    clean.write("analysis.py", `
+    clean.write(
+      "analysis.py",
+      `
 import os, socket
 from dask.distributed import Client
 
@@ -78,12 +98,25 @@ if __name__ == "__main__":
         client.wait_for_workers(4)
         for line in sorted(client.run(seen).values()):
             print("worker", line, flush=True)
-`);
-    const text = markedScript("pbs", "gpu.sh", [[/^gpus=4/m, "gpus=2"], [/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kind)}`]]);
+`,
+    );
+    const text = markedScript("pbs", "gpu.sh", [
+      [/^gpus=4/m, "gpus=2"],
+      [/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kind)}`],
+    ]);
     const env = pbsEnvironment(clean, { hosts: ["h1", "h1", "h2", "h2"] });
-    const finished = await run(hosts.on("h1", ["bash", clean.write("gpu.sh", text)]), { folder: clean.folder, env, deadline: 60 });
+    const finished = await run(hosts.on("h1", ["bash", clean.write("gpu.sh", text)]), {
+      folder: clean.folder,
+      env,
+      deadline: 60,
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 0 });
-    expect(finished.stdout.match(/^worker .*$/gm)).toEqual(["worker h1 gpu=0", "worker h1 gpu=1", "worker h2 gpu=0", "worker h2 gpu=1"]);
+    expect(finished.stdout.match(/^worker .*$/gm)).toEqual([
+      "worker h1 gpu=0",
+      "worker h1 gpu=1",
+      "worker h2 gpu=0",
+      "worker h2 gpu=1",
+    ]);
   });
 
   test("workers.sh joins a cluster of another host, and leaves it before the walltime that qstat tells", async () => {
@@ -94,7 +127,11 @@ if __name__ == "__main__":
     await cluster.says(/the worker is in/, 40);
     const text = markedScript("pbs", "workers.sh", [[/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kind)}`]]);
     const job = pbsEnvironment(clean, { hosts: ["h2", "h2"], walltime: "00:00:25" });
-    const finished = await run(hosts.on("h2", ["bash", clean.write("workers.sh", text)]), { folder: clean.folder, env: job, deadline: 60 });
+    const finished = await run(hosts.on("h2", ["bash", clean.write("workers.sh", text)]), {
+      folder: clean.folder,
+      env: job,
+      deadline: 60,
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 0 });
     expect(finished.stderr).toContain("all 2 workers are in");
     expect(finished.seconds).toBeLessThan(25);
@@ -109,7 +146,10 @@ test("script pbs --submit prints the id that qsub gave, and its words when it re
   const submitted = await run(ours("script", "pbs", "--submit", "analysis.py"), { folder: clean.folder, env });
   expect(submitted, tell(submitted)).toMatchObject({ code: 0, stdout: "1235.pbs01\n" });
   clean.write("nope.sh", "");
-  const refused = await run(ours("script", "pbs", "--queue", "nope", "-o", "nope.sh", "--force", "--submit", "analysis.py"), { folder: clean.folder, env });
+  const refused = await run(
+    ours("script", "pbs", "--queue", "nope", "-o", "nope.sh", "--force", "--submit", "analysis.py"),
+    { folder: clean.folder, env },
+  );
   expect(refused, tell(refused)).toMatchObject({ code: 69, stdout: "" });
   expect(refused.stderr).toMatch(/TSD-090 pbs refused the job: qsub: Unknown queue\n.*\n.*qstat -Q/);
   expect(readFileSync(join(clean.folder, "nope.sh"), "utf8")).toContain("#PBS -q nope");
@@ -118,7 +158,11 @@ test("script pbs --submit prints the id that qsub gave, and its words when it re
 test("the jobs of scale are deleted with qdel", async () => {
   await using clean = nothingLeft({ within: 15 });
   const env = pbsEnvironment(clean, { hosts: ["h1"] });
-  await using cluster = start(ours("--np", "2", "--dashboard-address", ":0"), { folder: clean.folder, env: jobEnvironment(clean), deadline: 60 });
+  await using cluster = start(ours("--np", "2", "--dashboard-address", ":0"), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+    deadline: 60,
+  });
   await cluster.says(/the worker is in/, 40);
   const words = ["--batch", "pbs", "--workers-per-job", "2"];
   const up = await run(ours("scale", "3", ...words), { folder: clean.folder, env });
@@ -134,7 +178,15 @@ test("the jobs of scale are deleted with qdel", async () => {
 test("a script of bash reads its own quoting back", async () => {
   await using clean = nothingLeft();
   const env = pbsEnvironment(clean, { hosts: ["h1"] });
-  const text = (await run(ours("script", "pbs", "--launcher", "echo", "--env", "A=it's $HOME", "--", "a b", "c'd", '"$x"'), { folder: clean.folder, env })).stdout;
-  const finished = await run(command("bash", clean.write("job.sh", `${text}printf '%s' "$A"\n`)), { folder: clean.folder, env });
+  const text = (
+    await run(ours("script", "pbs", "--launcher", "echo", "--env", "A=it's $HOME", "--", "a b", "c'd", '"$x"'), {
+      folder: clean.folder,
+      env,
+    })
+  ).stdout;
+  const finished = await run(command("bash", clean.write("job.sh", `${text}printf '%s' "$A"\n`)), {
+    folder: clean.folder,
+    env,
+  });
   expect(finished.stdout).toMatch(/tsdask-mpi a b c'd "\$x"\nit's \$HOME$/);
 });

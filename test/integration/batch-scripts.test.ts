@@ -24,12 +24,18 @@ if __name__ == "__main__":
     sys.exit(int(sys.argv[2]))
 `;
 
-const small: readonly (readonly [RegExp, string])[] = [[/--cpus-per-task=\d+/, "--cpus-per-task=1"], [/--mem=\S+/, "--mem=800M"], [/--time=\S+/, "--time=2"]];
+const small: readonly (readonly [RegExp, string])[] = [
+  [/--cpus-per-task=\d+/, "--cpus-per-task=1"],
+  [/--mem=\S+/, "--mem=800M"],
+  [/--time=\S+/, "--time=2"],
+];
 const launches = ["srun", ...mpiruns];
 
 if (which("shellcheck") !== undefined) {
   test("shellcheck has nothing to say about any script", async () => {
-    const files = ["slurm", "pbs"].flatMap((system) => readdirSync(join(projectRoot, "scripts", system)).map((name) => join(projectRoot, "scripts", system, name)));
+    const files = ["slurm", "pbs"].flatMap((system) =>
+      readdirSync(join(projectRoot, "scripts", system)).map((name) => join(projectRoot, "scripts", system, name)),
+    );
     expect(files.length).toBe(10);
     await output(command("shellcheck", ...files), { deadline: 60 });
   });
@@ -40,34 +46,68 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await startSlurm();
     await using clean = nothingLeft();
     clean.write("analysis.py", analysis);
-    const file = clean.write("batch.sh", markedScript("slurm", "batch.sh", [...small, [/--ntasks-per-node=8/, "--ntasks-per-node=2"], [/^script=.*$/m, "script=(analysis.py 2 7)"], [/^launch=srun/m, `launch=${launch}`]]));
+    const file = clean.write(
+      "batch.sh",
+      markedScript("slurm", "batch.sh", [
+        ...small,
+        [/--ntasks-per-node=8/, "--ntasks-per-node=2"],
+        [/^script=.*$/m, "script=(analysis.py 2 7)"],
+        [/^launch=srun/m, `launch=${launch}`],
+      ]),
+    );
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
     await queueEmpty(90);
     expect(outputOf(clean, id)).toContain("total 499500");
-    expect(await output(command("scontrol", "show", "job", id), { env: jobEnvironment(clean) })).toContain("ExitCode=7:0");
+    expect(await output(command("scontrol", "show", "job", id), { env: jobEnvironment(clean) })).toContain(
+      "ExitCode=7:0",
+    );
   });
 
   test.each(launches)("gpu.sh with %s gives each worker a GPU of its node", async (launch) => {
     await startSlurm();
     await using clean = nothingLeft();
     clean.write("analysis.py", analysis);
-    const edits: readonly (readonly [RegExp, string])[] = [[/^#SBATCH --gres.*\n/m, ""], [/^#SBATCH --exclusive$/m, "#SBATCH --mem=800M"], [/--time=\S+/, "--time=2"], [/^gpus=4/m, "gpus=2"], [/^script=.*$/m, "script=(analysis.py 4 0)"], [/^launch=srun/m, `launch=${launch}`]];
+    const edits: readonly (readonly [RegExp, string])[] = [
+      [/^#SBATCH --gres.*\n/m, ""],
+      [/^#SBATCH --exclusive$/m, "#SBATCH --mem=800M"],
+      [/--time=\S+/, "--time=2"],
+      [/^gpus=4/m, "gpus=2"],
+      [/^script=.*$/m, "script=(analysis.py 4 0)"],
+      [/^launch=srun/m, `launch=${launch}`],
+    ];
     const file = clean.write("gpu.sh", markedScript("slurm", "gpu.sh", edits));
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
     await queueEmpty(90);
     const said = outputOf(clean, id);
-    expect(said.match(/^worker n\d gpu=\d/gm), said).toEqual(["worker n1 gpu=0", "worker n1 gpu=1", "worker n2 gpu=0", "worker n2 gpu=1"]);
+    expect(said.match(/^worker n\d gpu=\d/gm), said).toEqual([
+      "worker n1 gpu=0",
+      "worker n1 gpu=1",
+      "worker n2 gpu=0",
+      "worker n2 gpu=1",
+    ]);
     expect(await jobState(id)).toBe("COMPLETED");
   });
 
   test.each(launches)("numa.sh with %s puts a worker on each domain of both nodes", async (launch) => {
     await startSlurm();
     await using clean = nothingLeft();
-    const domains = Math.max(1, readdirSync("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length);
+    const domains = Math.max(
+      1,
+      readdirSync("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length,
+    );
     clean.write("analysis.py", analysis);
-    const file = clean.write("numa.sh", markedScript("slurm", "numa.sh", [[/--exclusive/, "--cpus-per-task=1"], [/--mem=0/, "--mem=800M"], [/--time=\S+/, "--time=2"], [/^script=.*$/m, `script=(analysis.py ${2 * domains} 0)`], [/^launch=srun/m, `launch=${launch}`]]));
+    const file = clean.write(
+      "numa.sh",
+      markedScript("slurm", "numa.sh", [
+        [/--exclusive/, "--cpus-per-task=1"],
+        [/--mem=0/, "--mem=800M"],
+        [/--time=\S+/, "--time=2"],
+        [/^script=.*$/m, `script=(analysis.py ${2 * domains} 0)`],
+        [/^launch=srun/m, `launch=${launch}`],
+      ]),
+    );
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
     await queueEmpty(90);
@@ -79,10 +119,15 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
   test("jupyter.sh serves JupyterLab until it is cancelled, and prints the line for ssh without the token", async () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
-    const file = clean.write("jupyter.sh", markedScript("slurm", "jupyter.sh", [...small, [/--ntasks-per-node=10/, "--ntasks-per-node=3"]]));
+    const file = clean.write(
+      "jupyter.sh",
+      markedScript("slurm", "jupyter.sh", [...small, [/--ntasks-per-node=10/, "--ntasks-per-node=3"]]),
+    );
     clean.allow(/\.out$/, /^node-compile-cache/); // JupyterLab's own Node leaves the second.
     const id = await sbatch(clean, file);
-    const said = await until("the ssh line", 60, () => (/ssh .*-N.*-L/.test(outputOf(clean, id)) ? outputOf(clean, id) : undefined));
+    const said = await until("the ssh line", 60, () =>
+      /ssh .*-N.*-L/.test(outputOf(clean, id)) ? outputOf(clean, id) : undefined,
+    );
     const shown = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
     const token = /token=([\w-]{16,})/.exec(shown.stdout)?.[1] ?? "";
     expect(token, tell(shown)).not.toBe("");
@@ -96,7 +141,20 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await using clean = nothingLeft();
     clean.write("analysis.py", analysis);
     clean.allow(/\.out$/);
-    const words = ["script", "slurm", "--ranks-per-node", "3", "--memory", "800MiB", "--time", "2m", "--submit", "analysis.py", "1", "0"];
+    const words = [
+      "script",
+      "slurm",
+      "--ranks-per-node",
+      "3",
+      "--memory",
+      "800MiB",
+      "--time",
+      "2m",
+      "--submit",
+      "analysis.py",
+      "1",
+      "0",
+    ];
     const finished = await run(ours(...words), { folder: clean.folder, env: jobEnvironment(clean) });
     expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
     await queueEmpty(60);
@@ -104,15 +162,30 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
   });
 
   test.each([
-    ["an unknown partition", ["--queue", "nope"], /TSD-090 slurm refused the job: .*[Ii]nvalid partition.*\n.*\n.*sinfo -s/],
-    ["more memory than a node has", ["--memory", "900GiB"], /TSD-090 slurm refused the job: .*node configuration is not available.*\n.*\n.*sinfo -N/],
+    [
+      "an unknown partition",
+      ["--queue", "nope"],
+      /TSD-090 slurm refused the job: .*[Ii]nvalid partition.*\n.*\n.*sinfo -s/,
+    ],
+    [
+      "more memory than a node has",
+      ["--memory", "900GiB"],
+      /TSD-090 slurm refused the job: .*node configuration is not available.*\n.*\n.*sinfo -N/,
+    ],
     ["GPUs where there are none", ["--gpus", "1"], /TSD-090 slurm refused the job: .*gres.*\n.*\n.*sinfo -N/],
-    ["an option that does not exist", ["--node", "2"], /TSD-006 .*--node is not an option.*\n.*\n.*Did you mean --nodes/],
+    [
+      "an option that does not exist",
+      ["--node", "2"],
+      /TSD-006 .*--node is not an option.*\n.*\n.*Did you mean --nodes/,
+    ],
   ])("%s: Slurm's own words, and what to do", async (_, words, expected) => {
     await startSlurm();
     await using clean = nothingLeft();
     const before = await queuedJobs();
-    const finished = await run(ours("script", "slurm", ...words, "--submit", "analysis.py"), { folder: clean.folder, env: jobEnvironment(clean) });
+    const finished = await run(ours("script", "slurm", ...words, "--submit", "analysis.py"), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+    });
     expect(finished.code).not.toBe(0);
     expect(finished.stderr).toMatch(expected);
     expect(await queuedJobs()).toEqual(before);

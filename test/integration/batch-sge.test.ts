@@ -10,7 +10,13 @@ import { script } from "./launch.ts";
 
 /** What a Grid Engine job must be given: it does not see the environment it was submitted from. */
 function given(clean: Clean): readonly string[] {
-  const env = { ...clean.env, TSDASK_PYTHON: python().path, OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1", HOME: "/root" };
+  const env = {
+    ...clean.env,
+    TSDASK_PYTHON: python().path,
+    OMPI_ALLOW_RUN_AS_ROOT: "1",
+    OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1",
+    HOME: "/root",
+  };
   return Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
 }
 
@@ -20,8 +26,32 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     await using clean = nothingLeft();
     clean.allow(/\.o\d+$/, /\.po\d+$/);
     const file = clean.write("analysis.py", script);
-    const words = ["script", "sge", "--pe", "mpi", "--ranks-per-node", "4", "--threads", "2", "--time", "5m", "--launcher", mpirun, ...given(clean), "--submit", "--", "--wait-workers", "all", file, "7"];
-    const submitted = await run(sge.on(ours(...words)), { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env }, deadline: 30 });
+    const words = [
+      "script",
+      "sge",
+      "--pe",
+      "mpi",
+      "--ranks-per-node",
+      "4",
+      "--threads",
+      "2",
+      "--time",
+      "5m",
+      "--launcher",
+      mpirun,
+      ...given(clean),
+      "--submit",
+      "--",
+      "--wait-workers",
+      "all",
+      file,
+      "7",
+    ];
+    const submitted = await run(sge.on(ours(...words)), {
+      folder: clean.folder,
+      env: { ...jobEnvironment(clean), ...sge.env },
+      deadline: 30,
+    });
     expect(submitted, tell(submitted)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
     await until("the job's end", 60, async () => (await sge.jobs()).length === 0);
     const said = outputOf(clean, submitted.stdout.trim());
@@ -36,7 +66,11 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     const options = { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env }, deadline: 90 };
     await using running = start(sge.on(ours("--np", "2", "--dashboard-address", ":0")), options);
     await running.says(/the worker is in/, 40);
-    const scale = (...words: string[]) => run(sge.on(ours("scale", ...words, "--batch", "sge", "--ranks-per-node", "2", "--time", "5m", ...given(clean))), options);
+    const scale = (...words: string[]) =>
+      run(
+        sge.on(ours("scale", ...words, "--batch", "sge", "--ranks-per-node", "2", "--time", "5m", ...given(clean))),
+        options,
+      );
     const up = await scale("5", "--wait", "60s");
     expect(up, tell(up)).toMatchObject({ code: 0 });
     expect(up.stderr).toContain("5 workers are in");
@@ -49,13 +83,24 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
   });
 
   test.each([
-    ["an unknown queue", ["--queue", "nope"], /TSD-090 sge refused the job: .*unknown queue "nope".*\n.*\n.*qconf -sql/],
-    ["an unknown parallel environment", ["--pe", "nope"], /TSD-090 sge refused the job: .*parallel environment.*\n.*\n.*qconf -spl/],
+    [
+      "an unknown queue",
+      ["--queue", "nope"],
+      /TSD-090 sge refused the job: .*unknown queue "nope".*\n.*\n.*qconf -sql/,
+    ],
+    [
+      "an unknown parallel environment",
+      ["--pe", "nope"],
+      /TSD-090 sge refused the job: .*parallel environment.*\n.*\n.*qconf -spl/,
+    ],
     ["an unknown project", ["--account", "nope"], /TSD-090 sge refused the job: .*nope/],
   ])("%s: Grid Engine's own words, and what to do", async (_, words, expected) => {
     await using sge = await startSge();
     await using clean = nothingLeft();
-    const finished = await run(sge.on(ours("script", "sge", ...words, "--submit", "analysis.py")), { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env } });
+    const finished = await run(sge.on(ours("script", "sge", ...words, "--submit", "analysis.py")), {
+      folder: clean.folder,
+      env: { ...jobEnvironment(clean), ...sge.env },
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 69, stdout: "" });
     expect(finished.stderr).toMatch(expected);
     expect(await sge.jobs()).toEqual([]);

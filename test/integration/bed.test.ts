@@ -28,7 +28,7 @@ describe("the launchers of the test bed", () => {
       await launcher.ready();
       const program = clean.write("rank.sh", sayRank);
       for (const code of [0, 7]) {
-        const finished = await run(launcher.command(3, [program, "it's a \"b\" $HOME", String(code)]), clean);
+        const finished = await run(launcher.command(3, [program, 'it\'s a "b" $HOME', String(code)]), clean);
         expect(finished.code, finished.stderr).toBe(code);
         // A launcher may end the other ranks before they have spoken when one fails.
         const ranks = [...finished.stdout.matchAll(/^rank (\d) on .*: it's a "b" \$HOME$/gm)].map((match) => match[1]);
@@ -72,7 +72,10 @@ describe("run", () => {
 
   it("waits for what a command says, and sends it signals", async () => {
     await using clean = nothingLeft();
-    await using running = start(command("sh", "-c", "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"), clean);
+    await using running = start(
+      command("sh", "-c", "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done"),
+      clean,
+    );
     await running.says(/ready/);
     running.signal("SIGTERM");
     expect((await running.finished).code).toBe(5);
@@ -87,9 +90,17 @@ if (slurmAvailable() === true) {
       clean.allow(/^job-/);
       const { env } = await startSlurm();
       const options = { folder: clean.folder, env: { ...clean.env, ...env } };
-      const script = clean.write("job.sh", '#!/bin/sh\necho "$SLURM_ARRAY_TASK_ID on $(uname -n), start ${SLURM_RESTART_COUNT:-0}"\n[ "$1" != wait ] || sleep 30\n');
+      const script = clean.write(
+        "job.sh",
+        '#!/bin/sh\necho "$SLURM_ARRAY_TASK_ID on $(uname -n), start ${SLURM_RESTART_COUNT:-0}"\n[ "$1" != wait ] || sleep 30\n',
+      );
       await output(command("sbatch", "--array=1-4", "--ntasks=8", "--output=job-%a", script), options);
-      const id = (await output(command("sbatch", "--parsable", "--requeue", "--output=job-%j", "--open-mode=append", script, "wait"), options)).trim();
+      const id = (
+        await output(
+          command("sbatch", "--parsable", "--requeue", "--output=job-%j", "--open-mode=append", script, "wait"),
+          options,
+        )
+      ).trim();
       const waits = async (state: string): Promise<void> => {
         await expect.poll(() => jobState(id), { timeout: 60_000, interval: 200 }).toBe(state);
       };
@@ -102,7 +113,10 @@ if (slurmAvailable() === true) {
       await queueEmpty(60);
       const files = readdirSync(clean.folder).filter((name) => /^job-[1-4]$/.test(name));
       expect(files.length).toBe(4);
-      for (const name of files) expect(readFileSync(join(clean.folder, name), "utf8")).toMatch(isRoot ? /^\d on n[12], start 0/ : /^\d on \S+, start 0/);
+      for (const name of files)
+        expect(readFileSync(join(clean.folder, name), "utf8")).toMatch(
+          isRoot ? /^\d on n[12], start 0/ : /^\d on \S+, start 0/,
+        );
     });
   });
 }
@@ -130,11 +144,20 @@ if (hostsAvailable() === true) {
         await run(command("mkdir", unshared), clean);
         clean.allow(/^scratch/);
         await using hosts = await startHosts({ unshared: { h2: [unshared] } });
-        const program = clean.write("rank.sh", `${sayRank.replace("exit", 'touch "$TMPDIR/scratch/$(uname -n)"\nexit')}`);
+        const program = clean.write(
+          "rank.sh",
+          `${sayRank.replace("exit", 'touch "$TMPDIR/scratch/$(uname -n)"\nexit')}`,
+        );
         const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2, h3: 1 }, [program, "it's", "0"]), clean);
         expect(finished.code, finished.stderr).toBe(0);
         const said = finished.stdout.trim().split("\n").toSorted();
-        expect(said).toEqual(["rank 0 on h1: it's", "rank 1 on h1: it's", "rank 2 on h2: it's", "rank 3 on h2: it's", "rank 4 on h3: it's"]);
+        expect(said).toEqual([
+          "rank 0 on h1: it's",
+          "rank 1 on h1: it's",
+          "rank 2 on h2: it's",
+          "rank 3 on h2: it's",
+          "rank 4 on h3: it's",
+        ]);
         expect(readdirSync(unshared).toSorted()).toEqual(["h1", "h3"]);
         const resolved = await output(hosts.on("h3", ["getent", "hosts", "h2"]), clean);
         expect(resolved).toMatch(/^10\.77\.0\.2\s+h2/);
@@ -167,8 +190,20 @@ if (sshdAvailable() === true) {
     await using page = await servePage();
     const local = await freePort();
     const env = { ...clean.env, PATH: `${sshd.path}:${process.env["PATH"]}` };
-    await using tunnel = start(command("sh", "-c", `exec ssh -N -L ${local}:127.0.0.1:${page.port} ${sshd.user}@login.example`), { ...clean, env });
-    await expect.poll(() => fetch(`http://127.0.0.1:${local}/`).then((answer) => answer.text(), () => ""), { timeout: 10_000 }).toContain("The page");
+    await using tunnel = start(
+      command("sh", "-c", `exec ssh -N -L ${local}:127.0.0.1:${page.port} ${sshd.user}@login.example`),
+      { ...clean, env },
+    );
+    await expect
+      .poll(
+        () =>
+          fetch(`http://127.0.0.1:${local}/`).then(
+            (answer) => answer.text(),
+            () => "",
+          ),
+        { timeout: 10_000 },
+      )
+      .toContain("The page");
     tunnel.signal("SIGTERM");
     await tunnel.finished;
   });
@@ -185,7 +220,9 @@ if (chromiumAvailable() === true) {
 }
 
 async function servePage(): Promise<{ readonly port: number } & AsyncDisposable> {
-  const server = createServer((_, answer) => void answer.setHeader("content-type", "text/html").end("<title>The page</title>"));
+  const server = createServer(
+    (_, answer) => void answer.setHeader("content-type", "text/html").end("<title>The page</title>"),
+  );
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   return {

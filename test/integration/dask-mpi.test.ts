@@ -12,23 +12,40 @@ const theirTests = join(original, "dask_mpi", "tests", "test_cli.py");
 
 if (existsSync(theirTests)) {
   describe("dask-mpi's own tests of its command line, unchanged, with our dask-mpi first in PATH", () => {
-    for (const [name, program] of [["Open MPI", "mpirun.openmpi"], ["MPICH", "mpirun.mpich"]] as const) {
+    for (const [name, program] of [
+      ["Open MPI", "mpirun.openmpi"],
+      ["MPICH", "mpirun.mpich"],
+    ] as const) {
       if (which(program) === undefined) continue;
       it(`pass under ${name}`, { timeout: 320_000 }, async () => {
         await using clean = nothingLeft();
         clean.allow(/./); // Their tests leave files of their own in the working directory and in TMPDIR.
         const bin = await environmentWith(program, join(clean.tmp, "env"));
-        const finished = await run(command(join(bin, "python"), "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "-o", "faulthandler_timeout=60", theirTests), {
-          folder: clean.folder,
-          env: {
-            ...clean.env,
-            PATH: [dirname(daskMpi), bin, process.env["PATH"]].join(delimiter),
-            // Their fixture adds Open MPI's own option for root, which MPICH does not know.
-            ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
-            OMPI_MCA_rmaps_base_oversubscribe: "1",
+        const finished = await run(
+          command(
+            join(bin, "python"),
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "-rs",
+            "-o",
+            "faulthandler_timeout=60",
+            theirTests,
+          ),
+          {
+            folder: clean.folder,
+            env: {
+              ...clean.env,
+              PATH: [dirname(daskMpi), bin, process.env["PATH"]].join(delimiter),
+              // Their fixture adds Open MPI's own option for root, which MPICH does not know.
+              ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
+              OMPI_MCA_rmaps_base_oversubscribe: "1",
+            },
+            deadline: 300,
           },
-          deadline: 300,
-        });
+        );
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout).toMatch(/\d+ passed/);
       });
@@ -41,7 +58,10 @@ const libraries: Readonly<Record<string, string>> = { openmpi: "libmpi.so.40", m
 
 if (existsSync(theirTests)) {
   describe("dask-mpi's own tests of initialize and execute, unchanged but for the import", () => {
-    for (const [name, program, abi] of [["Open MPI", "mpirun.openmpi", "openmpi"], ["MPICH", "mpirun.mpich", "mpich"]] as const) {
+    for (const [name, program, abi] of [
+      ["Open MPI", "mpirun.openmpi", "openmpi"],
+      ["MPICH", "mpirun.mpich", "mpich"],
+    ] as const) {
       const library = which(program) === undefined ? undefined : findLibrary(libraries[abi] ?? "");
       if (library === undefined) continue;
       it(`pass under ${name}`, { timeout: 320_000 }, async () => {
@@ -54,19 +74,33 @@ if (existsSync(theirTests)) {
         // mpi4py's wheels look for MPICH by the name that its own releases have.
         if (abi === "mpich") symlinkSync(library, join(shim, "libmpi.so.12"));
         const files = ["test_initialize.py", "test_execute.py"].map((file) => join(theirs, file));
-        const finished = await run(command(join(bin, "python"), "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "-o", "faulthandler_timeout=60", ...files), {
-          folder: clean.folder,
-          env: {
-            ...clean.env,
-            PATH: [bin, process.env["PATH"]].join(delimiter),
-            PYTHONPATH: join(projectRoot, "python"),
-            LD_LIBRARY_PATH: shim,
-            MPI4PY_MPIABI: abi,
-            ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
-            OMPI_MCA_rmaps_base_oversubscribe: "1",
+        const finished = await run(
+          command(
+            join(bin, "python"),
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-q",
+            "-rs",
+            "-o",
+            "faulthandler_timeout=60",
+            ...files,
+          ),
+          {
+            folder: clean.folder,
+            env: {
+              ...clean.env,
+              PATH: [bin, process.env["PATH"]].join(delimiter),
+              PYTHONPATH: join(projectRoot, "python"),
+              LD_LIBRARY_PATH: shim,
+              MPI4PY_MPIABI: abi,
+              ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
+              OMPI_MCA_rmaps_base_oversubscribe: "1",
+            },
+            deadline: 300,
           },
-          deadline: 300,
-        });
+        );
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout, tell(finished)).toMatch(/^12 passed/m);
       });
@@ -79,14 +113,19 @@ function copyOfTheirs(folder: string): string {
   mkdirSync(folder);
   const source = dirname(theirTests);
   for (const file of readdirSync(source).filter((each) => each.endsWith(".py"))) {
-    writeFileSync(join(folder, file), readFileSync(join(source, file), "utf8").replaceAll("from dask_mpi import", "from tsdask_mpi import"));
+    writeFileSync(
+      join(folder, file),
+      readFileSync(join(source, file), "utf8").replaceAll("from dask_mpi import", "from tsdask_mpi import"),
+    );
   }
   return folder;
 }
 
 /** A shared library of the system's, by its name; undefined when it is not there. */
 function findLibrary(name: string): string | undefined {
-  const folders = readdirSync("/usr/lib").filter((each) => each.endsWith("-linux-gnu")).map((each) => join("/usr/lib", each));
+  const folders = readdirSync("/usr/lib")
+    .filter((each) => each.endsWith("-linux-gnu"))
+    .map((each) => join("/usr/lib", each));
   return [...folders, "/usr/lib64", "/usr/lib"].map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 

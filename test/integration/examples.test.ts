@@ -17,9 +17,14 @@ describe.each(examples)("examples/%s", (name) => {
     copyFileSync(join(folder, name), join(clean.folder, name));
     const executed = name.endsWith(".ipynb") ? name.replace(".ipynb", ".out.ipynb") : undefined;
     if (executed !== undefined) clean.write(executed, "");
-    const result = await run(launcher("local").command(4, program(name)), { folder: clean.folder, env: clean.env, deadline: 100 });
+    const result = await run(launcher("local").command(4, program(name)), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 100,
+    });
     expect(result, tell(result)).toMatchObject({ code: 0, timedOut: false });
-    if (executed !== undefined) expect(readFileSync(join(clean.folder, executed), "utf8")).toContain('"execution_count": 1');
+    if (executed !== undefined)
+      expect(readFileSync(join(clean.folder, executed), "utf8")).toContain('"execution_count": 1');
   });
 });
 

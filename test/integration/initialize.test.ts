@@ -24,30 +24,44 @@ print("total", client.submit(sum, range(1000)).result(), named, flush=True)
 exec(sys.argv[1])
 `;
 
-const started = (one: ReturnType<typeof launcher>, ranks: number, words: readonly string[], clean: Clean, path = python().path): Promise<Finished> =>
+const started = (
+  one: ReturnType<typeof launcher>,
+  ranks: number,
+  words: readonly string[],
+  clean: Clean,
+  path = python().path,
+): Promise<Finished> =>
   run(one.command(ranks, [path, ...words]), { folder: clean.folder, env: { ...clean.env, ...modules }, deadline: 60 });
 
-describe.each(availableLaunchers("openmpi4", "mpich4", "srun-pmi2").map((one) => [one.name, one] as const))("initialize() under %s", (_, one) => {
-  test.each([
-    ["client.close()", 0],
-    ["sys.exit(7)", 7],
-    ["raise KeyError('a')", 1],
-    ["os._exit(9)", 9],
-    ["import signal; os.kill(os.getpid(), signal.SIGKILL)", 137],
-    ["import signal; os.kill(client.run_on_scheduler(os.getpid), signal.SIGKILL); import threading; threading.Event().wait()", 72],
-  ])("a script that ends by `%s` gives exit code %i, and nothing is left", async (end, code) => {
-    await one.ready();
-    await using clean = nothingLeft();
-    const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
-    // Of a rank that was killed, Hydra returns the signal's number alone.
-    expect(finished, tell(finished)).toMatchObject({ code: code === 137 && one.name === "mpich4" ? 9 : code, timedOut: false });
-    expect(finished.stdout.match(/total 499500 tls/g), tell(finished)).toHaveLength(1);
-  });
+describe.each(availableLaunchers("openmpi4", "mpich4", "srun-pmi2").map((one) => [one.name, one] as const))(
+  "initialize() under %s",
+  (_, one) => {
+    test.each([
+      ["client.close()", 0],
+      ["sys.exit(7)", 7],
+      ["raise KeyError('a')", 1],
+      ["os._exit(9)", 9],
+      ["import signal; os.kill(os.getpid(), signal.SIGKILL)", 137],
+      [
+        "import signal; os.kill(client.run_on_scheduler(os.getpid), signal.SIGKILL); import threading; threading.Event().wait()",
+        72,
+      ],
+    ])("a script that ends by `%s` gives exit code %i, and nothing is left", async (end, code) => {
+      await one.ready();
+      await using clean = nothingLeft();
+      const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
+      // Of a rank that was killed, Hydra returns the signal's number alone.
+      expect(finished, tell(finished)).toMatchObject({
+        code: code === 137 && one.name === "mpich4" ? 9 : code,
+        timedOut: false,
+      });
+      expect(finished.stdout.match(/total 499500 tls/g), tell(finished)).toHaveLength(1);
+    });
 
-  test("a worker that is killed comes again, and the script goes on", async () => {
-    await one.ready();
-    await using clean = nothingLeft();
-    const end = `
+    test("a worker that is killed comes again, and the script goes on", async () => {
+      await one.ready();
+      await using clean = nothingLeft();
+      const end = `
 import signal, time
 address, pid = next(iter(client.run(os.getpid).items()))
 os.kill(pid, signal.SIGKILL)
@@ -58,15 +72,17 @@ while True:
     time.sleep(0.05)
 print("again", client.submit(sum, [1]).result(), flush=True)
 `;
-    const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
-    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
-    expect(finished.stdout).toContain("again 1");
-  });
+      const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
+      expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+      expect(finished.stdout).toContain("again 1");
+    });
 
-  test("with exit=False every rank goes on after the cluster's end", async () => {
-    await one.ready();
-    await using clean = nothingLeft();
-    const file = clean.write("script.py", `
+    test("with exit=False every rank goes on after the cluster's end", async () => {
+      await one.ready();
+      await using clean = nothingLeft();
+      const file = clean.write(
+        "script.py",
+        `
 from dask.distributed import Client
 from tsdask_mpi import initialize, send_close_signal
 
@@ -76,25 +92,38 @@ if client:
         print(c.submit(sum, [1, 2]).result(), flush=True)
     send_close_signal()
 print("on", client, flush=True)
-`);
-    const finished = await started(one, 4, [file], clean);
-    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
-    expect(finished.stdout.trim().split(/[\r\n]+/).sort()).toEqual(["3", "on False", "on False", "on False", "on True"]);
-  });
+`,
+      );
+      const finished = await started(one, 4, [file], clean);
+      expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+      expect(
+        finished.stdout
+          .trim()
+          .split(/[\r\n]+/)
+          .sort(),
+      ).toEqual(["3", "on False", "on False", "on False", "on True"]);
+    });
 
-  test("too few ranks are an exception with a code, at once", async () => {
-    await one.ready();
-    await using clean = nothingLeft();
-    const finished = await started(one, 2, [clean.write("script.py", script), ""], clean);
-    expect(finished, tell(finished)).toMatchObject({ code: 1, timedOut: false });
-    expect(finished.stderr).toContain("WorldTooSmallException: TSD-105 Not enough ranks to start the cluster: found 2");
-  });
-
-  test("execute() runs its function in the rank asked for, and an error of it ends the launch with 1", async () => {
-    await one.ready();
-    for (const [fault, code] of [["", 0], ["raise ValueError('wrong')", 1]] as const) {
+    test("too few ranks are an exception with a code, at once", async () => {
+      await one.ready();
       await using clean = nothingLeft();
-      const file = clean.write("script.py", `
+      const finished = await started(one, 2, [clean.write("script.py", script), ""], clean);
+      expect(finished, tell(finished)).toMatchObject({ code: 1, timedOut: false });
+      expect(finished.stderr).toContain(
+        "WorldTooSmallException: TSD-105 Not enough ranks to start the cluster: found 2",
+      );
+    });
+
+    test("execute() runs its function in the rank asked for, and an error of it ends the launch with 1", async () => {
+      await one.ready();
+      for (const [fault, code] of [
+        ["", 0],
+        ["raise ValueError('wrong')", 1],
+      ] as const) {
+        await using clean = nothingLeft();
+        const file = clean.write(
+          "script.py",
+          `
 from dask.distributed import Client
 from tsdask_mpi import execute
 
@@ -105,41 +134,57 @@ def work(first, second=0):
     ${fault}
 
 execute(work, (1,), {"second": 2}, client_rank=2, scheduler_rank=3)
-`);
-      const finished = await started(one, 4, [file], clean);
-      expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
-      expect(finished.stdout).toContain("names [0, 1] 3");
-      if (fault !== "") expect(finished.stderr).toContain("ValueError: wrong");
-    }
-  });
-});
+`,
+        );
+        const finished = await started(one, 4, [file], clean);
+        expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
+        expect(finished.stdout).toContain("names [0, 1] 3");
+        if (fault !== "") expect(finished.stderr).toContain("ValueError: wrong");
+      }
+    });
+  },
+);
 
 if (hostsAvailable() === true) {
-  describe.each(availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4"))("initialize() on three hosts under %s", (kind) => {
-    test("the hosts meet, and the exit code comes back", async () => {
-      await using hosts = await startHosts();
-      await using clean = nothingLeft();
-      const words = [python().path, clean.write("script.py", script), "sys.exit(7)"];
-      const started = hosts.mpirun(kind, { h1: 2, h2: 1, h3: 1 }, ["env", `PYTHONPATH=${modules.PYTHONPATH}`, ...words]);
-      const finished = await run(started, { folder: clean.folder, env: clean.env, deadline: 60 });
-      expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
-      expect(finished.stdout).toContain("total 499500 tls");
-    });
-  });
+  describe.each(availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4"))(
+    "initialize() on three hosts under %s",
+    (kind) => {
+      test("the hosts meet, and the exit code comes back", async () => {
+        await using hosts = await startHosts();
+        await using clean = nothingLeft();
+        const words = [python().path, clean.write("script.py", script), "sys.exit(7)"];
+        const started = hosts.mpirun(kind, { h1: 2, h2: 1, h3: 1 }, [
+          "env",
+          `PYTHONPATH=${modules.PYTHONPATH}`,
+          ...words,
+        ]);
+        const finished = await run(started, { folder: clean.folder, env: clean.env, deadline: 60 });
+        expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
+        expect(finished.stdout).toContain("total 499500 tls");
+      });
+    },
+  );
 }
 
-test.each(availablePythons().map(({ name, path }) => [name, path] as const))("initialize() with %s", async (_, path) => {
-  const [one] = availableLaunchers("mpich4", "openmpi4");
-  if (one === undefined) throw new Error("Neither MPICH nor Open MPI is here");
-  await using clean = nothingLeft();
-  const finished = await started(one, 4, [clean.write("script.py", script), "sys.exit(3)"], clean, path);
-  expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
-});
+test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+  "initialize() with %s",
+  async (_, path) => {
+    const [one] = availableLaunchers("mpich4", "openmpi4");
+    if (one === undefined) throw new Error("Neither MPICH nor Open MPI is here");
+    await using clean = nothingLeft();
+    const finished = await started(one, 4, [clean.write("script.py", script), "sys.exit(3)"], clean, path);
+    expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
+  },
+);
 
 test("under tsdask-mpi the script has its cluster already, and initialize() says so", async () => {
   await using clean = nothingLeft();
   const words = program(clean.write("script.py", script), "sys.exit(5)");
-  const finished = await run(launcher("local").command(4, words), { folder: clean.folder, env: { ...clean.env, ...modules }, deadline: 60 });
+  const finished = await run(launcher("local").command(4, words), {
+    folder: clean.folder,
+    env: { ...clean.env, ...modules },
+    deadline: 60,
+  });
   expect(finished, tell(finished)).toMatchObject({ code: 5, timedOut: false });
   expect(finished.stdout).toContain("total 499500 tls");
 });

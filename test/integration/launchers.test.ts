@@ -11,7 +11,11 @@ describe.each(availableLaunchers().map((one) => [one.name, one] as const))("unde
     await one.ready();
     await using clean = nothingLeft();
     const file = clean.write("script.py", script);
-    const finished = await run(one.command(4, program("--wait-workers", "all", file, String(code))), { folder: clean.folder, env: clean.env, deadline: 60 });
+    const finished = await run(one.command(4, program("--wait-workers", "all", file, String(code))), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 60,
+    });
     expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
     expect(finished.stdout).toMatch(/^workers 2 hosts \S+ total 499500 scheme tls$/m);
   });
@@ -23,7 +27,11 @@ describe.each(slurms.map((one) => [one.name, one] as const))("on two nodes under
     await one.ready();
     await using clean = nothingLeft();
     const file = clean.write("script.py", script);
-    const finished = await run(one.command(6, program("--wait-workers", "all", file, "7"), { nodes: 2 }), { folder: clean.folder, env: clean.env, deadline: 60 });
+    const finished = await run(one.command(6, program("--wait-workers", "all", file, "7"), { nodes: 2 }), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 60,
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
     expect(finished.stdout).toContain("workers 4 ");
     expect(finished.stdout).toContain("total 499500");
@@ -38,7 +46,11 @@ if (hostsAvailable() === true) {
       await using clean = nothingLeft();
       const file = clean.write("script.py", script);
       const words = program("--wait-workers", "all", file, String(code));
-      const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2, h3: 2 }, words), { folder: clean.folder, env: clean.env, deadline: 60 });
+      const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2, h3: 2 }, words), {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: 60,
+      });
       expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
       expect(finished.stdout).toMatch(/^workers 4 hosts h2,h3 total 499500 scheme tls$/m);
     });
@@ -50,8 +62,24 @@ describe.each(availablePythons().map(({ name, path }) => [name, path] as const))
     for (const spawn of ["fork", "exec"]) {
       await using clean = nothingLeft();
       const file = clean.write("script.py", script);
-      const words = [tsdask, "--python", path, "--security", security, "--spawn", spawn, "--wait-workers", "all", file, "3"];
-      const finished = await run(launcher("local").command(4, words), { folder: clean.folder, env: clean.env, deadline: 60 });
+      const words = [
+        tsdask,
+        "--python",
+        path,
+        "--security",
+        security,
+        "--spawn",
+        spawn,
+        "--wait-workers",
+        "all",
+        file,
+        "3",
+      ];
+      const finished = await run(launcher("local").command(4, words), {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: 60,
+      });
       expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
       expect(finished.stdout).toContain(`scheme ${security === "tls" ? "tls" : "tcp"}`);
     }

@@ -27,12 +27,23 @@ const notebook = (...sources: readonly string[]): string =>
     nbformat_minor: 5,
     // A kernel of this name is nowhere: the cluster's Python is taken.
     metadata: { kernelspec: { name: "elsewhere", display_name: "Elsewhere", language: "python" } },
-    cells: sources.map((source, index) => ({ cell_type: "code", id: `c${index}`, metadata: index === 0 ? { tags: ["parameters"] } : {}, execution_count: null, outputs: [], source })),
+    cells: sources.map((source, index) => ({
+      cell_type: "code",
+      id: `c${index}`,
+      metadata: index === 0 ? { tags: ["parameters"] } : {},
+      execution_count: null,
+      outputs: [],
+      source,
+    })),
   });
 
-const cellsOf = (clean: Clean, name = "n.out.ipynb"): readonly Cell[] => (JSON.parse(readFileSync(join(clean.folder, name), "utf8")) as { readonly cells: readonly Cell[] }).cells;
+const cellsOf = (clean: Clean, name = "n.out.ipynb"): readonly Cell[] =>
+  (JSON.parse(readFileSync(join(clean.folder, name), "utf8")) as { readonly cells: readonly Cell[] }).cells;
 
-const shown = ({ outputs }: Cell): string => outputs.map(({ text, data, ename }) => [...(text ?? []), ...(data?.["text/plain"] ?? []), ename ?? ""].join("")).join("");
+const shown = ({ outputs }: Cell): string =>
+  outputs
+    .map(({ text, data, ename }) => [...(text ?? []), ...(data?.["text/plain"] ?? []), ename ?? ""].join(""))
+    .join("");
 
 /** Nine cells that compute on the cluster, and one that goes on and on; its pids and the runner's are said on stdout. */
 const tenCells = notebook(
@@ -50,7 +61,11 @@ const endedAtTenth = (clean: Clean, error?: string): void => {
 const begin = (launching: Launcher, clean: Clean, ...options: readonly string[]): Running => {
   clean.write("n.ipynb", tenCells);
   clean.allow(/^n\.out\.ipynb$/);
-  return start(launching.command(3, program(...options, "n.ipynb")), { folder: clean.folder, env: clean.env, deadline: 90 });
+  return start(launching.command(3, program(...options, "n.ipynb")), {
+    folder: clean.folder,
+    env: clean.env,
+    deadline: 90,
+  });
 };
 
 const pids = async (running: Running): Promise<{ readonly kernel: number; readonly runner: number }> => {
@@ -65,7 +80,7 @@ describe.each(availableLaunchers("openmpi4", "local"))("a notebook at its tenth 
     process.kill((await pids(running)).kernel, "SIGKILL");
     const result = await running.finished;
     expect(result.code, tell(result)).toBe(137);
-    expect(result.stderr).toMatch(/TSD-110[^]*SIGKILL[^]*cell 10 of 10/);
+    expect(result.stderr).toMatch(/TSD-110[\s\S]*SIGKILL[\s\S]*cell 10 of 10/);
     endedAtTenth(clean, "DeadKernelError");
   });
 
@@ -133,23 +148,61 @@ describe("a notebook", () => {
     clean.write("sub/n.ipynb", text);
     // The notebook's folder is on its path, but what executes it takes nothing from there.
     clean.write("sub/here.py", "value = 3\n");
-    for (const folder of ["", "sub/"]) clean.write(`${folder}types.py`, "raise SystemExit('the standard library is shadowed')\n");
+    for (const folder of ["", "sub/"])
+      clean.write(`${folder}types.py`, "raise SystemExit('the standard library is shadowed')\n");
     clean.write("kept.ipynb", "");
-    const words = ["sub/n.ipynb", "-p", "year", "2.5", "-r", "whole", "007", "-p", "name", "None", "--parameter", "flag", "True", "--output", "kept.ipynb"];
-    const result = await run(launcher("local").command(3, program(...words)), { folder: clean.folder, env: clean.env, deadline: 60 });
+    const words = [
+      "sub/n.ipynb",
+      "-p",
+      "year",
+      "2.5",
+      "-r",
+      "whole",
+      "007",
+      "-p",
+      "name",
+      "None",
+      "--parameter",
+      "flag",
+      "True",
+      "--output",
+      "kept.ipynb",
+    ];
+    const result = await run(launcher("local").command(3, program(...words)), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 60,
+    });
     expect(result.code, tell(result)).toBe(1);
     expect(result.stdout).toBe("(2.5, None, '007', True)\n(3, 'sub')\nfrom below\n");
-    expect(result.stderr).toMatch(/to stderr[^]*ValueError: at the last[^]*cell 6 of 6 failed/);
+    expect(result.stderr).toMatch(/to stderr[\s\S]*ValueError: at the last[\s\S]*cell 6 of 6 failed/);
     expect(result.stderr).toContain('the cell tagged "parameters" has no flag');
     const cells = cellsOf(clean, "kept.ipynb");
-    expect(cells.map(shown)).toEqual(["", "", expect.stringMatching(/2\.5[^]*to stderr/), "(3, 'sub')", "from below\n", "ValueError"]);
+    expect(cells.map(shown)).toEqual([
+      "",
+      "",
+      expect.stringMatching(/2\.5[\s\S]*to stderr/),
+      "(3, 'sub')",
+      "from below\n",
+      "ValueError",
+    ]);
     expect(readFileSync(join(clean.folder, "sub/n.ipynb"), "utf8")).toBe(text);
   });
 
   test("shows and saves what a cell says while it runs, has no ports for its channels, and is saved in place when asked", async () => {
     await using clean = nothingLeft({ within: 10 });
-    clean.write("n.ipynb", notebook("", "import os, pathlib, time\nprint('kernel', os.getpid(), 'runner', os.getppid())\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)\nprint('gone on')"));
-    await using running = start(launcher("local").command(3, program("n.ipynb", "--in-place")), { folder: clean.folder, env: clean.env, deadline: 60 });
+    clean.write(
+      "n.ipynb",
+      notebook(
+        "",
+        "import os, pathlib, time\nprint('kernel', os.getpid(), 'runner', os.getppid())\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)\nprint('gone on')",
+      ),
+    );
+    await using running = start(launcher("local").command(3, program("n.ipynb", "--in-place")), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 60,
+    });
     const { kernel, runner } = await pids(running);
     // ipykernel opens one port on the loopback for what forked processes print; whoever writes to it needs its secret. The kernel's five channels are no ports.
     expect(listeners([runner])).toEqual([]);
@@ -182,7 +235,10 @@ describe("a notebook", () => {
       ["n.ipynb -p a", "TSD-008"],
     ] as const;
     for (const [words, part] of cases) {
-      const result = await run(launcher("local").command(2, program("--inclusive-workers", ...words.split(" "))), { folder: clean.folder, env: clean.env });
+      const result = await run(launcher("local").command(2, program("--inclusive-workers", ...words.split(" "))), {
+        folder: clean.folder,
+        env: clean.env,
+      });
       expect([result.code, result.stderr.includes(part)], `${words}: ${result.stderr}`).toEqual([64, true]);
     }
   });
@@ -190,8 +246,14 @@ describe("a notebook", () => {
   test("whose kernel is not there, or whose parameter is no name, ends with 64", async () => {
     await using clean = nothingLeft();
     clean.write("n.ipynb", notebook("1"));
-    for (const [words, part] of [["--kernel elsewhere", "no kernel named 'elsewhere'"], ["-p 1x 2", "no name of a Python variable"]] as const) {
-      const result = await run(launcher("local").command(2, program("--inclusive-workers", "n.ipynb", ...words.split(" "))), { folder: clean.folder, env: clean.env });
+    for (const [words, part] of [
+      ["--kernel elsewhere", "no kernel named 'elsewhere'"],
+      ["-p 1x 2", "no name of a Python variable"],
+    ] as const) {
+      const result = await run(
+        launcher("local").command(2, program("--inclusive-workers", "n.ipynb", ...words.split(" "))),
+        { folder: clean.folder, env: clean.env },
+      );
       expect([result.code, result.stderr.includes(part)], result.stderr).toEqual([64, true]);
     }
   });
@@ -200,9 +262,13 @@ describe("a notebook", () => {
 describe("what belongs to the cluster's Python", () => {
   test("is found after `--`, also by what is started there", async () => {
     await using clean = nothingLeft();
-    const code = "import subprocess, sys; print(sys.executable); print(subprocess.run(['python', '-c', 'import sys; print(sys.executable)'], capture_output=True, text=True).stdout, end='')";
+    const code =
+      "import subprocess, sys; print(sys.executable); print(subprocess.run(['python', '-c', 'import sys; print(sys.executable)'], capture_output=True, text=True).stdout, end='')";
     const [, python = ""] = program().slice(1);
-    const result = await run(launcher("local").command(3, program("--", "python", "-c", code)), { folder: clean.folder, env: { ...clean.env, PATH: "/usr/bin:/bin" } });
+    const result = await run(launcher("local").command(3, program("--", "python", "-c", code)), {
+      folder: clean.folder,
+      env: { ...clean.env, PATH: "/usr/bin:/bin" },
+    });
     expect(result.code, tell(result)).toBe(0);
     expect(result.stdout).toBe(`${python}\n${python}\n`);
   });

@@ -12,29 +12,37 @@ const reports = ({ stdout }: Finished): Record<string, unknown>[] =>
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-const launch = async (launcher: Launcher, mode: string, length: number, options: readonly string[] = []): Promise<Finished> => {
+const launch = async (
+  launcher: Launcher,
+  mode: string,
+  length: number,
+  options: readonly string[] = [],
+): Promise<Finished> => {
   await launcher.ready();
   await using clean = nothingLeft();
   const command = launcher.command(3, [...rank, mode, String(length)], { options });
   return await run(command, { folder: clean.folder, env: { ...clean.env, TSDASK_SIZE: "3" }, deadline: 40 });
 };
 
-describe.each(availableLaunchers("mpich4", "mpich5", "intelmpi", "srun-pmi2", "sbatch-mpich4"))("under $name", (launcher) => {
-  test("what rank 0 puts, every rank gets, however long", { timeout: 60_000 }, async () => {
-    const finished = await launch(launcher, "exchange", 5000);
-    expect(finished, finished.stderr).toMatchObject({ code: 0 });
-    const all = reports(finished);
-    expect(all.map(({ rank }) => rank).sort()).toEqual([0, 1, 2]);
-    expect(all.every(({ same, missing }) => same === true && missing === null)).toBe(true);
-    expect(new Set(all.map(({ kvsName }) => kvsName)).size).toBe(1);
-  });
+describe.each(availableLaunchers("mpich4", "mpich5", "intelmpi", "srun-pmi2", "sbatch-mpich4"))(
+  "under $name",
+  (launcher) => {
+    test("what rank 0 puts, every rank gets, however long", { timeout: 60_000 }, async () => {
+      const finished = await launch(launcher, "exchange", 5000);
+      expect(finished, finished.stderr).toMatchObject({ code: 0 });
+      const all = reports(finished);
+      expect(all.map(({ rank }) => rank).sort()).toEqual([0, 1, 2]);
+      expect(all.every(({ same, missing }) => same === true && missing === null)).toBe(true);
+      expect(new Set(all.map(({ kvsName }) => kvsName)).size).toBe(1);
+    });
 
-  test("a rank that comes late to a fence is reported before the launch ends", { timeout: 60_000 }, async () => {
-    const finished = await launch(launcher, "late", 10);
-    expect(finished.code).not.toBe(0);
-    expect(reports(finished)).toContainEqual(expect.objectContaining({ code: "TSD-031" }));
-  });
-});
+    test("a rank that comes late to a fence is reported before the launch ends", { timeout: 60_000 }, async () => {
+      const finished = await launch(launcher, "late", 10);
+      expect(finished.code).not.toBe(0);
+      expect(reports(finished)).toContainEqual(expect.objectContaining({ code: "TSD-031" }));
+    });
+  },
+);
 
 describe.each(availableLaunchers("mpich4", "mpich5", "intelmpi"))("under $name", (launcher) => {
   test("the store is reached through a port too", { timeout: 60_000 }, async () => {

@@ -43,7 +43,13 @@ async function open(browser: Browser, link: string): Promise<Page> {
 /** Clicks the launcher's Python. On a busy machine JupyterLab's page sometimes stays empty until it is loaded again. */
 async function newNotebook(lab: Page): Promise<void> {
   const card = lab.locator(".jp-LauncherCard", { hasText: "Python 3" }).first();
-  if (!(await card.waitFor({ timeout: 40_000 }).then(() => true, () => false))) await lab.reload();
+  if (
+    !(await card.waitFor({ timeout: 40_000 }).then(
+      () => true,
+      () => false,
+    ))
+  )
+    await lab.reload();
   await card.click({ timeout: 40_000 }).finally(() => picture(lab, "launcher"));
 }
 
@@ -62,16 +68,30 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     mkdirSync(home);
     clean.allow(/^home/);
     await using sshd = await startSshd();
-    await using cluster = await startCluster(clean, { jupyter: true, words: ["--login-host", "login.example.org"], env: { HOME: home } });
+    await using cluster = await startCluster(clean, {
+      jupyter: true,
+      words: ["--login-host", "login.example.org"],
+      env: { HOME: home },
+    });
 
-    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect"), { folder: clean.folder, env: clean.env });
+    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect"), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     const line = /^ +(ssh -N .*)$/m.exec(shown)?.[1] ?? "";
-    const links = Object.fromEntries([...shown.matchAll(/^ +(JupyterLab|dashboard) +(http:\S+)$/gm)].map(([, name = "", link = ""]) => [name, link]));
-    expect(line).toMatch(/^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/);
+    const links = Object.fromEntries(
+      [...shown.matchAll(/^ +(JupyterLab|dashboard) +(http:\S+)$/gm)].map(([, name = "", link = ""]) => [name, link]),
+    );
+    expect(line).toMatch(
+      /^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/,
+    );
     expect(cluster.running.stderr()).toContain(line);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
 
-    await using tunnel = start({ file: "sh", args: ["-c", `exec ${line}`], env: { PATH: `${sshd.path}:${process.env["PATH"] ?? ""}` } }, { deadline: 100 });
+    await using tunnel = start(
+      { file: "sh", args: ["-c", `exec ${line}`], env: { PATH: `${sshd.path}:${process.env["PATH"] ?? ""}` } },
+      { deadline: 100 },
+    );
     await using browser = await launchChromium();
     const dashboard = await open(browser, links["dashboard"] ?? "");
     const lab = await open(browser, links["JupyterLab"] ?? "");
@@ -86,7 +106,9 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     await shownSum.waitFor({ timeout: 30_000 }).finally(() => picture(lab, "jupyterlab"));
 
     // What the dashboard draws comes over its WebSocket, from the scheduler as it works.
-    await dashboard.waitForFunction(drawn, '"lambda"', { timeout: 60_000 }).finally(() => picture(dashboard, "dashboard"));
+    await dashboard
+      .waitForFunction(drawn, '"lambda"', { timeout: 60_000 })
+      .finally(() => picture(dashboard, "dashboard"));
     await dashboard.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
     await dashboard.waitForFunction(drawn, "in-memory: 300", { timeout: 60_000 });
 

@@ -1,4 +1,14 @@
-import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -11,7 +21,8 @@ import { program, tsdask } from "./launch.ts";
 import { startCluster } from "./security/cluster.ts";
 
 const stranger = 65534;
-const content = (address: string): string => JSON.stringify({ type: "Scheduler", id: "Scheduler-x", address, services: {}, workers: {} });
+const content = (address: string): string =>
+  JSON.stringify({ type: "Scheduler", id: "Scheduler-x", address, services: {}, workers: {} });
 
 /** The folder of a test as people share one: `mode` and the stranger's group; all folders above it can be entered. */
 function sharedFolder(mode: number): Clean {
@@ -23,10 +34,22 @@ function sharedFolder(mode: number): Clean {
 }
 
 const logsOf = (clean: Clean): string => join(dirname(clean.folder), "logs");
-const asOther = async (...words: readonly [string, ...string[]]): Promise<string> => output(asStranger(command(...words)));
-const ours = (clean: Clean, ...words: string[]): Promise<Finished> => run(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 20 });
-const joining = (clean: Clean, ...words: string[]): Promise<Finished> => run(command(tsdask, ...program("--np", "1", "--no-scheduler", "--start-timeout", "3s", ...words).slice(1)), { folder: clean.folder, env: clean.env, deadline: 30 });
-const launched = (clean: Clean, ...words: string[]): Promise<Finished> => run(command(tsdask, ...program("--np", "3", ...words).slice(1)), { folder: clean.folder, env: clean.env, deadline: 40 });
+const asOther = async (...words: readonly [string, ...string[]]): Promise<string> =>
+  output(asStranger(command(...words)));
+const ours = (clean: Clean, ...words: string[]): Promise<Finished> =>
+  run(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 20 });
+const joining = (clean: Clean, ...words: string[]): Promise<Finished> =>
+  run(command(tsdask, ...program("--np", "1", "--no-scheduler", "--start-timeout", "3s", ...words).slice(1)), {
+    folder: clean.folder,
+    env: clean.env,
+    deadline: 30,
+  });
+const launched = (clean: Clean, ...words: string[]): Promise<Finished> =>
+  run(command(tsdask, ...program("--np", "3", ...words).slice(1)), {
+    folder: clean.folder,
+    env: clean.env,
+    deadline: 40,
+  });
 
 /** A port of the stranger's that counts who comes; nobody must. */
 async function trap(): Promise<{ readonly address: string; readonly visits: () => number } & AsyncDisposable> {
@@ -38,23 +61,40 @@ async function trap(): Promise<{ readonly address: string; readonly visits: () =
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const place = server.address();
   const port = typeof place === "object" && place !== null ? place.port : 0;
-  return { address: `tcp://127.0.0.1:${port}`, visits: () => visits, [Symbol.asyncDispose]: () => new Promise((resolve) => void server.close(() => resolve())) };
+  return {
+    address: `tcp://127.0.0.1:${port}`,
+    visits: () => visits,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
 }
 
 if (strangerAvailable() === true) {
   describe("a scheduler.json of another user's", () => {
-    it.each([0o1777, 0o2775, 0o777])("in a folder of mode %o is neither shown, nor connected to, nor joined", async (mode) => {
-      await using clean = sharedFolder(mode);
-      clean.allow(/^scheduler\.json$/);
-      await using place = await trap();
-      await asOther("sh", "-c", `printf %s '${content(place.address)}' > '${join(clean.folder, "scheduler.json")}'; chmod 644 '${join(clean.folder, "scheduler.json")}'`);
-      for (const finished of [await ours(clean, "connect"), await ours(clean, "env"), await ours(clean, "env", "--security", "none", "--trust-shared-folder"), await ours(clean, "scale", "0"), await joining(clean)]) {
-        expect(finished.code, tell(finished)).toBe(69);
-        expect(finished.stderr).toMatch(/TSD-120|TSD-071.*everyone may replace it/);
-        expect(finished.stdout).toBe("");
-      }
-      expect(place.visits()).toBe(0);
-    });
+    it.each([0o1777, 0o2775, 0o777])(
+      "in a folder of mode %o is neither shown, nor connected to, nor joined",
+      async (mode) => {
+        await using clean = sharedFolder(mode);
+        clean.allow(/^scheduler\.json$/);
+        await using place = await trap();
+        await asOther(
+          "sh",
+          "-c",
+          `printf %s '${content(place.address)}' > '${join(clean.folder, "scheduler.json")}'; chmod 644 '${join(clean.folder, "scheduler.json")}'`,
+        );
+        for (const finished of [
+          await ours(clean, "connect"),
+          await ours(clean, "env"),
+          await ours(clean, "env", "--security", "none", "--trust-shared-folder"),
+          await ours(clean, "scale", "0"),
+          await joining(clean),
+        ]) {
+          expect(finished.code, tell(finished)).toBe(69);
+          expect(finished.stderr).toMatch(/TSD-120|TSD-071.*everyone may replace it/);
+          expect(finished.stdout).toBe("");
+        }
+        expect(place.visits()).toBe(0);
+      },
+    );
 
     it("is left alone by a launch, which takes a name of its own", async () => {
       await using clean = sharedFolder(0o2775);
@@ -77,7 +117,10 @@ if (strangerAvailable() === true) {
       expect(refused.stderr).toMatch(/TSD-120.*group nogroup may replace it/);
       const shown = await ours(clean, "connect", "--trust-shared-folder");
       expect(shown.code, tell(shown)).toBe(0);
-      const lines = await run(command(tsdask, "env"), { folder: clean.folder, env: { ...clean.env, TSDASK_TRUST_SHARED_FOLDER: "true" } });
+      const lines = await run(command(tsdask, "env"), {
+        folder: clean.folder,
+        env: { ...clean.env, TSDASK_TRUST_SHARED_FOLDER: "true" },
+      });
       expect(lines.stdout, tell(lines)).toContain("DASK_SCHEDULER_ADDRESS");
       expect(cluster.running.stderr()).toContain("TSD-122");
       await cluster.compute();
@@ -96,7 +139,10 @@ if (strangerAvailable() === true) {
       expect((await ours(clean, "env", "--security", "none")).stdout).toContain(place.address);
     });
 
-    it.each([["pipe", (path: string) => output(command("mkfifo", path))], ["link", async (path: string) => symlinkSync("/dev/zero", path)]])("that is a %s holds nothing up", async (_, put) => {
+    it.each([
+      ["pipe", (path: string) => output(command("mkfifo", path))],
+      ["link", async (path: string) => symlinkSync("/dev/zero", path)],
+    ])("that is a %s holds nothing up", async (_, put) => {
       await using clean = nothingLeft();
       clean.allow(/^scheduler\.json$/);
       await put(join(clean.folder, "scheduler.json"));
@@ -108,7 +154,10 @@ if (strangerAvailable() === true) {
 
     it("shows no control characters of its own on the terminal", async () => {
       await using clean = nothingLeft();
-      clean.write("scheduler.json", JSON.stringify({ type: "Scheduler", id: "x", address: "tcp://127.0.0.1:1\u001b[2J" }));
+      clean.write(
+        "scheduler.json",
+        JSON.stringify({ type: "Scheduler", id: "x", address: "tcp://127.0.0.1:1\u001b[2J" }),
+      );
       const finished = await ours(clean, "connect");
       expect(finished.code).not.toBe(0);
       expect(finished.stderr).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
@@ -117,7 +166,22 @@ if (strangerAvailable() === true) {
 
   describe("the log of a launch in a folder that all may write in", () => {
     const name = async (clean: Clean): Promise<string> => {
-      const finished = await run(command(tsdask, ...program("--np", "1", "--launch-id", "one", "--inclusive-workers", "--log-dir", logsOf(clean), clean.write("script.py", "print('ran')")).slice(1)), { folder: clean.folder, env: clean.env, deadline: 40 });
+      const finished = await run(
+        command(
+          tsdask,
+          ...program(
+            "--np",
+            "1",
+            "--launch-id",
+            "one",
+            "--inclusive-workers",
+            "--log-dir",
+            logsOf(clean),
+            clean.write("script.py", "print('ran')"),
+          ).slice(1),
+        ),
+        { folder: clean.folder, env: clean.env, deadline: 40 },
+      );
       return `${finished.code} ${finished.stderr}`;
     };
 
@@ -130,11 +194,15 @@ if (strangerAvailable() === true) {
       expect(await name(clean)).toMatch(/^0 /);
       const [log = ""] = (await output(command("ls", logs))).split("\n").filter((file) => file.endsWith(".jsonl"));
       const path = join(logs, log);
-      const puts = [() => asOther("ln", "-s", precious, path), () => linkSync(precious, path), () => asOther("mkfifo", "-m", "666", path)] as const;
+      const puts = [
+        () => asOther("ln", "-s", precious, path),
+        () => linkSync(precious, path),
+        () => asOther("mkfifo", "-m", "666", path),
+      ] as const;
       for (const put of puts) {
         await output(command("rm", "-f", path));
         await put();
-        expect(await name(clean)).toMatch(/^69 [^]*TSD-123/);
+        expect(await name(clean)).toMatch(/^69 [\s\S]*TSD-123/);
         expect(readFileSync(precious, "utf8")).toBe("mine");
       }
     });
@@ -148,7 +216,11 @@ if (strangerAvailable() === true) {
       const base = join(clean.tmp, `tsdask-${process.getuid?.()}`);
       await asOther("mkdir", "-m", "755", base);
       for (const launcher of availableLaunchers("mpich4", "openmpi4", "local")) {
-        const finished = await run(launcher.command(3, program(clean.write("script.py", "print('ran')"))), { folder: clean.folder, env: clean.env, deadline: 30 });
+        const finished = await run(launcher.command(3, program(clean.write("script.py", "print('ran')"))), {
+          folder: clean.folder,
+          env: clean.env,
+          deadline: 30,
+        });
         expect(finished.code, tell(finished)).toBe(69);
         expect(finished.stderr).toMatch(/TSD-071.*belongs to another user/);
         expect(finished.stderr).not.toMatch(/TSD-0(20|70)/);
@@ -156,7 +228,10 @@ if (strangerAvailable() === true) {
         expect(finished.stdout).toBe("");
       }
       mkdirSync(join(dirname(clean.folder), "own"), { mode: 0o700 });
-      const cured = await run(command(tsdask, ...program("--np", "2", "--inclusive-workers", join(clean.folder, "script.py")).slice(1)), { folder: clean.folder, env: { ...clean.env, TMPDIR: join(dirname(clean.folder), "own") }, deadline: 40 });
+      const cured = await run(
+        command(tsdask, ...program("--np", "2", "--inclusive-workers", join(clean.folder, "script.py")).slice(1)),
+        { folder: clean.folder, env: { ...clean.env, TMPDIR: join(dirname(clean.folder), "own") }, deadline: 40 },
+      );
       expect(cured.code, tell(cured)).toBe(0);
     });
 
@@ -174,8 +249,18 @@ if (strangerAvailable() === true) {
     it("is never a running cluster's folder, whatever a stale scheduler.json names", async () => {
       await using clean = nothingLeft();
       await using cluster = await startCluster(clean);
-      clean.write("forged.json", JSON.stringify({ ...cluster.file, id: "Scheduler-other", address: "tls://127.0.0.1:1" }));
-      const finished = await launched(clean, "--dashboard-address", ":0", "--scheduler-file", "forged.json", clean.write("other.py", "print('ran')"));
+      clean.write(
+        "forged.json",
+        JSON.stringify({ ...cluster.file, id: "Scheduler-other", address: "tls://127.0.0.1:1" }),
+      );
+      const finished = await launched(
+        clean,
+        "--dashboard-address",
+        ":0",
+        "--scheduler-file",
+        "forged.json",
+        clean.write("other.py", "print('ran')"),
+      );
       expect(finished.code, tell(finished)).toBe(0);
       expect(existsSync(join(cluster.folder, "key.pem"))).toBe(true);
       await cluster.compute();
@@ -191,7 +276,14 @@ if (strangerAvailable() === true) {
       const since = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
       clean.write("scheduler.json", content("tcp://127.0.0.1:1"));
       const host = (await output(command("hostname"))).trim();
-      writeFileSync(join(clean.folder, ".scheduler.json.jobs"), JSON.stringify({ version: 1, jobs: [{ system: "local", id: `local.${pid}.${since}`, host, submitted: 1, expected: 1, joined: false }] }), { mode: 0o600 });
+      writeFileSync(
+        join(clean.folder, ".scheduler.json.jobs"),
+        JSON.stringify({
+          version: 1,
+          jobs: [{ system: "local", id: `local.${pid}.${since}`, host, submitted: 1, expected: 1, joined: false }],
+        }),
+        { mode: 0o600 },
+      );
       const finished = await ours(clean, "scale", "0", "--security", "none");
       expect(finished.code, tell(finished)).toBe(0);
       expect(readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(`${pid} (`);

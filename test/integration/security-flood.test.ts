@@ -13,7 +13,9 @@ const program = join(import.meta.dirname, "security", "flood.ts");
 
 /** Holds idle connections to a port for some seconds; disposing ends them. */
 async function strangers(flood: Flood): Promise<Disposable> {
-  const child = spawn(process.execPath, ["--experimental-strip-types", "--no-warnings", program], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--experimental-strip-types", "--no-warnings", program], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   child.stdin.end(JSON.stringify(flood));
   await once(child.stdout, "data");
   return { [Symbol.dispose]: () => void child.kill() };
@@ -30,7 +32,8 @@ with Client(address, security=security, timeout=40) as client:
 `;
 
 /** A client of the owner's, from a process of its own. */
-const connects = async ({ file, folder }: SecureCluster): Promise<string> => output(command(python().path, "-c", client, folder, file.address), { deadline: 60 });
+const connects = async ({ file, folder }: SecureCluster): Promise<string> =>
+  output(command(python().path, "-c", client, folder, file.address), { deadline: 60 });
 
 describe("1,100 idle connections where a process may have 1,024 files", () => {
   test("to the scheduler do not keep a client out, and are said in a few lines", async () => {
@@ -55,7 +58,10 @@ describe("1,100 idle connections where a process may have 1,024 files", () => {
     const { host = "", port = 0 } = cluster.file.tsdask?.dashboard ?? {};
     {
       using _ = await strangers({ host, port, connections: 1_100, seconds: 50 });
-      const answer = await fetch(`http://${host}:${port}/health`, { headers: { Authorization: `Bearer ${cluster.token}` }, signal: AbortSignal.timeout(40_000) });
+      const answer = await fetch(`http://${host}:${port}/health`, {
+        headers: { Authorization: `Bearer ${cluster.token}` },
+        signal: AbortSignal.timeout(40_000),
+      });
       expect(answer.status).toBe(200);
       expect(await connects(cluster)).toContain("sum 6");
     }

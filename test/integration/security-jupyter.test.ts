@@ -17,7 +17,18 @@ import { hasJupyter, startCluster, type SecureCluster } from "./security/cluster
 const headers = (token: string): Record<string, string> => ({ Authorization: `token ${token}` });
 
 /** Modules of the standard library and of Jupyter's own that its start imports, and what a stranger's copy does. */
-const PLANTED = ["types", "runpy", "ipykernel_launcher", "ipykernel", "jupyterlab", "jupyter_server", "tornado", "requests", "logging", "sitecustomize"] as const;
+const PLANTED = [
+  "types",
+  "runpy",
+  "ipykernel_launcher",
+  "ipykernel",
+  "jupyterlab",
+  "jupyter_server",
+  "tornado",
+  "requests",
+  "logging",
+  "sitecustomize",
+] as const;
 
 /** A place for a cluster in a folder where everybody may write, with a stranger's files in it: each tells of itself in `ran`. */
 function plant(clean: Clean): string {
@@ -27,7 +38,8 @@ function plant(clean: Clean): string {
   chmodSync(clean.folder, 0o1777);
   const tell = (name: string): string => `open(${JSON.stringify(join(ran, name))}, "w").close()\n`;
   for (const name of PLANTED) clean.write(`${name}.py`, tell(`${name}.py`));
-  for (const name of ["jupyter_config", "jupyter_server_config", "jupyter_lab_config"]) clean.write(`${name}.py`, tell(name));
+  for (const name of ["jupyter_config", "jupyter_server_config", "jupyter_lab_config"])
+    clean.write(`${name}.py`, tell(name));
   clean.write(".yarnrc.yml", "yarnPath: ./evil.cjs\n");
   return ran;
 }
@@ -55,15 +67,34 @@ async function inKernel(page: string, token: string, code: string): Promise<stri
   });
   expect(made.status).toBe(201);
   const { kernel } = (await made.json()) as { kernel: { id: string } };
-  const socket = new WebSocket(`${page.replace("http", "ws")}/api/kernels/${kernel.id}/channels`, { headers: headers(token) });
+  const socket = new WebSocket(`${page.replace("http", "ws")}/api/kernels/${kernel.id}/channels`, {
+    headers: headers(token),
+  });
   const said: string[] = [];
   socket.on("message", (data: Buffer) => {
-    const { msg_type, content } = JSON.parse(data.toString("utf8")) as { msg_type: string; content: { text?: string; traceback?: string[] } };
+    const { msg_type, content } = JSON.parse(data.toString("utf8")) as {
+      msg_type: string;
+      content: { text?: string; traceback?: string[] };
+    };
     if (msg_type === "stream" || msg_type === "error") said.push(content.text ?? (content.traceback ?? []).join("\n"));
   });
   await once(socket, "open");
-  const header = { msg_id: "1", msg_type: "execute_request", session: "s", username: "u", version: "5.3", date: "2026-01-01T00:00:00Z" };
-  const content = { code, silent: false, store_history: false, user_expressions: {}, allow_stdin: false, stop_on_error: true };
+  const header = {
+    msg_id: "1",
+    msg_type: "execute_request",
+    session: "s",
+    username: "u",
+    version: "5.3",
+    date: "2026-01-01T00:00:00Z",
+  };
+  const content = {
+    code,
+    silent: false,
+    store_history: false,
+    user_expressions: {},
+    allow_stdin: false,
+    stop_on_error: true,
+  };
   socket.send(JSON.stringify({ channel: "shell", header, parent_header: {}, metadata: {}, content }));
   const told = await until("word of the kernel", async () => said.join("") || undefined);
   socket.close();
@@ -95,7 +126,11 @@ while True:
   return start(asStranger({ file: "/usr/bin/python3", args: ["-c", source], env: {} }), { deadline: 60 });
 }
 
-const get = (link: string): Promise<string | undefined> => fetch(link).then((answer) => answer.text(), () => undefined);
+const get = (link: string): Promise<string | undefined> =>
+  fetch(link).then(
+    (answer) => answer.text(),
+    () => undefined,
+  );
 
 if (sshdAvailable() === true && strangerAvailable() === true) {
   describe("the ssh lines, as they are printed", () => {
@@ -108,7 +143,15 @@ if (sshdAvailable() === true && strangerAvailable() === true) {
       token: "secret",
       ...changes,
     });
-    const ssh = (line: string, { path }: Sshd): Running => start({ file: "sh", args: ["-c", line.replace(/(^|; )ssh /, "$1exec ssh ")], env: { PATH: `${path}:${process.env["PATH"] ?? ""}` } }, { deadline: 60 });
+    const ssh = (line: string, { path }: Sshd): Running =>
+      start(
+        {
+          file: "sh",
+          args: ["-c", line.replace(/(^|; )ssh /, "$1exec ssh ")],
+          env: { PATH: `${path}:${process.env["PATH"] ?? ""}` },
+        },
+        { deadline: 60 },
+      );
 
     test("lead to our page, not to a stranger who listens at the same port of [::1]", async () => {
       await using sshd = await startSshd({ hosts: "::1 localhost\n127.0.0.1 localhost\n" });
@@ -129,14 +172,24 @@ if (sshdAvailable() === true && strangerAvailable() === true) {
       const page = await ownPage();
       const folder = mkdtempSync(join(homedir(), ".tsdask-test-"));
       try {
-        const { onNode, onLaptop, links } = tunnel(request((page.address() as AddressInfo).port, { kind: "reverse", folder }));
+        const { onNode, onLaptop, links } = tunnel(
+          request((page.address() as AddressInfo).port, { kind: "reverse", folder }),
+        );
         for (const _ of [1, 2]) {
           await using node = ssh(onNode[0]?.line ?? "", sshd);
           await until("socket", () => Promise.resolve(existsSync(join(folder, "jupyter.sock")) || undefined));
-          await using laptop = ssh(onLaptop[0] ?? "", sshd);
+          await using _laptop = ssh(onLaptop[0] ?? "", sshd);
           expect(await until("answer", () => get(links[0]?.url ?? ""))).toBe("ours");
           expect(node.stderr()).toBe("");
-          const intrude = asStranger({ file: "/usr/bin/python3", args: ["-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])", join(folder, "jupyter.sock")], env: {} });
+          const intrude = asStranger({
+            file: "/usr/bin/python3",
+            args: [
+              "-c",
+              "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])",
+              join(folder, "jupyter.sock"),
+            ],
+            env: {},
+          });
           expect((await run(intrude, { deadline: 20 })).stderr).toContain("PermissionError");
         }
       } finally {
@@ -170,15 +223,21 @@ if (await hasJupyter()) {
       const env = { HOME: join(clean.tmp, "home"), JUPYTER_RUNTIME_DIR: elsewhere, PYTHONPATH: `:${elsewhere}` };
       await using cluster = await startCluster(clean, { jupyter: true, env });
       const page = pageOf(cluster);
-      const shown = (await (await fetch(`${page}/api/contents`, { headers: headers(cluster.token) })).json()) as { content: readonly { name: string }[] };
+      const shown = (await (await fetch(`${page}/api/contents`, { headers: headers(cluster.token) })).json()) as {
+        content: readonly { name: string }[];
+      };
       expect(shown.content.map(({ name }) => name)).toContain("types.py");
       await fetch(`${page}/lab/api/build`, { headers: headers(cluster.token) });
-      expect(await inKernel(page, cluster.token, "import os; print(os.getcwd(), os.environ.get('JUPYTER_TOKEN'))")).toBe(`${clean.folder} None`);
+      expect(
+        await inKernel(page, cluster.token, "import os; print(os.getcwd(), os.environ.get('JUPYTER_TOKEN'))"),
+      ).toBe(`${clean.folder} None`);
       expect(readdirSync(ran)).toEqual([]);
 
       expect((await fetch(`${page}/api/kernels/none?token=${cluster.token}`)).status).toBe(404);
       expect((await fetch(`${page}/api/no/such?token=${cluster.token}`)).status).toBe(404);
-      await until("line about the kernel that is not there", async () => (/404 GET \/api\/no/.test(cluster.running.stderr()) ? true : undefined));
+      await until("line about the kernel that is not there", async () =>
+        /404 GET \/api\/no/.test(cluster.running.stderr()) ? true : undefined,
+      );
       expect(cluster.running.stderr() + cluster.running.stdout()).not.toContain(cluster.token);
       expect(cluster.running.stderr()).toMatch(/PYTHONPATH.*empty/);
 
@@ -203,7 +262,11 @@ if (await hasJupyter()) {
       stranger.listen({ host: "127.0.0.1", port: 8888 });
       await once(stranger, "listening");
       try {
-        await using cluster = await startCluster(clean, { jupyter: true, words: ["--tunnel", "jump"], env: { HOME: join(clean.tmp, "home") } });
+        await using cluster = await startCluster(clean, {
+          jupyter: true,
+          words: ["--tunnel", "jump"],
+          env: { HOME: join(clean.tmp, "home") },
+        });
         expect(cluster.file.tsdask?.jupyter?.port).not.toBe(8888);
         const answer = await fetch(`${pageOf(cluster)}/api/status`, { headers: headers(cluster.token) });
         expect(answer.status).toBe(200);

@@ -13,7 +13,10 @@ const program = join(import.meta.dirname, "security", "vandal.ts");
 const MEGABYTE = 1024 * 1024;
 
 async function vandalise(raid: Raid, on: (inner: Command) => Command = (inner) => inner): Promise<Spoils> {
-  const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), { input: JSON.stringify(raid), deadline: 100 });
+  const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), {
+    input: JSON.stringify(raid),
+    deadline: 100,
+  });
   return JSON.parse(said) as Spoils;
 }
 
@@ -43,13 +46,23 @@ async function unharmed(pids: readonly number[], raid: () => Promise<Spoils>): P
   pids.forEach((pid, index) => {
     const memory = rounds.map(({ sizes }) => sizes[index]?.memory ?? 0);
     const [last = 0, ...earlier] = memory.toReversed();
-    expect(last - Math.max(...earlier), `growth of ${commandOf(pid)}: ${memory.join(", ")}`).toBeLessThan(32 * MEGABYTE);
+    expect(last - Math.max(...earlier), `growth of ${commandOf(pid)}: ${memory.join(", ")}`).toBeLessThan(
+      32 * MEGABYTE,
+    );
     expect(last - (before[index]?.memory ?? 0), `size of ${commandOf(pid)}`).toBeLessThan(256 * MEGABYTE);
-    expect((rounds.at(-1)?.sizes[index]?.descriptors ?? 0) - (before[index]?.descriptors ?? 0), `descriptors of ${commandOf(pid)}`).toBeLessThan(10);
+    expect(
+      (rounds.at(-1)?.sizes[index]?.descriptors ?? 0) - (before[index]?.descriptors ?? 0),
+      `descriptors of ${commandOf(pid)}`,
+    ).toBeLessThan(10);
   });
   const all = rounds.map(({ spoils }) => spoils);
   const sum = (of: (spoils: Spoils) => number): number => all.reduce((total, spoils) => total + of(spoils), 0);
-  return { tries: sum(({ tries }) => tries), ended: sum(({ ended }) => ended), held: sum(({ held }) => held), heard: sum(({ heard }) => heard) };
+  return {
+    tries: sum(({ tries }) => tries),
+    ended: sum(({ ended }) => ended),
+    held: sum(({ held }) => held),
+    heard: sum(({ heard }) => heard),
+  };
 }
 
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[1] ?? "";
@@ -57,7 +70,9 @@ const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 
 /** The unix sockets of a launch, and the processes that serve them. */
 function socketsOf(clean: Clean): { readonly paths: readonly string[]; readonly pids: readonly number[] } {
   const paths = filesBelow(clean.tmp).filter((path) => /\/(host|fork)\.sock$/.test(path));
-  const forkServer = clean.processes().find(({ arguments: words }) => words.some((word) => word.endsWith("/forkserver.py")));
+  const forkServer = clean
+    .processes()
+    .find(({ arguments: words }) => words.some((word) => word.endsWith("/forkserver.py")));
   return { paths, pids: [rankZero(clean), ...(forkServer === undefined ? [] : [forkServer.pid])] };
 }
 
@@ -67,7 +82,9 @@ describe("thousands of malformed, huge, slow and half-open connections", () => {
     await using cluster = await startCluster(clean);
     const { paths, pids } = socketsOf(clean);
     expect(paths).toHaveLength(2);
-    const spoils = await unharmed(pids, () => vandalise({ doors: paths.map((path) => ({ path })), tries: 400, wire: "lines" }));
+    const spoils = await unharmed(pids, () =>
+      vandalise({ doors: paths.map((path) => ({ path })), tries: 400, wire: "lines" }),
+    );
     expect(spoils.tries).toBeGreaterThan(2500);
     expect(spoils.heard / spoils.tries, "bytes answered to each").toBeLessThan(1000);
     await cluster.compute();
@@ -83,7 +100,9 @@ describe("thousands of malformed, huge, slow and half-open connections", () => {
       const zero = rankZero(clean);
       const [hub] = (await portsOf(clean, (words) => hosts.on("h1", words))).filter(({ pids }) => pids.includes(zero));
       const door = { host: hosts.address("h1"), port: hub?.port ?? 0 };
-      const spoils = await unharmed([zero], () => vandalise({ doors: [door], tries: 700, wire: "hub" }, (inner) => hosts.on("h3", inner)));
+      const spoils = await unharmed([zero], () =>
+        vandalise({ doors: [door], tries: 700, wire: "hub" }, (inner) => hosts.on("h3", inner)),
+      );
       expect(spoils.held, "connections that were left open").toBe(0);
       expect(spoils.heard / spoils.tries, "bytes answered to each").toBeLessThan(1000);
       await cluster.compute();

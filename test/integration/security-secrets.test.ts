@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -24,9 +33,17 @@ function sharedPlace(): Clean {
 
 /** The real values of everything that must stay secret: the token, each line of a private key, and what the record of the hub holds. */
 function secretsOf({ folder, token }: SecureCluster): string[] {
-  const keys = [join(folder, "key.pem")].flatMap((path) => readFileSync(path, "utf8").split("\n").filter((line) => /^[A-Za-z0-9+/=]{40,}$/.test(line)));
-  const records = readdirSync(folder).filter((name) => /hub/.test(name)).map((name) => readFileSync(join(folder, name), "utf8"));
-  const shared = records.flatMap((text) => [...text.matchAll(/"secret": ?"([^"]+)"/g)].map(([, secret = ""]) => secret));
+  const keys = [join(folder, "key.pem")].flatMap((path) =>
+    readFileSync(path, "utf8")
+      .split("\n")
+      .filter((line) => /^[A-Za-z0-9+/=]{40,}$/.test(line)),
+  );
+  const records = readdirSync(folder)
+    .filter((name) => /hub/.test(name))
+    .map((name) => readFileSync(join(folder, name), "utf8"));
+  const shared = records.flatMap((text) =>
+    [...text.matchAll(/"secret": ?"([^"]+)"/g)].map(([, secret = ""]) => secret),
+  );
   return [token, ...keys, ...shared];
 }
 
@@ -51,7 +68,11 @@ function read(path: string): string {
 
 /** Dask's whole configuration as a Python sees it that takes the cluster folder for its own. */
 async function daskSettings({ folder }: SecureCluster): Promise<string> {
-  const { file, args } = command(python().path, "-c", "import json, distributed, dask; print(json.dumps(dask.config.config, default=str))");
+  const { file, args } = command(
+    python().path,
+    "-c",
+    "import json, distributed, dask; print(json.dumps(dask.config.config, default=str))",
+  );
   return await output({ file, args, env: { DASK_CONFIG: folder } });
 }
 
@@ -59,9 +80,13 @@ async function searchEverywhere(clean: Clean, cluster: SecureCluster): Promise<v
   const secrets = secretsOf(cluster);
   expect(secrets.filter((secret) => secret.length >= 20).length).toBe(secrets.length);
   expect(secrets.length).toBeGreaterThanOrEqual(3);
-  for (const { pid, arguments: words } of processes()) expect(holds(words.join(" "), secrets), `command line of ${pid}`).toBe(false);
+  for (const { pid, arguments: words } of processes())
+    expect(holds(words.join(" "), secrets), `command line of ${pid}`).toBe(false);
   for (const { pid, arguments: words } of clean.processes()) {
-    expect(holds([...environmentOf(pid).values()].join("\n"), secrets), `environment of ${pid}: ${words.join(" ")}`).toBe(false);
+    expect(
+      holds([...environmentOf(pid).values()].join("\n"), secrets),
+      `environment of ${pid}: ${words.join(" ")}`,
+    ).toBe(false);
   }
   expect(holds(cluster.running.stdout() + cluster.running.stderr(), secrets), "what a batch job writes").toBe(false);
   const settings = await daskSettings(cluster);
@@ -85,7 +110,9 @@ describe("no secret is found by its real value", () => {
     await searchEverywhere(clean, cluster);
     await cluster.compute();
     await cluster.stop();
-    expect(holds(filesBelow(clean.folder, clean.tmp).map(read).join("\n"), [cluster.token]), "what stays behind").toBe(false);
+    expect(holds(filesBelow(clean.folder, clean.tmp).map(read).join("\n"), [cluster.token]), "what stays behind").toBe(
+      false,
+    );
   });
 
   if (hostsAvailable() === true) {
@@ -104,11 +131,15 @@ if (strangerAvailable() === true) {
     test("opens no socket, file, folder or process of a cluster", async () => {
       await using clean = sharedPlace();
       await using cluster = await startCluster(clean);
-      const paths = [...filesBelow(clean.folder, clean.tmp), cluster.folder].filter((path) => !/\/(script\.py|go\d+|stop)$/.test(path));
+      const paths = [...filesBelow(clean.folder, clean.tmp), cluster.folder].filter(
+        (path) => !/\/(script\.py|go\d+|stop)$/.test(path),
+      );
       expect(paths.some((path) => path.endsWith("host.sock"))).toBe(true);
       const errand = JSON.stringify({ paths, pids: clean.processes().map(({ pid }) => pid) });
       const source = readFileSync(join(import.meta.dirname, "security", "intruder.py"), "utf8");
-      const said = JSON.parse(await output(asStranger(command("/usr/bin/python3", "-c", source)), { input: errand })) as { uid: number; opened: unknown };
+      const said = JSON.parse(
+        await output(asStranger(command("/usr/bin/python3", "-c", source)), { input: errand }),
+      ) as { uid: number; opened: unknown };
       expect(said.uid).not.toBe(0);
       expect(said.opened).toEqual({});
       await cluster.compute();
@@ -117,7 +148,10 @@ if (strangerAvailable() === true) {
 
     test.each([
       ["made a folder of our name first", (path: string) => mkdirSync(path)],
-      ["put a link where our folder goes", (path: string) => symlinkSync(mkdtempSync(join(tmpdir(), "elsewhere-")), path)],
+      [
+        "put a link where our folder goes",
+        (path: string) => symlinkSync(mkdtempSync(join(tmpdir(), "elsewhere-")), path),
+      ],
     ])("who %s stops the launch, and gets nothing", async (_, put) => {
       await using clean = sharedPlace();
       const base = join(clean.tmp, `tsdask-${userInfo().uid}`);
@@ -126,7 +160,11 @@ if (strangerAvailable() === true) {
       await output(command("chown", "-h", "nobody:nogroup", base));
       const [launcher] = availableLaunchers("mpich4", "openmpi4", "local");
       const file = clean.write("script.py", "print('ran')");
-      const finished = await run(launcher?.command(3, program(file)) ?? command("false"), { folder: clean.folder, env: clean.env, deadline: 30 });
+      const finished = await run(launcher?.command(3, program(file)) ?? command("false"), {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: 30,
+      });
       expect(finished.code, tell(finished)).toBe(69);
       expect(finished.stderr).toMatch(/TSD-071.*(belongs to another user|symbolic link)/);
       expect(finished.stdout).toBe("");

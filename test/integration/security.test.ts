@@ -16,7 +16,10 @@ async function strangerAt(targets: readonly Target[], on: (inner: Command) => Co
   const authority = await createAuthority({ launch: "another" });
   const pair = await authority.issue({ name: "dask", server: true, client: true });
   const errand: Errand = { targets, other: { ca: authority.certificate, ...pair } };
-  const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), { input: JSON.stringify(errand), deadline: 60 });
+  const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), {
+    input: JSON.stringify(errand),
+    deadline: 60,
+  });
   const lines = said.trim().split("\n");
   expect(lines.pop()).toBe("done");
   return lines.map((line) => JSON.parse(line) as Finding);
@@ -31,7 +34,14 @@ function doors(ports: readonly Port[], address: string): Target[] {
 async function siteFiles(clean: Clean): Promise<string[]> {
   const authority = await createAuthority({ launch: "site" });
   const pair = await authority.issue({ name: "site", server: true, client: true });
-  return ["--tls-ca-file", clean.write("site-ca.pem", authority.certificate), "--tls-cert", clean.write("site.pem", pair.cert), "--tls-key", clean.write("site-key.pem", pair.key)];
+  return [
+    "--tls-ca-file",
+    clean.write("site-ca.pem", authority.certificate),
+    "--tls-cert",
+    clean.write("site.pem", pair.cert),
+    "--tls-key",
+    clean.write("site-key.pem", pair.key),
+  ];
 }
 
 const jupyterIsThere = await hasJupyter();
@@ -64,7 +74,10 @@ describe("a stranger on the network", () => {
     await using clean = nothingLeft();
     await using cluster = await startCluster(clean, { words: await siteFiles(clean) });
     expect(await strangerAt(doors(await portsOf(clean), "127.0.0.1"), (inner) => inner)).toEqual([]);
-    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect", "--json"), { folder: clean.folder, env: clean.env });
+    const shown = await output(command(join(projectRoot, "bin", "tsdask-mpi"), "connect", "--json"), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     expect(JSON.parse(shown)).toMatchObject({ state: "running", workers: [{}, {}] });
     await cluster.compute();
     await cluster.stop();
@@ -87,7 +100,9 @@ describe("a stranger on the network", () => {
       await using hosts = await startHosts();
       await using clean = nothingLeft();
       await using cluster = await startCluster(clean, { hosts });
-      const [first = [], second = []] = await Promise.all(["h1", "h2"].map((name) => portsOf(clean, (words) => hosts.on(name, words))));
+      const [first = [], second = []] = await Promise.all(
+        ["h1", "h2"].map((name) => portsOf(clean, (words) => hosts.on(name, words))),
+      );
       expect(first.filter(({ pids }) => pids.includes(rankZero(clean)))).toHaveLength(1);
       const targets = [...doors(first, hosts.address("h1")), ...doors(second, hosts.address("h2"))];
       expect(await strangerAt(targets, (inner) => hosts.on("h3", inner))).toEqual([]);

@@ -29,26 +29,38 @@ const intoFile = ({ file, args, env }: Command, path: string, more = ""): Comman
   env,
 });
 
-const launch = async (clean: Clean, { command: of, ready }: Launcher, script: string, options: readonly string[] = []): Promise<Command> => {
+const launch = async (
+  clean: Clean,
+  { command: of, ready }: Launcher,
+  script: string,
+  options: readonly string[] = [],
+): Promise<Command> => {
   await ready();
   clean.write("script.py", script);
   return of(4, program(...options, "script.py"));
 };
 
 describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("under $name", (launcher) => {
-  test("stdout is the script's, byte for byte: 10 MB of binary without a newline at the end", { timeout: 90_000 }, async () => {
+  test("stdout is the script's, byte for byte: 10 MB of binary without a newline at the end", {
+    timeout: 90_000,
+  }, async () => {
     await using clean = nothingLeft();
     const script = `import random, sys\nrandom.seed(7)\nsys.stdout.buffer.write(random.randbytes(10_000_000) + b"\\xff\\x00end")\n`;
     const out = clean.write("out.bin", "");
     const expected = clean.write("expected.bin", "");
-    const result = await run(intoFile(await launch(clean, launcher, script), out), { folder: clean.folder, env: clean.env });
+    const result = await run(intoFile(await launch(clean, launcher, script), out), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     await run(intoFile(command(pythonHere().path, "script.py"), expected), { folder: clean.folder });
     expect(result.code, tell(result)).toBe(0);
     expect(readFileSync(out).length).toBe(10_000_005);
     expect(sha256(out)).toBe(sha256(expected));
   });
 
-  test("what the script says on stderr is its own, what tasks print carries their rank and host", { timeout: 60_000 }, async () => {
+  test("what the script says on stderr is its own, what tasks print carries their rank and host", {
+    timeout: 60_000,
+  }, async () => {
     await using clean = nothingLeft();
     const script = python(`
 def shout(x):
@@ -74,10 +86,15 @@ if __name__ == "__main__":
     expect(result.stderr).not.toMatch(/Traceback|CommClosedError|Exception/);
   });
 
-  test("the block at the start says who is what, and the progress ends with all workers", { timeout: 60_000 }, async () => {
+  test("the block at the start says who is what, and the progress ends with all workers", {
+    timeout: 60_000,
+  }, async () => {
     await using clean = nothingLeft();
     const script = python(`if __name__ == "__main__":\n    Client().wait_for_workers(2)\n`);
-    const result = await run(await launch(clean, launcher, script, ["--wait-workers", "all"]), { folder: clean.folder, env: clean.env });
+    const result = await run(await launch(clean, launcher, script, ["--wait-workers", "all"]), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     expect(result.code, tell(result)).toBe(0);
     const text = sorted(result).ours.join("\n");
     expect(text).toMatch(/4 ranks started by .+ on /);
@@ -91,7 +108,10 @@ if __name__ == "__main__":
 
   test("with --quiet nothing is said when nothing is wrong", { timeout: 60_000 }, async () => {
     await using clean = nothingLeft();
-    const result = await run(await launch(clean, launcher, `print("hello", end="")\n`, ["--quiet", "--no-dashboard"]), { folder: clean.folder, env: clean.env });
+    const result = await run(await launch(clean, launcher, `print("hello", end="")\n`, ["--quiet", "--no-dashboard"]), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     expect(result).toMatchObject({ code: 0, stdout: "hello", stderr: "" });
   });
 });
@@ -109,11 +129,21 @@ describe.each(availableLaunchers("openmpi4", "local"))("stderr under $name", (la
 });
 
 describe.each(availableLaunchers("openmpi4", "mpich4", "local"))("on a terminal under $name", (launcher) => {
-  test("a bar grows while the script waits for the workers, and goes before the script has the terminal", { timeout: 60_000 }, async () => {
+  test("a bar grows while the script waits for the workers, and goes before the script has the terminal", {
+    timeout: 60_000,
+  }, async () => {
     await using clean = nothingLeft();
-    const { file, args, env } = await launch(clean, launcher, `print("script starts")\n`, ["--wait-workers", "all", "--spawn", "exec"]);
+    const { file, args, env } = await launch(clean, launcher, `print("script starts")\n`, [
+      "--wait-workers",
+      "all",
+      "--spawn",
+      "exec",
+    ]);
     const words = [file, ...args].map((word) => `'${word}'`).join(" ");
-    const result = await run({ ...command("script", "-qefc", words, "/dev/null"), env }, { folder: clean.folder, env: clean.env });
+    const result = await run(
+      { ...command("script", "-qefc", words, "/dev/null"), env },
+      { folder: clean.folder, env: clean.env },
+    );
     expect(result.code, tell(result)).toBe(0);
     const [before = "", after = ""] = result.stdout.split("script starts");
     expect(before).toMatch(/\r\u001b\[Ktsdask-mpi: \[-+\] 0 of 2 workers are in/);

@@ -9,8 +9,13 @@ import { program, tsdask } from "./launch.ts";
 
 /** What the launch says after its sentence on the end. */
 const afterEnd = ({ stderr }: Finished): string[] => {
-  const lines = stderr.split("\n").filter((line) => line.startsWith("tsdask-mpi: ")).map((line) => line.slice("tsdask-mpi: ".length));
-  return lines.slice(1 + lines.findIndex((line) => / (finished|ended with exit code \d+|was shut down|was lost) after /.test(line)));
+  const lines = stderr
+    .split("\n")
+    .filter((line) => line.startsWith("tsdask-mpi: "))
+    .map((line) => line.slice("tsdask-mpi: ".length));
+  return lines.slice(
+    1 + lines.findIndex((line) => / (finished|ended with exit code \d+|was shut down|was lost) after /.test(line)),
+  );
 };
 
 const python = (body: string): string => `
@@ -31,14 +36,21 @@ tasks = [client.submit(where, index, workers=[worker], pure=False) for worker in
 assert len(set(client.gather(tasks))) == 2
 `;
 
-const figures = (tasks: string): RegExp => new RegExp(`^${tasks}, processor (under )?\\d+ % of 2 threads, at most [\\d.]+ [MG]iB of [\\d.]+ GiB in a worker$`);
+const figures = (tasks: string): RegExp =>
+  new RegExp(`^${tasks}, processor (under )?\\d+ % of 2 threads, at most [\\d.]+ [MG]iB of [\\d.]+ GiB in a worker$`);
 
 describe.each(availableLaunchers("openmpi4", "local"))("the end under $name", (one) => {
-  const launched = async (script: string, options: readonly string[] = []): Promise<{ finished: Finished; lines: string[] }> => {
+  const launched = async (
+    script: string,
+    options: readonly string[] = [],
+  ): Promise<{ finished: Finished; lines: string[] }> => {
     await one.ready();
     await using clean = nothingLeft();
     const file = clean.write("script.py", script);
-    const finished = await run(one.command(4, program("--nthreads", "1", ...options, file)), { folder: clean.folder, env: clean.env });
+    const finished = await run(one.command(4, program("--nthreads", "1", ...options, file)), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     return { finished, lines: afterEnd(finished) };
   };
 
@@ -50,18 +62,26 @@ describe.each(availableLaunchers("openmpi4", "local"))("the end under $name", (o
 
   test("says that a script without Dask used nothing", async () => {
     const { finished, lines } = await launched(`print("done")\n`, ["--wait-workers", "all"]);
-    expect(lines, tell(finished)).toEqual([expect.stringMatching(figures("0 tasks")), "no client ever connected: script.py made no `Client()` of this cluster, so the workers had nothing to do."]);
+    expect(lines, tell(finished)).toEqual([
+      expect.stringMatching(figures("0 tasks")),
+      "no client ever connected: script.py made no `Client()` of this cluster, so the workers had nothing to do.",
+    ]);
   });
 
   test("says that a script which computes with its own threads used nothing", async () => {
-    const { finished, lines } = await launched(python(`assert dask.delayed(sum)([1, 2]).compute(scheduler="threads") == 3`));
+    const { finished, lines } = await launched(
+      python(`assert dask.delayed(sum)([1, 2]).compute(scheduler="threads") == 3`),
+    );
     expect(lines[1], tell(finished)).toMatch(/^a client connected, no task ran: .+scheduler="threads"/);
   });
 
   test("says that one task used one worker", async () => {
     const { finished, lines } = await launched(python("client.submit(where, 1).result()\nsys.exit(5)"));
     expect(finished.code).toBe(5);
-    expect(lines, tell(finished)).toEqual([expect.stringMatching(figures("1 task")), expect.stringMatching(/^tasks ran on 1 of 2 workers: with only 1 task, /)]);
+    expect(lines, tell(finished)).toEqual([
+      expect.stringMatching(figures("1 task")),
+      expect.stringMatching(/^tasks ran on 1 of 2 workers: with only 1 task, /),
+    ]);
   });
 
   test("a summary in a folder that is not there ends the launch at once", async () => {
@@ -72,10 +92,18 @@ describe.each(availableLaunchers("openmpi4", "local"))("the end under $name", (o
 });
 
 /** Runs a script under the built-in launcher and returns its summary. */
-const summarised = async (path: string, script: string | undefined, options: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<{ finished: Finished; summary: Readonly<Record<string, unknown>> }> => {
+const summarised = async (
+  path: string,
+  script: string | undefined,
+  options: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ finished: Finished; summary: Readonly<Record<string, unknown>> }> => {
   await using clean = nothingLeft();
   const words = [tsdask, "--python", path, "--nthreads", "1", "--json-summary", "summary.json", ...options];
-  const finished = await run(launcher("local").command(4, script === undefined ? words : [...words, clean.write("script.py", script)]), { folder: clean.folder, env: { ...clean.env, ...env } });
+  const finished = await run(
+    launcher("local").command(4, script === undefined ? words : [...words, clean.write("script.py", script)]),
+    { folder: clean.folder, env: { ...clean.env, ...env } },
+  );
   const file = join(clean.folder, "summary.json");
   if (!existsSync(file)) throw new Error(`there is no summary: ${tell(finished)}`);
   expect(lstatSync(file).mode & 0o777).toBe(0o600);
@@ -86,11 +114,24 @@ const summarised = async (path: string, script: string | undefined, options: rea
 
 describe.each(availablePythons())("the summary with $name", ({ path }) => {
   test("has what a program may ask for", async () => {
-    const { finished, summary } = await summarised(path, python(`${everywhere}sys.exit(3)`), ["--quiet", "--no-dashboard"]);
+    const { finished, summary } = await summarised(path, python(`${everywhere}sys.exit(3)`), [
+      "--quiet",
+      "--no-dashboard",
+    ]);
     expect(finished.stderr).toBe("");
     expect(summary, tell(finished)).toMatchObject({
-      format: 1, state: "ended", ending: { kind: "script", name: "script.py", code: 3 }, exit_code: 3,
-      use: "all-workers", workers: 2, workers_with_tasks: 2, clients: 1, tasks: 10, restarts: 0, spilled_bytes: 0, threads: 2,
+      format: 1,
+      state: "ended",
+      ending: { kind: "script", name: "script.py", code: 3 },
+      exit_code: 3,
+      use: "all-workers",
+      workers: 2,
+      workers_with_tasks: 2,
+      clients: 1,
+      tasks: 10,
+      restarts: 0,
+      spilled_bytes: 0,
+      threads: 2,
     });
     expect(summary["thread_seconds"]).toBeGreaterThan(0);
     expect(summary["peak_memory"]).toBeGreaterThan(20_000_000);
@@ -119,7 +160,9 @@ os.unlink(os.environ["TMPDIR"] + "/ended")
 assert isinstance(client.submit(fail).exception(), ValueError)
 time.sleep(3)
 `;
-    const { finished, summary } = await summarised(path, python(body), ["--memory-limit", "1GiB"], { DASK_DISTRIBUTED__WORKER__MEMORY__TARGET: "0.01" });
+    const { finished, summary } = await summarised(path, python(body), ["--memory-limit", "1GiB"], {
+      DASK_DISTRIBUTED__WORKER__MEMORY__TARGET: "0.01",
+    });
     expect(finished.code, tell(finished)).toBe(0);
     expect(summary, tell(finished)).toMatchObject({ workers: 2, restarts: 1 });
     // What was lost with the worker is computed again.
@@ -129,32 +172,67 @@ time.sleep(3)
   });
 
   test("leaves out what a killed scheduler took with it", async () => {
-    const { finished, summary } = await summarised(path, python("os.kill(client.run_on_scheduler(os.getpid), 9)\ntime.sleep(60)"));
+    const { finished, summary } = await summarised(
+      path,
+      python("os.kill(client.run_on_scheduler(os.getpid), 9)\ntime.sleep(60)"),
+    );
     expect(finished.code, tell(finished)).toBe(72);
-    expect(summary).toMatchObject({ ending: { kind: "scheduler-lost" }, exit_code: 72, use: "unknown", tasks: null, clients: null, workers: 2, threads: 2 });
-    expect(afterEnd(finished)).toEqual([expect.stringMatching(/^processor .+ of 2 threads(, at most .+ in a worker)?$/)]);
+    expect(summary).toMatchObject({
+      ending: { kind: "scheduler-lost" },
+      exit_code: 72,
+      use: "unknown",
+      tasks: null,
+      clients: null,
+      workers: 2,
+      threads: 2,
+    });
+    expect(afterEnd(finished)).toEqual([
+      expect.stringMatching(/^processor .+ of 2 threads(, at most .+ in a worker)?$/),
+    ]);
   });
 
   test("a cluster that served nobody says so", async () => {
     const { finished, summary } = await summarised(path, undefined, ["--idle-timeout", "1s"]);
-    expect(summary, tell(finished)).toMatchObject({ ending: { kind: "idle" }, exit_code: 0, use: "no-client", tasks: 0 });
+    expect(summary, tell(finished)).toMatchObject({
+      ending: { kind: "idle" },
+      exit_code: 0,
+      use: "no-client",
+      tasks: 0,
+    });
     expect(afterEnd(finished).at(-1)).toBe("no client ever connected.");
   });
 });
 
-test.each(availablePythons())("a script that has returned while a thread of it lives is told why its launch goes on, with $name", { timeout: 60_000 }, async ({ path }) => {
-  await using clean = nothingLeft();
-  const script = clean.write("script.py", python("import threading\nthreading.Thread(target=time.sleep, args=(24,)).start()"));
-  const finished = await run(launcher("local").command(4, [tsdask, "--python", path, script]), { folder: clean.folder, env: clean.env });
-  expect(finished.code, tell(finished)).toBe(0);
-  expect(finished.stderr.match(/TSD-118 script\.py has returned/g), tell(finished)).toHaveLength(1);
-});
+test.each(availablePythons())(
+  "a script that has returned while a thread of it lives is told why its launch goes on, with $name",
+  { timeout: 60_000 },
+  async ({ path }) => {
+    await using clean = nothingLeft();
+    const script = clean.write(
+      "script.py",
+      python("import threading\nthreading.Thread(target=time.sleep, args=(24,)).start()"),
+    );
+    const finished = await run(launcher("local").command(4, [tsdask, "--python", path, script]), {
+      folder: clean.folder,
+      env: clean.env,
+    });
+    expect(finished.code, tell(finished)).toBe(0);
+    expect(finished.stderr.match(/TSD-118 script\.py has returned/g), tell(finished)).toHaveLength(1);
+  },
+);
 
 test("a launch that fails at its start leaves a summary, too", async () => {
   await using clean = nothingLeft();
-  const finished = await run(launcher("local").command(4, program("--json-summary", "summary.json", "missing.py")), { folder: clean.folder, env: clean.env });
+  const finished = await run(launcher("local").command(4, program("--json-summary", "summary.json", "missing.py")), {
+    folder: clean.folder,
+    env: clean.env,
+  });
   const file = join(clean.folder, "summary.json");
-  expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ state: "ended", ending: { kind: "failed", code: "TSD-015" }, exit_code: 64 });
+  expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
+    state: "ended",
+    ending: { kind: "failed", code: "TSD-015" },
+    exit_code: 64,
+  });
   expect(finished.code).toBe(64);
   rmSync(file);
 });

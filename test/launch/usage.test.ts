@@ -22,9 +22,16 @@ test("it waits for all who tell, adds up, and shows the worker that came nearest
 test("after the deadline it goes on with what is known", async () => {
   const collector = collectUsage();
   collector.add(3, worker);
-  expect(await collector.whenTold(facts, 1)).toEqual({ workers: 2, restarts: 1, worked: { cpu: 1, threadSeconds: 4, threads: 2, peak: 100, limit: 1000 } });
+  expect(await collector.whenTold(facts, 1)).toEqual({
+    workers: 2,
+    restarts: 1,
+    worked: { cpu: 1, threadSeconds: 4, threads: 2, peak: 100, limit: 1000 },
+  });
 });
 
 test("it does not wait where nobody is left to tell", async () => {
-  expect(await collectUsage().whenTold({ ...facts, telling: [], schedulerTells: false }, 60_000)).toEqual({ workers: 2, restarts: 1 });
+  expect(await collectUsage().whenTold({ ...facts, telling: [], schedulerTells: false }, 60_000)).toEqual({
+    workers: 2,
+    restarts: 1,
+  });
 });

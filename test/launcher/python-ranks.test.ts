@@ -6,17 +6,26 @@ import { identify } from "../../src/launcher/world.ts";
 import { environment } from "./environments.ts";
 
 const names = readdirSync(new URL("environments", import.meta.url)).map((file) => file.replace(/\.env$/, ""));
-const extra = { communicator: { TSDASK_COMM_RANK: "2", TSDASK_COMM_SIZE: "5", OMPI_COMM_WORLD_RANK: "0", OMPI_COMM_WORLD_SIZE: "9" }, ours: { TSDASK_RANK: "1", TSDASK_SIZE: "4" }, none: {} };
+const extra = {
+  communicator: { TSDASK_COMM_RANK: "2", TSDASK_COMM_SIZE: "5", OMPI_COMM_WORLD_RANK: "0", OMPI_COMM_WORLD_SIZE: "9" },
+  ours: { TSDASK_RANK: "1", TSDASK_SIZE: "4" },
+  none: {},
+};
 
 /** Rank and size as `find` sees them in each environment; "refused" where it throws. */
-function seen(environments: readonly (readonly [string, NodeJS.ProcessEnv])[], find: (env: NodeJS.ProcessEnv) => readonly [number, number] | null): Record<string, unknown> {
-  return Object.fromEntries(environments.map(([name, env]) => {
-    try {
-      return [name, find(env)];
-    } catch {
-      return [name, "refused"]; // a rank without a size
-    }
-  }));
+function seen(
+  environments: readonly (readonly [string, NodeJS.ProcessEnv])[],
+  find: (env: NodeJS.ProcessEnv) => readonly [number, number] | null,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    environments.map(([name, env]) => {
+      try {
+        return [name, find(env)];
+      } catch {
+        return [name, "refused"]; // a rank without a size
+      }
+    }),
+  );
 }
 
 test("Python's table of launchers tells the same rank and size as ours, in every recorded environment", () => {

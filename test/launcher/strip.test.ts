@@ -30,14 +30,19 @@ const ranks = [
 it.each(ranks)("leaves no rank of %s in a child's environment", (name) => {
   const child = childEnvironment(environment(name));
   expect(identify(child)).toBeUndefined();
-  expect(Object.keys(child).filter((key) => /^(PMI|OMPI_|MPI_LOCAL|HYD|MV2_|PALS_|PRTE_|JSM_|I_MPI_HYDRA_UUID)/.test(key))).toEqual([]);
+  expect(
+    Object.keys(child).filter((key) => /^(PMI|OMPI_|MPI_LOCAL|HYD|MV2_|PALS_|PRTE_|JSM_|I_MPI_HYDRA_UUID)/.test(key)),
+  ).toEqual([]);
 });
 
 it("keeps what the batch system says of the job", () => {
   const slurm = childEnvironment(environment("sbatch-mpirun-openmpi"));
   expect(slurm).toMatchObject({ SLURM_JOB_ID: "3", SLURM_JOB_NODELIST: "n1", SLURM_SUBMIT_HOST: "node1" });
   expect(Object.keys(slurm).filter((key) => key.startsWith("SLURM_STEP") || key === "SLURM_PROCID")).toEqual([]);
-  expect(childEnvironment(environment("pbs-mpirun-openmpi"))).toMatchObject({ PBS_JOBID: "1001.pbs", PBS_O_HOST: "login1" });
+  expect(childEnvironment(environment("pbs-mpirun-openmpi"))).toMatchObject({
+    PBS_JOBID: "1001.pbs",
+    PBS_O_HOST: "login1",
+  });
   expect(childEnvironment(environment("jsrun"))).toMatchObject({ LSB_JOBID: "886644" });
   expect(childEnvironment(environment("flux"))).toHaveProperty("FLUX_URI");
 });
@@ -56,7 +61,9 @@ it("keeps people's own settings, for a launch that their script starts itself", 
 });
 
 it("takes away our own launcher's variables too", () => {
-  expect(childEnvironment({ TSDASK_RANK: "0", TSDASK_SIZE: "2", TSDASK_LAUNCH_ID: "x", TSDASK_PYTHON: "python3" })).toEqual({
+  expect(
+    childEnvironment({ TSDASK_RANK: "0", TSDASK_SIZE: "2", TSDASK_LAUNCH_ID: "x", TSDASK_PYTHON: "python3" }),
+  ).toEqual({
     TSDASK_PYTHON: "python3",
   });
 });

@@ -119,7 +119,10 @@ it("finds no launcher in an empty environment, nor in empty variables", () => {
 it("lets the launcher that people started inside a batch job win over the batch system's", () => {
   const inStep = environment("srun-pmi2");
   expect(identify({ ...inStep, ...environment("openmpi-4") })?.launcher).toBe("openmpi");
-  expect(identify({ ...inStep, ...environment("mpich-4") })).toMatchObject({ launcher: "hydra", pmi: { version: 1, fd: 8 } });
+  expect(identify({ ...inStep, ...environment("mpich-4") })).toMatchObject({
+    launcher: "hydra",
+    pmi: { version: 1, fd: 8 },
+  });
 });
 
 it("takes TSDASK_SIZE where the launcher tells no size, and TSDASK_RANK before all others", () => {
@@ -129,7 +132,13 @@ it("takes TSDASK_SIZE where the launcher tells no size, and TSDASK_RANK before a
     size: 2,
     pmi: { version: 1, port: { host: "node1", id: 1 } },
   });
-  const own = { TSDASK_RANK: "1", TSDASK_SIZE: "4", TSDASK_LOCAL_RANK: "1", TSDASK_LOCAL_SIZE: "4", TSDASK_LAUNCH_ID: "x" };
+  const own = {
+    TSDASK_RANK: "1",
+    TSDASK_SIZE: "4",
+    TSDASK_LOCAL_RANK: "1",
+    TSDASK_LOCAL_SIZE: "4",
+    TSDASK_LAUNCH_ID: "x",
+  };
   expect(identify({ ...environment("openmpi-4"), ...own })).toEqual({
     launcher: "tsdask",
     rank: 1,
@@ -148,7 +157,11 @@ it.each<[string, Record<string, string>, MessageCode]>([
   ["a rank without a size", { OMPI_COMM_WORLD_RANK: "1" }, "TSD-012"],
   ["a rank as large as the size", { PMI_RANK: "2", PMI_SIZE: "2" }, "TSD-013"],
   ["an empty world", { RANK: "0", WORLD_SIZE: "0" }, "TSD-013"],
-  ["a local rank as large as the local size", { ...environment("openmpi-4"), OMPI_COMM_WORLD_LOCAL_RANK: "2" }, "TSD-014"],
+  [
+    "a local rank as large as the local size",
+    { ...environment("openmpi-4"), OMPI_COMM_WORLD_LOCAL_RANK: "2" },
+    "TSD-014",
+  ],
   ["more ranks here than in all", { ...environment("openmpi-4"), OMPI_COMM_WORLD_LOCAL_SIZE: "3" }, "TSD-014"],
 ])("refuses %s, with a message that is complete", (_, env, code) => {
   const failure = refusal(env);

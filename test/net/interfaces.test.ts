@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { addressOfInterface, interfaceAddresses, isLoopback, listeningAddress, reachableAddresses, type InterfaceAddress } from "../../src/net/interfaces.ts";
+import {
+  addressOfInterface,
+  interfaceAddresses,
+  isLoopback,
+  listeningAddress,
+  reachableAddresses,
+  type InterfaceAddress,
+} from "../../src/net/interfaces.ts";
 
 const one = (name: string, cidr: string, internal = false): InterfaceAddress => ({
   name,
@@ -26,14 +33,21 @@ describe("the address of a named interface", () => {
   });
 
   test("that is not there is told with those that are", () => {
-    expect(() => addressOfInterface("ib7", node)).toThrow(/TSD-027.*no such interface[^]*lo \(127\.0\.0\.1, ::1\), docker0 \(172\.17\.0\.1\), eth0 \(10\.1\.0\.7\)/);
+    expect(() => addressOfInterface("ib7", node)).toThrow(
+      /TSD-027.*no such interface[\s\S]*lo \(127\.0\.0\.1, ::1\), docker0 \(172\.17\.0\.1\), eth0 \(10\.1\.0\.7\)/,
+    );
     expect(() => addressOfInterface("eth1", [one("eth1", "fe80::1/64")])).toThrow(/no address that can be used/);
   });
 });
 
 describe("the addresses that others reach", () => {
   test("come with those on the peers' network first, containers last, loopback and link-local never", () => {
-    expect(reachableAddresses({ addresses: node, peers: ["10.2.0.8", "10.2.0.9", "h3"] })).toEqual(["10.2.0.7", "10.1.0.7", "fd00::7", "172.17.0.1"]);
+    expect(reachableAddresses({ addresses: node, peers: ["10.2.0.8", "10.2.0.9", "h3"] })).toEqual([
+      "10.2.0.7",
+      "10.1.0.7",
+      "fd00::7",
+      "172.17.0.1",
+    ]);
   });
 
   test("come with those of the host's own name first when no peer is known", () => {
@@ -55,7 +69,14 @@ describe("the address to listen at", () => {
     expect(listeningAddress({ interface: "lo", singleHost: true })).toBe("127.0.0.1");
   });
 
-  test.each([["127.0.0.1", true], ["127.5.5.5", true], ["::1", true], ["localhost", true], ["10.0.0.1", false], ["h127.0", false]])("%s is loopback: %s", (host, expected) => {
+  test.each([
+    ["127.0.0.1", true],
+    ["127.5.5.5", true],
+    ["::1", true],
+    ["localhost", true],
+    ["10.0.0.1", false],
+    ["h127.0", false],
+  ])("%s is loopback: %s", (host, expected) => {
     expect(isLoopback(host)).toBe(expected);
   });
 });

@@ -16,7 +16,9 @@ afterAll(() => {
 });
 
 test("a taken port that was asked for is told, with the option that asked", async () => {
-  await expect(requirePort("127.0.0.1", taken, "--scheduler-port")).rejects.toThrow(/TSD-028.*another process listens there[^]*Choose another with --scheduler-port/);
+  await expect(requirePort("127.0.0.1", taken, "--scheduler-port")).rejects.toThrow(
+    /TSD-028.*another process listens there[\s\S]*Choose another with --scheduler-port/,
+  );
   await requirePort("127.0.0.1", await freePort(), "--scheduler-port");
 });
 

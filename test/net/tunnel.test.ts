@@ -18,7 +18,9 @@ describe("the line for a laptop", () => {
   test("goes through the login host", () => {
     expect(tunnel(request())).toEqual({
       onNode: [],
-      onLaptop: [`ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:10.0.0.1:8888 -L 127.0.0.1:${dash}:h1:8787 ada@login.example.org`],
+      onLaptop: [
+        `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:10.0.0.1:8888 -L 127.0.0.1:${dash}:h1:8787 ada@login.example.org`,
+      ],
       links: [
         { name: "JupyterLab", url: `http://127.0.0.1:${lab}/lab?token=secret` },
         { name: "dashboard", url: `http://127.0.0.1:${dash}/status?token=secret` },
@@ -28,7 +30,10 @@ describe("the line for a laptop", () => {
   });
 
   test("jumps to each node, where the pages listen on loopback", () => {
-    const services = [{ ...jupyter, host: "127.0.0.1" }, { ...dashboard, node: "h2", host: "127.0.0.1" }];
+    const services = [
+      { ...jupyter, host: "127.0.0.1" },
+      { ...dashboard, node: "h2", host: "127.0.0.1" },
+    ];
     const expected = [
       `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:127.0.0.1:8888 -J ada@login.example.org ada@h1`,
       `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${dash}:127.0.0.1:8787 -J ada@login.example.org ada@h2`,
@@ -42,7 +47,9 @@ describe("the line for a laptop", () => {
     const [meet, meet2] = ["/home/ada/run/.tsdask-3f9c/jupyter.sock", "/home/ada/run/.tsdask-3f9c/dashboard.sock"];
     const line = `rm -f ${meet} ${meet2}; ssh -N -o ExitOnForwardFailure=yes -R ${meet}:10.0.0.1:8888 -R ${meet2}:127.0.0.1:8787 ada@login.example.org`;
     expect(made.onNode).toEqual([{ node: "h1", line }]);
-    expect(made.onLaptop).toEqual([`ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:${meet} -L 127.0.0.1:${dash}:${meet2} ada@login.example.org`]);
+    expect(made.onLaptop).toEqual([
+      `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:${meet} -L 127.0.0.1:${dash}:${meet2} ada@login.example.org`,
+    ]);
     expect(made.notes).toEqual([]);
   });
 
@@ -57,7 +64,9 @@ describe("the line for a laptop", () => {
     const [meet, meet2] = [launchPort("3f9c reverse", "JupyterLab"), launchPort("3f9c reverse", "dashboard")];
     const line = `ssh -N -o ExitOnForwardFailure=yes -R 127.0.0.1:${meet}:10.0.0.1:8888 -R 127.0.0.1:${meet2}:127.0.0.1:8787 ada@login.example.org`;
     expect(made.onNode).toEqual([{ node: "h1", line }]);
-    expect(made.onLaptop[0]).toContain(`-L 127.0.0.1:${lab}:127.0.0.1:${meet} -L 127.0.0.1:${dash}:127.0.0.1:${meet2} `);
+    expect(made.onLaptop[0]).toContain(
+      `-L 127.0.0.1:${lab}:127.0.0.1:${meet} -L 127.0.0.1:${dash}:127.0.0.1:${meet2} `,
+    );
     expect(made.notes).toEqual([expect.stringContaining("login.example.org")]);
   });
 
@@ -77,7 +86,9 @@ describe("the line for a laptop", () => {
   });
 
   test("puts brackets around IPv6", () => {
-    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain(`-L 127.0.0.1:${lab}:[fd00::7]:8888`);
+    expect(tunnel(request({ services: [{ ...jupyter, host: "fd00::7" }] })).onLaptop[0]).toContain(
+      `-L 127.0.0.1:${lab}:[fd00::7]:8888`,
+    );
   });
 
   test("has links without the token where it must not be shown", () => {

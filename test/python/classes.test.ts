@@ -28,13 +28,29 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     const path = folder(host, { "mine.py": MINE });
     const scheduler = await host.scheduler();
     const request = { more: { sys_path: [path] } };
-    const own = host.worker(scheduler.address, { kwargs: { name: "own" }, params: { class: "mine.Mine", user_kwargs: { colour: "red" } }, request });
-    const picky = host.worker(scheduler.address, { kwargs: { name: "picky" }, params: { class: "mine.Picky" }, request });
+    const own = host.worker(scheduler.address, {
+      kwargs: { name: "own" },
+      params: { class: "mine.Mine", user_kwargs: { colour: "red" } },
+      request,
+    });
+    const picky = host.worker(scheduler.address, {
+      kwargs: { name: "picky" },
+      params: { class: "mine.Picky" },
+      request,
+    });
     expect([(await own.next("ready"))["name"], (await picky.next("ready"))["name"]]).toEqual(["own", "picky"]);
-    const seen = await client(python, scheduler.address, `print(sorted(str(v) for v in client.run(lambda dask_worker: (type(dask_worker).__name__, getattr(dask_worker, "colour", None))).values()))`, { PYTHONPATH: path });
+    const seen = await client(
+      python,
+      scheduler.address,
+      `print(sorted(str(v) for v in client.run(lambda dask_worker: (type(dask_worker).__name__, getattr(dask_worker, "colour", None))).values()))`,
+      { PYTHONPATH: path },
+    );
     expect(seen).toBe(`["('Mine', 'red')", "('Picky', None)"]`);
     const wrong = host.worker(scheduler.address, { params: { user_kwargs: { colour: "red" } } });
-    expect(await wrong.next("failed")).toMatchObject({ code: "arguments", message: expect.stringContaining("colour") as string });
+    expect(await wrong.next("failed")).toMatchObject({
+      code: "arguments",
+      message: expect.stringContaining("colour") as string,
+    });
     const missing = host.worker(scheduler.address, { params: { class: "mine.Missing" }, request });
     expect(await missing.next("failed")).toMatchObject({ code: "import", message: "module mine has no class Missing" });
   });
@@ -42,13 +58,24 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
   test("Dask's Nanny: it starts and restarts its worker itself, and ends with it", async () => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
-    const nanny = host.worker(scheduler.address, { kwargs: { name: "n", death_timeout: 20 }, params: { class: "distributed.Nanny" } });
+    const nanny = host.worker(scheduler.address, {
+      kwargs: { name: "n", death_timeout: 20 },
+      params: { class: "distributed.Nanny" },
+    });
     expect(await nanny.next("ready")).toMatchObject({ name: "n", nthreads: 1 });
     const pid = Number(await client(python, scheduler.address, `print(*client.run(__import__("os").getpid).values())`));
     expect(pid).not.toBe(await nanny.pid());
-    expect(await client(python, scheduler.address, `client.restart(timeout=20); print(len(client.scheduler_info()["workers"]))`)).toBe("1");
+    expect(
+      await client(
+        python,
+        scheduler.address,
+        `client.restart(timeout=20); print(len(client.scheduler_info()["workers"]))`,
+      ),
+    ).toBe("1");
     expect(nanny.all.map(({ event }) => event)).toEqual(["forked", "ready"]);
-    const second = Number(await client(python, scheduler.address, `print(*client.run(__import__("os").getpid).values())`));
+    const second = Number(
+      await client(python, scheduler.address, `print(*client.run(__import__("os").getpid).values())`),
+    );
     expect([pid, second].map(alive)).toEqual([false, true]);
     nanny.say({ op: "stop", grace: 3 });
     expect(await nanny.next("exit")).toMatchObject({ code: 0 });
@@ -81,28 +108,62 @@ print(list(client.run(task).values())[0])`;
 
   test("preloads run in the scheduler and in the workers, with their arguments", async () => {
     await using host = await readyHost(python);
-    const path = folder(host, { "early.py": `import click\n@click.command()\n@click.argument("word")\ndef dask_setup(server, word):\n    server.word = word\n` });
+    const path = folder(host, {
+      "early.py": `import click\n@click.command()\n@click.argument("word")\ndef dask_setup(server, word):\n    server.word = word\n`,
+    });
     const preload = [[join(path, "early.py"), "hello"]];
     const scheduler = await host.scheduler({ params: { preload } });
     await host.worker(scheduler.address, { params: { preload } }).next("ready");
-    const seen = await client(python, scheduler.address, `print(client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.word), *client.run(lambda dask_worker: dask_worker.word).values())`);
+    const seen = await client(
+      python,
+      scheduler.address,
+      `print(client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.word), *client.run(lambda dask_worker: dask_worker.word).values())`,
+    );
     expect(seen).toBe("hello hello");
   });
 
   test("with certificates, everything is TLS, and the Nanny's worker too", async () => {
     await using host = await readyHost(python);
     const authority = await createAuthority({ launch: "python tests" });
-    const { cert, key } = await authority.issue({ name: "dask", dnsNames: ["localhost"], addresses: ["127.0.0.1"], server: true, client: true });
+    const { cert, key } = await authority.issue({
+      name: "dask",
+      dnsNames: ["localhost"],
+      addresses: ["127.0.0.1"],
+      server: true,
+      client: true,
+    });
     const path = folder(host, { "ca.pem": authority.certificate, "cert.pem": cert, "key.pem": key });
-    const [ca, certFile, keyFile] = ["ca.pem", "cert.pem", "key.pem"].map((name) => join(path, name)) as [string, string, string];
+    const [ca, certFile, keyFile] = ["ca.pem", "cert.pem", "key.pem"].map((name) => join(path, name)) as [
+      string,
+      string,
+      string,
+    ];
     const params = { security: { ca, cert: certFile, key: keyFile } };
     const kwargs = { protocol: "tls" };
     const scheduler = await host.scheduler({ kwargs, params });
-    const workers = ["distributed.Worker", "distributed.Worker", "distributed.Nanny"].map((name, index) => host.worker(scheduler.address, { kwargs: { ...kwargs, name: index }, params: { ...params, class: name } }));
+    const workers = ["distributed.Worker", "distributed.Worker", "distributed.Nanny"].map((name, index) =>
+      host.worker(scheduler.address, { kwargs: { ...kwargs, name: index }, params: { ...params, class: name } }),
+    );
     const ready = await Promise.all(workers.map(async (worker) => worker.next("ready")));
-    expect([scheduler.address, ...ready.map(({ address }) => address)].every((address) => String(address).startsWith("tls://127.0.0.1:"))).toBe(true);
-    const env = { DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION: "true", DASK_DISTRIBUTED__COMM__TLS__CA_FILE: ca, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT: certFile, DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY: keyFile };
-    expect(await client(python, scheduler.address, `client.wait_for_workers(3); print(sum(client.gather(client.map(lambda x: x, range(50)))))`, env)).toBe("1225");
+    expect(
+      [scheduler.address, ...ready.map(({ address }) => address)].every((address) =>
+        String(address).startsWith("tls://127.0.0.1:"),
+      ),
+    ).toBe(true);
+    const env = {
+      DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION: "true",
+      DASK_DISTRIBUTED__COMM__TLS__CA_FILE: ca,
+      DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT: certFile,
+      DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY: keyFile,
+    };
+    expect(
+      await client(
+        python,
+        scheduler.address,
+        `client.wait_for_workers(3); print(sum(client.gather(client.map(lambda x: x, range(50)))))`,
+        env,
+      ),
+    ).toBe("1225");
     await expect(client(python, scheduler.address.replace("tls", "tcp"), "print(1)")).rejects.toThrow();
   });
 });

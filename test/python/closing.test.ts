@@ -4,9 +4,15 @@ import { client, pythons, readyHost, type Host, type Rank } from "./host.ts";
 
 const QUICKLY = 3000;
 
-async function cluster(host: Host, workers: number, { scheduler: params = {}, worker = {} }: { readonly scheduler?: object; readonly worker?: object } = {}) {
+async function cluster(
+  host: Host,
+  workers: number,
+  { scheduler: params = {}, worker = {} }: { readonly scheduler?: object; readonly worker?: object } = {},
+) {
   const scheduler = await host.scheduler({ kwargs: params });
-  const ranks = Array.from({ length: workers }, (_, name) => host.worker(scheduler.address, { kwargs: { name: `w${name}`, ...worker } }));
+  const ranks = Array.from({ length: workers }, (_, name) =>
+    host.worker(scheduler.address, { kwargs: { name: `w${name}`, ...worker } }),
+  );
   await Promise.all(ranks.map(async (rank) => rank.next("ready")));
   return { scheduler, ranks };
 }
@@ -31,7 +37,11 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("Client.restart: it is to come back, and Client.restart gets its workers", async () => {
     await using host = await readyHost(python);
     const { scheduler, ranks } = await cluster(host, 2);
-    const restarted = client(python, scheduler.address, `client.restart(timeout=20); print(client.submit(lambda: 1).result(), len(client.scheduler_info()["workers"]))`);
+    const restarted = client(
+      python,
+      scheduler.address,
+      `client.restart(timeout=20); print(client.submit(lambda: 1).result(), len(client.scheduler_info()["workers"]))`,
+    );
     expect(await Promise.all(ranks.map(reason))).toEqual(["restart", "restart"]);
     const back = ranks.map((_, name) => host.worker(scheduler.address, { kwargs: { name: `w${name}` } }));
     await Promise.all(back.map(async (rank) => rank.next("ready")));
@@ -43,7 +53,11 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
     const { scheduler, ranks } = await cluster(host, 2);
     const [first, second] = ranks as [Rank, Rank];
     const address = String((await first.next("ready"))["address"]);
-    const done = client(python, scheduler.address, `client.restart_workers(["${address}"]); client.wait_for_workers(2); print(client.submit(lambda: 1).result())`);
+    const done = client(
+      python,
+      scheduler.address,
+      `client.restart_workers(["${address}"]); client.wait_for_workers(2); print(client.submit(lambda: 1).result())`,
+    );
     const came = reason(first).then(async (why) => {
       const back = host.worker(scheduler.address, { kwargs: { name: "w0" } });
       await back.next("ready");
@@ -56,7 +70,11 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("a scheduler that is killed: its workers say so and end by themselves, even in the midst of a task, without a word", async () => {
     await using host = await readyHost(python);
     const { scheduler, ranks } = await cluster(host, 2);
-    await client(python, scheduler.address, `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`);
+    await client(
+      python,
+      scheduler.address,
+      `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`,
+    );
     const before = Date.now();
     process.kill(await scheduler.pid(), "SIGKILL");
     expect(await Promise.all(ranks.map(reason))).toEqual(["scheduler-lost", "scheduler-lost"]);
@@ -98,7 +116,11 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("an order to stop ends a worker in its grace, whatever its tasks do", async () => {
     await using host = await readyHost(python);
     const { scheduler, ranks } = await cluster(host, 1);
-    await client(python, scheduler.address, `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`);
+    await client(
+      python,
+      scheduler.address,
+      `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`,
+    );
     const before = Date.now();
     ranks[0]?.say({ op: "stop", grace: 1 });
     expect(await reason(ranks[0] as Rank)).toBe("stop");
@@ -121,14 +143,20 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
     await using host = await readyHost(python);
     const { scheduler } = await cluster(host, 1);
     const second = host.worker(scheduler.address, { kwargs: { name: "w0" } });
-    expect(await second.next("failed")).toMatchObject({ code: "refused", message: expect.stringContaining("w0") as string });
+    expect(await second.next("failed")).toMatchObject({
+      code: "refused",
+      message: expect.stringContaining("w0") as string,
+    });
   });
 
   test("a port that is taken, and an address that is not this host's, are said so", async () => {
     await using host = await readyHost(python);
     const { scheduler } = await cluster(host, 0);
     const port = Number(new URL(scheduler.address).port);
-    const taken = host.ask({ kind: "scheduler", params: { kwargs: { host: "127.0.0.1", port, dashboard_address: ":0" } } });
+    const taken = host.ask({
+      kind: "scheduler",
+      params: { kwargs: { host: "127.0.0.1", port, dashboard_address: ":0" } },
+    });
     expect(await taken.next("failed")).toMatchObject({ code: "port" });
     const elsewhere = host.worker(scheduler.address, { kwargs: { host: "192.0.2.1" } });
     expect(await elsewhere.next("failed")).toMatchObject({ code: "address" });

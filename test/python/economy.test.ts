@@ -13,13 +13,18 @@ describe.runIf(strace).each(pythons())("a forked worker's whole life, with %s", 
   test("imports nothing, and touches few files", async () => {
     using folder = scratch("tsdask-trace-");
     const traces = folder.path;
-    await using host = await readyHost(python, { prefix: ["strace", "-ff", "-qq", "-e", "trace=%file", "-e", "signal=none", "-o", join(traces, "t")] });
+    await using host = await readyHost(python, {
+      prefix: ["strace", "-ff", "-qq", "-e", "trace=%file", "-e", "signal=none", "-o", join(traces, "t")],
+    });
     const scheduler = await host.scheduler({ params: { dashboard: true } });
     const worker = host.worker(scheduler.address);
     await worker.next("ready");
     worker.say({ op: "stop", grace: 2 });
     await worker.next("exit");
-    const own = readFileSync(join(traces, `t.${await worker.pid()}`), "utf8").trim().split("\n").filter((line) => !line.startsWith("+++"));
+    const own = readFileSync(join(traces, `t.${await worker.pid()}`), "utf8")
+      .trim()
+      .split("\n")
+      .filter((line) => !line.startsWith("+++"));
     expect(own.filter((line) => /\.pyc?"/.test(line))).toEqual([]);
     expect(own.length).toBeLessThanOrEqual(MOST_FILE_OPERATIONS);
     const onDisks = own.filter((line) => !/"\/(proc|sys)\//.test(line) && !line.includes("AT_EMPTY_PATH"));

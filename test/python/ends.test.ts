@@ -19,7 +19,9 @@ def start():
     return [child.pid, session.pid, int(orphan.stdout)]
 print(*list(client.run(start).values())[0])`;
 
-async function withFamily(host: Host): Promise<{ readonly scheduler: Rank; readonly worker: Rank; readonly pids: readonly number[] }> {
+async function withFamily(
+  host: Host,
+): Promise<{ readonly scheduler: Rank; readonly worker: Rank; readonly pids: readonly number[] }> {
   const scheduler = await host.scheduler();
   const worker = host.worker(scheduler.address);
   await worker.next("ready");
@@ -61,7 +63,11 @@ describe.each(pythons())("the end of children, with %s", (python) => {
 
   test("a leader that is killed outright leaves no process and no folder", async () => {
     const folder = process.env["TMPDIR"] ?? "/tmp";
-    const leader = spawn(process.execPath, ["--input-type=module", "-e", LEADER, python, join(PROGRAMS, "forkserver.py"), folder], { stdio: ["ignore", "pipe", "inherit"] });
+    const leader = spawn(
+      process.execPath,
+      ["--input-type=module", "-e", LEADER, python, join(PROGRAMS, "forkserver.py"), folder],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
     let text = "";
     leader.stdout.setEncoding("utf8").on("data", (data: string) => (text += data));
     await until(() => text.includes("\n"), "the leader");
@@ -112,10 +118,17 @@ describe.each(pythons())("the end of children, with %s", (python) => {
   test("a worker that crashes says by which signal, one that exits with which code", async () => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
-    const [crash, leave] = [host.worker(scheduler.address, { kwargs: { name: "crash" } }), host.worker(scheduler.address, { kwargs: { name: "leave" } })];
+    const [crash, leave] = [
+      host.worker(scheduler.address, { kwargs: { name: "crash" } }),
+      host.worker(scheduler.address, { kwargs: { name: "leave" } }),
+    ];
     await Promise.all([crash.next("ready"), leave.next("ready")]);
     const end = (name: string, how: string): Promise<string> =>
-      client(python, scheduler.address, `client.submit(lambda: ${how}, workers=["${name}"], allow_other_workers=False); __import__("time").sleep(0.3)`);
+      client(
+        python,
+        scheduler.address,
+        `client.submit(lambda: ${how}, workers=["${name}"], allow_other_workers=False); __import__("time").sleep(0.3)`,
+      );
     await end("crash", `__import__("os").abort()`);
     await end("leave", `__import__("os")._exit(9)`);
     expect(await crash.next("exit")).toMatchObject({ event: "exit", code: null, signal: 6 });

@@ -15,14 +15,20 @@ interface Started {
 }
 
 function start(python: string, kind: "scheduler" | "worker", params: object): Started {
-  const child = spawn(python, [join(PROGRAMS, "child.py")], { detached: true, stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  const child = spawn(python, [join(PROGRAMS, "child.py")], {
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
   const channel = child.stdio[3] as Duplex;
   const events: Event[] = [];
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding("utf8").on("data", (text: string) => (output += text));
   channel.on("error", () => channel.destroy());
   createInterface(channel).on("line", (line) => events.push(JSON.parse(line) as Event));
-  channel.write(`${JSON.stringify({ op: "fork", id: "x", kind, env: process.env, cwd: "/", cpu_count: 3, memory_limit: 2 ** 31, sys_path: [], params: { log_level: "warning", ...params } })}\n`);
+  channel.write(
+    `${JSON.stringify({ op: "fork", id: "x", kind, env: process.env, cwd: "/", cpu_count: 3, memory_limit: 2 ** 31, sys_path: [], params: { log_level: "warning", ...params } })}\n`,
+  );
   const find = (name: string): Event | undefined => events.find(({ event }) => event === name);
   const next = async (name: string): Promise<Event> => {
     await until(() => find(name) !== undefined, `${name}, so far ${JSON.stringify(events)} ${output}`, 15_000);
@@ -44,10 +50,22 @@ describe.each(pythons())("a child that is a program of its own, on %s", (python)
     const address = String((await scheduler.next("ready"))["address"]);
     worker.channel.write(`${JSON.stringify({ op: "address", scheduler: address })}\n`);
     expect(await worker.next("ready")).toMatchObject({ name: "w", nthreads: 1 });
-    expect(await client(python, address, `print(*client.run(lambda: (__import__("dask").system.CPU_COUNT, __import__("os").environ["OMP_NUM_THREADS"])).values())`)).toBe("(3, '1')");
+    expect(
+      await client(
+        python,
+        address,
+        `print(*client.run(lambda: (__import__("dask").system.CPU_COUNT, __import__("os").environ["OMP_NUM_THREADS"])).values())`,
+      ),
+    ).toBe("(3, '1')");
     for (const { channel } of [worker, scheduler]) channel.write('{"op":"stop","grace":2}\n');
     await Promise.all([gone(worker.child), gone(scheduler.child)]);
-    expect([worker, scheduler].map(({ child, events, output }) => [child.exitCode, events.map(({ event }) => event), output()])).toEqual([
+    expect(
+      [worker, scheduler].map(({ child, events, output }) => [
+        child.exitCode,
+        events.map(({ event }) => event),
+        output(),
+      ]),
+    ).toEqual([
       [0, ["ready", "closing"], ""],
       [0, ["ready", "usage", "closing"], ""],
     ]);

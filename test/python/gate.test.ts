@@ -7,7 +7,17 @@ import { describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { pythons, readyHost, until, type Host, type Rank } from "./host.ts";
 
-const PATHS = ["/", "/status", "/health", "/metrics", "/json/counts.json", "/info/main/workers.html", "/sitemap.json", "/statics/css/base.css", "/no-such-page"];
+const PATHS = [
+  "/",
+  "/status",
+  "/health",
+  "/metrics",
+  "/json/counts.json",
+  "/info/main/workers.html",
+  "/sitemap.json",
+  "/statics/css/base.css",
+  "/no-such-page",
+];
 
 interface Answer {
   readonly status: number;
@@ -16,18 +26,36 @@ interface Answer {
   readonly headers: IncomingMessage["headers"];
 }
 
-async function get(port: number, path: string, headers: Readonly<Record<string, string>> = {}, method = "GET", body = ""): Promise<Answer> {
+async function get(
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  method = "GET",
+  body = "",
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request({ host: "127.0.0.1", port, path, headers, method, agent: false }, (answer) => {
       let text = "";
       answer.setEncoding("utf8").on("data", (data: string) => (text += data));
-      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: text, cookies: answer.headers["set-cookie"] ?? [], headers: answer.headers }));
+      answer.on("end", () =>
+        resolve({
+          status: answer.statusCode ?? 0,
+          body: text,
+          cookies: answer.headers["set-cookie"] ?? [],
+          headers: answer.headers,
+        }),
+      );
     });
     sent.on("error", reject).end(body);
   });
 }
 
-async function webSocket(port: number, path: string, headers: Readonly<Record<string, string>> = {}, protocols: readonly string[] = []): Promise<{ readonly status: number; readonly first?: string }> {
+async function webSocket(
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  protocols: readonly string[] = [],
+): Promise<{ readonly status: number; readonly first?: string }> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], { headers });
     const fail = setTimeout(() => reject(new Error(`no answer from ${path}`)), 10_000);
@@ -42,7 +70,14 @@ async function webSocket(port: number, path: string, headers: Readonly<Record<st
   });
 }
 
-async function gated(python: string): Promise<Host & { readonly token: string; readonly tokenFile: string; readonly main: Rank & { readonly address: string }; readonly ports: Readonly<Record<"scheduler" | "worker", number>> }> {
+async function gated(python: string): Promise<
+  Host & {
+    readonly token: string;
+    readonly tokenFile: string;
+    readonly main: Rank & { readonly address: string };
+    readonly ports: Readonly<Record<"scheduler" | "worker", number>>;
+  }
+> {
   const host = await readyHost(python);
   const token = randomBytes(24).toString("base64url");
   const tokenFile = join(host.folder, "token");
@@ -90,11 +125,14 @@ describe.each(pythons())("the token gate before %s", (python) => {
       const held = cookie.split(";")[0] ?? "";
       expect((await get(port, "/health", { cookie: `other=1; ${held}` })).body).toBe("ok");
       expect((await get(port, "/health", { cookie: `${held.slice(0, -1)}x` })).status).toBe(403);
-      for (const scheme of ["Bearer", "bearer", "token"]) expect((await get(port, "/metrics", { authorization: `${scheme} ${host.token}` })).status).toBe(200);
+      for (const scheme of ["Bearer", "bearer", "token"])
+        expect((await get(port, "/metrics", { authorization: `${scheme} ${host.token}` })).status).toBe(200);
     }
     const counts = await get(host.ports.scheduler, `/json/counts.json?token=${host.token}&x=1`);
     expect(JSON.parse(counts.body)).toMatchObject({ workers: 1 });
-    expect((await get(host.ports.scheduler, `/info/main/workers.html?token=${host.token}`)).body).not.toContain(host.token);
+    expect((await get(host.ports.scheduler, `/info/main/workers.html?token=${host.token}`)).body).not.toContain(
+      host.token,
+    );
   });
 
   test("gates WebSockets as pages", async () => {
@@ -114,22 +152,35 @@ describe.each(pythons())("the token gate before %s", (python) => {
     const [set = ""] = (await get(port, `/health?token=${host.token}`)).cookies;
     const cookie = set.split(";")[0] ?? "";
     const own = `127.0.0.1:${port}`;
-    for (const origin of [`http://127.0.0.1:${port + 1}`, "http://evil.example.org", "null", "x", `http://${own}.evil.example.org`, "http://["]) {
+    for (const origin of [
+      `http://127.0.0.1:${port + 1}`,
+      "http://evil.example.org",
+      "null",
+      "x",
+      `http://${own}.evil.example.org`,
+      "http://[",
+    ]) {
       expect([origin, await webSocket(port, "/eventstream", { cookie, origin })]).toEqual([origin, { status: 403 }]);
       expect((await get(port, "/health", { cookie, origin }, "POST")).status).toBe(403);
       expect((await get(port, `/health?token=${host.token}`, { origin })).status).toBe(200);
     }
     expect((await webSocket(port, "/eventstream", { cookie, origin: `http://${own}` })).status).toBe(101);
-    expect((await get(port, "/health", { cookie, origin: "https://hub.example.org", "x-forwarded-host": "hub.example.org" })).status).toBe(200);
+    expect(
+      (await get(port, "/health", { cookie, origin: "https://hub.example.org", "x-forwarded-host": "hub.example.org" }))
+        .status,
+    ).toBe(200);
   });
 
   test("tells browsers to load nothing from elsewhere", async () => {
     await using host = await gated(python);
-    const { headers, body } = await get(host.ports.scheduler, "/info/main/workers.html", { authorization: `Bearer ${host.token}` });
+    const { headers, body } = await get(host.ports.scheduler, "/info/main/workers.html", {
+      authorization: `Bearer ${host.token}`,
+    });
     const policy = String(headers["content-security-policy"]);
     expect(policy).toMatch(/^default-src 'self'/);
     expect(policy).toContain("style-src 'self' 'unsafe-inline';");
-    for (const [, outside = ""] of body.matchAll(/(?:href|src)="(https?:\/\/[^"/]+)/g)) expect(policy).not.toContain(outside);
+    for (const [, outside = ""] of body.matchAll(/(?:href|src)="(https?:\/\/[^"/]+)/g))
+      expect(policy).not.toContain(outside);
   });
 
   test("loads the dashboard at the first visit or when told, and gates its pages and WebSockets", async () => {
@@ -151,8 +202,13 @@ describe.each(pythons())("the token gate before %s", (python) => {
     expect(await webSocket(port, "/status/ws", {}, ["bokeh", session])).toEqual({ status: 403 });
     const [set = ""] = (await get(port, `/health?token=${host.token}`)).cookies;
     const cookie = set.split(";")[0] ?? "";
-    expect(await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port + 1}` }, ["bokeh", session])).toEqual({ status: 403 });
-    const open = await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port}` }, ["bokeh", session]);
+    expect(
+      await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port + 1}` }, ["bokeh", session]),
+    ).toEqual({ status: 403 });
+    const open = await webSocket(port, "/status/ws", { cookie, origin: `http://127.0.0.1:${port}` }, [
+      "bokeh",
+      session,
+    ]);
     expect(JSON.parse(open.first ?? "")).toMatchObject({ msgtype: "ACK" });
     expect((await get(port, "/", { authorization })).status).toBe(301);
     expect(host.main.output()).toBe("");
@@ -168,10 +224,15 @@ describe.each(pythons())("the token gate before %s", (python) => {
 
   test("gates the worker of Dask's own Nanny, which lives in another process", async () => {
     await using host = await gated(python);
-    const nanny = host.worker(host.main.address, { kwargs: { name: "n" }, params: { class: "distributed.Nanny", token_file: host.tokenFile } });
+    const nanny = host.worker(host.main.address, {
+      kwargs: { name: "n" },
+      params: { class: "distributed.Nanny", token_file: host.tokenFile },
+    });
     await nanny.next("ready");
     const found = await get(host.ports.scheduler, "/json/identity.json", { authorization: `Bearer ${host.token}` });
-    const { workers } = JSON.parse(found.body) as { workers: Record<string, { name: unknown; services: Record<string, number> }> };
+    const { workers } = JSON.parse(found.body) as {
+      workers: Record<string, { name: unknown; services: Record<string, number> }>;
+    };
     const port = Object.values(workers).find(({ name }) => name === "n")?.services["dashboard"] ?? 0;
     expect((await get(port, "/health")).status).toBe(403);
     expect((await get(port, "/health", { authorization: `Bearer ${host.token}` })).body).toBe("ok");
@@ -193,7 +254,11 @@ describe.each(pythons())("the token gate before %s", (python) => {
       send("POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"),
       send("GET /health?token=%ff%00 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n"),
     ];
-    await until(async () => (await get(port, "/health", { authorization: `Bearer ${host.token}` })).status === 200, "an answer", 5000);
+    await until(
+      async () => (await get(port, "/health", { authorization: `Bearer ${host.token}` })).status === 200,
+      "an answer",
+      5000,
+    );
     for (const socket of sockets) socket.destroy();
     expect((await get(port, "/health")).status).toBe(403);
   });

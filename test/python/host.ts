@@ -72,8 +72,14 @@ export interface Host extends Events, AsyncDisposable {
   readonly process: ChildProcess;
   readonly stderr: () => string;
   readonly ask: (request: Request) => Rank;
-  readonly scheduler: (more?: { readonly kwargs?: object; readonly params?: object }) => Promise<Rank & { readonly address: string }>;
-  readonly worker: (scheduler: string, more?: { readonly kwargs?: object; readonly params?: object; readonly request?: Partial<Request> }) => Rank;
+  readonly scheduler: (more?: {
+    readonly kwargs?: object;
+    readonly params?: object;
+  }) => Promise<Rank & { readonly address: string }>;
+  readonly worker: (
+    scheduler: string,
+    more?: { readonly kwargs?: object; readonly params?: object; readonly request?: Partial<Request> },
+  ) => Rank;
 }
 
 /** Options of a fork server in a test. */
@@ -84,15 +90,24 @@ export interface HostOptions {
 }
 
 /** Starts a fork server in a new folder; disposing of it ends it and checks that its folder is gone. */
-export async function startHost(python: string, { config = {}, env = {}, prefix = [] }: HostOptions = {}): Promise<Host> {
+export async function startHost(
+  python: string,
+  { config = {}, env = {}, prefix = [] }: HostOptions = {},
+): Promise<Host> {
   const folder = await mkdtemp(join(tmpdir(), "tsdask-python-"));
   const socket = join(folder, "fork.sock");
   const command = [...prefix, python, join(PROGRAMS, "forkserver.py")];
-  const server = spawn(command[0] ?? python, command.slice(1), { env: { ...process.env, ...env }, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  const server = spawn(command[0] ?? python, command.slice(1), {
+    env: { ...process.env, ...env },
+    detached: true,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let stderr = "";
   server.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   const events = collect((push, end) => {
-    createInterface(server.stdout).on("line", (line) => push(JSON.parse(line) as Event)).on("close", end);
+    createInterface(server.stdout)
+      .on("line", (line) => push(JSON.parse(line) as Event))
+      .on("close", end);
   });
   server.stdin.write(`${JSON.stringify({ socket, host_dir: folder, warm: [], ...config })}\n`);
   const ranks: Rank[] = [];
@@ -110,7 +125,14 @@ export async function startHost(python: string, { config = {}, env = {}, prefix 
     stderr: () => stderr,
     ask,
     scheduler: async ({ kwargs = {}, params = {} } = {}) => {
-      const rank = ask({ kind: "scheduler", params: { kwargs: { host: "127.0.0.1", port: 0, dashboard_address: ":0", ...kwargs }, log_level: "warning", ...params } });
+      const rank = ask({
+        kind: "scheduler",
+        params: {
+          kwargs: { host: "127.0.0.1", port: 0, dashboard_address: ":0", ...kwargs },
+          log_level: "warning",
+          ...params,
+        },
+      });
       const { address } = await rank.next("ready");
       return { ...rank, address: String(address) };
     },
@@ -119,7 +141,14 @@ export async function startHost(python: string, { config = {}, env = {}, prefix 
         kind: "worker",
         params: {
           scheduler,
-          kwargs: { host: "127.0.0.1", dashboard_address: ":0", nthreads: 1, memory_limit: 2 ** 28, local_directory: join(folder, "w"), ...kwargs },
+          kwargs: {
+            host: "127.0.0.1",
+            dashboard_address: ":0",
+            nthreads: 1,
+            memory_limit: 2 ** 28,
+            local_directory: join(folder, "w"),
+            ...kwargs,
+          },
           log_level: "warning",
           ...params,
         },
@@ -143,16 +172,38 @@ export async function readyHost(python: string, options: HostOptions = {}): Prom
   return host;
 }
 
-function connectRank(path: string, id: string, { kind, params = {}, env = {}, more = {} }: Request, base: Readonly<Record<string, string>>): Rank {
+function connectRank(
+  path: string,
+  id: string,
+  { kind, params = {}, env = {}, more = {} }: Request,
+  base: Readonly<Record<string, string>>,
+): Rank {
   let output = "";
-  const stdio = connect(path).setEncoding("utf8").on("data", (text: string) => (output += text)).on("error", () => stdio.destroy());
+  const stdio = connect(path)
+    .setEncoding("utf8")
+    .on("data", (text: string) => (output += text))
+    .on("error", () => stdio.destroy());
   stdio.write(`${JSON.stringify({ op: "stdio", id })}\n`);
   const control = connect(path).setEncoding("utf8");
   const events = collect((push, end) => {
     control.on("error", end);
-    createInterface(control).on("line", (line) => push(JSON.parse(line) as Event)).on("error", end).on("close", end);
+    createInterface(control)
+      .on("line", (line) => push(JSON.parse(line) as Event))
+      .on("error", end)
+      .on("close", end);
   });
-  const request = { op: "fork", id, kind, env: { ...process.env, ...base, ...env }, cwd: "/", cpu_count: 2, memory_limit: 2 ** 31, sys_path: [], params, ...more };
+  const request = {
+    op: "fork",
+    id,
+    kind,
+    env: { ...process.env, ...base, ...env },
+    cwd: "/",
+    cpu_count: 2,
+    memory_limit: 2 ** 31,
+    sys_path: [],
+    params,
+    ...more,
+  };
   control.write(`${JSON.stringify(request)}\n`);
   return {
     ...events,
@@ -167,19 +218,31 @@ function connectRank(path: string, id: string, { kind, params = {}, env = {}, mo
 function collect(start: (push: (event: Event) => void, end: () => void) => void): Events {
   const all: Event[] = [];
   let ended = false;
-  start((event) => void all.push(event), () => (ended = true));
+  start(
+    (event) => void all.push(event),
+    () => (ended = true),
+  );
   const next = async (name: string, deadline = EVENT_DEADLINE): Promise<Event> => {
     const find = (): Event | undefined => all.find(({ event }) => event === name);
-    await until(() => find() !== undefined || ended, `the event ${name}; so far: ${JSON.stringify(all).slice(0, 2000)}`, deadline);
+    await until(
+      () => find() !== undefined || ended,
+      `the event ${name}; so far: ${JSON.stringify(all).slice(0, 2000)}`,
+      deadline,
+    );
     const found = find();
-    if (found === undefined) throw new Error(`the end came before the event ${name}: ${JSON.stringify(all).slice(0, 2000)}`);
+    if (found === undefined)
+      throw new Error(`the end came before the event ${name}: ${JSON.stringify(all).slice(0, 2000)}`);
     return found;
   };
   return { all, next };
 }
 
 /** Waits until something is so; throws after the deadline (ms). */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, deadline = EVENT_DEADLINE): Promise<void> {
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  deadline = EVENT_DEADLINE,
+): Promise<void> {
   const end = Date.now() + deadline;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited ${deadline} ms in vain for ${what}`);
@@ -213,8 +276,16 @@ export function mode(path: string): number {
 }
 
 /** Runs Python code as a script's process would, connected to a scheduler; returns what it prints. Throws when it fails. */
-export async function client(python: string, address: string, code: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+export async function client(
+  python: string,
+  address: string,
+  code: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const source = `from distributed import Client\nimport dask\nclient = Client(timeout=10)\n${code}`;
-  const { stdout } = await promisify(execFile)(python, ["-c", source], { env: { ...process.env, DASK_SCHEDULER_ADDRESS: address, ...env }, timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(python, ["-c", source], {
+    env: { ...process.env, DASK_SCHEDULER_ADDRESS: address, ...env },
+    timeout: 60_000,
+  });
   return stdout.trim();
 }

@@ -18,7 +18,10 @@ async function answerTo(path: string, ...pieces: readonly (string | Buffer)[]): 
   return new Promise((resolve) => {
     let text = "";
     const socket = open(path);
-    socket.setEncoding("utf8").on("data", (data: string) => (text += data)).on("close", () => resolve({ text }));
+    socket
+      .setEncoding("utf8")
+      .on("data", (data: string) => (text += data))
+      .on("close", () => resolve({ text }));
     for (const piece of pieces) socket.write(piece);
   });
 }
@@ -51,14 +54,39 @@ describe.each(pythons().slice(0, 1))("a fork server among enemies, with %s", (py
   test("answers what is malformed with a reason, and goes on", async () => {
     await using host = await readyHost(python);
     const lines: readonly (string | object)[] = [
-      "no json", "[]", "1", "null", '"fork"', "{", "{}", "\u0000\u0001", "{\"op\":", `${"[".repeat(200_000)}`,
-      { op: "drop" }, { op: "stdio" }, { op: "stdio", id: 1 }, { op: "stdio", id: "" }, { op: "stdio", id: "x".repeat(1000) },
-      { ...FORK, kind: "nanny" }, { ...FORK, kind: ["worker"] }, { ...FORK, env: null }, { ...FORK, env: { a: 1 } }, { ...FORK, env: { "a=b": "c" } }, { ...FORK, env: { "": "c" } },
-      { ...FORK, env: { a: "b\u0000c" } }, { ...FORK, params: [] }, { ...FORK, cwd: 5 }, { ...FORK, sys_path: "no" }, { ...FORK, sys_path: [1] },
+      "no json",
+      "[]",
+      "1",
+      "null",
+      '"fork"',
+      "{",
+      "{}",
+      "\u0000\u0001",
+      '{"op":',
+      `${"[".repeat(200_000)}`,
+      { op: "drop" },
+      { op: "stdio" },
+      { op: "stdio", id: 1 },
+      { op: "stdio", id: "" },
+      { op: "stdio", id: "x".repeat(1000) },
+      { ...FORK, kind: "nanny" },
+      { ...FORK, kind: ["worker"] },
+      { ...FORK, env: null },
+      { ...FORK, env: { a: 1 } },
+      { ...FORK, env: { "a=b": "c" } },
+      { ...FORK, env: { "": "c" } },
+      { ...FORK, env: { a: "b\u0000c" } },
+      { ...FORK, params: [] },
+      { ...FORK, cwd: 5 },
+      { ...FORK, sys_path: "no" },
+      { ...FORK, sys_path: [1] },
     ];
     for (const line of lines) {
       const { text } = await answerTo(host.socket, `${typeof line === "string" ? line : JSON.stringify(line)}\n`);
-      expect([line, JSON.parse(text) as unknown]).toEqual([line, { event: "refused", reason: "malformed", message: expect.any(String) as string }]);
+      expect([line, JSON.parse(text) as unknown]).toEqual([
+        line,
+        { event: "refused", reason: "malformed", message: expect.any(String) as string },
+      ]);
     }
     await stillServes(host);
     expect(host.stderr()).toBe("");
@@ -80,7 +108,14 @@ describe.each(pythons().slice(0, 1))("a fork server among enemies, with %s", (py
       { more: { cpu_count: "two" } },
     ];
     for (const request of nonsense) {
-      const rank = host.ask({ kind: "worker", ...request, params: { ...("params" in request ? (request.params as object) : { scheduler: "tcp://127.0.0.1:9" }), log_level: "critical" } });
+      const rank = host.ask({
+        kind: "worker",
+        ...request,
+        params: {
+          ...("params" in request ? (request.params as object) : { scheduler: "tcp://127.0.0.1:9" }),
+          log_level: "critical",
+        },
+      });
       const { event } = await rank.next("failed", 5000).catch(() => ({ event: "none" }));
       if (event === "none") rank.say({ op: "stop", grace: 0 });
       expect(rank.all.map((seen) => seen.event)).toContain("forked");
@@ -111,7 +146,12 @@ describe.each(pythons().slice(0, 1))("a fork server among enemies, with %s", (py
       answerTo(host.socket, `${JSON.stringify(FORK)}\n`),
     ]);
     expect(Date.now() - started).toBeLessThan(5000);
-    expect(answers.map(({ text }) => (JSON.parse(text) as { reason: string }).reason)).toEqual(["late", "late", "late", "late"]);
+    expect(answers.map(({ text }) => (JSON.parse(text) as { reason: string }).reason)).toEqual([
+      "late",
+      "late",
+      "late",
+      "late",
+    ]);
     await until(() => descriptors(host) <= before, "the descriptors to be given back", 2000);
     await stillServes(host);
   });
@@ -122,7 +162,9 @@ describe.each(pythons().slice(0, 1))("a fork server among enemies, with %s", (py
     const [memoryBefore, descriptorsBefore] = [memory(host), descriptors(host)];
     for (let round = 0; round < TRIES / AT_ONCE; round += 1) {
       await Promise.all(
-        Array.from({ length: AT_ONCE }, async (_, number) => answerTo(host.socket, number % 3 === 0 ? randomBytes(500) : "{}", "\n")),
+        Array.from({ length: AT_ONCE }, async (_, number) =>
+          answerTo(host.socket, number % 3 === 0 ? randomBytes(500) : "{}", "\n"),
+        ),
       );
       for (const socket of Array.from({ length: AT_ONCE }, () => open(host.socket))) socket.destroy();
     }
@@ -145,17 +187,25 @@ print("held", flush=True); time.sleep(1)`;
     await stillServes(host);
   });
 
-  test.runIf(process.getuid?.() === 0)("another user gets nothing, even where the file's mode would let them in", async () => {
-    await using host = await readyHost(python);
-    const code = `import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'{"op":"stdio","id":"x"}\\n'); print(repr(s.recv(100)))`;
-    const asNobody = () => spawnSync("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", code, host.socket], { encoding: "utf8", timeout: 10_000 });
-    expect(asNobody().stderr).toContain("PermissionError");
-    chmodSync(host.folder, 0o755);
-    chmodSync(host.socket, 0o666);
-    const open = asNobody();
-    expect(`${open.stdout}${open.stderr}`).toMatch(/b''|ConnectionResetError|BrokenPipeError/);
-    await stillServes(host);
-  });
+  test.runIf(process.getuid?.() === 0)(
+    "another user gets nothing, even where the file's mode would let them in",
+    async () => {
+      await using host = await readyHost(python);
+      const code = `import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'{"op":"stdio","id":"x"}\\n'); print(repr(s.recv(100)))`;
+      const asNobody = () =>
+        spawnSync(
+          "setpriv",
+          ["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", code, host.socket],
+          { encoding: "utf8", timeout: 10_000 },
+        );
+      expect(asNobody().stderr).toContain("PermissionError");
+      chmodSync(host.folder, 0o755);
+      chmodSync(host.socket, 0o666);
+      const open = asNobody();
+      expect(`${open.stdout}${open.stderr}`).toMatch(/b''|ConnectionResetError|BrokenPipeError/);
+      await stillServes(host);
+    },
+  );
 
   test("a rank in another cgroup is told to start its child itself", async () => {
     const source = `
@@ -166,7 +216,10 @@ for ours, theirs, env in [
     (same, {"": "/slurm/step_1/user/task_0"}, {}), ({"memory": "/a", "name=systemd": "/x"}, {"memory": "/a", "name=systemd": "/y"}, {}),
     ({"cpuset": "/s/task_0"}, {"cpuset": "/s/task_1"}, {}), ({"memory": "/s/task_0"}, {"memory": "/s/task_1"}, {})]:
     print("yes" if difference(ours, theirs, env) else "no")`;
-    const said = execFileSync(python, ["-c", source], { encoding: "utf8", env: { ...process.env, PYTHONPATH: "python" } });
+    const said = execFileSync(python, ["-c", source], {
+      encoding: "utf8",
+      env: { ...process.env, PYTHONPATH: "python" },
+    });
     expect(said.trim().split("\n")).toEqual(["no", "no", "no", "yes", "yes", "no", "yes", "no"]);
   });
 

@@ -22,21 +22,38 @@ const THREADED = "import threading, time\nthreading.Thread(target=time.sleep, ar
 
 describe.each(pythons())("what the fork server imports, with %s", (python) => {
   test("keeps the user's modules warm, and names those that cannot be", async () => {
-    using folder = modules({ "warm_one.py": "COUNT = []\nCOUNT.append(1)\n", "broken_one.py": "raise RuntimeError('no licence')\n" });
-    await using host = await readyHost(python, { config: { warm: ["warm_one", "broken_one", "missing_one"] }, env: { PYTHONPATH: folder.path } });
-    const failed = host.all.filter(({ event }) => event === "failed").map(({ reason, module, message }) => [reason, module, message]);
+    using folder = modules({
+      "warm_one.py": "COUNT = []\nCOUNT.append(1)\n",
+      "broken_one.py": "raise RuntimeError('no licence')\n",
+    });
+    await using host = await readyHost(python, {
+      config: { warm: ["warm_one", "broken_one", "missing_one"] },
+      env: { PYTHONPATH: folder.path },
+    });
+    const failed = host.all
+      .filter(({ event }) => event === "failed")
+      .map(({ reason, module, message }) => [reason, module, message]);
     expect(failed).toEqual([
       ["warm", "broken_one", "cannot import broken_one: RuntimeError: no licence"],
       ["warm", "missing_one", "cannot import missing_one: ModuleNotFoundError: No module named 'missing_one'"],
     ]);
     const scheduler = await host.scheduler();
     await host.worker(scheduler.address).next("ready");
-    expect(await client(python, scheduler.address, `print(*client.run(lambda: "warm_one" in __import__("sys").modules).values())`)).toBe("True");
+    expect(
+      await client(
+        python,
+        scheduler.address,
+        `print(*client.run(lambda: "warm_one" in __import__("sys").modules).values())`,
+      ),
+    ).toBe("True");
   });
 
   test("a module that starts threads is named and left cold, and the server goes on without them", async () => {
     using folder = modules({ "threaded_one.py": THREADED, "warm_one.py": "" });
-    await using host = await readyHost(python, { config: { warm: ["threaded_one", "warm_one"] }, env: { PYTHONPATH: folder.path } });
+    await using host = await readyHost(python, {
+      config: { warm: ["threaded_one", "warm_one"] },
+      env: { PYTHONPATH: folder.path },
+    });
     expect(host.all.map(({ event, reason, module }) => [event, reason, module])).toEqual([
       ["listening", undefined, undefined],
       ["failed", "threads", "threaded_one"],
@@ -45,19 +62,33 @@ describe.each(pythons())("what the fork server imports, with %s", (python) => {
     expect((await host.next("ready"))["threads"]).toBe(1);
     const scheduler = await host.scheduler();
     await host.worker(scheduler.address).next("ready");
-    const seen = await client(python, scheduler.address, `print(*client.run(lambda: [name in __import__("sys").modules for name in ("warm_one", "threaded_one")]).values())`);
+    const seen = await client(
+      python,
+      scheduler.address,
+      `print(*client.run(lambda: [name in __import__("sys").modules for name in ("warm_one", "threaded_one")]).values())`,
+    );
     expect(seen).toBe("[True, False]");
     await host[Symbol.asyncDispose]();
     expect(host.process.exitCode).toBe(0);
   });
 
-  test.runIf(hasOpenBlas(python))("numpy is warm without threads, and a worker has as many as its environment says", async () => {
-    await using host = await readyHost(python, { config: { warm: ["numpy", "numpy.random"] }, env: { OPENBLAS_NUM_THREADS: "2", OMP_NUM_THREADS: "2" } });
-    expect(host.all.map(({ event }) => event)).toEqual(["listening", "ready"]);
-    const scheduler = await host.scheduler();
-    const workers = ["1", "2"].map((threads) => host.worker(scheduler.address, { request: { env: { OPENBLAS_NUM_THREADS: threads, OMP_NUM_THREADS: threads } }, kwargs: { name: threads } }));
-    await Promise.all(workers.map(async (worker) => worker.next("ready")));
-    const code = `
+  test.runIf(hasOpenBlas(python))(
+    "numpy is warm without threads, and a worker has as many as its environment says",
+    async () => {
+      await using host = await readyHost(python, {
+        config: { warm: ["numpy", "numpy.random"] },
+        env: { OPENBLAS_NUM_THREADS: "2", OMP_NUM_THREADS: "2" },
+      });
+      expect(host.all.map(({ event }) => event)).toEqual(["listening", "ready"]);
+      const scheduler = await host.scheduler();
+      const workers = ["1", "2"].map((threads) =>
+        host.worker(scheduler.address, {
+          request: { env: { OPENBLAS_NUM_THREADS: threads, OMP_NUM_THREADS: threads } },
+          kwargs: { name: threads },
+        }),
+      );
+      await Promise.all(workers.map(async (worker) => worker.next("ready")));
+      const code = `
 def look(dask_worker):
     import numpy, os
     a = numpy.random.random((700, 700)); a @ a
@@ -69,8 +100,9 @@ def blas_threads():
     for name in ("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads", "openblas_get_num_threads64_", "openblas_get_num_threads"):
         if hasattr(library, name): return getattr(library, name)()
 print(sorted(client.run(look).values()), len(set(client.run(lambda: __import__("numpy").random.random()).values())))`;
-    expect(await client(python, scheduler.address, code)).toBe("[('1', '1', 1), ('2', '2', 2)] 2");
-  });
+      expect(await client(python, scheduler.address, code)).toBe("[('1', '1', 1), ('2', '2', 2)] 2");
+    },
+  );
 
   test("the dashboard's modules are not there before they are asked for", async () => {
     await using host = await readyHost(python);
@@ -88,9 +120,15 @@ describe("a Python that will not do", () => {
   const [python = "/usr/bin/python3"] = pythons();
 
   test("one without Dask is named", async () => {
-    using folder = modules({ "distributed/__init__.py": "raise ModuleNotFoundError(\"No module named 'distributed'\", name='distributed')\n" });
+    using folder = modules({
+      "distributed/__init__.py": "raise ModuleNotFoundError(\"No module named 'distributed'\", name='distributed')\n",
+    });
     await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
-    expect(await host.next("failed")).toMatchObject({ reason: "no-dask", executable: python, message: `${python} has no module distributed` });
+    expect(await host.next("failed")).toMatchObject({
+      reason: "no-dask",
+      executable: python,
+      message: `${python} has no module distributed`,
+    });
     await until(() => host.process.exitCode !== null, "the end");
     expect(host.process.exitCode).toBe(1);
   });
@@ -98,14 +136,20 @@ describe("a Python that will not do", () => {
   test("one whose Dask is broken says how", async () => {
     using folder = modules({ "distributed/__init__.py": "import no_such_thing\n" });
     await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
-    expect(await host.next("failed")).toMatchObject({ reason: "no-dask", message: expect.stringContaining("no_such_thing") as string });
+    expect(await host.next("failed")).toMatchObject({
+      reason: "no-dask",
+      message: expect.stringContaining("no_such_thing") as string,
+    });
   });
 
   test("a Dask that is too old is named, with its version", async () => {
     const empty = Object.fromEntries(["scheduler", "worker", "nanny"].map((name) => [`distributed/${name}.py`, ""]));
     using folder = modules({ "distributed/__init__.py": "__version__ = '2021.3.1'\n", ...empty });
     await using host = await startHost(python, { env: { PYTHONPATH: folder.path } });
-    expect(await host.next("failed")).toMatchObject({ reason: "old-dask", message: expect.stringContaining("2021.3.1") as string });
+    expect(await host.next("failed")).toMatchObject({
+      reason: "old-dask",
+      message: expect.stringContaining("2021.3.1") as string,
+    });
   });
 
   test("a Python that is too old says so, in words that an old Python understands", () => {
@@ -117,6 +161,16 @@ runpy.run_path(sys.argv[1], run_name="__main__")`;
     const { stdout, status } = spawnSync(python, ["-c", source, join(PROGRAMS, "forkserver.py")], { encoding: "utf8" });
     expect(JSON.parse(stdout)).toMatchObject({ event: "failed", reason: "old-python", python: "3.6.8" });
     expect(status).toBe(1);
-    expect(execFileSync(python, ["-c", "import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 4)); print('ok')", join(PROGRAMS, "forkserver.py")], { encoding: "utf8" })).toBe("ok\n");
+    expect(
+      execFileSync(
+        python,
+        [
+          "-c",
+          "import ast, sys; ast.parse(open(sys.argv[1]).read(), feature_version=(3, 4)); print('ok')",
+          join(PROGRAMS, "forkserver.py"),
+        ],
+        { encoding: "utf8" },
+      ),
+    ).toBe("ok\n");
   });
 });

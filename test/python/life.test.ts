@@ -15,15 +15,23 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     expect(ready.map(({ name, nthreads, memory_limit }) => ({ name, nthreads, memory_limit }))).toEqual(
       ["a", "b", "c"].map((name) => ({ name, nthreads: 1, memory_limit: 2 ** 28 })),
     );
-    expect((await scheduler.next("ready"))["identity"]).toMatchObject({ type: "Scheduler", address: scheduler.address, workers: {} });
-    expect(await client(python, scheduler.address, "print(sum(client.gather(client.map(lambda x: x + 1, range(100)))))")).toBe("5050");
+    expect((await scheduler.next("ready"))["identity"]).toMatchObject({
+      type: "Scheduler",
+      address: scheduler.address,
+      workers: {},
+    });
+    expect(
+      await client(python, scheduler.address, "print(sum(client.gather(client.map(lambda x: x + 1, range(100)))))"),
+    ).toBe("5050");
 
     const before = Date.now();
     for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 2 });
     const exits = await Promise.all([...workers, scheduler].map(async (rank) => rank.next("exit")));
     expect(Date.now() - before).toBeLessThan(1500);
     expect(exits).toMatchObject(exits.map(() => ({ event: "exit", code: 0, signal: null })));
-    expect(workers.map((worker) => worker.all.map(({ event }) => event))).toEqual(workers.map(() => ["forked", "ready", "closing", "exit"]));
+    expect(workers.map((worker) => worker.all.map(({ event }) => event))).toEqual(
+      workers.map(() => ["forked", "ready", "closing", "exit"]),
+    );
     expect([...workers, scheduler].map((rank) => rank.output())).toEqual(["", "", "", ""]);
     expect(host.stderr()).toBe("");
   });
@@ -31,8 +39,15 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
   test("has a private socket, tells what it is, and has one thread", async () => {
     await using host = await readyHost(python);
     expect(mode(host.socket)).toBe(0o600);
-    const version = execFileSync(python, ["-c", "import platform; print(platform.python_version())"], { encoding: "utf8" }).trim();
-    expect(await host.next("ready")).toMatchObject({ python: version, executable: python, threads: 1, packages: { tornado: expect.stringMatching(/^[0-9.]+$/) as string } });
+    const version = execFileSync(python, ["-c", "import platform; print(platform.python_version())"], {
+      encoding: "utf8",
+    }).trim();
+    expect(await host.next("ready")).toMatchObject({
+      python: version,
+      executable: python,
+      threads: 1,
+      packages: { tornado: expect.stringMatching(/^[0-9.]+$/) as string },
+    });
   });
 
   test("gives a worker that is forked early the address later, also when the order follows the request at once", async () => {
@@ -46,11 +61,23 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
   test("gives each child its rank's environment, folder, path, configuration, shares and a random state of its own", async () => {
     using folder = scratch("tsdask-cwd-");
     const place = folder.path;
-    await using host = await readyHost(python, { env: { DASK_FOO__BAR: "the server's", ONLY_THERE: "1", OMP_NUM_THREADS: "" } });
+    await using host = await readyHost(python, {
+      env: { DASK_FOO__BAR: "the server's", ONLY_THERE: "1", OMP_NUM_THREADS: "" },
+    });
     const scheduler = await host.scheduler();
-    const request = { env: { DASK_FOO__BAR: "the rank's", ONLY_HERE: "2", OMP_NUM_THREADS: "3" }, more: { cwd: place, sys_path: [place], cpu_count: 7, memory_limit: 2 ** 30 } };
-    const workers = [0, 1].map(() => host.worker(scheduler.address, { request, params: { config: { "baz.quux": 5 } }, kwargs: { memory_limit: "auto" } }));
-    for (const worker of workers) expect(await worker.next("ready")).toMatchObject({ memory_limit: expect.any(Number) as number });
+    const request = {
+      env: { DASK_FOO__BAR: "the rank's", ONLY_HERE: "2", OMP_NUM_THREADS: "3" },
+      more: { cwd: place, sys_path: [place], cpu_count: 7, memory_limit: 2 ** 30 },
+    };
+    const workers = [0, 1].map(() =>
+      host.worker(scheduler.address, {
+        request,
+        params: { config: { "baz.quux": 5 } },
+        kwargs: { memory_limit: "auto" },
+      }),
+    );
+    for (const worker of workers)
+      expect(await worker.next("ready")).toMatchObject({ memory_limit: expect.any(Number) as number });
     const seen = await client(
       python,
       scheduler.address,
@@ -77,7 +104,13 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
     await host.worker(scheduler.address, { request: { env: { DASK_CONFIG: folder.path } } }).next("ready");
-    expect(await client(python, scheduler.address, `print(list(client.run(lambda: __import__("dask").config.get("from-a-file")).values()))`)).toBe("['yes-it-is']");
+    expect(
+      await client(
+        python,
+        scheduler.address,
+        `print(list(client.run(lambda: __import__("dask").config.get("from-a-file")).values()))`,
+      ),
+    ).toBe("['yes-it-is']");
   });
 
   test("passes on what a task prints, line by line, and Dask's logs at their level", async () => {
@@ -125,7 +158,8 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     const scheduler = await host.scheduler();
     const places = 4 * availableParallelism();
     const before = Date.now();
-    for (let number = 0; number < places; number += 1) host.worker(scheduler.address, { kwargs: { name: `slow${number}` }, params: { preload: [[slow]] } });
+    for (let number = 0; number < places; number += 1)
+      host.worker(scheduler.address, { kwargs: { name: `slow${number}` }, params: { preload: [[slow]] } });
     await host.worker(scheduler.address, { kwargs: { name: "quick" } }).next("ready", 7000);
     expect(Date.now() - before).toBeLessThan(7000);
   });

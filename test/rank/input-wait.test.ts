@@ -34,7 +34,12 @@ test("so does one that a shell has started", async () => {
 });
 
 test("one that computes, sleeps, or reads another pipe does not", async () => {
-  expect(await fate("python3", ["-c", "import os, time, threading; r, w = os.pipe(); threading.Timer(1.5, os.write, (w, b'x')).start(); os.read(r, 1)"])).toBe("ended");
+  expect(
+    await fate("python3", [
+      "-c",
+      "import os, time, threading; r, w = os.pipe(); threading.Timer(1.5, os.write, (w, b'x')).start(); os.read(r, 1)",
+    ]),
+  ).toBe("ended");
 });
 
 test("one whose input comes slowly does not", async () => {
@@ -53,5 +58,11 @@ test("one whose input comes slowly does not", async () => {
 });
 
 test("nor one whose input is /dev/null or over", async () => {
-  expect(await fate("python3", ["-c", "import sys, time; sys.stdin.read(); time.sleep(1)"], (started) => void started.stdin?.end())).toBe("ended");
+  expect(
+    await fate(
+      "python3",
+      ["-c", "import sys, time; sys.stdin.read(); time.sleep(1)"],
+      (started) => void started.stdin?.end(),
+    ),
+  ).toBe("ended");
 });

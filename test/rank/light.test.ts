@@ -44,7 +44,10 @@ describe("a rank that looks for its leader", () => {
   it("says at once what is wrong where a link stands in place of its user's folder", async () => {
     mkdirSync(join(top, "elsewhere"), { mode: 0o700 });
     symlinkSync(join(top, "elsewhere"), paths.base);
-    expect(await meetLeader(paths, uid, nobodyThere)).toMatchObject({ path: paths.base, problem: expect.stringContaining("symbolic link") });
+    expect(await meetLeader(paths, uid, nobodyThere)).toMatchObject({
+      path: paths.base,
+      problem: expect.stringContaining("symbolic link"),
+    });
   });
 
   if (uid === 0) {
@@ -52,7 +55,10 @@ describe("a rank that looks for its leader", () => {
       mkdirSync(paths.folder, { recursive: true, mode: 0o700 });
       await listenAt(paths.socket);
       chownSync(paths.base, stranger, stranger);
-      expect(await meetLeader(paths, uid, nobodyThere)).toMatchObject({ path: paths.base, problem: `it belongs to another user (uid ${stranger})` });
+      expect(await meetLeader(paths, uid, nobodyThere)).toMatchObject({
+        path: paths.base,
+        problem: `it belongs to another user (uid ${stranger})`,
+      });
       expect(visits).toBe(0);
     });
 

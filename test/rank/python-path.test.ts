@@ -24,16 +24,26 @@ const usr = join(root, "usr/bin");
 
 describe("the environment of what is started", () => {
   it("has a virtual environment's programs first, as if it was activated", () => {
-    expect(withPython({ PATH: usr, PYTHONHOME: "/x", VIRTUAL_ENV: "/other" }, venv)).toEqual({ PATH: `${dirname(venv)}:${usr}`, VIRTUAL_ENV: join(root, "venv") });
+    expect(withPython({ PATH: usr, PYTHONHOME: "/x", VIRTUAL_ENV: "/other" }, venv)).toEqual({
+      PATH: `${dirname(venv)}:${usr}`,
+      VIRTUAL_ENV: join(root, "venv"),
+    });
     expect(withPython({}, venv)["PATH"]).toBe(dirname(venv));
   });
 
   it("has a conda environment's", () => {
-    expect(withPython({ PATH: usr }, conda)).toEqual({ PATH: `${dirname(conda)}:${usr}`, CONDA_PREFIX: join(root, "conda") });
+    expect(withPython({ PATH: usr }, conda)).toEqual({
+      PATH: `${dirname(conda)}:${usr}`,
+      CONDA_PREFIX: join(root, "conda"),
+    });
   });
 
   it("stays as it is where they come first already, and with a Python of the system", () => {
-    for (const [path, python] of [[`${root}/none:${dirname(venv)}:${usr}`, venv], [`${root}/link`, venv], [`${dirname(venv)}:${usr}`, system]] as const) {
+    for (const [path, python] of [
+      [`${root}/none:${dirname(venv)}:${usr}`, venv],
+      [`${root}/link`, venv],
+      [`${dirname(venv)}:${usr}`, system],
+    ] as const) {
       const env = { PATH: path };
       expect(withPython(env, python)).toBe(env);
     }

@@ -20,8 +20,11 @@ test("workers that follow each other are added up, with what the system says of 
   expect(meter.read(undefined)).toEqual({ cpu: 2.5, threadSeconds: 10, threads: 2, peak: 700, limit: 1000 });
 });
 
-test("of one that runs it reads processor and memory, those of what it started included", { timeout: 20_000 }, async () => {
-  const program = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'x = bytearray(10**8); import time; t = time.process_time()\\nwhile time.process_time() - t < 0.5: pass\\nprint(1, flush=True); time.sleep(60)'])\ntime.sleep(60)";
+test("of one that runs it reads processor and memory, those of what it started included", {
+  timeout: 20_000,
+}, async () => {
+  const program =
+    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'x = bytearray(10**8); import time; t = time.process_time()\\nwhile time.process_time() - t < 0.5: pass\\nprint(1, flush=True); time.sleep(60)'])\ntime.sleep(60)";
   const child = spawn("python3", ["-c", program], { stdio: ["ignore", "pipe", "ignore"], detached: true });
   const meter = workerMeter();
   meter.ready({ pid: child.pid, threads: 1, limit: 0 });

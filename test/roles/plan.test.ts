@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Failure } from "../../src/failure.ts";
+import type { Failure } from "../../src/failure.ts";
 import { plan, type PlanInput } from "../../src/roles/plan.ts";
 
 const usual: PlanInput = { size: 8, scheduler: true, schedulerRank: 0, client: true, exclusiveWorkers: true };

@@ -64,7 +64,13 @@ describe("certificates of a launch", () => {
   test("OpenSSL accepts it in its strict mode, for both sides of a connection", async () => {
     for (const purpose of ["sslserver", "sslclient"]) {
       const { stdout } = await run("openssl", [
-        "verify", "-x509_strict", "-purpose", purpose, "-CAfile", join(folder, "ca.pem"), join(folder, "cert.pem"),
+        "verify",
+        "-x509_strict",
+        "-purpose",
+        purpose,
+        "-CAfile",
+        join(folder, "ca.pem"),
+        join(folder, "cert.pem"),
       ]);
       expect(stdout).toContain("OK");
     }

@@ -2,7 +2,7 @@ import { chmod, chown, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Failure } from "../../src/failure.ts";
+import type { Failure } from "../../src/failure.ts";
 import { unwritable } from "../../src/security/file-problems.ts";
 import { privateFolder, readPrivateFile, writePrivateFile } from "../../src/security/private-files.ts";
 
@@ -62,7 +62,7 @@ describe("a private folder", () => {
   });
 
   test("says what to do when its parent is not there", () => {
-    expect(() => privateFolder(join(base, "no", "such"))).toThrow(/TSD-072[^]*does not exist[^]*Create it/);
+    expect(() => privateFolder(join(base, "no", "such"))).toThrow(/TSD-072[\s\S]*does not exist[\s\S]*Create it/);
   });
 });
 

@@ -25,7 +25,9 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const files = (changes: Partial<Parameters<typeof readSiteCertificates>[0]> = {}): Parameters<typeof readSiteCertificates>[0] => ({
+const files = (
+  changes: Partial<Parameters<typeof readSiteCertificates>[0]> = {},
+): Parameters<typeof readSiteCertificates>[0] => ({
   caFile: path("ca.pem"),
   cert: path("cert.pem"),
   key: path("key.pem"),
@@ -40,10 +42,28 @@ describe("a site's own certificates", () => {
 
   test("made by OpenSSL with RSA are taken, without a word on what they are for", () => {
     const make = (...args: string[]): unknown => execFileSync("openssl", args, { cwd: folder, stdio: "ignore" });
-    make("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "own-key.pem", "-out", "own.pem", "-days", "2", "-subj", "/CN=own");
-    expect(readSiteCertificates({ caFile: path("own.pem"), cert: path("own.pem"), key: path("own-key.pem") }).ca).toContain("BEGIN CERTIFICATE");
+    make(
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      "own-key.pem",
+      "-out",
+      "own.pem",
+      "-days",
+      "2",
+      "-subj",
+      "/CN=own",
+    );
+    expect(
+      readSiteCertificates({ caFile: path("own.pem"), cert: path("own.pem"), key: path("own-key.pem") }).ca,
+    ).toContain("BEGIN CERTIFICATE");
     make("pkcs8", "-topk8", "-in", "own-key.pem", "-out", "locked.pem", "-passout", "pass:x");
-    expect(() => readSiteCertificates({ caFile: path("own.pem"), cert: path("own.pem"), key: path("locked.pem") })).toThrow(/TSD-079.*passphrase/);
+    expect(() =>
+      readSiteCertificates({ caFile: path("own.pem"), cert: path("own.pem"), key: path("locked.pem") }),
+    ).toThrow(/TSD-079.*passphrase/);
   });
 
   test("that cannot be used are told one by one", async () => {
@@ -51,12 +71,24 @@ describe("a site's own certificates", () => {
     const strange = await other.issue({ name: "x", server: true, client: true });
     const late = await authority.issue({ name: "x", server: true, client: true, days: -0.01 });
     const client = await authority.issue({ name: "x", client: true });
-    expect(() => readSiteCertificates(files({ key: put("strange-key.pem", strange.key) }))).toThrow(/TSD-079.*does not belong to the certificate/);
-    expect(() => readSiteCertificates(files({ cert: put("strange.pem", strange.cert) }))).toThrow(/TSD-079.*not signed by the authority/);
+    expect(() => readSiteCertificates(files({ key: put("strange-key.pem", strange.key) }))).toThrow(
+      /TSD-079.*does not belong to the certificate/,
+    );
+    expect(() => readSiteCertificates(files({ cert: put("strange.pem", strange.cert) }))).toThrow(
+      /TSD-079.*not signed by the authority/,
+    );
     expect(() => readSiteCertificates(files({ cert: put("late.pem", late.cert) }))).toThrow(/TSD-079.*expired on/);
-    expect(() => readSiteCertificates(files({ cert: put("client.pem", client.cert) }))).toThrow(/TSD-079.*servers and clients both/);
-    expect(() => readSiteCertificates(files({ caFile: put("empty.pem", "") }))).toThrow(/TSD-079.*empty\.pem.*no certificate/);
-    expect(() => readSiteCertificates(files({ cert: put("torn.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") }))).toThrow(/TSD-079.*damaged/);
+    expect(() => readSiteCertificates(files({ cert: put("client.pem", client.cert) }))).toThrow(
+      /TSD-079.*servers and clients both/,
+    );
+    expect(() => readSiteCertificates(files({ caFile: put("empty.pem", "") }))).toThrow(
+      /TSD-079.*empty\.pem.*no certificate/,
+    );
+    expect(() =>
+      readSiteCertificates(
+        files({ cert: put("torn.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") }),
+      ),
+    ).toThrow(/TSD-079.*damaged/);
     expect(() => readSiteCertificates(files({ key: path("cert.pem") }))).toThrow(/TSD-079.*no private key/);
     expect(() => readSiteCertificates(files({ caFile: path("none.pem") }))).toThrow(/TSD-074.*none\.pem/);
   });

@@ -57,7 +57,9 @@ test("every line of ours carries our name, so that it can be told from the scrip
 
 test("a dashboard on another port than the one asked for says so", () => {
   expect(dashboardText({ host: "h1", port: 8787, asked: ":8787" })).toBe("http://h1:8787/status");
-  expect(dashboardText({ host: "h1", port: 40001, asked: "h1:8787" })).toBe("http://h1:40001/status (port 8787 was taken)");
+  expect(dashboardText({ host: "h1", port: 40001, asked: "h1:8787" })).toBe(
+    "http://h1:40001/status (port 8787 was taken)",
+  );
   expect(dashboardText({ host: "h1", port: 40001, asked: ":0" })).toBe("http://h1:40001/status");
   expect(dashboardText({ host: "h1", port: 40001 })).toBe("http://h1:40001/status");
 });

@@ -4,7 +4,10 @@ import { endText, type Ending } from "../../src/ui/end.ts";
 test.each<[Ending, string]>([
   [{ kind: "script", name: "analysis.py", code: 0 }, "analysis.py finished after 12 s on 15 workers."],
   [{ kind: "script", name: "analysis.py", code: 7 }, "analysis.py ended with exit code 7 after 12 s on 15 workers."],
-  [{ kind: "script-killed", name: "analysis.py", signal: "SIGKILL" }, "analysis.py was ended by SIGKILL after 12 s on 15 workers."],
+  [
+    { kind: "script-killed", name: "analysis.py", signal: "SIGKILL" },
+    "analysis.py was ended by SIGKILL after 12 s on 15 workers.",
+  ],
   [{ kind: "signal", signal: "SIGINT" }, "stopped by Ctrl-C (SIGINT) after 12 s on 15 workers."],
   [{ kind: "jupyter", code: 0 }, "Jupyter was shut down after 12 s on 15 workers."],
   [{ kind: "idle", seconds: 600 }, "the cluster was idle for 10 min and was shut down after 12 s on 15 workers."],

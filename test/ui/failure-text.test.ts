@@ -14,7 +14,9 @@ test("a failure is one block: what, cause, cure and where, each line behind our 
   expect(lines.every((line) => line.startsWith("tsdask-mpi: "))).toBe(true);
   expect(lines[0]).toContain("TSD-070 ");
   // It names its rank itself; a message that does not gets a line for it.
-  expect(failureText({ code: "TSD-001", facts: {}, rank: 3, host: "h1" })).toContain("tsdask-mpi:   where: rank 3 on h1\n");
+  expect(failureText({ code: "TSD-001", facts: {}, rank: 3, host: "h1" })).toContain(
+    "tsdask-mpi:   where: rank 3 on h1\n",
+  );
   expect(text).not.toContain("\u001b");
 });
 
@@ -34,7 +36,12 @@ test("the same failure on many ranks is shown once, with the ranks", () => {
   const shown: string[] = [];
   const failures = collectFailures({ show: (text) => shown.push(text) });
   for (let rank = 1; rank <= 40; rank += 1) {
-    failures.add({ code: "TSD-070", facts: { ...facts, rank, host: `n${1 + (rank % 4)}` }, rank, host: `n${1 + (rank % 4)}` });
+    failures.add({
+      code: "TSD-070",
+      facts: { ...facts, rank, host: `n${1 + (rank % 4)}` },
+      rank,
+      host: `n${1 + (rank % 4)}`,
+    });
   }
   failures.add({ code: "TSD-001", facts: {}, rank: 2, host: "n1" });
   vi.advanceTimersByTime(2_500);

@@ -12,13 +12,18 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const records = (name: string) =>
-  readFileSync(join(folder, `${name}.jsonl`), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+  readFileSync(join(folder, `${name}.jsonl`), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 
 test("records are JSON lines in a private file, there as soon as they are made", async () => {
   const log = await openLog({ folder, name: "rank-0", base: { rank: 0, host: "h1" } });
   log.info("scheduler is up", { address: "tls://10.0.0.1:1", seconds: 0.9 });
   log.debug("not wanted");
-  expect(records("rank-0")).toMatchObject([{ rank: 0, host: "h1", msg: "scheduler is up", address: "tls://10.0.0.1:1", seconds: 0.9 }]);
+  expect(records("rank-0")).toMatchObject([
+    { rank: 0, host: "h1", msg: "scheduler is up", address: "tls://10.0.0.1:1", seconds: 0.9 },
+  ]);
   expect(statSync(join(folder, "rank-0.jsonl")).mode & 0o777).toBe(0o600);
   log.close();
   log.error("after the end");
@@ -29,9 +34,13 @@ test("secrets are hidden by their keys and in text, wherever they stand", async 
   const log = await openLog({ folder, name: "secrets" });
   const secret = "s3cr3t-value-0123456789";
   log.warn("secrets", {
-    token: secret, hubSecret: secret, nested: { list: [{ password: secret, key: secret, keyPem: secret, TLS_KEY: secret }] },
-    link: `http://h1:8787/status?token=${secret}`, header: `Authorization: Bearer ${secret}`,
-    error: new Error(`refused ?token=${secret}`), env: { JUPYTER_TOKEN: secret },
+    token: secret,
+    hubSecret: secret,
+    nested: { list: [{ password: secret, key: secret, keyPem: secret, TLS_KEY: secret }] },
+    link: `http://h1:8787/status?token=${secret}`,
+    header: `Authorization: Bearer ${secret}`,
+    error: new Error(`refused ?token=${secret}`),
+    env: { JUPYTER_TOKEN: secret },
     pem: "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
   });
   log.close();
@@ -39,10 +48,27 @@ test("secrets are hidden by their keys and in text, wherever they stand", async 
 });
 
 test("what is no secret stays, and what JSON cannot hold becomes something it can", () => {
-  const loop: Record<string, unknown> = { number: 1, big: 10n, bytes: Buffer.from("abc"), list: [1, "a"], file: "/x/token" };
+  const loop: Record<string, unknown> = {
+    number: 1,
+    big: 10n,
+    bytes: Buffer.from("abc"),
+    list: [1, "a"],
+    file: "/x/token",
+  };
   loop["self"] = loop;
-  expect(redact(loop)).toEqual({ number: 1, big: "10", bytes: "[3 bytes]", list: [1, "a"], file: "/x/token", self: "[deep]" });
-  expect(redact({ token_file: "/x", monkey: "b", keys: undefined, secure: true })).toMatchObject({ token_file: "/x", monkey: "b", secure: true });
+  expect(redact(loop)).toEqual({
+    number: 1,
+    big: "10",
+    bytes: "[3 bytes]",
+    list: [1, "a"],
+    file: "/x/token",
+    self: "[deep]",
+  });
+  expect(redact({ token_file: "/x", monkey: "b", keys: undefined, secure: true })).toMatchObject({
+    token_file: "/x",
+    monkey: "b",
+    secure: true,
+  });
   expect(redactText("nothing to hide")).toBe("nothing to hide");
 });
 
@@ -63,6 +89,8 @@ test("the folder is made if it is not there; one that cannot be had is told with
   log.info("of another rank", { rank: 3 });
   log.close();
   expect(readFileSync(join(folder, "a", "b", "x.jsonl"), "utf8").match(/"rank"/g)).toHaveLength(1);
-  await expect(openLog({ folder: join(folder, "a", "b", "x.jsonl"), name: "y" })).rejects.toMatchObject({ code: "TSD-072" });
+  await expect(openLog({ folder: join(folder, "a", "b", "x.jsonl"), name: "y" })).rejects.toMatchObject({
+    code: "TSD-072",
+  });
   await expect(openLog({ folder: "/proc/no-folder-here/log", name: "y" })).rejects.toMatchObject({ code: "TSD-072" });
 });

@@ -13,7 +13,7 @@ export function memoryOut(tty = false): MemoryOut {
   const writes: Buffer[] = [];
   const overlays: (string | undefined)[] = [];
   let full = false;
-  let waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [];
   let ours = tty;
   return {
     get tty() {

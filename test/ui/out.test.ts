@@ -18,11 +18,20 @@ interface Result {
 const run = (redirect: string, lines = 3000): Promise<Result> =>
   new Promise((resolve, reject) => {
     const started = performance.now();
-    execFile("bash", ["-c", `"$0" "$1" "$2" ${redirect}`, process.execPath, fixture, String(lines)], { timeout: 20_000 }, (error, stdout) => {
-      const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
-      if (stdout === "") return reject(error ?? new Error("no output"));
-      resolve({ code, stdout: JSON.parse(stdout) as Result["stdout"], seconds: (performance.now() - started) / 1000 });
-    });
+    execFile(
+      "bash",
+      ["-c", `"$0" "$1" "$2" ${redirect}`, process.execPath, fixture, String(lines)],
+      { timeout: 20_000 },
+      (error, stdout) => {
+        const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
+        if (stdout === "") return reject(error ?? new Error("no output"));
+        resolve({
+          code,
+          stdout: JSON.parse(stdout) as Result["stdout"],
+          seconds: (performance.now() - started) / 1000,
+        });
+      },
+    );
   });
 
 test("a reader that reads gets everything, and the script's descriptor stays blocking", async () => {

@@ -2,7 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { workerProgress } from "../../src/ui/progress.ts";
 import { memoryOut } from "./memory-out.ts";
 
-beforeEach(() => void vi.useFakeTimers({ now: 0, toFake: ["setInterval", "clearInterval", "setTimeout", "performance"] }));
+beforeEach(
+  () => void vi.useFakeTimers({ now: 0, toFake: ["setInterval", "clearInterval", "setTimeout", "performance"] }),
+);
 afterEach(() => void vi.useRealTimers());
 
 const watch = (tty = false) => {
@@ -29,7 +31,9 @@ tsdask-mpi: all 8 workers are in after 16 s
   test("a quick start shows little: the first and the last", () => {
     const { out, progress } = watch();
     for (let registered = 1; registered <= 1000; registered += 1) progress.update({ registered, expected: 1000 });
-    expect(out.text()).toBe("tsdask-mpi: 1 of 1000 workers is in after 0.0 s\ntsdask-mpi: all 1000 workers are in after 0.0 s\n");
+    expect(out.text()).toBe(
+      "tsdask-mpi: 1 of 1000 workers is in after 0.0 s\ntsdask-mpi: all 1000 workers are in after 0.0 s\n",
+    );
   });
 
   test("every ten seconds it says who is missing, with a few names", () => {

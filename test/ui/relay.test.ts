@@ -22,7 +22,11 @@ describe("a child's output", () => {
   });
 
   test("keeps bytes that are not UTF-8", async () => {
-    const { out } = await relayed([Uint8Array.of(0xff, 0xfe, 0x00, 0x0a), Uint8Array.of(0xc3), Uint8Array.of(0xa9, 0x0a)]);
+    const { out } = await relayed([
+      Uint8Array.of(0xff, 0xfe, 0x00, 0x0a),
+      Uint8Array.of(0xc3),
+      Uint8Array.of(0xa9, 0x0a),
+    ]);
     expect(out.bytes()).toEqual(
       Buffer.concat([Buffer.from(`${label} `), Buffer.of(0xff, 0xfe, 0x00, 0x0a), Buffer.from(`${label} é\n`)]),
     );
@@ -33,7 +37,12 @@ describe("a child's output", () => {
     const { out } = await relayed([long.slice(0, 33_333), long.slice(33_333), "\nshort\n"]);
     const lines = out.text().trimEnd().split("\n");
     expect(lines.every((line) => line.startsWith(`${label} `) && Buffer.byteLength(line) < 4096)).toBe(true);
-    expect(lines.slice(0, -1).map((line) => line.slice(label.length + 1)).join("")).toBe(long);
+    expect(
+      lines
+        .slice(0, -1)
+        .map((line) => line.slice(label.length + 1))
+        .join(""),
+    ).toBe(long);
     expect(lines.at(-1)).toBe(`${label} short`);
   });
 
@@ -51,7 +60,7 @@ describe("a child's output", () => {
     source.write("first\n");
     expect(source.isPaused()).toBe(true);
     let taken = 0;
-    while (source.write("y".repeat(100) + "\n")) taken += 1;
+    while (source.write(`${"y".repeat(100)}\n`)) taken += 1;
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(out.text()).toBe(`${label} first\n`);
     expect(taken).toBeLessThan(50);
@@ -86,7 +95,10 @@ describe("a child's output", () => {
   });
 
   test("is remembered at its end, a few kilobytes of it", async () => {
-    const { tail } = await relayed([...Array.from({ length: 5_000 }, (_, index) => `line ${index}\n`), "ImportError: no dask\n"]);
+    const { tail } = await relayed([
+      ...Array.from({ length: 5_000 }, (_, index) => `line ${index}\n`),
+      "ImportError: no dask\n",
+    ]);
     expect(tail.endsWith("line 4999\nImportError: no dask\n")).toBe(true);
     expect(tail.length).toBeLessThan(4_200);
   });
@@ -97,11 +109,21 @@ describe("Dask's log lines", () => {
 
   test("below the level are left out; everything else stays", async () => {
     const { out } = await relayed(
-      [record("INFO", "hello"), "printed by a task\n", record("WARNING", "careful"), record("ERROR", "bad"), record("INFO", "bye")],
+      [
+        record("INFO", "hello"),
+        "printed by a task\n",
+        record("WARNING", "careful"),
+        record("ERROR", "bad"),
+        record("INFO", "bye"),
+      ],
       "warning",
     );
     expect(out.text()).toBe(
-      [`${label} printed by a task\n`, `${label} ${record("WARNING", "careful")}`, `${label} ${record("ERROR", "bad")}`].join(""),
+      [
+        `${label} printed by a task\n`,
+        `${label} ${record("WARNING", "careful")}`,
+        `${label} ${record("ERROR", "bad")}`,
+      ].join(""),
     );
   });
 
@@ -112,16 +134,27 @@ describe("Dask's log lines", () => {
     source.write(record("WARNING", "before"));
     await new Promise((resolve) => setTimeout(resolve, 5));
     running.quieten();
-    source.end(`${record("ERROR", "connection closed")}Traceback (most recent call last):\n  File x\nCommClosedError: y\n${record("CRITICAL", "disk on fire")}bye\n`);
+    source.end(
+      `${record("ERROR", "connection closed")}Traceback (most recent call last):\n  File x\nCommClosedError: y\n${record("CRITICAL", "disk on fire")}bye\n`,
+    );
     await running.done;
-    expect(out.text()).toBe(`${label} ${record("WARNING", "before")}${label} ${record("CRITICAL", "disk on fire")}${label} bye\n`);
+    expect(out.text()).toBe(
+      `${label} ${record("WARNING", "before")}${label} ${record("CRITICAL", "disk on fire")}${label} bye\n`,
+    );
   });
 
   test("take their indented lines and tracebacks with them", () => {
     const wanted = logFilter("error");
     const lines = [
-      [record("WARNING", "x"), false], ["  indented", false], ["Traceback (most recent call last):", false], ["  File", false],
-      ["ValueError: x", false], ["printed", true], [record("ERROR", "y"), true], ["Traceback (most recent call last):", true], ["ValueError: y", true],
+      [record("WARNING", "x"), false],
+      ["  indented", false],
+      ["Traceback (most recent call last):", false],
+      ["  File", false],
+      ["ValueError: x", false],
+      ["printed", true],
+      [record("ERROR", "y"), true],
+      ["Traceback (most recent call last):", true],
+      ["ValueError: y", true],
     ] as const;
     expect(lines.map(([line]) => wanted(Buffer.from(line)))).toEqual(lines.map(([, shown]) => shown));
   });

@@ -7,7 +7,11 @@ const view = (table: Record<number, Partial<ProcessView>>) => (pid: number) => {
 };
 
 test("a launcher on a terminal is a terminal", () => {
-  const seen = view({ 10: { parent: 9, name: "hydra_pmi_proxy", stderr: "pipe:[1]" }, 9: { parent: 8, name: "mpiexec.hydra" }, 8: {} });
+  const seen = view({
+    10: { parent: 9, name: "hydra_pmi_proxy", stderr: "pipe:[1]" },
+    9: { parent: 8, name: "mpiexec.hydra" },
+    8: {},
+  });
   expect(terminalBehind({ own: false, pid: 10, view: seen })).toBe(true);
 });
 
@@ -17,7 +21,9 @@ test("a launcher whose output goes to a file is none", () => {
 });
 
 test("a launcher that labels the lines of its ranks is none", () => {
-  const labelled = view({ 9: { parent: 8, name: "mpirun", args: ["mpirun", "--tag-output", "-np", "2", "tsdask-mpi", "x.py"] } });
+  const labelled = view({
+    9: { parent: 8, name: "mpirun", args: ["mpirun", "--tag-output", "-np", "2", "tsdask-mpi", "x.py"] },
+  });
   expect(terminalBehind({ own: false, pid: 9, view: labelled })).toBe(false);
   const scripts = view({ 9: { parent: 8, name: "mpirun", args: ["mpirun", "-np", "2", "tsdask-mpi", "x.py", "-l"] } });
   expect(terminalBehind({ own: false, pid: 9, view: scripts })).toBe(true);

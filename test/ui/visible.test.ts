@@ -4,7 +4,9 @@ import { visible, visibleLine } from "../../src/ui/visible.ts";
 
 describe("text from a file or a peer", () => {
   it("steers no terminal: C0, DEL and C1 controls and turned text are shown as what they are", () => {
-    expect(visible("a\u001b[2Jb\u009b31mc\u007f\r\u202ed\u2066")).toBe(String.raw`a\u001b[2Jb\u009b31mc\u007f\u000d\u202ed\u2066`);
+    expect(visible("a\u001b[2Jb\u009b31mc\u007f\r\u202ed\u2066")).toBe(
+      String.raw`a\u001b[2Jb\u009b31mc\u007f\u000d\u202ed\u2066`,
+    );
   });
 
   it("keeps letters of every script, and lines where lines are meant", () => {
@@ -13,6 +15,8 @@ describe("text from a file or a peer", () => {
   });
 
   it("is shown so in every message", () => {
-    expect(new Failure("TSD-023", { path: "/x\u001b]0;y\u0007", problem: "z" }).message).toContain(String.raw`/x\u001b]0;y\u0007 cannot`);
+    expect(new Failure("TSD-023", { path: "/x\u001b]0;y\u0007", problem: "z" }).message).toContain(
+      String.raw`/x\u001b]0;y\u0007 cannot`,
+    );
   });
 });

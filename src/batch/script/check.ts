@@ -21,7 +21,13 @@ const known: Readonly<Record<string, string>> = {
 export function checkWish(wish: ScriptWish): void {
   for (const [part, value] of Object.entries(wish) as readonly (readonly [string, unknown])[]) {
     for (const text of textsIn(value)) {
-      if (breaking.test(text)) refuse(part, text, "it holds a control character", "Write it in one line; put longer text into a file and name the file.");
+      if (breaking.test(text))
+        refuse(
+          part,
+          text,
+          "it holds a control character",
+          "Write it in one line; put longer text into a file and name the file.",
+        );
     }
   }
   const file = wish.join?.schedulerFile;

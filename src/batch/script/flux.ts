@@ -20,12 +20,21 @@ export function fluxScript(wish: ScriptWish): Rendered {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `# flux: ${text}`)),
       wish,
-      launch: launcher === "flux run" ? `flux run ${shape} ${launched(wish)}` : `${launcher} -np ${ranksOf(wish)} ${launched(wish)}`,
+      launch:
+        launcher === "flux run"
+          ? `flux run ${shape} ${launched(wish)}`
+          : `${launcher} -np ${ranksOf(wish)} ${launched(wish)}`,
     }),
     notes: [
-      ...(wish.memory === undefined ? [] : ["Flux does not schedule memory: --memory is left out; --memory-limit bounds the workers."]),
-      ...(wish.array === undefined ? [] : [`Flux has no array directive: submit with \`flux bulksubmit\`, or ${wish.array} times.`]),
-      ...(wish.gpus !== undefined && gpus === undefined ? [`Flux gives GPUs to ranks: ${wish.gpus} GPU(s) cannot be shared among ${ranksPerNode} ranks.`] : []),
+      ...(wish.memory === undefined
+        ? []
+        : ["Flux does not schedule memory: --memory is left out; --memory-limit bounds the workers."]),
+      ...(wish.array === undefined
+        ? []
+        : [`Flux has no array directive: submit with \`flux bulksubmit\`, or ${wish.array} times.`]),
+      ...(wish.gpus !== undefined && gpus === undefined
+        ? [`Flux gives GPUs to ranks: ${wish.gpus} GPU(s) cannot be shared among ${ranksPerNode} ranks.`]
+        : []),
     ],
   };
 }

@@ -33,15 +33,26 @@ export function htcondorScript(wish: ScriptWish): Rendered {
     "executable = /bin/bash",
     "transfer_executable = false",
     ...(wish.join === undefined
-      ? [`arguments = ${bashArguments(wish, lead)}`, "queue 1", ...(nodes === 1 ? [] : [`arguments = ${bashArguments(wish, joining)}`, `queue ${nodes - 1}`])]
-      : [`arguments = ${bashArguments(wish, [joining, ...wish.words.map(quoted)].join(" "))}`, `queue ${nodes * (wish.array ?? 1)}`]),
+      ? [
+          `arguments = ${bashArguments(wish, lead)}`,
+          "queue 1",
+          ...(nodes === 1 ? [] : [`arguments = ${bashArguments(wish, joining)}`, `queue ${nodes - 1}`]),
+        ]
+      : [
+          `arguments = ${bashArguments(wish, [joining, ...wish.words.map(quoted)].join(" "))}`,
+          `queue ${nodes * (wish.array ?? 1)}`,
+        ]),
     "",
   ].filter((line) => line !== undefined);
   return {
     text: lines.join("\n"),
     notes: [
-      ...(wish.launcher === undefined ? [] : ["HTCondor: the ranks of a machine are started by tsdask-mpi itself; --launcher is not used."]),
-      ...(wish.array !== undefined && wish.join === undefined ? ["HTCondor: an array of whole clusters is not written; submit the description as often as you want one."] : []),
+      ...(wish.launcher === undefined
+        ? []
+        : ["HTCondor: the ranks of a machine are started by tsdask-mpi itself; --launcher is not used."]),
+      ...(wish.array !== undefined && wish.join === undefined
+        ? ["HTCondor: an array of whole clusters is not written; submit the description as often as you want one."]
+        : []),
       ...(wish.queue === undefined ? [] : ["HTCondor has no queues: --queue is written as the job's requirements."]),
     ],
   };

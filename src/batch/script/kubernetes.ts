@@ -9,11 +9,16 @@ import { environmentLines, mebibytes, quoted, ranksOf, type Rendered, type Scrip
  */
 export function kubernetesScript(wish: ScriptWish): Rendered {
   const { name, nodes, ranksPerNode, threads, volume } = wish;
-  const implementation = /openmpi|open-mpi/i.test(wish.launcher ?? "") ? "OpenMPI" : /intel|impi/i.test(wish.launcher ?? "") ? "Intel" : "MPICH";
+  const implementation = /openmpi|open-mpi/i.test(wish.launcher ?? "")
+    ? "OpenMPI"
+    : /intel|impi/i.test(wish.launcher ?? "")
+      ? "Intel"
+      : "MPICH";
   const image = wish.image ?? "registry.example.org/dask:latest";
   const folder = volume?.path ?? "/home/mpiuser";
   const mounts = volume === undefined ? {} : { volumeMounts: [{ name: "shared", mountPath: volume.path }] };
-  const volumes = volume === undefined ? {} : { volumes: [{ name: "shared", persistentVolumeClaim: { claimName: volume.claim } }] };
+  const volumes =
+    volume === undefined ? {} : { volumes: [{ name: "shared", persistentVolumeClaim: { claimName: volume.claim } }] };
   const words = [
     wish.command,
     ...(wish.join === undefined ? [] : ["--no-scheduler", "--scheduler-file", wish.join.schedulerFile]),
@@ -26,7 +31,12 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   const launcher = {
     name: "launcher",
     ...pod,
-    env: [{ name: "TSDASK_MPIJOB", valueFrom: { fieldRef: { fieldPath: "metadata.labels['training.kubeflow.org/job-name']" } } }],
+    env: [
+      {
+        name: "TSDASK_MPIJOB",
+        valueFrom: { fieldRef: { fieldPath: "metadata.labels['training.kubeflow.org/job-name']" } },
+      },
+    ],
     // Arguments, not a command: the operator's base images wait in their entry point for the workers' names.
     args: ["/bin/bash", "-c", plainDollars(`${launch.join("\n")}\n`)],
     ...mounts,
@@ -47,14 +57,24 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   const job = {
     apiVersion: "kubeflow.org/v2beta1",
     kind: "MPIJob",
-    metadata: { generateName: `${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}-`, ...(wish.queue === undefined ? {} : { namespace: wish.queue }) },
+    metadata: {
+      generateName: `${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}-`,
+      ...(wish.queue === undefined ? {} : { namespace: wish.queue }),
+    },
     spec: {
       slotsPerWorker: ranksPerNode,
       mpiImplementation: implementation,
       sshAuthMountPath: "/home/mpiuser/.ssh",
-      runPolicy: { cleanPodPolicy: "Running", ...(wish.time === undefined ? {} : { activeDeadlineSeconds: Math.ceil(wish.time) }), ...directivesOf(wish) },
+      runPolicy: {
+        cleanPodPolicy: "Running",
+        ...(wish.time === undefined ? {} : { activeDeadlineSeconds: Math.ceil(wish.time) }),
+        ...directivesOf(wish),
+      },
       mpiReplicaSpecs: {
-        Launcher: { replicas: 1, template: { metadata, spec: { restartPolicy: "Never", containers: [launcher], ...volumes } } },
+        Launcher: {
+          replicas: 1,
+          template: { metadata, spec: { restartPolicy: "Never", containers: [launcher], ...volumes } },
+        },
         Worker: { replicas: nodes, template: { metadata, spec: { containers: [worker], ...volumes } } },
       },
     },
@@ -66,11 +86,21 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   return {
     text: `${head.join("\n")}\n${manifest(job)}`,
     notes: [
-      ...(wish.image === undefined ? ["Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun."] : []),
-      ...(implementation === "OpenMPI" && volume === undefined ? ["Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path)."] : []),
-      ...(wish.join !== undefined && volume === undefined ? ["Kubernetes: to join a cluster, the volume with its scheduler file must be mounted (--volume CLAIM:/path)."] : []),
+      ...(wish.image === undefined
+        ? ["Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun."]
+        : []),
+      ...(implementation === "OpenMPI" && volume === undefined
+        ? [
+            "Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path).",
+          ]
+        : []),
+      ...(wish.join !== undefined && volume === undefined
+        ? ["Kubernetes: to join a cluster, the volume with its scheduler file must be mounted (--volume CLAIM:/path)."]
+        : []),
       ...(wish.account === undefined ? [] : ["Kubernetes has no accounts: --account is left out."]),
-      ...(wish.array === undefined ? [] : ["Kubernetes has no job arrays: create the manifest as often as you want a job."]),
+      ...(wish.array === undefined
+        ? []
+        : ["Kubernetes has no job arrays: create the manifest as often as you want a job."]),
     ],
   };
 }

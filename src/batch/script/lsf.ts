@@ -18,10 +18,22 @@ export function lsfScript(wish: ScriptWish): Rendered {
     ...wish.directives,
   ];
   const jsrun = wish.launcher === "jsrun";
-  const shape = jsrun ? `jsrun -n ${ranksOf(wish)} -a 1 -c ${threads}${wish.gpus === undefined ? "" : ` -g ${Math.floor(wish.gpus / ranksPerNode)}`}` : (wish.launcher ?? "mpirun");
+  const shape = jsrun
+    ? `jsrun -n ${ranksOf(wish)} -a 1 -c ${threads}${wish.gpus === undefined ? "" : ` -g ${Math.floor(wish.gpus / ranksPerNode)}`}`
+    : (wish.launcher ?? "mpirun");
   return {
-    text: bashScript({ directives: directives.map((line) => given(line, (text) => `#BSUB ${text}`)), wish, before: jsrun ? [] : [unbound], launch: `${shape} ${launched(wish)}` }),
-    notes: wish.memory === undefined ? [] : ["LSF: memory is reserved per host; where RESOURCE_RESERVE_PER_TASK is set it is per rank (`badmin showconf mbd | grep RESERVE`)."],
+    text: bashScript({
+      directives: directives.map((line) => given(line, (text) => `#BSUB ${text}`)),
+      wish,
+      before: jsrun ? [] : [unbound],
+      launch: `${shape} ${launched(wish)}`,
+    }),
+    notes:
+      wish.memory === undefined
+        ? []
+        : [
+            "LSF: memory is reserved per host; where RESOURCE_RESERVE_PER_TASK is set it is per rank (`badmin showconf mbd | grep RESERVE`).",
+          ],
   };
 }
 

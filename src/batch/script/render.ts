@@ -28,7 +28,12 @@ export function renderScript(system: ScriptSystem, wish: ScriptWish): Rendered {
 }
 
 /** A shell script that starts workers on this machine, for where there is no batch system. */
-export function localWorkerScript({ command, ranks, words, schedulerFile }: {
+export function localWorkerScript({
+  command,
+  ranks,
+  words,
+  schedulerFile,
+}: {
   readonly command: string;
   readonly ranks: number;
   readonly words: readonly string[];

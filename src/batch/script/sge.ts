@@ -1,4 +1,14 @@
-import { bashScript, clock, given, launched, mebibytes, ranksOf, unbound, type Rendered, type ScriptWish } from "./wish.ts";
+import {
+  bashScript,
+  clock,
+  given,
+  launched,
+  mebibytes,
+  ranksOf,
+  unbound,
+  type Rendered,
+  type ScriptWish,
+} from "./wish.ts";
 
 /** A script for Grid Engine's `qsub`: qsub(1), sge_pe(5). Slots are cores; how they spread over hosts is the parallel environment's rule. */
 export function sgeScript(wish: ScriptWish): Rendered {
@@ -32,8 +42,12 @@ export function sgeScript(wish: ScriptWish): Rendered {
       launch: `${wish.launcher ?? "mpirun"} -np "$(wc -l <<< "$hosts")" -machinefile <(echo "$hosts") ${launched(wish)}`,
     }),
     notes: [
-      ...(wish.pe === undefined ? ["Grid Engine: the parallel environment is taken to be `mpi`; `qconf -spl` lists those there are (--pe)."] : []),
-      ...(wish.memory === undefined ? [] : ["Grid Engine: memory is asked for as h_vmem per slot; some sites use another resource (`qconf -sc`)."]),
+      ...(wish.pe === undefined
+        ? ["Grid Engine: the parallel environment is taken to be `mpi`; `qconf -spl` lists those there are (--pe)."]
+        : []),
+      ...(wish.memory === undefined
+        ? []
+        : ["Grid Engine: memory is asked for as h_vmem per slot; some sites use another resource (`qconf -sc`)."]),
     ],
   };
 }

@@ -70,7 +70,14 @@ export function quoted(word: string): string {
 
 /** The command line after the launcher: tsdask-mpi, its options, the job. A worker job finds its cluster through TSDASK_SCHEDULER_FILE. */
 export function launched(wish: ScriptWish): string {
-  const joining = wish.join === undefined ? [] : ["--no-scheduler", "--scheduler-file", `"\${TSDASK_SCHEDULER_FILE:-${inDoubleQuotes(wish.join.schedulerFile)}}"`];
+  const joining =
+    wish.join === undefined
+      ? []
+      : [
+          "--no-scheduler",
+          "--scheduler-file",
+          `"\${TSDASK_SCHEDULER_FILE:-${inDoubleQuotes(wish.join.schedulerFile)}}"`,
+        ];
   return [quoted(wish.command), ...joining, ...wish.words.map(quoted)].join(" ");
 }
 
@@ -81,9 +88,12 @@ function inDoubleQuotes(text: string): string {
 
 /** The shell lines that make the environment: modules, Python environment, variables, the user's own. */
 export function environmentLines({ modules, environment, setup, variables }: ScriptWish): readonly string[] {
-  const python = environment === undefined ? [] : environment.includes("/")
-    ? [`source ${quoted(environment.replace(/\/$/, ""))}/bin/activate`]
-    : [`eval "$(conda shell.bash hook)" && conda activate ${quoted(environment)}`];
+  const python =
+    environment === undefined
+      ? []
+      : environment.includes("/")
+        ? [`source ${quoted(environment.replace(/\/$/, ""))}/bin/activate`]
+        : [`eval "$(conda shell.bash hook)" && conda activate ${quoted(environment)}`];
   return [
     ...(modules.length === 0 ? [] : [`module load ${modules.map(quoted).join(" ")}`]),
     ...python,
@@ -93,14 +103,20 @@ export function environmentLines({ modules, environment, setup, variables }: Scr
 }
 
 /** A bash script: the directives right after the first line, then the environment, then the launch. */
-export function bashScript({ directives, wish, before = [], launch }: {
+export function bashScript({
+  directives,
+  wish,
+  before = [],
+  launch,
+}: {
   readonly directives: readonly (string | undefined)[];
   readonly wish: ScriptWish;
   readonly before?: readonly string[];
   readonly launch: string;
 }): string {
   const environment = environmentLines(wish);
-  const what = wish.join === undefined ? "A Dask cluster of this job's ranks" : "Workers that join a running Dask cluster";
+  const what =
+    wish.join === undefined ? "A Dask cluster of this job's ranks" : "Workers that join a running Dask cluster";
   return [
     "#!/bin/bash",
     ...directives.filter((line) => line !== undefined),
@@ -118,7 +134,8 @@ export function bashScript({ directives, wish, before = [], launch }: {
  * What Open MPI is told; other MPIs do not look at it. It (4, then 5) would bind each rank to a single core, and 4 kills the ranks one second
  * after it is told to end: nine let a script save what it has. Open MPI 5.0 heeds no such setting: measured, it kills within half a second.
  */
-export const unbound = "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=9";
+export const unbound =
+  "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=9";
 
 /** Whole mebibytes, rounded up. */
 export function mebibytes(bytes: number): number {

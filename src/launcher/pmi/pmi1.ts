@@ -26,7 +26,8 @@ export async function openPmi1(wire: Wire, world: World, endpoint: PmiEndpoint, 
     maxValue: maxValue - 1,
     put: async (key, value) => {
       const reply = await ask(`cmd=put kvsname=${kvs} key=${key} value=${value}`, "put_result", "put");
-      if (reply.get("rc") !== "0") await wire.refuse("TSD-033", { step: "put", reply: `rc=${reply.get("rc")} ${reply.get("msg") ?? ""}` });
+      if (reply.get("rc") !== "0")
+        await wire.refuse("TSD-033", { step: "put", reply: `rc=${reply.get("rc")} ${reply.get("msg") ?? ""}` });
     },
     fence: async (within) => {
       await ask("cmd=barrier_in", "barrier_out", `barrier of ${world.size} ranks`, within);

@@ -50,7 +50,8 @@ export const isRoot: boolean = process.getuid?.() === 0;
 
 /** The environment of the tests without what an outer launcher, batch job or test runner put there. */
 export function plainEnvironment(): Record<string, string> {
-  const foreign = /^(OMPI|OPAL|PMI|PMIX|PRTE|HYDRA|HYDI|MPI|MPIR|I_MPI|MV2|PALS|FLUX|JSM|ALPS|SLURM|PBS|LSB|SGE|TSDASK|DASK|VITEST|VITE|npm)_|^(PMI\w*|NODE_ENV|NODE_OPTIONS|VITEST|TEST|DEV|PROD|MODE|INIT_CWD|FORCE_COLOR|RANK|WORLD_SIZE)$/;
+  const foreign =
+    /^(OMPI|OPAL|PMI|PMIX|PRTE|HYDRA|HYDI|MPI|MPIR|I_MPI|MV2|PALS|FLUX|JSM|ALPS|SLURM|PBS|LSB|SGE|TSDASK|DASK|VITEST|VITE|npm)_|^(PMI\w*|NODE_ENV|NODE_OPTIONS|VITEST|TEST|DEV|PROD|MODE|INIT_CWD|FORCE_COLOR|RANK|WORLD_SIZE)$/;
   const kept = Object.entries(process.env).filter(([name, value]) => value !== undefined && !foreign.test(name));
   return Object.fromEntries(kept) as Record<string, string>;
 }

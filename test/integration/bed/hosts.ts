@@ -52,7 +52,9 @@ export async function startHosts({ names = ["h1", "h2", "h3"], unshared = {} }: 
     return pid;
   };
   const inside = (name: string, ...words: string[]): Promise<string> =>
-    output(command("nsenter", "--target", String(pidOf(name)), "--net", "--uts", "--mount", ...words), { deadline: 20 });
+    output(command("nsenter", "--target", String(pidOf(name)), "--net", "--uts", "--mount", ...words), {
+      deadline: 20,
+    });
   const on = (name: string, program: Command | readonly string[]): Command => {
     const { file, args, env } = "file" in program ? program : command(program[0] ?? "true", ...program.slice(1));
     return { file: "sh", args: [join(folder, "on"), name, file, ...args], env };
@@ -69,12 +71,17 @@ export async function startHosts({ names = ["h1", "h2", "h3"], unshared = {} }: 
       const script = ['hostname "$1"', 'mount --bind "$0" /etc/hosts', "ip link set lo up", ...mounts].join(" && ");
       holders.set(name, await hold(script, [hostsFile, name]));
       const [port, net, peer] = [`to-${name}`, String(pidOf("switch")), String(pidOf(name))];
-      await output(command("ip", "link", "add", port, "netns", net, "type", "veth", "peer", "name", "eth0", "netns", peer));
+      await output(
+        command("ip", "link", "add", port, "netns", net, "type", "veth", "peer", "name", "eth0", "netns", peer),
+      );
       await inside("switch", "ip", "link", "set", port, "master", "br0", "up");
       await inside(name, "ip", "address", "add", `${address(name)}/24`, "dev", "eth0");
       await inside(name, "ip", "link", "set", "eth0", "up");
     }
-    writeScripts(folder, names.map((name) => [name, pidOf(name)] as const));
+    writeScripts(
+      folder,
+      names.map((name) => [name, pidOf(name)] as const),
+    );
   } catch (error) {
     await dispose();
     throw error;

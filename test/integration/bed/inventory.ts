@@ -21,7 +21,14 @@ export function leftOut(): readonly string[] {
     ["a browser", chromiumAvailable()],
     ["shellcheck", needs(["shellcheck"], "shellcheck")],
     ["strace", needs(["strace"], "strace")],
-    ["dask-mpi's own tests", existsSync(join(projectRoot, ".tools", "dask-mpi", "made")) || { missing: "dask-mpi from PyPI in .tools/dask-mpi" }],
+    [
+      "dask-mpi's own tests",
+      existsSync(join(projectRoot, ".tools", "dask-mpi", "made")) || {
+        missing: "dask-mpi from PyPI in .tools/dask-mpi",
+      },
+    ],
   ];
-  return parts.flatMap(([tests, available]) => (available === true ? [] : [`tests with ${tests}: ${available.missing}`]));
+  return parts.flatMap(([tests, available]) =>
+    available === true ? [] : [`tests with ${tests}: ${available.missing}`],
+  );
 }

@@ -72,7 +72,8 @@ export function missingLaunchers(): readonly string[] {
 /** The launcher of this name; throws when it cannot be used here. */
 export function launcher(name: BedLauncher): Launcher {
   const found = availableLaunchers(name)[0];
-  if (found === undefined) throw new Error(missingLaunchers().find((line) => line.startsWith(`${name}:`)) ?? `${name} is unknown`);
+  if (found === undefined)
+    throw new Error(missingLaunchers().find((line) => line.startsWith(`${name}:`)) ?? `${name} is unknown`);
   return found;
 }
 

@@ -98,7 +98,10 @@ export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): 
       try {
         await check();
       } finally {
-        signalAll(alive().map(({ pid }) => pid), "SIGKILL");
+        signalAll(
+          alive().map(({ pid }) => pid),
+          "SIGKILL",
+        );
         rmSync(base, { recursive: true, force: true, maxRetries: 5 });
       }
     },

@@ -26,7 +26,9 @@ export function processes(): Process[] {
       const [state, ppid, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       if (state === "Z" || state === "X") return [];
       const line = read(`/proc/${name}/cmdline`) ?? "";
-      return [{ pid: Number(name), ppid: Number(ppid), group: Number(group), arguments: line.split("\0").slice(0, -1) }];
+      return [
+        { pid: Number(name), ppid: Number(ppid), group: Number(group), arguments: line.split("\0").slice(0, -1) },
+      ];
     });
 }
 
@@ -58,7 +60,9 @@ export function listeners(pids: readonly number[]): Listener[] {
       return rows.flatMap((row) => {
         const [, local = "", , state, , , , , , inode = ""] = row.trim().split(/\s+/);
         const [address = "", port = ""] = local.split(":");
-        return state === "0A" && inodes.has(inode) ? [{ pid, address: decodeAddress(address), port: Number.parseInt(port, 16) }] : [];
+        return state === "0A" && inodes.has(inode)
+          ? [{ pid, address: decodeAddress(address), port: Number.parseInt(port, 16) }]
+          : [];
       });
     });
   });
@@ -108,7 +112,11 @@ function decodeAddress(hex: string): string {
   const words = hex.match(/.{8}/g) ?? [];
   const bytes = words.flatMap((word) => (word.match(/../g) ?? []).reverse().map((byte) => Number.parseInt(byte, 16)));
   if (bytes.length === 4) return bytes.join(".");
-  return bytes.every((byte) => byte === 0) ? "::" : Buffer.from(bytes).toString("hex").replace(/(.{4})(?=.)/g, "$1:");
+  return bytes.every((byte) => byte === 0)
+    ? "::"
+    : Buffer.from(bytes)
+        .toString("hex")
+        .replace(/(.{4})(?=.)/g, "$1:");
 }
 
 function read(path: string): string | undefined {

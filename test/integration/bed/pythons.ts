@@ -32,7 +32,8 @@ export function availablePythons(): readonly BedPython[] {
 
 function listed(): (readonly [path: string, source: string])[] {
   const named = process.env["TSDASK_TEST_PYTHON"];
-  if (named !== undefined && named !== "") return named.split(delimiter).map((path) => [path, "named in TSDASK_TEST_PYTHON"] as const);
+  if (named !== undefined && named !== "")
+    return named.split(delimiter).map((path) => [path, "named in TSDASK_TEST_PYTHON"] as const);
   return [
     [join(projectRoot, ".venv", "bin", "python"), "made by npm test"],
     ["/usr/bin/python3", "Debian: python3-distributed"],
@@ -42,7 +43,8 @@ function listed(): (readonly [path: string, source: string])[] {
 function daskVersion(path: string): string | undefined {
   if (!isExecutable(path)) return undefined;
   try {
-    const script = "import importlib.metadata as m; import importlib.util as u; assert u.find_spec('distributed'); print(m.version('dask'))";
+    const script =
+      "import importlib.metadata as m; import importlib.util as u; assert u.find_spec('distributed'); print(m.version('dask'))";
     return execFileSync(path, ["-c", script], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
   } catch {
     return undefined; // This Python has no Dask: it is listed as missing.

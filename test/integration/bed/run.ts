@@ -63,15 +63,24 @@ export function start({ file, args, env }: Command, options: RunOptions = {}): R
 
   const pid = child.pid ?? 0;
   let timedOut = false;
-  const killTree = (): void => signalAll(tree(pid).map((process) => process.pid), "SIGKILL");
-  const deadline = setTimeout(() => {
-    timedOut = true;
-    killTree();
-  }, (options.deadline ?? 60) * 1000);
+  const killTree = (): void =>
+    signalAll(
+      tree(pid).map((process) => process.pid),
+      "SIGKILL",
+    );
+  const deadline = setTimeout(
+    () => {
+      timedOut = true;
+      killTree();
+    },
+    (options.deadline ?? 60) * 1000,
+  );
 
   const exited = new Promise<Omit<Finished, "stdout" | "stderr">>((resolve, reject) => {
     child.once("error", reject);
-    child.once("exit", (code, signal) => resolve({ code, signal, seconds: (performance.now() - began) / 1000, timedOut }));
+    child.once("exit", (code, signal) =>
+      resolve({ code, signal, seconds: (performance.now() - began) / 1000, timedOut }),
+    );
   });
   // A descendant that outlives the command holds its pipes open: that must not hold us.
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Availability, type Command, command } from "./command.ts";
+import type { Availability, Command } from "./command.ts";
 import { startHosts, hostsAvailable } from "./hosts.ts";
 import { isAlive, signalAll } from "./processes.ts";
 import { output, run } from "./run.ts";
@@ -27,7 +27,9 @@ export function sgeAvailable(): Availability {
   const hosts = hostsAvailable();
   if (hosts !== true) return hosts;
   const there = ["sge_qmaster", "sge_execd", "qsub"].every((name) => existsSync(join(lib, name)));
-  return there || { missing: "sge_qmaster, sge_execd, qsub (Debian: gridengine-master, gridengine-exec, gridengine-client)" };
+  return (
+    there || { missing: "sge_qmaster, sge_execd, qsub (Debian: gridengine-master, gridengine-exec, gridengine-client)" }
+  );
 }
 
 /** Starts qmaster and execd on a host of their own, in a private folder. */
@@ -36,7 +38,13 @@ export async function startSge(): Promise<Sge> {
   const inFolder = (name: string): string => join(folder, name);
   const host = "sge";
   const hosts = await startHosts({ names: [host] });
-  const env = { SGE_ROOT: inFolder("root"), SGE_CELL: "default", SGE_ARCH: "lx-amd64", SGE_QMASTER_PORT: "6444", SGE_EXECD_PORT: "6445" };
+  const env = {
+    SGE_ROOT: inFolder("root"),
+    SGE_CELL: "default",
+    SGE_ARCH: "lx-amd64",
+    SGE_QMASTER_PORT: "6444",
+    SGE_EXECD_PORT: "6445",
+  };
   const on = (program: Command | readonly string[]): Command => {
     const placed = hosts.on(host, program);
     return { ...placed, env: { ...placed.env, ...env } };
@@ -47,7 +55,8 @@ export async function startSge(): Promise<Sge> {
     return tell("qconf", option, inFolder(name));
   };
   const daemons = ["qmaster/qmaster.pid", `execd/${host}/execd.pid`];
-  const pids = (): number[] => daemons.map(inFolder).flatMap((path) => (existsSync(path) ? [Number(readFileSync(path, "utf8"))] : []));
+  const pids = (): number[] =>
+    daemons.map(inFolder).flatMap((path) => (existsSync(path) ? [Number(readFileSync(path, "utf8"))] : []));
 
   const dispose = async (): Promise<void> => {
     signalAll(pids(), "SIGTERM");
@@ -73,7 +82,9 @@ export async function startSge(): Promise<Sge> {
     const quick = { schedule_interval: "0:0:1", flush_submit_sec: "1", flush_finish_sec: "1" };
     await configure("-Msconf", "scheduling", replaced(scheduling, quick));
     await tell(join(lib, "sge_execd"));
-    await until("the queue is up", async () => /main\.q@\S+ +\S+ +0\/0\/16 +[\d.]+ +\S+ *$/m.test(await tell("qstat", "-f")));
+    await until("the queue is up", async () =>
+      /main\.q@\S+ +\S+ +0\/0\/16 +[\d.]+ +\S+ *$/m.test(await tell("qstat", "-f")),
+    );
   } catch (error) {
     await dispose();
     throw error;
@@ -100,24 +111,42 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 /** The folders and files of a Grid Engine cell, as Debian's own set-up script lays them out, but in a folder of ours and for root. */
 function layOut(folder: string, root: string, host: string): void {
   const common = join(root, "default", "common");
-  for (const path of [common, join(root, "bin"), join(root, "utilbin"), ...["qmaster/job_scripts", "spooldb", "execd"].map((name) => join(folder, name))]) {
+  for (const path of [
+    common,
+    join(root, "bin"),
+    join(root, "utilbin"),
+    ...["qmaster/job_scripts", "spooldb", "execd"].map((name) => join(folder, name)),
+  ]) {
     mkdirSync(path, { recursive: true });
   }
   symlinkSync(join(share, "util"), join(root, "util"));
   for (const name of ["bin", "utilbin"]) symlinkSync(lib, join(root, name, "lx-amd64"));
   const bootstrap = readFileSync(join(share, "default-bootstrap"), "utf8");
-  const places = { admin_user: "root", ignore_fqdn: "true", spooling_params: join(folder, "spooldb"), qmaster_spool_dir: join(folder, "qmaster") };
+  const places = {
+    admin_user: "root",
+    ignore_fqdn: "true",
+    spooling_params: join(folder, "spooldb"),
+    qmaster_spool_dir: join(folder, "qmaster"),
+  };
   writeFileSync(join(common, "bootstrap"), replaced(bootstrap, places));
   writeFileSync(join(common, "act_qmaster"), `${host}\n`);
   writeFileSync(join(common, "cluster_name"), "bed\n");
   const configuration = readFileSync(join(share, "default-configuration"), "utf8");
-  const forRoot = { execd_spool_dir: join(folder, "execd"), min_uid: "0", min_gid: "0", load_report_time: "00:00:01", mailer: "/bin/true" };
+  const forRoot = {
+    execd_spool_dir: join(folder, "execd"),
+    min_uid: "0",
+    min_gid: "0",
+    load_report_time: "00:00:01",
+    mailer: "/bin/true",
+  };
   writeFileSync(join(folder, "configuration"), replaced(configuration, forRoot));
 }
 
 /** A file of "name value" lines with some values replaced. */
 function replaced(text: string, values: Readonly<Record<string, string>>): string {
-  return text.replace(/^(\w+)[ \t]+.*$/gm, (line, name: string) => (values[name] === undefined ? line : `${name} ${values[name]}`));
+  return text.replace(/^(\w+)[ \t]+.*$/gm, (line, name: string) =>
+    values[name] === undefined ? line : `${name} ${values[name]}`,
+  );
 }
 
 function lines(values: Readonly<Record<string, string>>, none: string): string {
@@ -125,7 +154,10 @@ function lines(values: Readonly<Record<string, string>>, none: string): string {
 }
 
 function hostText(hostname: string): string {
-  return lines({ hostname }, "load_scaling complex_values user_lists xuser_lists projects xprojects usage_scaling report_variables");
+  return lines(
+    { hostname },
+    "load_scaling complex_values user_lists xuser_lists projects xprojects usage_scaling report_variables",
+  );
 }
 
 function parallelEnvironmentText(): string {

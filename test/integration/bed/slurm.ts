@@ -60,7 +60,8 @@ export async function startSlurm(): Promise<Slurm> {
 /** Stops all daemons and whatever their jobs still run, and removes their folder. */
 export async function stopSlurm(): Promise<void> {
   if (!existsSync(folder)) return;
-  if (daemons(folder).length === 4) await run(command("scancel", "--user", userInfo().username), { env: slurm.env, deadline: 10 });
+  if (daemons(folder).length === 4)
+    await run(command("scancel", "--user", userInfo().username), { env: slurm.env, deadline: 10 });
   await stopDaemons(folder);
 }
 
@@ -95,14 +96,20 @@ export async function queueEmpty(seconds = 30): Promise<void> {
 
 async function startDaemons(): Promise<void> {
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  for (const name of ["munge", "state", "n1/tmp", "n2/tmp"]) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
+  for (const name of ["munge", "state", "n1/tmp", "n2/tmp"])
+    mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
   writeFileSync(join(folder, "munge", "key"), randomBytes(32), { mode: 0o600 });
   // Each node finds itself and the other by name, and everything on loopback.
   writeFileSync(join(folder, "hosts"), `${readFileSync("/etc/hosts", "utf8")}\n127.0.0.1 n1 n2\n`);
   writeFileSync(configuration, await configurationText());
 
   const inMunge = (name: string): string => join(folder, "munge", name);
-  const munged = ["--force", `--key-file=${inMunge("key")}`, `--socket=${inMunge("socket")}`, `--pid-file=${inMunge("pid")}`];
+  const munged = [
+    "--force",
+    `--key-file=${inMunge("key")}`,
+    `--socket=${inMunge("socket")}`,
+    `--pid-file=${inMunge("pid")}`,
+  ];
   const files = [`--log-file=${inMunge("log")}`, `--seed-file=${inMunge("seed")}`];
   const start = async (file: string, ...args: string[]): Promise<void> => {
     await output(command(which(file) ?? file, ...args), { env: { ...slurm.env, TMPDIR: "/tmp" }, deadline: 20 });
@@ -120,7 +127,10 @@ async function startDaemons(): Promise<void> {
   }
   const until = performance.now() + 30_000;
   for (;;) {
-    const { stdout } = await run(command("sinfo", "--noheader", "--Node", "--states=idle", "--partition=main"), { env: slurm.env, deadline: 20 });
+    const { stdout } = await run(command("sinfo", "--noheader", "--Node", "--states=idle", "--partition=main"), {
+      env: slurm.env,
+      deadline: 20,
+    });
     if (stdout.trim().split("\n").filter(Boolean).length === slurm.nodes.length) return;
     if (performance.now() > until) throw new Error(`Slurm's nodes did not become idle; see the logs in ${folder}`);
     await sleep(100);
@@ -171,7 +181,11 @@ function daemons(place: string): number[] {
   return ["munge/pid", "slurmctld.pid", "n1/pid", "n2/pid"].flatMap((name) => {
     const path = join(place, name);
     const pid = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0;
-    return processes().some((process) => process.pid === pid && process.arguments.some((word) => word.includes(`${place}/`))) ? [pid] : [];
+    return processes().some(
+      (process) => process.pid === pid && process.arguments.some((word) => word.includes(`${place}/`)),
+    )
+      ? [pid]
+      : [];
   });
 }
 

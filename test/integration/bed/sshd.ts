@@ -61,7 +61,9 @@ AllowTcpForwarding yes
 `,
   );
   mkdirSync(inFolder("bin"));
-  writeFileSync(inFolder("bin/ssh"), `#!/bin/sh\nexec ${which("ssh")} -F ${inFolder("ssh_config")} "$@"\n`, { mode: 0o755 });
+  writeFileSync(inFolder("bin/ssh"), `#!/bin/sh\nexec ${which("ssh")} -F ${inFolder("ssh_config")} "$@"\n`, {
+    mode: 0o755,
+  });
   // sshd's privilege separation wants this folder, which only a started service makes.
   if (isRoot) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
 
@@ -98,7 +100,10 @@ AllowTcpForwarding yes
 async function answers(port: number): Promise<boolean> {
   const socket = connect(port, "127.0.0.1");
   const greeted = await new Promise<boolean>((resolve) => {
-    socket.once("data", () => resolve(true)).once("error", () => resolve(false)).once("close", () => resolve(false));
+    socket
+      .once("data", () => resolve(true))
+      .once("error", () => resolve(false))
+      .once("close", () => resolve(false));
     socket.setTimeout(500, () => resolve(false));
   });
   socket.destroy();

@@ -8,6 +8,17 @@ export function strangerAvailable(): Availability {
 
 /** The same command as `nobody`, a user who owns nothing here and has no privilege. */
 export function asStranger({ file, args, env }: Command): Command {
-  const become = ["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"];
-  return { file: "setpriv", args: [...become, file, ...args], env: { ...env, HOME: "/nonexistent", USER: "nobody", LOGNAME: "nobody" } };
+  const become = [
+    "--reuid=nobody",
+    "--regid=nogroup",
+    "--clear-groups",
+    "--no-new-privs",
+    "--inh-caps=-all",
+    "--bounding-set=-all",
+  ];
+  return {
+    file: "setpriv",
+    args: [...become, file, ...args],
+    env: { ...env, HOME: "/nonexistent", USER: "nobody", LOGNAME: "nobody" },
+  };
 }

@@ -59,7 +59,15 @@ export interface Cast {
   readonly script: number | undefined;
 }
 
-export type Part = "scheduler" | "worker" | "worker's rank" | "rank 0" | "script" | "launcher" | "fork server" | "client's rank";
+export type Part =
+  | "scheduler"
+  | "worker"
+  | "worker's rank"
+  | "rank 0"
+  | "script"
+  | "launcher"
+  | "fork server"
+  | "client's rank";
 
 /** A launch that a test harms, with all that it takes to see what comes of it. */
 export interface Launched extends AsyncDisposable {
@@ -90,19 +98,39 @@ export interface FaultOptions {
 }
 
 /** Starts four ranks (scheduler, script, two workers) of a script, by default the busy one with exit code 7. */
-export async function launch(launcher: Launcher, { ranks = 4, script = busy, files = {}, options = [], args = ["7"], clean, launcher: more, wrap = (same) => same, env = {} }: FaultOptions = {}): Promise<Launched> {
+export async function launch(
+  launcher: Launcher,
+  {
+    ranks = 4,
+    script = busy,
+    files = {},
+    options = [],
+    args = ["7"],
+    clean,
+    launcher: more,
+    wrap = (same) => same,
+    env = {},
+  }: FaultOptions = {},
+): Promise<Launched> {
   await launcher.ready();
   const place = clean ?? nothingLeft();
   for (const [name, content] of Object.entries({ ...files, "script.py": script })) place.write(name, content);
   const words = program(...options, "script.py", ...args);
-  const running = start(wrap(launcher.command(ranks, words, more)), { folder: place.folder, env: { ...place.env, ...env }, deadline: 60 });
+  const running = start(wrap(launcher.command(ranks, words, more)), {
+    folder: place.folder,
+    env: { ...place.env, ...env },
+    deadline: 60,
+  });
   const cast = (): Cast => castOf(place, running.pid, launcher.name);
   const find = async (part: Part): Promise<number> => {
     const until = performance.now() + 10_000;
     for (;;) {
       const pid = partOf(cast(), part);
       if (pid !== undefined) return pid;
-      if (performance.now() > until) throw new Error(`No process that is the ${part} among:\n${place.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`);
+      if (performance.now() > until)
+        throw new Error(
+          `No process that is the ${part} among:\n${place.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`,
+        );
       await sleep(5);
     }
   };
@@ -115,12 +143,23 @@ export async function launch(launcher: Launcher, { ranks = 4, script = busy, fil
     ends: async (seconds = endsWithin) => {
       const began = performance.now();
       const late = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error(`It still runs after ${seconds} s:\n${place.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`)), seconds * 1000).unref();
+        setTimeout(
+          () =>
+            reject(
+              new Error(
+                `It still runs after ${seconds} s:\n${place.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`,
+              ),
+            ),
+          seconds * 1000,
+        ).unref();
       });
       const finished = await Promise.race([running.finished, late]);
       await place.check(Math.max(1, seconds - (performance.now() - began) / 1000)).catch((error: unknown) => {
         // It is said here, with what the launch wrote: not a second time at the end.
-        signalAll(place.processes().map(({ pid }) => pid), "SIGKILL");
+        signalAll(
+          place.processes().map(({ pid }) => pid),
+          "SIGKILL",
+        );
         place.allow(/./);
         throw new Error(`${String(error)}\n${tell(finished)}`);
       });
@@ -158,7 +197,10 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
     over = finished;
   });
   while (over === undefined || clean.processes().length > 0) {
-    if (performance.now() > until) throw new Error(`Left after ${endsWithin} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`);
+    if (performance.now() > until)
+      throw new Error(
+        `Left after ${endsWithin} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`,
+      );
     await sleep(20);
   }
   const finished = over;
@@ -167,7 +209,8 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
   for (const base of readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-"))) {
     for (const name of readdirSync(join(clean.tmp, base))) utimesSync(join(clean.tmp, base, name), old, old);
   }
-  for (const name of readdirSync(clean.folder).filter((name) => name.startsWith(".tsdask-"))) utimesSync(join(clean.folder, name), old, old);
+  for (const name of readdirSync(clean.folder).filter((name) => name.startsWith(".tsdask-")))
+    utimesSync(join(clean.folder, name), old, old);
   clean.write("next.py", "");
   const next = await run(launcher.command(4, program("next.py")), { folder: clean.folder, env: clean.env });
   expect(next.code, tell(next)).toBe(0);
@@ -217,14 +260,18 @@ function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast {
     const rank = rankOf(environmentOf(pid));
     if (rank !== undefined) ranks.set(rank, pid);
   }
-  const python = ({ arguments: words }: Process, file: string): boolean => (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
+  const python = ({ arguments: words }: Process, file: string): boolean =>
+    (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
   const engines = all.filter((one) => python(one, "tsdask_mpi/forkserver.py") || python(one, "tsdask_mpi/child.py"));
   const pids = new Set(engines.map(({ pid }) => pid));
   const server = engines.find((one) => !pids.has(one.ppid) && python(one, "forkserver.py"))?.pid;
   const children = engines.filter(({ ppid }) => ppid === server).sort((a, b) => a.pid - b.pid);
   const port = schedulerPort(join(clean.folder, "scheduler.json"));
   // Before scheduler.json is there: the scheduler is forked first.
-  const scheduler = port === undefined ? children[0]?.pid : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port))?.pid;
+  const scheduler =
+    port === undefined
+      ? children[0]?.pid
+      : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port))?.pid;
   return {
     launcher: isAlive(launcher) ? launcher : undefined,
     ranks: name === "local" ? new Map([...ranks].filter(([, pid]) => pid !== launcher)) : ranks,

@@ -19,9 +19,17 @@ if __name__ == "__main__":
 `;
 
 /** A scheduler.json as plain Dask writes it, of a scheduler at this port of loopback. */
-const fileOf = (port: number): string => JSON.stringify({ type: "Scheduler", id: "Scheduler-1", address: `tcp://127.0.0.1:${port}`, services: {}, workers: {} });
+const fileOf = (port: number): string =>
+  JSON.stringify({
+    type: "Scheduler",
+    id: "Scheduler-1",
+    address: `tcp://127.0.0.1:${port}`,
+    services: {},
+    workers: {},
+  });
 
-const schedulerFiles = (folder: string): string[] => readdirSync(folder).filter((name) => /^scheduler.*\.json$/.test(name));
+const schedulerFiles = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => /^scheduler.*\.json$/.test(name));
 
 /** Slurm starts its tasks outside of what a wrapper sets up. */
 const wrappable = faultLaunchers.filter(({ name }) => !name.startsWith("srun"));
@@ -43,53 +51,82 @@ describe.each(faultLaunchers)("scheduler.json under $name", (launcher) => {
     const files = schedulerFiles(clean.folder);
     expect(files).toHaveLength(2);
     expect(files).toContain("scheduler.json");
-    expect(new Set(files.map((name) => (JSON.parse(readFileSync(join(clean.folder, name), "utf8")) as { address: string }).address)).size).toBe(2);
+    expect(
+      new Set(
+        files.map(
+          (name) => (JSON.parse(readFileSync(join(clean.folder, name), "utf8")) as { address: string }).address,
+        ),
+      ).size,
+    ).toBe(2);
     letGo(one);
     const ends = await Promise.all([one, other].map(({ running }) => running.finished));
     for (const finished of ends) expect(finished.code, tell(finished)).toBe(7);
-    expect(ends.filter(({ stderr }) => stderr.includes("belongs to another running cluster and is left alone"))).toHaveLength(1);
+    expect(
+      ends.filter(({ stderr }) => stderr.includes("belongs to another running cluster and is left alone")),
+    ).toHaveLength(1);
     await clean.check();
   });
 });
 
-describe.each(faultLaunchers.filter(({ name }) => name === "local"))("a named scheduler file under $name", (launcher) => {
-  const options = ["--scheduler-file", "mine.json"];
+describe.each(faultLaunchers.filter(({ name }) => name === "local"))(
+  "a named scheduler file under $name",
+  (launcher) => {
+    const options = ["--scheduler-file", "mine.json"];
 
-  test("that is no scheduler.json at all is replaced", async () => {
-    await using one = await launch(launcher, { script: quick, options, files: { "mine.json": "half a fi" } });
-    const finished = await one.ends();
-    expect(finished.code, tell(finished)).toBe(0);
-    expect(existsSync(join(one.clean.folder, "mine.json"))).toBe(false);
-  });
+    test("that is no scheduler.json at all is replaced", async () => {
+      await using one = await launch(launcher, { script: quick, options, files: { "mine.json": "half a fi" } });
+      const finished = await one.ends();
+      expect(finished.code, tell(finished)).toBe(0);
+      expect(existsSync(join(one.clean.folder, "mine.json"))).toBe(false);
+    });
 
-  test("of two launches that start at once goes to one, the other ends with 64", async () => {
-    await using clean = nothingLeft();
-    await using one = await launch(launcher, { clean, options });
-    await using other = await launch(launcher, { clean, options });
-    const refused = await Promise.race([one, other].map(async (each) => ({ each, finished: await each.running.finished })));
-    expect(refused.finished.code, tell(refused.finished)).toBe(64);
-    expect(refused.finished.seconds).toBeLessThan(endsWithin);
-    expect(refused.finished.stderr).toMatch(message("TSD-025"));
-    const winner = refused.each === one ? other : one;
-    await winner.running.says(/^running$/m);
-    letGo(winner);
-    const finished = await winner.ends();
-    expect(finished.code, tell(finished)).toBe(7);
-  });
+    test("of two launches that start at once goes to one, the other ends with 64", async () => {
+      await using clean = nothingLeft();
+      await using one = await launch(launcher, { clean, options });
+      await using other = await launch(launcher, { clean, options });
+      const refused = await Promise.race(
+        [one, other].map(async (each) => ({ each, finished: await each.running.finished })),
+      );
+      expect(refused.finished.code, tell(refused.finished)).toBe(64);
+      expect(refused.finished.seconds).toBeLessThan(endsWithin);
+      expect(refused.finished.stderr).toMatch(message("TSD-025"));
+      const winner = refused.each === one ? other : one;
+      await winner.running.says(/^running$/m);
+      letGo(winner);
+      const finished = await winner.ends();
+      expect(finished.code, tell(finished)).toBe(7);
+    });
 
-  test("whose name a folder has is refused with 64", async () => {
-    await using one = await launch(launcher, { script: quick, options, files: { "mine.json/inside": "" } });
-    const finished = await one.ends();
-    expect(finished.code, tell(finished)).toBe(64);
-    expect(finished.stderr).toMatch(message("TSD-026"));
-  });
-});
+    test("whose name a folder has is refused with 64", async () => {
+      await using one = await launch(launcher, { script: quick, options, files: { "mine.json/inside": "" } });
+      const finished = await one.ends();
+      expect(finished.code, tell(finished)).toBe(64);
+      expect(finished.stderr).toMatch(message("TSD-026"));
+    });
+  },
+);
 
 describe.each(wrappable)("a folder that cannot be written under $name", (launcher) => {
   /** As on a node that mounts the home folders read-only; an ordinary user takes his own right to write away. */
   const readOnly = ({ file, args, env }: Command): Command => {
-    if (!isRoot) return { file: "sh", args: ["-c", 'chmod 555 . && "$0" "$@"; code=$?; chmod 755 .; exit $code', file, ...args], env };
-    return { file: "unshare", args: ["--mount", "sh", "-c", 'here=$(pwd -P) && mount --bind "$here" "$here" && mount -o remount,ro,bind "$here" && cd "$here" && exec "$0" "$@"', file, ...args], env };
+    if (!isRoot)
+      return {
+        file: "sh",
+        args: ["-c", 'chmod 555 . && "$0" "$@"; code=$?; chmod 755 .; exit $code', file, ...args],
+        env,
+      };
+    return {
+      file: "unshare",
+      args: [
+        "--mount",
+        "sh",
+        "-c",
+        'here=$(pwd -P) && mount --bind "$here" "$here" && mount -o remount,ro,bind "$here" && cd "$here" && exec "$0" "$@"',
+        file,
+        ...args,
+      ],
+      env,
+    };
   };
 
   test("ends the launch with 69, and says where to start instead", async () => {
@@ -127,20 +164,27 @@ describe.each(faultLaunchers)("a port that is taken under $name", (launcher) => 
 if (hostsAvailable() === true) {
   const kinds = availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4");
   describe.each(kinds)("a folder that only rank 0 can see under %s", (kind) => {
-    test(kind === "mpich4" ? "does not matter: the hosts meet by PMI" : "ends the launch with 69 and says so", async () => {
-      await using clean = nothingLeft();
-      await using hosts = await startHosts({ names: ["h1", "h2"], unshared: { h2: [clean.folder] } });
-      clean.write("script.py", quick);
-      const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 1 }, program("script.py")), { folder: clean.folder, env: clean.env, deadline: 20 });
-      if (kind === "mpich4") {
-        expect(finished.code, tell(finished)).toBe(0);
-        expect(finished.stdout).toContain("total 499500");
-        return;
-      }
-      expect(finished.code, tell(finished)).toBe(69);
-      expect(finished.seconds).toBeLessThan(endsWithin);
-      expect(finished.stderr).toMatch(message("TSD-021"));
-      await clean.check();
-    });
+    test(
+      kind === "mpich4" ? "does not matter: the hosts meet by PMI" : "ends the launch with 69 and says so",
+      async () => {
+        await using clean = nothingLeft();
+        await using hosts = await startHosts({ names: ["h1", "h2"], unshared: { h2: [clean.folder] } });
+        clean.write("script.py", quick);
+        const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 1 }, program("script.py")), {
+          folder: clean.folder,
+          env: clean.env,
+          deadline: 20,
+        });
+        if (kind === "mpich4") {
+          expect(finished.code, tell(finished)).toBe(0);
+          expect(finished.stdout).toContain("total 499500");
+          return;
+        }
+        expect(finished.code, tell(finished)).toBe(69);
+        expect(finished.seconds).toBeLessThan(endsWithin);
+        expect(finished.stderr).toMatch(message("TSD-021"));
+        await clean.check();
+      },
+    );
   });
 }

@@ -1,6 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { tell } from "../bed/run.ts";
-import { codes, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, survivesAKilledRank } from "./fault.ts";
+import {
+  codes,
+  endsOrIsSwept,
+  faultLaunchers,
+  killsAll,
+  launch,
+  letGo,
+  message,
+  survivesAKilledRank,
+} from "./fault.ts";
 
 /** Exit codes of launchers that end the launch themselves when a rank was killed: 128 + 9, but Hydra's is the bare signal. */
 const aborted = (name: string): number => (name === "mpich4" ? 9 : 137);
@@ -22,7 +31,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
     await one.running.says(/^running$/m);
     await one.kill("worker");
     await one.running.says(/TSD-055/);
-    await one.running.says(/^workers 1$[^]*^workers 2$/m);
+    await one.running.says(/^workers 1$[\s\S]*^workers 2$/m);
     letGo(one);
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(7);
@@ -83,13 +92,16 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
   });
 });
 
-describe.each(faultLaunchers.filter(({ name }) => name === "local"))("killed outright in mid-run under $name", (launcher) => {
-  test("the fork server: its children die with it, and the launch ends with 72", async () => {
-    await using one = await launch(launcher);
-    await one.running.says(/^running$/m);
-    await one.kill("fork server");
-    const finished = await one.ends();
-    expect(finished.code, tell(finished)).toBe(72);
-    expect(finished.stderr).toMatch(message("TSD-051"));
-  });
-});
+describe.each(faultLaunchers.filter(({ name }) => name === "local"))(
+  "killed outright in mid-run under $name",
+  (launcher) => {
+    test("the fork server: its children die with it, and the launch ends with 72", async () => {
+      await using one = await launch(launcher);
+      await one.running.says(/^running$/m);
+      await one.kill("fork server");
+      const finished = await one.ends();
+      expect(finished.code, tell(finished)).toBe(72);
+      expect(finished.stderr).toMatch(message("TSD-051"));
+    });
+  },
+);

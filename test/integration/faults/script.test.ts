@@ -22,7 +22,11 @@ describe.each(faultLaunchers)("the script under $name", (launcher) => {
   test("that is not there is refused at once, with 64", async () => {
     await using clean = nothingLeft();
     await launcher.ready();
-    const finished = await run(launcher.command(4, [tsdask, "--python", python().path, "absent.py"]), { folder: clean.folder, env: clean.env, deadline: endsWithin });
+    const finished = await run(launcher.command(4, [tsdask, "--python", python().path, "absent.py"]), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: endsWithin,
+    });
     expect(finished.code, tell(finished)).toBe(64);
     expect(finished.stderr).toMatch(message("TSD-015"));
     expect(finished.stderr.match(/TSD-015/g)).toHaveLength(1);
@@ -51,7 +55,11 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("the Python
     // An isolated Python without its site-packages has everything but Dask.
     clean.write("bare", `#!/bin/sh\nexec ${python().path} -I -S "$@"\n`);
     clean.write("broken", "#!/bin/sh\necho the module is not loaded >&2\nexit 1\n");
-    const finished = await run(launcher.command(4, [tsdask, ...words, "script.py"]), { folder: clean.folder, env: { ...clean.env, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined, ...env }, deadline: endsWithin });
+    const finished = await run(launcher.command(4, [tsdask, ...words, "script.py"]), {
+      folder: clean.folder,
+      env: { ...clean.env, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined, ...env },
+      deadline: endsWithin,
+    });
     await clean.check();
     return finished;
   };

@@ -29,10 +29,14 @@ if __name__ == "__main__":
 const deaf = saving.replace(/os\.write\(1, f.*/, "return");
 
 /** mpirun of Open MPI says 1 when a signal ended it, and Hydra's mpiexec now and then 0; the built-in launcher passes the rank's code on. */
-const expected = (name: string, code: number): readonly number[] => (name === "openmpi4" ? [1] : name === "mpich4" ? [0, code] : [code]);
+const expected = (name: string, code: number): readonly number[] =>
+  name === "openmpi4" ? [1] : name === "mpich4" ? [0, code] : [code];
 
 describe.each(faultLaunchers.filter((one) => !killsAll(one)))("signals to the launcher under $name", (launcher) => {
-  test.each([["SIGTERM", 143], ["SIGINT", 130]] as const)("%s: the launch ends in order", async (signal, code) => {
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("%s: the launch ends in order", async (signal, code) => {
     await using one = await launch(launcher);
     await one.running.says(/^running$/m);
     // A terminal sends Ctrl-C to the whole group of processes.
@@ -40,7 +44,9 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("signals to the la
     else one.running.signal(signal);
     const finished = await one.ends();
     expect(expected(launcher.name, code), tell(finished)).toContain(finished.code);
-    expect(finished.stderr).toMatch(signal === "SIGINT" ? /stopped by Ctrl-C \(SIGINT\) after|stopped by SIGTERM after/ : /stopped by SIGTERM after/);
+    expect(finished.stderr).toMatch(
+      signal === "SIGINT" ? /stopped by Ctrl-C \(SIGINT\) after|stopped by SIGTERM after/ : /stopped by SIGTERM after/,
+    );
     expect(codes(finished)).toEqual([]);
   });
 
@@ -96,15 +102,22 @@ sys.stdout.flush()
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
-test.each(faultLaunchers.filter(({ name }) => name === "local" || name === "openmpi4"))("Ctrl-C on a terminal reaches the script once under $name", async (launcher) => {
-  const onTerminal = ({ file, args, env }: Command): Command => ({ file: python().path, args: ["-c", typist, file, ...args], env });
-  await using one = await launch(launcher, { script: saving, wrap: onTerminal });
-  const finished = await one.ends();
-  expect(finished.stdout, tell(finished)).toMatch(/saving SIG(INT|TERM)\r$/m);
-  expect(finished.stdout, tell(finished)).toMatch(/^saved\r$/m);
-  expect(finished.stdout.match(/saving/g)).toHaveLength(1);
-  expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
-});
+test.each(faultLaunchers.filter(({ name }) => name === "local" || name === "openmpi4"))(
+  "Ctrl-C on a terminal reaches the script once under $name",
+  async (launcher) => {
+    const onTerminal = ({ file, args, env }: Command): Command => ({
+      file: python().path,
+      args: ["-c", typist, file, ...args],
+      env,
+    });
+    await using one = await launch(launcher, { script: saving, wrap: onTerminal });
+    const finished = await one.ends();
+    expect(finished.stdout, tell(finished)).toMatch(/saving SIG(INT|TERM)\r$/m);
+    expect(finished.stdout, tell(finished)).toMatch(/^saved\r$/m);
+    expect(finished.stdout.match(/saving/g)).toHaveLength(1);
+    expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
+  },
+);
 
 describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $name", (launcher) => {
   test("SIGTERM ends all at once, as srun does", async () => {

@@ -29,22 +29,28 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
   const survives = survivesAKilledRank(launcher);
 
   const parts: readonly Part[] = ["launcher", "rank 0", "client's rank", "worker's rank"];
-  const moments = [["as soon as it is there", 0], ["at a random moment", 600]] as const;
-  test.each(parts.flatMap((part) => moments.map(([when, longest]) => [part, when, longest] as const)))("the %s, %s", async (part, _, longest) => {
-    const moment = atRandom(longest);
-    await using one = await launch(launcher, { script: modest });
-    await sleep(moment);
-    // A rank that does not exist yet is killed as soon as it does; one that has done its part already is no fault.
-    const pid = await Promise.race([one.find(part), one.running.finished.then(() => undefined)]);
-    if (pid !== undefined) signalAll([pid], "SIGKILL");
-    const where = `killed after ${moment} ms (seed ${seed})`;
-    const finished = await endsOrIsSwept(one, launcher);
-    const said = `${where}\n${tell(finished)}`;
-    if (part === "launcher") return;
-    expect(finished.code, said).not.toBe(0);
-    if (part === "worker's rank" && survives) expect(finished.stdout, said).toContain("total 499500");
-    else if (survives) expect(codes(finished).length, said).toBeGreaterThan(0);
-  });
+  const moments = [
+    ["as soon as it is there", 0],
+    ["at a random moment", 600],
+  ] as const;
+  test.each(parts.flatMap((part) => moments.map(([when, longest]) => [part, when, longest] as const)))(
+    "the %s, %s",
+    async (part, _, longest) => {
+      const moment = atRandom(longest);
+      await using one = await launch(launcher, { script: modest });
+      await sleep(moment);
+      // A rank that does not exist yet is killed as soon as it does; one that has done its part already is no fault.
+      const pid = await Promise.race([one.find(part), one.running.finished.then(() => undefined)]);
+      if (pid !== undefined) signalAll([pid], "SIGKILL");
+      const where = `killed after ${moment} ms (seed ${seed})`;
+      const finished = await endsOrIsSwept(one, launcher);
+      const said = `${where}\n${tell(finished)}`;
+      if (part === "launcher") return;
+      expect(finished.code, said).not.toBe(0);
+      if (part === "worker's rank" && survives) expect(finished.stdout, said).toContain("total 499500");
+      else if (survives) expect(codes(finished).length, said).toBeGreaterThan(0);
+    },
+  );
 
   test("the scheduler: the launch ends with 69, or 72 when it had begun", async () => {
     await using one = await launch(launcher, { script: modest });

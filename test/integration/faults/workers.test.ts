@@ -63,36 +63,52 @@ sys.exit(7)
 `);
 
 describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers under $name", (launcher) => {
-  test.each(availablePythons().map(({ name, path }) => [name, path] as const))("that pass their memory limit are started anew, and the script goes on (%s)", async (_, path) => {
-    await using one = await launch(launcher, { script: greedy, options: ["--python", path, "--memory-limit", "400MiB"] });
-    one.clean.allow(/^filled$/);
-    const finished = await one.ends(30);
-    expect(finished.code, tell(finished)).toBe(7);
-    expect(finished.stdout).toContain("spared");
-    expect(finished.stderr).toMatch(message("TSD-055"));
-    expect(finished.stderr).toMatch(/it used \d+ MiB, more than its limit allows/);
-    expect(codes(finished)).toEqual(["TSD-055"]);
-  });
+  test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+    "that pass their memory limit are started anew, and the script goes on (%s)",
+    async (_, path) => {
+      await using one = await launch(launcher, {
+        script: greedy,
+        options: ["--python", path, "--memory-limit", "400MiB"],
+      });
+      one.clean.allow(/^filled$/);
+      const finished = await one.ends(30);
+      expect(finished.code, tell(finished)).toBe(7);
+      expect(finished.stdout).toContain("spared");
+      expect(finished.stderr).toMatch(message("TSD-055"));
+      expect(finished.stderr).toMatch(/it used \d+ MiB, more than its limit allows/);
+      expect(codes(finished)).toEqual(["TSD-055"]);
+    },
+  );
 
-  test.each(availablePythons().map(({ name, path }) => [name, path] as const))("are restarted by Client.restart() and Client.restart_workers() (%s)", async (_, path) => {
-    await using one = await launch(launcher, { script: restarting, options: ["--python", path] });
-    const finished = await one.ends(30);
-    expect(finished.code, tell(finished)).toBe(7);
-    expect(finished.stdout).toContain("restarted 3");
-    expect(codes(finished)).toEqual([]);
-  });
+  test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+    "are restarted by Client.restart() and Client.restart_workers() (%s)",
+    async (_, path) => {
+      await using one = await launch(launcher, { script: restarting, options: ["--python", path] });
+      const finished = await one.ends(30);
+      expect(finished.code, tell(finished)).toBe(7);
+      expect(finished.stdout).toContain("restarted 3");
+      expect(codes(finished)).toEqual([]);
+    },
+  );
 
-  test.each(availablePythons().map(({ name, path }) => [name, path] as const))("that were retired stay away (%s)", async (_, path) => {
-    await using one = await launch(launcher, { script: retiring, options: ["--python", path] });
-    const finished = await one.ends(30);
-    expect(finished.code, tell(finished)).toBe(7);
-    expect(finished.stdout).toContain("workers 1 kept");
-    expect(codes(finished)).toEqual([]);
-  });
+  test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+    "that were retired stay away (%s)",
+    async (_, path) => {
+      await using one = await launch(launcher, { script: retiring, options: ["--python", path] });
+      const finished = await one.ends(30);
+      expect(finished.code, tell(finished)).toBe(7);
+      expect(finished.stdout).toContain("workers 1 kept");
+      expect(codes(finished)).toEqual([]);
+    },
+  );
 
   test("that die again and again stay away, and the launch ends with 73 when all have", async () => {
-    const preload = "import os, threading\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker':\n        threading.Timer(0.2, os._exit, [9]).start()\n";
-    await using one = await launch(launcher, { files: { "mortal.py": preload }, options: ["--preload", "./mortal.py", "--restarts", "1"] });
+    const preload =
+      "import os, threading\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker':\n        threading.Timer(0.2, os._exit, [9]).start()\n";
+    await using one = await launch(launcher, {
+      files: { "mortal.py": preload },
+      options: ["--preload", "./mortal.py", "--restarts", "1"],
+    });
     const finished = await one.ends(15);
     expect(finished.code, tell(finished)).toBe(73);
     for (const code of ["TSD-055", "TSD-056", "TSD-054"]) expect(finished.stderr).toMatch(message(code));
@@ -106,8 +122,12 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
   });
 
   test("that are slow to come are waited for until --start-timeout: 69", async () => {
-    const preload = "import time\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        time.sleep(60)\n";
-    await using one = await launch(launcher, { files: { "slow.py": preload }, options: ["--preload", "./slow.py", "--wait-workers", "all", "--start-timeout", "4s", "--grace", "1s"] });
+    const preload =
+      "import time\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        time.sleep(60)\n";
+    await using one = await launch(launcher, {
+      files: { "slow.py": preload },
+      options: ["--preload", "./slow.py", "--wait-workers", "all", "--start-timeout", "4s", "--grace", "1s"],
+    });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(69);
     expect(finished.stderr).toMatch(message("TSD-053"));
@@ -115,8 +135,12 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
   });
 
   test("that are lost while the script waits for them end the launch at once: 69", async () => {
-    const preload = "import os\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        os._exit(9)\n";
-    await using one = await launch(launcher, { files: { "mortal.py": preload }, options: ["--preload", "./mortal.py", "--wait-workers", "all", "--restarts", "0"] });
+    const preload =
+      "import os\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        os._exit(9)\n";
+    await using one = await launch(launcher, {
+      files: { "mortal.py": preload },
+      options: ["--preload", "./mortal.py", "--wait-workers", "all", "--restarts", "0"],
+    });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(69);
     expect(finished.stderr).toMatch(message("TSD-056"));
@@ -136,7 +160,10 @@ describe.each(faultLaunchers)("a cluster without a script under $name", (launche
   const serve = async (...options: string[]) => {
     await launcher.ready();
     const clean = nothingLeft();
-    const running = start(launcher.command(3, [tsdask, "--python", python().path, "--wait-workers", "all", ...options]), { folder: clean.folder, env: clean.env });
+    const running = start(
+      launcher.command(3, [tsdask, "--python", python().path, "--wait-workers", "all", ...options]),
+      { folder: clean.folder, env: clean.env },
+    );
     return { clean, running };
   };
 
@@ -149,7 +176,10 @@ describe.each(faultLaunchers)("a cluster without a script under $name", (launche
     const security = command(tsdask, "env");
     const exports = await run(security, { folder: clean.folder, env: clean.env });
     expect(exports.code, tell(exports)).toBe(0);
-    const asked = await run(command("sh", "-c", `${exports.stdout}\nexec "$0" -c "$1"`, python().path, shutdown), { folder: clean.folder, env: clean.env });
+    const asked = await run(command("sh", "-c", `${exports.stdout}\nexec "$0" -c "$1"`, python().path, shutdown), {
+      folder: clean.folder,
+      env: clean.env,
+    });
     expect(asked.code, tell(asked)).toBe(0);
     const finished = await running.finished;
     expect(finished.code, tell(finished)).toBe(0);
@@ -161,7 +191,11 @@ describe.each(faultLaunchers)("a cluster without a script under $name", (launche
 describe.each(faultLaunchers.filter(({ name }) => name === "local"))("an idle cluster under $name", (launcher) => {
   test("ends with 0 after --idle-timeout", async () => {
     await using clean = nothingLeft();
-    const finished = await run(launcher.command(3, [tsdask, "--python", python().path, "--idle-timeout", "1s"]), { folder: clean.folder, env: clean.env, deadline: endsWithin });
+    const finished = await run(launcher.command(3, [tsdask, "--python", python().path, "--idle-timeout", "1s"]), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: endsWithin,
+    });
     expect(finished.code, tell(finished)).toBe(0);
     expect(finished.stderr).toContain("was idle for");
     expect(codes(finished)).toEqual([]);

@@ -57,16 +57,29 @@ export interface ClusterWords {
 
 /** Whether the Python to test with has JupyterLab. */
 export async function hasJupyter(): Promise<boolean> {
-  return output(command(python().path, "-c", "import jupyterlab")).then(() => true, () => false);
+  return output(command(python().path, "-c", "import jupyterlab")).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Starts a secure cluster: on two of three hosts, or on this one by the first launcher there is. */
-export async function startCluster(clean: Clean, { hosts, words = [], jupyter = false, env = {}, files }: ClusterWords = {}): Promise<SecureCluster> {
+export async function startCluster(
+  clean: Clean,
+  { hosts, words = [], jupyter = false, env = {}, files }: ClusterWords = {},
+): Promise<SecureCluster> {
   const file = clean.write("script.py", script);
   clean.allow(/^(go\d+|stop)$/);
   const line = program("--wait-workers", "all", ...words, ...(jupyter ? ["--jupyter", "lab"] : [file]));
   const launch = launchLine(hosts, line);
-  const limited = files === undefined ? launch : { ...launch, file: "/bin/sh", args: ["-c", `ulimit -n ${files}; exec "$@"`, "sh", launch.file, ...launch.args] };
+  const limited =
+    files === undefined
+      ? launch
+      : {
+          ...launch,
+          file: "/bin/sh",
+          args: ["-c", `ulimit -n ${files}; exec "$@"`, "sh", launch.file, ...launch.args],
+        };
   const running = start(limited, { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
   const content = await begun(running, join(clean.folder, "scheduler.json"), jupyter);
   const folder = content.tsdask?.folder ?? "";
@@ -93,7 +106,8 @@ export async function startCluster(clean: Clean, { hosts, words = [], jupyter = 
 }
 
 function launchLine(hosts: Hosts | undefined, words: readonly string[]): Command {
-  if (hosts !== undefined) return hosts.mpirun(availableLaunchers("mpich4").length > 0 ? "mpich4" : "openmpi4", { h1: 3, h2: 2 }, words);
+  if (hosts !== undefined)
+    return hosts.mpirun(availableLaunchers("mpich4").length > 0 ? "mpich4" : "openmpi4", { h1: 3, h2: 2 }, words);
   const [first] = availableLaunchers("mpich4", "openmpi4", "local");
   if (first === undefined) throw new Error("There is no launcher");
   return first.command(4, words);
@@ -117,7 +131,10 @@ async function begun(running: Running, path: string, jupyter: boolean): Promise<
 
 async function shutDown({ tsdask }: SchedulerFile, token: string): Promise<void> {
   const { host = "", port = 0 } = tsdask?.jupyter ?? {};
-  const answer = await fetch(`http://${host}:${port}/api/shutdown`, { method: "POST", headers: { Authorization: `token ${token}` } });
+  const answer = await fetch(`http://${host}:${port}/api/shutdown`, {
+    method: "POST",
+    headers: { Authorization: `token ${token}` },
+  });
   if (!answer.ok) throw new Error(`JupyterLab answered ${answer.status}`);
 }
 
@@ -131,7 +148,10 @@ export interface Port {
 const launcherNames = /^(mpirun|mpiexec|orterun|prterun|orted|prted|hydra_pmi_proxy|srun|slurmstepd|slurmd)/;
 
 /** Every TCP port that the test's processes listen on, found with `ss` on one host; sockets that a launcher gave its ranks are its own. */
-export async function portsOf(clean: Clean, on: (words: readonly string[]) => Command = (words) => command(words[0] ?? "", ...words.slice(1))): Promise<Port[]> {
+export async function portsOf(
+  clean: Clean,
+  on: (words: readonly string[]) => Command = (words) => command(words[0] ?? "", ...words.slice(1)),
+): Promise<Port[]> {
   const processes = new Map(clean.processes().map(({ pid, arguments: words }) => [pid, words]));
   const listing = await output(on(["ss", "-H", "-l", "-t", "-n", "-p"]));
   return listing.split("\n").flatMap((row) => {
@@ -140,14 +160,22 @@ export async function portsOf(clean: Clean, on: (words: readonly string[]) => Co
     const ours = pids.some((pid) => processes.has(pid));
     const launchers = pids.some((pid) => launcherNames.test(basename(processes.get(pid)?.[0] ?? "")));
     const at = local.lastIndexOf(":");
-    return ours && !launchers ? [{ host: local.slice(0, at).replace(/^\[|\]$|%.*$/g, ""), port: Number(local.slice(at + 1)), pids }] : [];
+    return ours && !launchers
+      ? [{ host: local.slice(0, at).replace(/^\[|\]$|%.*$/g, ""), port: Number(local.slice(at + 1)), pids }]
+      : [];
   });
 }
 
 /** The pid of the process that is rank 0, which holds the hub. */
 export function rankZero(clean: Clean): number {
   const names = ["PMI_RANK", "OMPI_COMM_WORLD_RANK", "TSDASK_RANK"];
-  const found = clean.processes().find(({ pid, arguments: words }) => words.some((word) => word.endsWith("/dist/main.js")) && names.some((name) => environmentOf(pid).get(name) === "0"));
+  const found = clean
+    .processes()
+    .find(
+      ({ pid, arguments: words }) =>
+        words.some((word) => word.endsWith("/dist/main.js")) &&
+        names.some((name) => environmentOf(pid).get(name) === "0"),
+    );
   if (found === undefined) throw new Error("There is no rank 0");
   return found.pid;
 }

@@ -29,12 +29,45 @@ export interface Finding extends Target {
 
 const PATIENCE = 3_000;
 const PATHS = [
-  "/", "/status", "/health", "/metrics", "/sitemap.json", "/json/counts.json", "/json/identity.json", "/json/index.html",
-  "/info/main/workers.html", "/info/logs.html", "/individual-task-stream", "/status?token=", "/status?token=wrong", "/static/js/bokeh.min.js",
-  "/statics/css/base.css", "/main", "/crossfilter", "/../status", "//status", "/%73tatus", "/eventstream", "/api/v1/get_workers",
-  "/lab", "/tree", "/api/contents", "/api/kernels", "/api/sessions", "/api/terminals", "/files/", "/lab/api/settings",
+  "/",
+  "/status",
+  "/health",
+  "/metrics",
+  "/sitemap.json",
+  "/json/counts.json",
+  "/json/identity.json",
+  "/json/index.html",
+  "/info/main/workers.html",
+  "/info/logs.html",
+  "/individual-task-stream",
+  "/status?token=",
+  "/status?token=wrong",
+  "/static/js/bokeh.min.js",
+  "/statics/css/base.css",
+  "/main",
+  "/crossfilter",
+  "/../status",
+  "//status",
+  "/%73tatus",
+  "/eventstream",
+  "/api/v1/get_workers",
+  "/lab",
+  "/tree",
+  "/api/contents",
+  "/api/kernels",
+  "/api/sessions",
+  "/api/terminals",
+  "/files/",
+  "/lab/api/settings",
 ] as const;
-const SOCKET_PATHS = ["/", "/eventstream", "/status/ws", "/individual-task-stream/ws", "/api/kernels/x/channels", "/terminals/websocket/1"] as const;
+const SOCKET_PATHS = [
+  "/",
+  "/eventstream",
+  "/status/ws",
+  "/individual-task-stream/ws",
+  "/api/kernels/x/channels",
+  "/terminals/websocket/1",
+] as const;
 
 const handshake = frames(encode({ compression: null, python: [3, 11, 0], "pickle-protocol": 5 }));
 const identity = frames(encode({ op: "identity", reply: true }));
@@ -92,11 +125,19 @@ interface Page {
   readonly body: string;
 }
 
-function get(secure: boolean, { host, port }: Target, path: string, headers: Record<string, string>): Promise<Page | undefined> {
+function get(
+  secure: boolean,
+  { host, port }: Target,
+  path: string,
+  headers: Record<string, string>,
+): Promise<Page | undefined> {
   return new Promise((resolve) => {
     const options = { host, port, path, headers, timeout: PATIENCE, agent: false, rejectUnauthorized: false };
     const request = (secure ? httpsRequest : httpRequest)(options, (response: IncomingMessage) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), () => resolve(undefined));
+      text(response).then(
+        (body) => resolve({ status: response.statusCode ?? 0, body }),
+        () => resolve(undefined),
+      );
     });
     request.once("error", () => resolve(undefined));
     request.once("timeout", () => request.destroy());
@@ -108,15 +149,25 @@ function get(secure: boolean, { host, port }: Target, path: string, headers: Rec
 const isPublic = (path: string, body: string): boolean => path === "/login" || /^\{"version": "[\d.]+"\}$/.test(body);
 
 /** What a stranger might make up. */
-const MADE_UP: readonly Readonly<Record<string, string>>[] = [{ Cookie: "tsdask=wrong; tsdask-token=wrong" }, { Authorization: "Bearer wrong" }, { Authorization: "token " }];
+const MADE_UP: readonly Readonly<Record<string, string>>[] = [
+  { Cookie: "tsdask=wrong; tsdask-token=wrong" },
+  { Authorization: "Bearer wrong" },
+  { Authorization: "token " },
+];
 
 async function pages(target: Target): Promise<Finding[]> {
-  const tries = [...PATHS.map((path: string) => ({ path, headers: {} })), ...MADE_UP.map((headers) => ({ path: "/status", headers }))];
+  const tries = [
+    ...PATHS.map((path: string) => ({ path, headers: {} })),
+    ...MADE_UP.map((headers) => ({ path: "/status", headers })),
+  ];
   const found = [false, true].flatMap((secure) =>
     tries.map(async ({ path, headers }) => {
       const page = await get(secure, target, path, headers);
       if (page === undefined) return [];
-      const got = page.status < 300 && !isPublic(path, page.body) ? `status ${page.status}, ${page.body.slice(0, 100)}` : secretIn(page.body);
+      const got =
+        page.status < 300 && !isPublic(path, page.body)
+          ? `status ${page.status}, ${page.body.slice(0, 100)}`
+          : secretIn(page.body);
       const probe = `${secure ? "https" : "http"} ${path} ${JSON.stringify(headers)}`;
       return got === undefined ? [] : [{ ...target, probe, got }];
     }),
@@ -126,13 +177,22 @@ async function pages(target: Target): Promise<Finding[]> {
 
 function upgrade(secure: boolean, { host, port }: Target, path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = new WebSocket(`${secure ? "wss" : "ws"}://${host.includes(":") ? `[${host}]` : host}:${port}${path}`, { rejectUnauthorized: false, handshakeTimeout: PATIENCE });
+    const socket = new WebSocket(
+      `${secure ? "wss" : "ws"}://${host.includes(":") ? `[${host}]` : host}:${port}${path}`,
+      { rejectUnauthorized: false, handshakeTimeout: PATIENCE },
+    );
     let opened = false;
     const heard: string[] = [];
     const over = (): void => {
       clearTimeout(late);
       socket.terminate();
-      resolve(opened && !heard.every(isChallenge) ? `messages: ${heard.join(" ").slice(0, 200)}` : opened && heard.length === 0 ? "an open WebSocket" : undefined);
+      resolve(
+        opened && !heard.every(isChallenge)
+          ? `messages: ${heard.join(" ").slice(0, 200)}`
+          : opened && heard.length === 0
+            ? "an open WebSocket"
+            : undefined,
+      );
     };
     const late = setTimeout(over, PATIENCE);
     socket.on("open", () => {
@@ -151,7 +211,12 @@ function isChallenge(message: string): boolean {
 
 async function sockets(target: Target): Promise<Finding[]> {
   const tries = [false, true].flatMap((secure) => SOCKET_PATHS.map((path) => ({ secure, path })));
-  const answers = await Promise.all(tries.map(async ({ secure, path }) => ({ probe: `${secure ? "wss" : "ws"} ${path}`, got: await upgrade(secure, target, path) })));
+  const answers = await Promise.all(
+    tries.map(async ({ secure, path }) => ({
+      probe: `${secure ? "wss" : "ws"} ${path}`,
+      got: await upgrade(secure, target, path),
+    })),
+  );
   return answers.flatMap(({ probe, got }) => (got === undefined ? [] : [{ ...target, probe, got }]));
 }
 
@@ -161,7 +226,10 @@ async function wires(target: Target, other: Errand["other"]): Promise<Finding[]>
   const tries: readonly (readonly [string, Promise<Buffer>])[] = [
     ["tcp", talk(connect({ host, port }), "connect")],
     ["tls without a certificate", talk(connectTls(tls), "secureConnect")],
-    ["tls with another cluster's certificate", talk(connectTls({ ...tls, cert: other.cert, key: other.key }), "secureConnect")],
+    [
+      "tls with another cluster's certificate",
+      talk(connectTls({ ...tls, cert: other.cert, key: other.key }), "secureConnect"),
+    ],
   ];
   const found = tries.map(async ([probe, bytes]) => {
     const got = told(await bytes);

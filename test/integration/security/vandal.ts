@@ -37,26 +37,32 @@ const MEGABYTE = 1024 * 1024;
 type Attack = (door: Door) => Socket | WebSocket;
 
 /** A connection that sends these bytes, over and over `times`, and then waits. */
-const sending = (bytes: () => Buffer | string, times = 1): Attack => (door) => {
-  const socket = connect(door);
-  socket.once("connect", () => pour(socket, bytes, times));
-  return socket;
-};
+const sending =
+  (bytes: () => Buffer | string, times = 1): Attack =>
+  (door) => {
+    const socket = connect(door);
+    socket.once("connect", () => pour(socket, bytes, times));
+    return socket;
+  };
 
-const overTls = (bytes: (() => Buffer | string) | undefined, times = 1): Attack => (door) => {
-  const socket = connectTls({ ...door, rejectUnauthorized: false });
-  if (bytes !== undefined) socket.once("secureConnect", () => pour(socket, bytes, times));
-  return socket;
-};
+const overTls =
+  (bytes: (() => Buffer | string) | undefined, times = 1): Attack =>
+  (door) => {
+    const socket = connectTls({ ...door, rejectUnauthorized: false });
+    if (bytes !== undefined) socket.once("secureConnect", () => pour(socket, bytes, times));
+    return socket;
+  };
 
-const overWebSocket = (messages: readonly (() => Buffer | string)[], times = 1): Attack => (door) => {
-  const { host, port } = "path" in door ? { host: "localhost", port: 0 } : door;
-  const socket = new WebSocket(`wss://${host}:${port}/`, { rejectUnauthorized: false, perMessageDeflate: false });
-  socket.once("open", () => {
-    for (let round = 0; round < times; round += 1) for (const message of messages) socket.send(message());
-  });
-  return socket;
-};
+const overWebSocket =
+  (messages: readonly (() => Buffer | string)[], times = 1): Attack =>
+  (door) => {
+    const { host, port } = "path" in door ? { host: "localhost", port: 0 } : door;
+    const socket = new WebSocket(`wss://${host}:${port}/`, { rejectUnauthorized: false, perMessageDeflate: false });
+    socket.once("open", () => {
+      for (let round = 0; round < times; round += 1) for (const message of messages) socket.send(message());
+    });
+    return socket;
+  };
 
 /** A request that never ends: a byte now and then, as long as the other side listens. */
 const dripping: Attack = (door) => {
@@ -83,7 +89,8 @@ function pour(socket: Socket, bytes: () => Buffer | string, times: number): void
   more();
 }
 
-const join = (rank: unknown): string => JSON.stringify({ t: "join", v: 1, launch: "x", host: "h", rank, proof: "x".repeat(43) });
+const join = (rank: unknown): string =>
+  JSON.stringify({ t: "join", v: 1, launch: "x", host: "h", rank, proof: "x".repeat(43) });
 const deep = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
 const event = JSON.stringify({ t: "event", rank: 1, event: { k: "note", level: "info", text: "x".repeat(900_000) } });
 
@@ -98,7 +105,10 @@ const ATTACKS: Readonly<Record<Raid["wire"], readonly Attack[]>> = {
     dripping,
     overTls(() => "GET /secrets HTTP/1.1\r\nHost: x\r\n\r\n"),
     overTls(() => `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${1e12}\r\n\r\n`),
-    overTls(() => "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 99\r\nSec-WebSocket-Key: x\r\n\r\n"),
+    overTls(
+      () =>
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 99\r\nSec-WebSocket-Key: x\r\n\r\n",
+    ),
     overWebSocket([() => "not JSON"]),
     overWebSocket([() => randomBytes(1000)]),
     overWebSocket([() => deep]),
@@ -157,8 +167,15 @@ async function raid({ doors, tries, wire }: Raid): Promise<Spoils> {
       if (door !== undefined && attack !== undefined) ends[await ended(attack(door), patience)] += 1;
     }
   };
-  const halfOpen = doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 10) }, () => ended(HALF_OPEN(door), patience)));
-  const silent = wire === "hub" ? doors.flatMap((door) => Array.from({ length: Math.ceil(tries / 20) }, () => ended(overTls(undefined)(door), patience))) : [];
+  const halfOpen = doors.flatMap((door) =>
+    Array.from({ length: Math.ceil(tries / 10) }, () => ended(HALF_OPEN(door), patience)),
+  );
+  const silent =
+    wire === "hub"
+      ? doors.flatMap((door) =>
+          Array.from({ length: Math.ceil(tries / 20) }, () => ended(overTls(undefined)(door), patience)),
+        )
+      : [];
   await Promise.all(Array.from({ length: ATONCE }, worker));
   for (const how of await Promise.all([...halfOpen, ...silent])) ends[how] += 1;
   return { tries: total + halfOpen.length + silent.length, ...ends, heard };

@@ -66,7 +66,8 @@ it.each<[string, (line: string) => string | undefined, string]>([
   ["sends without end", () => "x".repeat(2_000_000), "TSD-032"],
   [
     "refuses the version",
-    (line) => (line.includes("cmd=init ") ? "cmd=response_to_init rc=-1 pmi_version=3 pmi_subversion=0\n" : wellBehaved()(line)),
+    (line) =>
+      line.includes("cmd=init ") ? "cmd=response_to_init rc=-1 pmi_version=3 pmi_subversion=0\n" : wellBehaved()(line),
     "TSD-033",
   ],
   ["knows no store", (line) => (line.includes("get_my_kvsname") ? "cmd=my_kvsname\n" : wellBehaved()(line)), "TSD-033"],
@@ -88,7 +89,9 @@ it("gives a fence a deadline of its own", async () => {
 });
 
 it("reports a value that the launcher refuses", async () => {
-  const pmi = await open((line) => (line.includes("cmd=put") ? "cmd=put_result rc=-1 msg=duplicate_key\n" : wellBehaved()(line)));
+  const pmi = await open((line) =>
+    line.includes("cmd=put") ? "cmd=put_result rc=-1 msg=duplicate_key\n" : wellBehaved()(line),
+  );
   await expect(pmi.put("a", "b")).rejects.toMatchObject({ code: "TSD-033", facts: { reply: "rc=-1 duplicate_key" } });
 });
 

@@ -68,7 +68,9 @@ export function wellBehaved(values = new Map<string, string>(), maxValue = 64): 
         return "cmd=barrier_out\n";
       case "get": {
         const value = values.get(word("key"));
-        return value === undefined ? "cmd=get_result rc=-1 msg=key_not_found\n" : `cmd=get_result rc=0 msg=success value=${value}\n`;
+        return value === undefined
+          ? "cmd=get_result rc=-1 msg=key_not_found\n"
+          : `cmd=get_result rc=0 msg=success value=${value}\n`;
       }
       case "finalize":
         return "cmd=finalize_ack\n";

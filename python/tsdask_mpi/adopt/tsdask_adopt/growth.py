@@ -35,7 +35,9 @@ def scale(cluster, n, jobs=None, memory=None, cores=None):
     wanted = n if isinstance(n, int) else None
     if not limit():
         if wanted != present:
-            notes.note(f"{asked}: this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more.")
+            notes.note(
+                f"{asked}: this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more."
+            )
         return
     if wanted is None:
         wanted = _from_sizes(cluster, jobs, memory, cores)
@@ -48,7 +50,9 @@ def adapt(cluster, words):
     least, most = (words.get(name) or words.get(f"{name}_jobs") for name in ("minimum", "maximum"))
     if not limit():
         present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
-        notes.note(f"adapt(): this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more.")
+        notes.note(
+            f"adapt(): this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more."
+        )
         return Adapting(None)
     most = min(most if isinstance(most, int) else limit(), limit())
     return Adapting(_start(["adapt", "--min", str(min(int(least or 0), most)), "--max", str(max(most, 1))]))
@@ -76,7 +80,9 @@ class Adapting:
 
 
 def _first(**words):
-    return next((f"{value}" if name == "n" else f"{name}={value!r}" for name, value in words.items() if value is not None), "")
+    return next(
+        (f"{value}" if name == "n" else f"{name}={value!r}" for name, value in words.items() if value is not None), ""
+    )
 
 
 def _from_sizes(cluster, jobs, memory, cores):

@@ -8,7 +8,6 @@ from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from distributed.objects import SchedulerInfo
 from distributed.security import Security
-
 from tornado.ioloop import PeriodicCallback
 
 from . import growth, notes
@@ -108,8 +107,10 @@ class _Shared(Cluster):
     def wait_for_workers(self, n_workers=1, timeout=None):
         planned = notes.planned_workers()
         if planned is not None and n_workers > planned and not growth.limit():
-            notes.warn(f"wait_for_workers({n_workers}): this launch has {notes.count(planned, 'worker')}, so this waits until more are added"
-                       f" (`tsdask-mpi scale`){'' if timeout is None else ' or its timeout'}.")
+            notes.warn(
+                f"wait_for_workers({n_workers}): this launch has {notes.count(planned, 'worker')}, so this waits until more are added"
+                f" (`tsdask-mpi scale`){'' if timeout is None else ' or its timeout'}."
+            )
         waiting = getattr(super(), "_wait_for_workers", None)
         if waiting is None:
             return self.sync(self._workers_in, n_workers, timeout)
@@ -183,10 +184,14 @@ class Handle(_Shared):
         return
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _handled(cls):
     """`cls` with the methods of a handle before its own: its objects are still instances of `cls`."""
-    return type(cls.__name__, (Handle, cls), {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__})
+    return type(
+        cls.__name__,
+        (Handle, cls),
+        {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__},
+    )
 
 
 #: What Cluster.__init__ takes of the words that classes of clusters take.

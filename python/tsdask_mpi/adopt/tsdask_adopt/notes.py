@@ -81,7 +81,9 @@ def differences(who, asked, info):
             from dask.utils import format_bytes
 
             each += f" and {format_bytes(limit)}"
-    note(f"{who}({_words(other)}): the script gets this launch's {count(there, 'worker') if there else 'workers'}{each}.")
+    note(
+        f"{who}({_words(other)}): the script gets this launch's {count(there, 'worker') if there else 'workers'}{each}."
+    )
 
 
 def _same_memory(wanted, limits):

@@ -30,7 +30,9 @@ def load(name, module, execute):
     try:
         change(module)
     except (AttributeError, ImportError, TypeError) as error:
-        notes.warn(f"this version of {name} is not known to tsdask-mpi ({error}): a cluster that the script asks for is its own.")
+        notes.warn(
+            f"this version of {name} is not known to tsdask-mpi ({error}): a cluster that the script asks for is its own."
+        )
 
 
 def stand_in_spec(name):
@@ -104,7 +106,11 @@ def _client(module):
     Client = module.Client
     init, shutdown = Client.__init__, Client._shutdown
     parameters = inspect.signature(init)
-    known = {name for name, one in parameters.parameters.items() if one.kind is one.POSITIONAL_OR_KEYWORD or one.kind is one.KEYWORD_ONLY}
+    known = {
+        name
+        for name, one in parameters.parameters.items()
+        if one.kind is one.POSITIONAL_OR_KEYWORD or one.kind is one.KEYWORD_ONLY
+    }
     if not {"address", "scheduler_file", "security", "asynchronous"} <= known:
         raise TypeError("Client takes other words")
     import dask.config
@@ -115,7 +121,11 @@ def _client(module):
 
         address = args[0] if args else words.get("address")
         here = environ.get("DASK_SCHEDULER_ADDRESS")
-        if address is not None or words.get("scheduler_file") is not None or dask.config.get("scheduler-address", None) != here:
+        if (
+            address is not None
+            or words.get("scheduler_file") is not None
+            or dask.config.get("scheduler-address", None) != here
+        ):
             init(self, *args, **words)
             return
         more = {name: words[name] for name in words if name not in known}

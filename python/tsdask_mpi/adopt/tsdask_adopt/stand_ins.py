@@ -20,7 +20,9 @@ class Loader:
         fill(module, module.__name__)
 
         def __getattr__(name):
-            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}: the package is not installed, and tsdask-mpi stands in for its clusters only")
+            raise AttributeError(
+                f"module {module.__name__!r} has no attribute {name!r}: the package is not installed, and tsdask-mpi stands in for its clusters only"
+            )
 
         module.__getattr__ = __getattr__
 
@@ -45,7 +47,11 @@ def _cluster_class(name, module):
     def __init__(self, *_, **words):
         SpecCluster.__init__(self, **words)
 
-    return type(name, (SpecCluster,), {"__init__": __init__, "__module__": module, "__doc__": "A handle on the cluster of this launch."})
+    return type(
+        name,
+        (SpecCluster,),
+        {"__init__": __init__, "__module__": module, "__doc__": "A handle on the cluster of this launch."},
+    )
 
 
 def _jobqueue():
@@ -56,7 +62,12 @@ def _jobqueue():
     slurm_runner = {"SLURMRunner": _cluster_class("SLURMRunner", "dask_jobqueue")}
     modules = {system.lower(): {f"{system}Cluster": clusters[f"{system}Cluster"]} for system in systems}
     modules["slurm"].update(slurm_runner)
-    return {"": {**clusters, **core, **runner, **slurm_runner, "LocalCluster": _local()}, "core": core, "runner": runner, **modules}
+    return {
+        "": {**clusters, **core, **runner, **slurm_runner, "LocalCluster": _local()},
+        "core": core,
+        "runner": runner,
+        **modules,
+    }
 
 
 def _local():
@@ -83,17 +94,32 @@ def _dask_mpi():
     def send_close_signal():
         """dask_mpi.send_close_signal: the cluster ends with the script."""
 
-    names = {"initialize": initialize, "execute": execute, "send_close_signal": send_close_signal, "WorldTooSmallException": WorldTooSmallException}
+    names = {
+        "initialize": initialize,
+        "execute": execute,
+        "send_close_signal": send_close_signal,
+        "WorldTooSmallException": WorldTooSmallException,
+    }
     pick = lambda *wanted: {name: names[name] for name in wanted}  # noqa: E731
-    modules = {"initialize": pick("initialize"), "execute": pick("execute", "send_close_signal"), "core": pick("initialize", "send_close_signal")}
+    modules = {
+        "initialize": pick("initialize"),
+        "execute": pick("execute", "send_close_signal"),
+        "core": pick("initialize", "send_close_signal"),
+    }
     return {**modules, "exceptions": pick("WorldTooSmallException"), "": names}
 
 
 def _say_words(who, words):
     asked = {"threads_per_worker": words.get("nthreads")} if isinstance(words.get("nthreads"), int) else {}
-    unlike = {name: value for name, value in words.items() if name in ("nthreads", "memory_limit") and value not in (None, 1, "auto")}
+    unlike = {
+        name: value
+        for name, value in words.items()
+        if name in ("nthreads", "memory_limit") and value not in (None, 1, "auto")
+    }
     if asked and unlike:
-        notes.note(f"{who}({', '.join(f'{name}={value!r}' for name, value in unlike.items())}): the launch has begun; give these words to tsdask-mpi.")
+        notes.note(
+            f"{who}({', '.join(f'{name}={value!r}' for name, value in unlike.items())}): the launch has begun; give these words to tsdask-mpi."
+        )
 
 
 def _gateway():
