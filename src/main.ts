@@ -1,13 +1,13 @@
 import { hostname } from "node:os";
 import { isatty } from "node:tty";
 import { hostPaths } from "./host/folder.ts";
-import { subcommandOf } from "./cli/quick.ts";
+import { subcommandOf } from "./config/prescan.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
 import { isOrphan } from "./launcher/orphan.ts";
 import { identify, type World } from "./launcher/world.ts";
 import { secondSignalAfter, signalNumber } from "./rank/child.ts";
-import { meetLeader, runLight } from "./rank/light.ts";
-import type { Member } from "./rank/member.ts";
+import { meetLeader, runFollower } from "./rank/follower.ts";
+import type { Member } from "./rank/rank-agent.ts";
 import { openOut } from "./ui/out.ts";
 
 /** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
@@ -34,7 +34,7 @@ function exit(code: number): void {
 }
 
 async function fail(error: unknown): Promise<void> {
-  const { failureOf } = await import("./launch/failure-of.ts");
+  const { failureOf } = await import("./errors/failure-of.ts");
   const { failureText } = await import("./ui/failure-text.ts");
   const failure = failureOf(error);
   out.write(failureText(failure));
@@ -118,9 +118,9 @@ async function run(world: World): Promise<void> {
   const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
   const lead = async (): Promise<boolean> => {
     const { becomeLeader } = await import("./host/election.ts");
-    const door = await becomeLeader(paths);
-    if (door === undefined) return false;
-    const { leadOrTell } = await import("./launch/lead-or-tell.ts");
+    const listener = await becomeLeader(paths);
+    if (listener === undefined) return false;
+    const { leadOrTell } = await import("./host/agent-or-tell.ts");
     member = await leadOrTell({
       world,
       prompt,
@@ -132,7 +132,7 @@ async function run(world: World): Promise<void> {
       out,
       paths,
       hostKey,
-      door,
+      listener,
       pythonRoot: new URL("../python", import.meta.url).pathname,
       started,
       exit,
@@ -163,7 +163,7 @@ async function run(world: World): Promise<void> {
     else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;
   }
-  member = runLight({ world, socket, argv, env, cwd, out, exit });
+  member = runFollower({ world, socket, argv, env, cwd, out, exit });
 }
 
 /** A Node that is named in TSDASK_NODE is not tried by the start script, which must not cost every rank a process more. */
@@ -186,7 +186,7 @@ async function main(): Promise<void> {
   }
   const command = subcommandOf(argv, program);
   if (command !== undefined) {
-    const { runCommand } = await import("./cli/run-command.ts");
+    const { runCommand } = await import("./commands/run.ts");
     process.exitCode = await runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
     return;
   }
@@ -197,7 +197,7 @@ async function main(): Promise<void> {
     await run(world);
     return;
   }
-  const { launchLocally } = await import("./launch/local.ts");
+  const { launchLocally } = await import("./commands/local.ts");
   exit(
     await launchLocally({
       program,

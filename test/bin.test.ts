@@ -2,7 +2,7 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlin
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { render } from "../src/failure.ts";
+import { render } from "../src/errors/failure.ts";
 import { command, projectRoot, which } from "./integration/bed/command.ts";
 import { run } from "./integration/bed/run.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isPrompt } from "../src/launch/prompt.ts";
+import { isPrompt } from "../src/cluster/prompt.ts";
 
 test.each([
   ["ipython", true],

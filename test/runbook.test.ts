@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { messages, type MessageCode } from "../src/messages.ts";
+import { messages, type MessageCode } from "../src/errors/messages.ts";
 
 const runbook = readFileSync(new URL("../docs/runbook.md", import.meta.url), "utf8");
 const parts = ["Symptom", "Cause", "Check", "Cure"] as const;

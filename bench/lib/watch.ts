@@ -3,7 +3,7 @@ import { openComm, type Comm } from "../../src/dask/comm.ts";
 import { credentialsFor } from "../../src/dask/live-cluster.ts";
 import { readSchedulerFile } from "../../src/dask/read-scheduler-file.ts";
 import { terminate, type SchedulerEndpoint } from "../../src/dask/rpc.ts";
-import { Failure } from "../../src/failure.ts";
+import { Failure } from "../../src/errors/failure.ts";
 
 /** How often (ms) a scheduler is asked for its workers: the resolution of the figures, and under 1 % of a core. */
 const askEvery = 15;

@@ -1,7 +1,7 @@
 // Many hosts in one process, each with a connection of its own to the hub and its ranks behind it. Started by bench/scale.ts.
-import { channelPair } from "../../src/control/channel.ts";
-import { linkToHub } from "../../src/control/link.ts";
-import type { FromMember, ToMember } from "../../src/control/messages.ts";
+import { channelPair } from "../../src/protocol/channel.ts";
+import { linkToHub } from "../../src/rendezvous/link.ts";
+import type { FromRank, ToRank } from "../../src/protocol/messages.ts";
 import { fakeHub, ranksOfHost, type HostsOrder, type HostsReport } from "./messages.ts";
 
 const [from = 0, to = 0, perHost = 0] = process.argv.slice(2).map(Number);
@@ -30,7 +30,7 @@ async function host(index: number, place: { readonly port: number; readonly fing
   );
   const { channel } = link;
   const seats = ranks.map(() => {
-    const [mine, theirs] = channelPair<ToMember, FromMember>();
+    const [mine, theirs] = channelPair<ToRank, FromRank>();
     theirs.onMessage((message) => {
       if (message.t !== "address") return;
       told += 1;

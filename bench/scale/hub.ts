@@ -1,10 +1,10 @@
 // The hub of a launch as rank 0 has it, alone in a process so that its memory can be told. Started by bench/scale.ts.
 import { hostname } from "node:os";
-import { channelPair } from "../../src/control/channel.ts";
-import { openHub } from "../../src/control/hub.ts";
-import type { FromLeader, ToLeader } from "../../src/control/messages.ts";
-import { createLaunch } from "../../src/launch/launch.ts";
-import { plan as planRoles } from "../../src/roles/plan.ts";
+import { channelPair } from "../../src/protocol/channel.ts";
+import { openHub } from "../../src/rendezvous/hub.ts";
+import type { FromLeader, ToLeader } from "../../src/protocol/messages.ts";
+import { createLaunch } from "../../src/cluster/launch.ts";
+import { plan as planRoles } from "../../src/cluster/plan.ts";
 import { createAuthority, fingerprint } from "../../src/security/certificates.ts";
 import { silentLog } from "../../src/ui/log.ts";
 import { clusterCredentials, fakeHub, ranksOfHost, type Memory, type Order, type Report } from "./messages.ts";

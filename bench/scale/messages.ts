@@ -1,4 +1,4 @@
-import type { Credentials, RankEvent } from "../../src/control/messages.ts";
+import type { Credentials, RankEvent } from "../../src/protocol/messages.ts";
 import type { Authority } from "../../src/security/certificates.ts";
 
 /** What a process uses, in bytes, after a garbage collection. */

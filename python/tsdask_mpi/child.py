@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from tsdask_mpi.channel import Channel, Turn
-    from tsdask_mpi.surroundings import Baseline
+    from tsdask_mpi.child_environment import Baseline
     from tsdask_mpi.wire import Message
 
 
@@ -66,17 +66,17 @@ def finish(code: int) -> NoReturn:
 
 
 def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseline: Baseline | None) -> int:
-    from tsdask_mpi import doors, linux, logs, surroundings
+    from tsdask_mpi import child_environment, linux, listeners, logs
 
     kind = request.get("kind")
     linux.name_process(f"dask {kind}")
     sys.argv[:] = [f"dask-{kind}"]
     blank_main()
     lines_at_once()
-    surroundings.take(request, rank, baseline)
+    child_environment.take(request, rank, baseline)
     logs.set_level((request.get("params") or {}).get("log_level"))
-    logs.limit_refused(doors.refusals.count)
-    doors.install()
+    logs.limit_refused(listeners.refusals.count)
+    listeners.install()
     if kind == "scheduler":
         from tsdask_mpi.scheduler import run_scheduler as body
     elif kind == "worker":

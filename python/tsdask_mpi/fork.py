@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from tsdask_mpi import child, linux
 from tsdask_mpi.channel import Channel, Turn
-from tsdask_mpi.family import MARK
+from tsdask_mpi.children import MARK
 from tsdask_mpi.requests import Start
 
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)

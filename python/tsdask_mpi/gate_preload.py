@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from tsdask_mpi import doors
+from tsdask_mpi import listeners
 from tsdask_mpi.gate_environment import TOKEN_FILE
 from tsdask_mpi.token_gate import install_from
 
-doors.install()
+listeners.install()
 install_from(os.environ[TOKEN_FILE])

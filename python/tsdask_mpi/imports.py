@@ -14,7 +14,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from tsdask_mpi import economy
+from tsdask_mpi import import_cache
 from tsdask_mpi.linux import thread_count
 from tsdask_mpi.wire import Message
 
@@ -59,7 +59,7 @@ class Refused(NamedTuple):
 def import_engine() -> None:
     """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask)."""
     logging.disable(logging.WARNING)
-    restore_yaml = economy.read_yaml_quickly()
+    restore_yaml = import_cache.read_yaml_quickly()
     try:
         _import_engine()
     finally:
@@ -88,7 +88,7 @@ def _import_engine() -> None:
             importlib.import_module(name)
         except ImportError:
             continue
-    economy.ask_once()
+    import_cache.ask_once()
 
 
 def warm(names: list[str]) -> list[Refused]:

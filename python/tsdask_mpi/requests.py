@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tsdask_mpi.family import tell
+from tsdask_mpi.children import tell
 from tsdask_mpi.linux import Peer, peer_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 

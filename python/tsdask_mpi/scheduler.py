@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from tsdask_mpi import contact, dashboard, logs, orders, token_gate, usage
+from tsdask_mpi import contact, control_commands, dashboard, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.loop import first_of
@@ -28,7 +28,7 @@ CLOSE_SECONDS = 10.0
 async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     """Start a scheduler, tell the rank, and return the exit code when it has closed."""
     wanted = asyncio.Event()
-    stop = orders.listen(channel, {"dashboard": lambda _: wanted.set()})
+    stop = control_commands.listen(channel, {"dashboard": lambda _: wanted.set()})
     scheduler = make_scheduler(params)
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)

@@ -51,7 +51,7 @@ def serve() -> NoReturn:
 def _serve(state: Message, listener: socket.socket) -> NoReturn:
     import distributed
 
-    from tsdask_mpi import child, classes, doors, loop, scheduler, secure, surroundings, worker  # noqa: F401 - for the children
+    from tsdask_mpi import child, child_environment, classes, listeners, loop, scheduler, secure, worker  # noqa: F401 - for the children
 
     linux.adopt_orphans()
     allow_many_files()
@@ -66,7 +66,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
         orders=state["orders"].encode(),
         request_seconds=state["request_seconds"],
         prepare=prepare,
-        baseline=surroundings.read_baseline(),
+        baseline=child_environment.read_baseline(),
     )
     imports.freeze()
     gc.enable()

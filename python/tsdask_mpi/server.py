@@ -19,11 +19,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from tsdask_mpi import family, guard, kinship
-from tsdask_mpi.family import Child
+from tsdask_mpi import cgroup_check, children, watchdog
+from tsdask_mpi.children import Child
 from tsdask_mpi.fork import fork
 from tsdask_mpi.requests import Requests, Start
-from tsdask_mpi.turns import Turns
+from tsdask_mpi.start_throttle import StartThrottle
 from tsdask_mpi.wire import Message, encode
 
 GRACE_SECONDS = 1.0
@@ -66,13 +66,13 @@ class Server:
         self._lines: dict[int, Child] = {}
         self._controls: dict[int, Child] = {}
         self._sweepers: set[int] = set()
-        self._wards: dict[int, guard.Ward] = {}
-        self._estate = guard.Estate()
-        self._turns = Turns(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
+        self._watched: dict[int, watchdog.WatchedProcess] = {}
+        self._cleanup = watchdog.CleanupRegistry()
+        self._throttle = StartThrottle(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
         self._deadline: float | None = None
         self._null = os.open("/dev/null", os.O_RDWR)
         self._wake, self._wake_up = socket.socketpair()
-        self._cgroups = kinship.cgroups("self")
+        self._cgroups = cgroup_check.cgroups("self")
         self._count = 0
         self._prepare = prepare
         self._baseline = baseline
@@ -90,10 +90,10 @@ class Server:
             tell_leader({"event": "failed", "reason": "server", "message": f"{type(error).__name__}: {error}"})
             self._kill_all()
             code = 70
-        family.kill_orphans(set(), set())
-        for ward in self._wards.values():
-            guard.kill(ward)
-        self._estate.remove()
+        children.kill_orphans(set(), set())
+        for watched in self._watched.values():
+            watchdog.kill(watched)
+        self._cleanup.remove()
         remove_host_folder(self._host_dir)
         os._exit(code)
 
@@ -104,7 +104,7 @@ class Server:
         while self._deadline is None or self._children or self._sweepers:
             for fd, _ in self._epoll.poll(self._timeout()):
                 self._event(fd)
-            self._turns.expire()
+            self._throttle.expire()
             self._start_what_is_whole()
             self._requests.drop_late()
             if self._deadline is not None and time.monotonic() >= self._deadline:
@@ -117,7 +117,7 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _timeout(self) -> float:
-        waits = [self._requests.wait(), self._turns.wait()]
+        waits = [self._requests.wait(), self._throttle.wait()]
         if self._deadline is not None:
             waits.append(max(0.0, self._deadline - time.monotonic()))
         return min((wait for wait in waits if wait is not None), default=-1)
@@ -129,13 +129,13 @@ class Server:
             self._signals(self._wake.recv(4096))
         elif fd == 0:
             self._leader()
-        elif fd in self._wards:
-            self._ward_lost(fd)
+        elif fd in self._watched:
+            self._watched_lost(fd)
         elif fd in self._controls:
-            family.kill_group(self._controls[fd].pid)
+            children.kill_group(self._controls[fd].pid)
             self._forget(self._controls, fd)
         elif fd in self._lines:
-            if not self._turns.hear(self._lines[fd].seat):
+            if not self._throttle.hear(self._lines[fd].slot):
                 self._forget(self._lines, fd)
         else:
             self._requests.readable(fd)
@@ -150,7 +150,7 @@ class Server:
             try:
                 order = json.loads(line)
                 if order.get("op") == "own":
-                    self._estate.add(order)
+                    self._cleanup.add(order)
                 elif order.get("op") == "end":
                     self.end(float(order.get("grace", GRACE_SECONDS)))
             except (ValueError, TypeError, AttributeError) as error:
@@ -164,30 +164,32 @@ class Server:
 
     def _watch_over(self) -> None:
         for connection, peer, request in self._requests.watches():
-            ward = guard.take(int(request["pid"]), peer.pid, connection)
-            if ward is None:
+            watched = watchdog.take(int(request["pid"]), peer.pid, connection)
+            if watched is None:
                 connection.close()
                 continue
-            self._wards[connection.fileno()] = ward
+            self._watched[connection.fileno()] = watched
             self._epoll.register(connection.fileno(), select.EPOLLRDHUP)
 
-    def _ward_lost(self, fd: int) -> None:
-        ward = self._wards.pop(fd)
+    def _watched_lost(self, fd: int) -> None:
+        watched = self._watched.pop(fd)
         self._epoll.unregister(fd)
-        guard.kill(ward)
-        ward.close()
+        watchdog.kill(watched)
+        watched.close()
 
     def _start_what_is_whole(self) -> None:
         self._watch_over()
         ending = self._deadline is not None
-        while start := self._requests.next_start(workers=ending or self._turns.free()):
+        while start := self._requests.next_start(workers=ending or self._throttle.free()):
             if ending:
                 self._refuse(start, "ending", "the fork server is about to end")
                 continue
             if not self._engine:
                 self._refuse(start, "exec", "nothing is forked here: --spawn exec")
                 continue
-            why = kinship.difference(self._cgroups, kinship.cgroups(start.peer.pid), start.request.get("env") or {})
+            why = cgroup_check.difference(
+                self._cgroups, cgroup_check.cgroups(start.peer.pid), start.request.get("env") or {}
+            )
             if why:
                 self._refuse(start, "cgroup", why)
                 continue
@@ -197,7 +199,7 @@ class Server:
                 self._refuse(start, "fork", str(error))
 
     def _refuse(self, start: Start, reason: str, message: str) -> None:
-        family.tell(start.control, {"event": "refused", "reason": reason, "message": message})
+        children.tell(start.control, {"event": "refused", "reason": reason, "message": message})
         start.control.close()
         start.stdio.close()
 
@@ -206,42 +208,42 @@ class Server:
         self._count += 1
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
-        ours += self._wards.values()
-        ours += [held for child in self._children.values() for held in (child.control, child.seat.line)]
+        ours += self._watched.values()
+        ours += [held for child in self._children.values() for held in (child.control, child.slot.line)]
         pid, line = fork(start, mark, self._null, ours, self._baseline)
         start.stdio.close()
-        child = Child(pid, start.control, self._turns.join(line), mark)
+        child = Child(pid, start.control, self._throttle.join(line), mark)
         self._children[pid] = child
         self._controls[child.control.fileno()] = child
         self._lines[line.fileno()] = child
         self._epoll.register(child.control.fileno(), select.EPOLLRDHUP)
         self._epoll.register(line.fileno(), select.EPOLLIN)
-        family.tell(child.control, {"event": "forked", "pid": pid})
+        children.tell(child.control, {"event": "forked", "pid": pid})
 
     def _forget(self, table: dict[int, Child], fd: int) -> None:
         if table.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def _reap(self) -> None:
-        gone = family.ended(self._children)
+        gone = children.ended(self._children)
         for pid, status, used in gone:
             child = self._children.pop(pid, None)
             if child is None:
                 continue
-            self._turns.hear(child.seat)
-            self._turns.leave(child.seat)
-            self._forget(self._lines, child.seat.line.fileno())
+            self._throttle.hear(child.slot)
+            self._throttle.leave(child.slot)
+            self._forget(self._lines, child.slot.line.fileno())
             self._forget(self._controls, child.control.fileno())
-            family.tell(child.control, family.exit_event(status, used))
+            children.tell(child.control, children.exit_event(status, used))
             child.control.close()
-            child.seat.line.close()
-            sweeper = family.remove_folder(child.seat.folder)
+            child.slot.line.close()
+            sweeper = children.remove_folder(child.slot.folder)
             if sweeper is not None:
                 self._sweepers.add(sweeper)
         if gone:
             self._sweepers.difference_update(pid for pid, _, _ in gone)
             known = self._sweepers.union(self._children)
-            family.kill_orphans(known, {child.mark for child in self._children.values()})
+            children.kill_orphans(known, {child.mark for child in self._children.values()})
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -254,7 +256,7 @@ class Server:
 
     def _kill_all(self) -> None:
         for pid in [*self._children, *self._sweepers]:
-            family.kill_group(pid)
+            children.kill_group(pid)
         self._deadline = time.monotonic() + GRACE_SECONDS
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tsdask_mpi import arguments, ranks, started
 from tsdask_mpi.ranks import Place
 
-# What src/rank/left-behind.ts puts into the environment of a script that `tsdask-mpi` has started.
+# What src/rank/orphans.ts puts into the environment of a script that `tsdask-mpi` has started.
 SCRIPT_MARK = "TSDASK_SCRIPT_MARK"
 
 

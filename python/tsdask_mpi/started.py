@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 PROGRAM = HERE.parent.parent / "bin" / "tsdask-mpi"
 # Set while this process, or one above it, has a cluster: what it starts is no rank.
 MARK = "TSDASK_INITIALIZED"
-# Of a launch that ended without a reason of its own before its script had a cluster, as in src/messages.ts: it did not come up.
+# Of a launch that ended without a reason of its own before its script had a cluster, as in src/errors/messages.ts: it did not come up.
 NO_CLUSTER = 69
 # Seconds: between two looks whether a process that should connect still lives; for the settings, once connected; for the launch's end.
 LOOK = 0.1

@@ -22,7 +22,7 @@ from tornado import httputil
 from tornado.httpserver import HTTPServer
 from tornado.iostream import SSLIOStream
 
-from tsdask_mpi import doors
+from tsdask_mpi import listeners
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>A token is needed</title>
@@ -119,7 +119,7 @@ class Gate(httputil.HTTPMessageDelegate):
             not has_cookie(headers.get("Cookie", ""), name, value) or from_elsewhere(headers)
         ):
             return None
-        doors.pages_door.leave(getattr(self._connection, "stream", None))
+        listeners.pages_gate.leave(getattr(self._connection, "stream", None))
         self._add(added)
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
@@ -141,7 +141,7 @@ class Gate(httputil.HTTPMessageDelegate):
             self._inner.on_connection_close()
 
     def _refuse(self) -> None:
-        doors.refusals.count("without the token (pages)", at_once=False)
+        listeners.refusals.count("without the token (pages)", at_once=False)
         body = PAGE.encode()
         headers = httputil.HTTPHeaders(
             {
@@ -171,14 +171,14 @@ def gated(token: str) -> type[HTTPServer]:
     """Return tornado's HTTPServer with the gate before whatever it serves."""
 
     class GatedHTTPServer(HTTPServer):
-        tsdask_door = doors.pages_door
+        tsdask_gate = listeners.pages_gate
 
         def handle_stream(self, stream: Any, address: Any) -> None:
-            doors.pages_door.enter(stream)
+            listeners.pages_gate.enter(stream)
             HTTPServer.handle_stream(self, stream, address)
 
         def on_close(self, server_conn: Any) -> None:
-            doors.pages_door.leave(getattr(server_conn, "stream", None))
+            listeners.pages_gate.leave(getattr(server_conn, "stream", None))
             HTTPServer.on_close(self, server_conn)
 
         def start_request(self, server_conn: object, request_conn: Any) -> httputil.HTTPMessageDelegate:

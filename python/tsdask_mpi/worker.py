@@ -20,7 +20,7 @@ import os
 from typing import Any
 
 import dask
-from tsdask_mpi import contact, gate_environment, logs, orders, own_nanny, token_gate
+from tsdask_mpi import contact, control_commands, gate_environment, logs, nanny_shim, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import (
     arguments_for,
@@ -67,7 +67,7 @@ async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
             address.set_result(message["scheduler"])
 
     logs.drop_lost_heartbeats()
-    stop = orders.listen(channel, {"address": take_address})
+    stop = control_commands.listen(channel, {"address": take_address})
     if params.get("scheduler"):
         address.set_result(str(params["scheduler"]))
     else:
@@ -184,14 +184,14 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
         if called:
             return await worker.finished()
         if closing.done() and closing.result() == "restart":
-            await asyncio.sleep(own_nanny.REPLY_SECONDS)
+            await asyncio.sleep(nanny_shim.REPLY_SECONDS)
         called.append(True)
         note(given_reason(kwargs))
         return await close(*args, **kwargs)
 
     replace(worker, "close", functools.wraps(close)(noted))
     if not in_nanny and worker.nanny is None:
-        own_nanny.answer_for_nanny(worker, lambda: note("nanny-kill"))
+        nanny_shim.answer_for_nanny(worker, lambda: note("nanny-kill"))
     if in_nanny and hasattr(worker, "close_gracefully"):
         close_gracefully = worker.close_gracefully
 

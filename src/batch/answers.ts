@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import type { BatchName, JobState, Ran } from "./system.ts";
 
 /** A refusal that is recognised in a batch system's words, and what to do about it. */

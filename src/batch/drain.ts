@@ -6,7 +6,7 @@ export interface DrainPlan {
   readonly lead: number;
   /** Where moving the data must be over: the script is told to end (SIGTERM) here if there is nowhere to move to. */
   readonly leaveBy: number;
-  /** Whether the user's own wish is followed, or the default. */
+  /** Whether the user's own spec is followed, or the default. */
   readonly from: "option" | "default";
 }
 

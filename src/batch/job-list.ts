@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import * as v from "valibot";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";

@@ -1,5 +1,5 @@
 import { execa } from "execa";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import type { Shell } from "./system.ts";
 
 /** How long a command of a batch system may take, in ms: a busy server answers late, a dead one never. */

@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 
 /** An address as Dask writes it, `tls://10.0.0.1:8786`, in its parts; IPv6 hosts without their brackets. */
 export interface DaskAddress {

@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { decode, encode } from "@msgpack/msgpack";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { parseAddress } from "./address.ts";
 import { encodeFrames, frameDecoder } from "./frames.ts";
 

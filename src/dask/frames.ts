@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 
 /**
  * Dask's framing over TCP and TLS (distributed/comm/tcp.py and distributed/protocol/utils.py, 2022.12 to 2026.8), all numbers u64 little-endian:

@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { readClusterCredentials } from "../security/cluster-folder.ts";
 import type { TlsCredentials } from "./comm.ts";
 import { readSchedulerFile } from "./read-scheduler-file.ts";

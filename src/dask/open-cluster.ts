@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import type { SchedulerFile } from "./scheduler-file.ts";
 
 /** Throws TSD-121 for a cluster whose connections prove nothing (TCP and the like), unless its user has said that he means it. */

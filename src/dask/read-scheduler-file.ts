@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPlainFile, readTrustedFile, type Trust } from "../security/trusted-file.ts";
 import type { SchedulerFile } from "./scheduler-file.ts";

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { deadlines } from "../deadlines.ts";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { isRecord, openComm, type TlsCredentials } from "./comm.ts";
 
 /** Where a scheduler is, and what opens its door when it is a `tls://` one. */

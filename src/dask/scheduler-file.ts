@@ -1,7 +1,7 @@
 import { lstat, unlink } from "node:fs/promises";
 import type { BatchName } from "../batch/system.ts";
 import { deadlines } from "../deadlines.ts";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 

@@ -6,7 +6,7 @@ import { privateFolder } from "../security/private-files.ts";
 import type { HostPaths } from "./folder.ts";
 
 /** A host's socket, bound by its leader. Connections that come before `onConnection` is called wait for it. */
-export interface HostDoor {
+export interface HostListener {
   readonly onConnection: (reader: (socket: Socket) => void) => void;
   readonly close: () => void;
 }
@@ -16,16 +16,16 @@ export interface HostDoor {
  * process of this launch leads already; a socket that a dead launch left is replaced. Throws TSD-071 and TSD-072 for a
  * folder that is not private or cannot be made.
  */
-export async function becomeLeader(paths: HostPaths): Promise<HostDoor | undefined> {
+export async function becomeLeader(paths: HostPaths): Promise<HostListener | undefined> {
   makeFolders(paths);
   const own = `${paths.socket}.${process.pid}`;
   rmSync(own, { force: true });
-  const { server, door } = await listen(own);
+  const { server, listener } = await listen(own);
   for (let attempt = 0; attempt < 20; attempt += 1) {
     try {
       // A hard link is atomic and fails when the name is taken: that is the election.
       linkSync(own, paths.socket);
-      return door;
+      return listener;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
         server.close();
@@ -80,7 +80,7 @@ export function removeHostFolder({ base, folder }: HostPaths): void {
   }
 }
 
-async function listen(path: string): Promise<{ readonly server: Server; readonly door: HostDoor }> {
+async function listen(path: string): Promise<{ readonly server: Server; readonly listener: HostListener }> {
   let reader: ((socket: Socket) => void) | undefined;
   const early: Socket[] = [];
   const server = createServer((socket) => {
@@ -94,7 +94,7 @@ async function listen(path: string): Promise<{ readonly server: Server; readonly
   });
   return {
     server,
-    door: {
+    listener: {
       onConnection: (next) => {
         reader = next;
         for (const socket of early.splice(0)) next(socket);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
-import { lineChannel } from "../control/channel.ts";
+import { lineChannel } from "../protocol/channel.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
 export interface ForkServerReady {

@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
-import { channelPair, lineChannel, type Channel } from "../control/channel.ts";
-import type { Assign, FromLeader, FromMember, Hello, ToLeader, ToMember } from "../control/messages.ts";
-import { acceptFromMember } from "../control/schemas.ts";
+import { channelPair, lineChannel, type Channel } from "../protocol/channel.ts";
+import type { Assign, FromLeader, FromRank, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
+import { acceptFromRank } from "../protocol/schemas.ts";
 import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
 import type { HostPaths } from "./folder.ts";
 import type { ForkServer } from "./fork-server.ts";
-import { callRoll } from "./roll-call.ts";
+import { callRoll } from "./missing-ranks.ts";
 import { sweepHostFolders } from "./sweep.ts";
 
 export interface LeaderContext {
@@ -32,7 +32,7 @@ export interface LeaderContext {
   /** True: the ranks' cores differ, so nobody's share is known before all have come. */
   readonly waitForAll: boolean;
   /** A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own copies stand in. */
-  readonly localise: (message: ToMember) => ToMember;
+  readonly localise: (message: ToRank) => ToRank;
   readonly report: (problem: string) => void;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
@@ -44,14 +44,14 @@ export interface Leader {
   /** Takes a connection of another rank of this host. */
   readonly admit: (socket: Socket) => void;
   /** The leader's own rank, as a member of its own host. */
-  readonly join: (hello: Hello) => Channel<FromMember, ToMember>;
+  readonly join: (hello: Hello) => Channel<FromRank, ToRank>;
   /** The leader's own rank has nothing left to do. */
   readonly ownDone: () => void;
 }
 
-interface Seat {
+interface Slot {
   readonly hello: Hello;
-  readonly channel: Channel<ToMember, FromMember>;
+  readonly channel: Channel<ToRank, FromRank>;
   assigned: boolean;
   gone: boolean;
 }
@@ -65,7 +65,7 @@ const hubLost = 72;
  */
 export function leadHost(context: LeaderContext): Leader {
   const { up } = context;
-  const seats = new Map<number, Seat>();
+  const slots = new Map<number, Slot>();
   let ready = false;
   let scheduler: string | undefined;
   let ended: { readonly code: number; readonly grace: number } | undefined;
@@ -73,16 +73,16 @@ export function leadHost(context: LeaderContext): Leader {
   let done = false;
   let complete = !context.waitForAll || context.localSize === 1;
 
-  const present = (): Hello[] => [...seats.values()].map(({ hello }) => hello);
+  const present = (): Hello[] => [...slots.values()].map(({ hello }) => hello);
 
-  const settle = (seat: Seat): void => {
-    if (!ready || !complete || seat.assigned || ended !== undefined) return;
-    seat.assigned = true;
-    void context.assign(seat.hello, present()).then(
+  const dispatch = (slot: Slot): void => {
+    if (!ready || !complete || slot.assigned || ended !== undefined) return;
+    slot.assigned = true;
+    void context.assign(slot.hello, present()).then(
       (assign) => {
-        seat.channel.send(assign);
-        if (scheduler !== undefined) seat.channel.send({ t: "address", scheduler });
-        if (ended !== undefined) seat.channel.send(endFor(seat));
+        slot.channel.send(assign);
+        if (scheduler !== undefined) slot.channel.send({ t: "address", scheduler });
+        if (ended !== undefined) slot.channel.send(endFor(slot));
       },
       (error: unknown) => {
         context.report(error instanceof Error ? error.message : String(error));
@@ -90,7 +90,7 @@ export function leadHost(context: LeaderContext): Leader {
         if (failure.code?.startsWith("TSD-")) {
           up.send({
             t: "event",
-            rank: seat.hello.rank,
+            rank: slot.hello.rank,
             event: {
               k: "failure",
               code: failure.code as never,
@@ -102,44 +102,44 @@ export function leadHost(context: LeaderContext): Leader {
       },
     );
   };
-  const settleAll = (): void => {
-    for (const seat of seats.values()) settle(seat);
+  const dispatchAll = (): void => {
+    for (const slot of slots.values()) dispatch(slot);
   };
   const allHere = (): void => {
     complete = true;
-    settleAll();
+    dispatchAll();
   };
   // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
   const quiet = complete
     ? undefined
     : setTimeout(allHere, context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks).unref();
 
-  const endFor = (seat: Seat): ToMember => ({
+  const endFor = (slot: Slot): ToRank => ({
     t: "end",
-    code: seat.hello.rank === context.resultRank ? (ended?.code ?? 0) : 0,
+    code: slot.hello.rank === context.resultRank ? (ended?.code ?? 0) : 0,
     grace: ended?.grace ?? 0,
   });
 
-  const sit = (hello: Hello, channel: Channel<ToMember, FromMember>): void => {
-    if (seats.has(hello.rank)) {
+  const sit = (hello: Hello, channel: Channel<ToRank, FromRank>): void => {
+    if (slots.has(hello.rank)) {
       channel.close();
       return;
     }
-    const seat: Seat = { hello, channel, assigned: false, gone: false };
-    seats.set(hello.rank, seat);
+    const slot: Slot = { hello, channel, assigned: false, gone: false };
+    slots.set(hello.rank, slot);
     if (context.pmi) channel.send({ t: "pmi" });
     up.send({ t: "ranks", ranks: [hello.rank] });
-    if (seats.size === context.localSize) complete = true;
+    if (slots.size === context.localSize) complete = true;
     else if (context.localSize === undefined) quiet?.refresh();
-    if (ended !== undefined) channel.send(endFor(seat));
-    else if (complete) settleAll();
+    if (ended !== undefined) channel.send(endFor(slot));
+    else if (complete) dispatchAll();
   };
 
   // Nobody hears a connection close that was never made.
   const roll = callRoll({
     localSize: context.localSize ?? 0,
     size: context.size,
-    met: () => new Set(seats.keys()),
+    met: () => new Set(slots.keys()),
     living: context.living,
     dead: (rank) => {
       if (ended !== undefined) return;
@@ -148,13 +148,13 @@ export function leadHost(context: LeaderContext): Leader {
     },
   });
 
-  const onMember = (rank: number, message: FromMember): void => {
+  const onRank = (rank: number, message: FromRank): void => {
     if (message.t === "event") up.send({ t: "event", rank, event: message.event });
   };
-  const onMemberGone = (rank: number): void => {
-    const seat = seats.get(rank);
-    if (seat === undefined || seat.gone) return;
-    seat.gone = true;
+  const onRankGone = (rank: number): void => {
+    const slot = slots.get(rank);
+    if (slot === undefined || slot.gone) return;
+    slot.gone = true;
     if (ended === undefined) up.send({ t: "gone", rank });
     maybeDone();
   };
@@ -163,8 +163,8 @@ export function leadHost(context: LeaderContext): Leader {
     if (ended === undefined || done || !ownDone) return;
     // The client's rank stays until everybody else has left.
     if (
-      [...seats.values()].some(
-        (seat) => !seat.gone && seat.hello.rank !== context.clientRank && seat.hello.rank !== context.rank,
+      [...slots.values()].some(
+        (slot) => !slot.gone && slot.hello.rank !== context.clientRank && slot.hello.rank !== context.rank,
       )
     )
       return;
@@ -183,7 +183,7 @@ export function leadHost(context: LeaderContext): Leader {
         removeHostFolder(context.paths);
         up.send({ t: "host-done" });
         if (context.rank === 0) return;
-        const clientHere = context.clientRank !== undefined && seats.has(context.clientRank);
+        const clientHere = context.clientRank !== undefined && slots.has(context.clientRank);
         // With the client's rank here, the host stays until the hub has left.
         if (!clientHere || hubGone) context.finished(codeFor(code));
       });
@@ -195,7 +195,7 @@ export function leadHost(context: LeaderContext): Leader {
     if (ended !== undefined) return;
     ended = { code, grace };
     roll.stop();
-    for (const seat of seats.values()) seat.channel.send(endFor(seat));
+    for (const slot of slots.values()) slot.channel.send(endFor(slot));
     maybeDone();
   };
 
@@ -205,7 +205,7 @@ export function leadHost(context: LeaderContext): Leader {
         void context.prepare(message).then(
           () => {
             ready = true;
-            settleAll();
+            dispatchAll();
           },
           (error: unknown) => {
             context.report(String(error));
@@ -226,10 +226,10 @@ export function leadHost(context: LeaderContext): Leader {
         break;
       case "address":
         scheduler = message.scheduler;
-        for (const seat of seats.values()) if (seat.assigned) seat.channel.send({ t: "address", scheduler });
+        for (const slot of slots.values()) if (slot.assigned) slot.channel.send({ t: "address", scheduler });
         break;
       case "to-rank":
-        seats.get(message.rank)?.channel.send(context.localise(message.message));
+        slots.get(message.rank)?.channel.send(context.localise(message.message));
         break;
       case "end":
         end(message.code, message.grace);
@@ -251,12 +251,12 @@ export function leadHost(context: LeaderContext): Leader {
 
   return {
     admit: (socket) => {
-      const channel = lineChannel<ToMember, FromMember>(socket, acceptFromMember);
+      const channel = lineChannel<ToRank, FromRank>(socket, acceptFromRank);
       let rank: number | undefined;
       // A connection that does not say who it is does not stay.
       const patience = setTimeout(() => socket.destroy(), deadlines.hubProof);
       channel.onMessage((message) => {
-        if (rank !== undefined) onMember(rank, message);
+        if (rank !== undefined) onRank(rank, message);
         else if (message.t === "hello" && message.size === context.size && message.rank < context.size) {
           clearTimeout(patience);
           rank = message.rank;
@@ -265,12 +265,12 @@ export function leadHost(context: LeaderContext): Leader {
       });
       channel.onClose(() => {
         clearTimeout(patience);
-        if (rank !== undefined && seats.get(rank)?.channel === channel) onMemberGone(rank);
+        if (rank !== undefined && slots.get(rank)?.channel === channel) onRankGone(rank);
       });
     },
     join: (hello) => {
-      const [mine, theirs] = channelPair<ToMember, FromMember>();
-      mine.onMessage((message) => onMember(hello.rank, message));
+      const [mine, theirs] = channelPair<ToRank, FromRank>();
+      mine.onMessage((message) => onRank(hello.rank, message));
       sit(hello, mine);
       return theirs;
     },

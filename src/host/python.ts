@@ -1,9 +1,9 @@
 import { accessSync, constants, readlinkSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-import type { PythonReport } from "../control/messages.ts";
-import { Failure, type Facts } from "../failure.ts";
-import type { MessageCode } from "../messages.ts";
+import type { PythonReport } from "../protocol/messages.ts";
+import { Failure, type Facts } from "../errors/failure.ts";
+import type { MessageCode } from "../errors/messages.ts";
 
 /** The Python that runs Dask, and what named it, for people to read. */
 export interface PythonFound {

@@ -1,4 +1,4 @@
-import type { MemoryLimit } from "../cli/options.ts";
+import type { MemoryLimit } from "../config/options.ts";
 import type { Grant } from "./grant.ts";
 
 /** One role of a rank of this host; a rank that holds two (`--inclusive-workers`) stands here twice. */

@@ -1,4 +1,4 @@
-import type { MessageCode } from "../messages.ts";
+import type { MessageCode } from "../errors/messages.ts";
 
 /** The launchers we know, and the generic pairs of variables that others set. */
 export type LauncherName =

@@ -1,6 +1,6 @@
 import { networkInterfaces } from "node:os";
 import { BlockList, isIP } from "node:net";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 
 /** One address of one network interface of this host. */
 export interface InterfaceAddress {
@@ -49,7 +49,7 @@ export function addressOfInterface(
   });
 }
 
-export interface Reach {
+export interface ReachableQuery {
   /** Addresses of other hosts of the job, as numbers; names are left out. */
   readonly peers?: readonly string[];
   /** What this host's own name stands for (a look-up by the caller), as numbers. */
@@ -65,7 +65,7 @@ export function reachableAddresses({
   peers = [],
   own = [],
   addresses = interfaceAddresses(),
-}: Reach = {}): readonly string[] {
+}: ReachableQuery = {}): readonly string[] {
   const rank = (one: InterfaceAddress): number =>
     peersOnNetwork(one, peers) * 1000 +
     (own.includes(one.address) ? 100 : 0) +
@@ -77,7 +77,7 @@ export function reachableAddresses({
     .map((one) => one.address);
 }
 
-export interface Listening extends Reach {
+export interface Listening extends ReachableQuery {
   /** `--interface`, when given. */
   readonly interface?: string | undefined;
   /** Whether all ranks are on this host. */

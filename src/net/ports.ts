@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 
 /** Checks that a port the user asked for is free. Throws TSD-028, which names the option that asked for it. */

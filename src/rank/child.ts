@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
-import type { ChildRequest } from "../control/messages.ts";
-import { lineChannel, type Channel } from "../control/channel.ts";
+import type { ChildRequest } from "../protocol/messages.ts";
+import { lineChannel, type Channel } from "../protocol/channel.ts";
 
 /** What a Python child, or the fork server on its behalf, reports on its control connection. */
 export type ChildEvent =

@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
-import type { ClientStart, RankEvent } from "../control/messages.ts";
+import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { killPid, signalNumber } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
-import { endLeftBehind, scriptMark } from "./left-behind.ts";
+import { endLeftBehind, scriptMark } from "./orphans.ts";
 import type { RelayedInput } from "./stdin.ts";
 
 export interface ClientRun {

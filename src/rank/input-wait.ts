@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { deadlines } from "../deadlines.ts";
-import { family } from "./family.ts";
+import { processTree } from "./children.ts";
 
 /** How often (ms) the script is looked at. */
 const lookEvery = 5_000;
@@ -24,7 +24,7 @@ export function watchInput({
 }): () => void {
   let waiting: { readonly who: string; readonly since: number } | undefined;
   const look = setInterval(() => {
-    const who = family(pid)
+    const who = processTree(pid)
       .map(readerAt)
       .find((found) => found !== undefined);
     if (who === undefined) waiting = undefined;
@@ -58,7 +58,7 @@ export function watchReturn({
 }): () => void {
   let since: number | undefined;
   const look = setInterval(() => {
-    const stays = family(pid).find((one) => nameOf(one) === returned);
+    const stays = processTree(pid).find((one) => nameOf(one) === returned);
     if (stays === undefined) {
       since = undefined;
       return;

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ClientStart, RankEvent } from "../control/messages.ts";
+import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { deadlines } from "../deadlines.ts";
 import { requirePort } from "../net/ports.ts";
 

@@ -1,4 +1,4 @@
-import type { ChildRequest, RankEvent } from "../control/messages.ts";
+import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
 import type { Child, ChildEvent } from "./child.ts";
 import { describeExit, endChild } from "./worker.ts";
 

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readlinkSync, unlinkSync } from "node:f
 import { Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import type { ClientStart, RankEvent } from "../control/messages.ts";
+import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 
 /** The script's standard input where its rank has none of its own: rank 0 reads it, piece by piece, as the script takes it. */
 export interface RelayedInput {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { family } from "./family.ts";
+import { processTree } from "./children.ts";
 
 /** What a rank's worker used of what it had. */
 export interface WorkerUse {
@@ -60,7 +60,7 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
     },
     read: (pid) => {
       if (!ever) return undefined;
-      const living = pid === undefined ? [] : family(pid).flatMap((one) => useOf(one) ?? []);
+      const living = pid === undefined ? [] : processTree(pid).flatMap((one) => useOf(one) ?? []);
       const cpu = living.reduce((sum, one) => sum + one.cpu, 0);
       return { ...withRunning(cpu, Math.max(0, ...living.map(({ peak }) => peak))), threads, limit };
     },

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { ChildRequest, RankEvent } from "../control/messages.ts";
+import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
 import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child, type ChildEvent } from "./child.ts";
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
-import { Failure } from "../failure.ts";
-import { linkToHub, type Link } from "../control/link.ts";
+import { Failure } from "../errors/failure.ts";
+import { linkToHub, type Link } from "./link.ts";
 import { deadlines } from "../deadlines.ts";
 import { openPmi, type Pmi } from "../launcher/pmi/pmi.ts";
 import type { World } from "../launcher/world.ts";

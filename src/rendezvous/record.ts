@@ -2,9 +2,9 @@ import { mkdir, rmdir, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { deadlines } from "../deadlines.ts";
-import { linkToHub, type HubPlace, type Link } from "../control/link.ts";
+import { linkToHub, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
 /** The hub's record in the cluster folder: mode 0600 in a folder of mode 0700, so what it holds only its owner can read. */

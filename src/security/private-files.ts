@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, constants, lstatSync, mkdirSync, type Stats } from "node:fs";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "./file-problems.ts";
 import { sharingGroup } from "./groups.ts";
 

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import type { ClusterCredentials } from "./cluster-folder.ts";
 
 /** PEM files of a site's own certificates; `key` may be the same file as `cert`. */

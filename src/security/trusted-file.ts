@@ -1,7 +1,7 @@
 import { constants, lstatSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode } from "./file-problems.ts";
 import { groupName, isOwnGroup } from "./groups.ts";
 

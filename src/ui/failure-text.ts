@@ -1,5 +1,5 @@
-import { Failure, render, type Facts } from "../failure.ts";
-import { messages, type MessageCode } from "../messages.ts";
+import { Failure, render, type Facts } from "../errors/failure.ts";
+import { messages, type MessageCode } from "../errors/messages.ts";
 import { said } from "./banner.ts";
 import { hostList, numberRanges } from "./ranges.ts";
 

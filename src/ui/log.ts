@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { Failure } from "../failure.ts";
+import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { redact } from "./redact.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { localWorkerScript, renderScript, scriptSystems } from "../../src/batch/script/render.ts";
-import { clock, quoted, type ScriptWish } from "../../src/batch/script/wish.ts";
+import { clock, quoted, type JobSpec } from "../../src/batch/script/job-spec.ts";
 
-const wish: ScriptWish = {
+const spec: JobSpec = {
   name: "climate",
   nodes: 2,
   ranksPerNode: 4,
@@ -21,8 +21,8 @@ const wish: ScriptWish = {
   command: "tsdask-mpi",
   words: ["analysis.py", "--title", "a b"],
 };
-const lines = (system: (typeof scriptSystems)[number], change: Partial<ScriptWish> = {}): readonly string[] =>
-  renderScript(system, { ...wish, ...change }).text.split("\n");
+const lines = (system: (typeof scriptSystems)[number], change: Partial<JobSpec> = {}): readonly string[] =>
+  renderScript(system, { ...spec, ...change }).text.split("\n");
 
 describe("a script", () => {
   it("for Slurm asks as sbatch(1) says", () => {
@@ -72,7 +72,7 @@ describe("a script", () => {
         "#$ -cwd",
       ]),
     );
-    expect(renderScript("sge", wish).notes.join(" ")).toContain("qconf -spl");
+    expect(renderScript("sge", spec).notes.join(" ")).toContain("qconf -spl");
   });
   it("for LSF asks as bsub(1) says", () => {
     expect(lines("lsf")).toEqual(
@@ -100,7 +100,7 @@ describe("a script", () => {
       ]),
     );
     expect(lines("flux").at(-2)).toBe("flux run -N 2 -n 8 -c 2 -g 1 tsdask-mpi analysis.py --title 'a b'");
-    expect(renderScript("flux", wish).notes.join(" ")).toContain("memory");
+    expect(renderScript("flux", spec).notes.join(" ")).toContain("memory");
   });
   it("for HTCondor is a job for each machine, of which the first has the scheduler", () => {
     const text = lines("htcondor", { queue: undefined as never });
@@ -122,7 +122,7 @@ describe("a script", () => {
   it("for Kubernetes is an MPIJob with the fields of kubeflow.org/v2beta1", () => {
     const job = parse(
       renderScript("kubernetes", {
-        ...wish,
+        ...spec,
         image: "registry.example.org/team/dask:1",
         volume: { claim: "data", path: "/data" },
       }).text,
@@ -177,7 +177,7 @@ describe("a script", () => {
     },
   );
   it.each(scriptSystems)("for %s that joins names the cluster's file, which scale and adapt replace", (system) => {
-    const { text } = renderScript(system, { ...wish, words: [], join: { schedulerFile: "/a b/$x.json" } });
+    const { text } = renderScript(system, { ...spec, words: [], join: { schedulerFile: "/a b/$x.json" } });
     expect(text).toContain("--no-scheduler");
     if (!["htcondor", "kubernetes"].includes(system))
       expect(text).toContain('--scheduler-file "${TSDASK_SCHEDULER_FILE:-/a b/\\$x.json}"');
@@ -185,7 +185,7 @@ describe("a script", () => {
 });
 
 describe("text that means more than itself", () => {
-  const words = (word: string): Partial<ScriptWish> => ({ words: ["analysis.py", word] });
+  const words = (word: string): Partial<JobSpec> => ({ words: ["analysis.py", word] });
   it.each(scriptSystems)("for %s is refused where it holds a newline or another control character", (system) => {
     for (const bad of [
       "x\nrequirements = false",
@@ -196,7 +196,7 @@ describe("text that means more than itself", () => {
       "\u2028",
       "\u0000",
     ]) {
-      const changes: readonly Partial<ScriptWish>[] = [
+      const changes: readonly Partial<JobSpec>[] = [
         words(bad),
         { variables: { A: bad } },
         { setup: [bad] },
@@ -243,7 +243,7 @@ describe("text that means more than itself", () => {
       "$$(X)",
     ];
     const rendered = renderScript("kubernetes", {
-      ...wish,
+      ...spec,
       image: "yes",
       words: hostile,
       volume: { claim: "on", path: "/a b: {c}" },
@@ -277,7 +277,7 @@ describe("text that means more than itself", () => {
   });
   it("for Kubernetes is a field of the run policy where it is a directive, and refused where it is none", () => {
     const job = parse(
-      renderScript("kubernetes", { ...wish, directives: ["ttlSecondsAfterFinished: 60", "suspend: true"] }).text,
+      renderScript("kubernetes", { ...spec, directives: ["ttlSecondsAfterFinished: 60", "suspend: true"] }).text,
     ) as { spec: { runPolicy: object } };
     expect(job.spec.runPolicy).toMatchObject({ ttlSecondsAfterFinished: 60, suspend: true });
     for (const bad of ["no mapping", "a: [", "- a"])
@@ -310,7 +310,7 @@ describe("text that means more than itself", () => {
 
 it("a conda environment is activated by its name", () => {
   expect(lines("slurm", { environment: "dask" })).toContain('eval "$(conda shell.bash hook)" && conda activate dask');
-  expect(renderScript("htcondor", { ...wish, environment: "dask" }).text).toContain("$(DOLLAR)(conda shell.bash hook)");
+  expect(renderScript("htcondor", { ...spec, environment: "dask" }).text).toContain("$(DOLLAR)(conda shell.bash hook)");
 });
 
 it("words are quoted for the shell, and times are a clock's", () => {

@@ -9,12 +9,12 @@ import { expandHostlist } from "../../src/batch/hostlist.ts";
 import { batchSystem } from "../../src/batch/job.ts";
 import { readJobList } from "../../src/batch/job-list.ts";
 import type { Shell } from "../../src/batch/system.ts";
-import { parseFile } from "../../src/cli/yaml-file.ts";
-import { lineChannel } from "../../src/control/channel.ts";
-import { acceptEvent, acceptFromLeader, acceptFromMember, acceptToLeader } from "../../src/control/schemas.ts";
+import { parseFile } from "../../src/config/yaml-file.ts";
+import { lineChannel } from "../../src/protocol/channel.ts";
+import { acceptEvent, acceptFromLeader, acceptFromRank, acceptToLeader } from "../../src/protocol/schemas.ts";
 import { encodeFrames, frameDecoder } from "../../src/dask/frames.ts";
 import { readSchedulerFile } from "../../src/dask/read-scheduler-file.ts";
-import { Failure } from "../../src/failure.ts";
+import { Failure } from "../../src/errors/failure.ts";
 import { holds, near, patience, values } from "./fuzz.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsdask-fuzz-"));
@@ -50,7 +50,7 @@ describe("a parser of foreign bytes ends in a value or in its own failure", { ti
     await holds(
       values(messages),
       (value) => {
-        for (const accept of [acceptEvent, acceptFromLeader, acceptFromMember, acceptToLeader]) accept(value);
+        for (const accept of [acceptEvent, acceptFromLeader, acceptFromRank, acceptToLeader]) accept(value);
         expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
       },
       [JSON.parse('{"t":"event","__proto__":{"polluted":1}}'), JSON.parse(`${"[".repeat(5_000)}${"]".repeat(5_000)}`)],
@@ -69,7 +69,7 @@ describe("a parser of foreign bytes ends in a value or in its own failure", { ti
       fc.tuple(lines, fc.integer({ min: 1, max: 50 })),
       async ([said, size]) => {
         const socket = new Duplex({ read: () => undefined, write: (_, __, done) => done() });
-        const channel = lineChannel<unknown, unknown>(socket as Socket, acceptFromMember);
+        const channel = lineChannel<unknown, unknown>(socket as Socket, acceptFromRank);
         channel.onMessage(() => undefined);
         const bytes = Buffer.from(`${said.join("\n")}\n`);
         for (let at = 0; at < bytes.length && !socket.destroyed; at += size)

@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import type { PythonReport } from "../../src/control/messages.ts";
-import { render } from "../../src/failure.ts";
+import type { PythonReport } from "../../src/protocol/messages.ts";
+import { render } from "../../src/errors/failure.ts";
 import { checkPythons, findPython, pythonTrouble, type PythonFound } from "../../src/host/python.ts";
 
 let root: string;

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import type { MemoryLimit } from "../../src/cli/options.ts";
+import type { MemoryLimit } from "../../src/config/options.ts";
 import type { Grant } from "../../src/host/grant.ts";
 import { fairShares, type Share, type Sharer } from "../../src/host/shares.ts";
 

@@ -2,9 +2,9 @@ import { readdirSync } from "node:fs";
 
 import { expect, it } from "vitest";
 
-import { render, type Facts } from "../../src/failure.ts";
+import { render, type Facts } from "../../src/errors/failure.ts";
 import { identify, type World } from "../../src/launcher/world.ts";
-import type { MessageCode } from "../../src/messages.ts";
+import type { MessageCode } from "../../src/errors/messages.ts";
 import { environment } from "./environments.ts";
 
 type Refusal = { readonly code: MessageCode; readonly facts: Facts };

@@ -209,7 +209,7 @@ print("held", flush=True); time.sleep(1)`;
 
   test("a rank in another cgroup is told to start its child itself", async () => {
     const source = `
-from tsdask_mpi.kinship import difference
+from tsdask_mpi.cgroup_check import difference
 same = {"": "/slurm/step_0/user/task_0"}
 for ours, theirs, env in [
     (same, same, {}), (same, {}, {}), (same, {"": "/slurm/step_0/user/task_7"}, {}), (same, {"": "/slurm/step_0/user/task_7"}, {"CUDA_VISIBLE_DEVICES": "1"}),

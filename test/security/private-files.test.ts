@@ -2,7 +2,7 @@ import { chmod, chown, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Failure } from "../../src/failure.ts";
+import type { Failure } from "../../src/errors/failure.ts";
 import { unwritable } from "../../src/security/file-problems.ts";
 import { privateFolder, readPrivateFile, writePrivateFile } from "../../src/security/private-files.ts";
 

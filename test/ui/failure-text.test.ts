@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Failure } from "../../src/failure.ts";
+import { Failure } from "../../src/errors/failure.ts";
 import { collectFailures, failureText, wantsColour } from "../../src/ui/failure-text.ts";
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,11 +1,11 @@
-import { Failure } from "../../failure.ts";
-import { show } from "../../cli/values.ts";
-import type { ScriptWish } from "./wish.ts";
+import { Failure } from "../../errors/failure.ts";
+import { show } from "../../config/values.ts";
+import type { JobSpec } from "./job-spec.ts";
 
 /** Control characters (C0, DEL, C1), and the line and paragraph separators of Unicode, which YAML takes for line ends. */
 const breaking = /[\p{Cc}\u2028\u2029]/u;
 
-/** How people know the parts of a wish. */
+/** How people know the parts of a spec. */
 const known: Readonly<Record<string, string>> = {
   words: "A word of the command",
   variables: "--env",
@@ -15,11 +15,11 @@ const known: Readonly<Record<string, string>> = {
 };
 
 /**
- * Refuses a wish with a text that a batch system could take for more than that text: one with a control character, and a scheduler file whose
+ * Refuses a spec with a text that a batch system could take for more than that text: one with a control character, and a scheduler file whose
  * name ends in a backslash, which continues a line of HTCondor's. Throws TSD-131.
  */
-export function checkWish(wish: ScriptWish): void {
-  for (const [part, value] of Object.entries(wish) as readonly (readonly [string, unknown])[]) {
+export function checkSpec(spec: JobSpec): void {
+  for (const [part, value] of Object.entries(spec) as readonly (readonly [string, unknown])[]) {
     for (const text of textsIn(value)) {
       if (breaking.test(text))
         refuse(
@@ -30,7 +30,7 @@ export function checkWish(wish: ScriptWish): void {
         );
     }
   }
-  const file = wish.join?.schedulerFile;
+  const file = spec.join?.schedulerFile;
   if (file?.endsWith("\\") === true) refuse("join", file, "it ends in a backslash", "Give the file another name.");
 }
 

@@ -1,31 +1,31 @@
 import { parseDocument, stringify } from "yaml";
-import { show } from "../../cli/values.ts";
-import { Failure } from "../../failure.ts";
-import { environmentLines, mebibytes, quoted, ranksOf, type Rendered, type ScriptWish } from "./wish.ts";
+import { show } from "../../config/values.ts";
+import { Failure } from "../../errors/failure.ts";
+import { environmentLines, mebibytes, quoted, ranksOf, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /**
  * A manifest for `kubectl create`: an MPIJob of Kubeflow's MPI operator (kubeflow.org/v2beta1). With MPICH, ranks meet through its process
  * manager and no shared volume is needed; with Open MPI they meet in the working folder, which a volume must then share.
  */
-export function kubernetesScript(wish: ScriptWish): Rendered {
-  const { name, nodes, ranksPerNode, threads, volume } = wish;
-  const implementation = /openmpi|open-mpi/i.test(wish.launcher ?? "")
+export function kubernetesScript(spec: JobSpec): Rendered {
+  const { name, nodes, ranksPerNode, threads, volume } = spec;
+  const implementation = /openmpi|open-mpi/i.test(spec.launcher ?? "")
     ? "OpenMPI"
-    : /intel|impi/i.test(wish.launcher ?? "")
+    : /intel|impi/i.test(spec.launcher ?? "")
       ? "Intel"
       : "MPICH";
-  const image = wish.image ?? "registry.example.org/dask:latest";
+  const image = spec.image ?? "registry.example.org/dask:latest";
   const folder = volume?.path ?? "/home/mpiuser";
   const mounts = volume === undefined ? {} : { volumeMounts: [{ name: "shared", mountPath: volume.path }] };
   const volumes =
     volume === undefined ? {} : { volumes: [{ name: "shared", persistentVolumeClaim: { claimName: volume.claim } }] };
   const words = [
-    wish.command,
-    ...(wish.join === undefined ? [] : ["--no-scheduler", "--scheduler-file", wish.join.schedulerFile]),
-    ...(wish.time === undefined ? [] : ["--walltime", String(Math.ceil(wish.time))]),
-    ...wish.words,
+    spec.command,
+    ...(spec.join === undefined ? [] : ["--no-scheduler", "--scheduler-file", spec.join.schedulerFile]),
+    ...(spec.time === undefined ? [] : ["--walltime", String(Math.ceil(spec.time))]),
+    ...spec.words,
   ];
-  const launch = [...environmentLines(wish), `exec mpirun -np ${ranksOf(wish)} ${words.map(quoted).join(" ")}`];
+  const launch = [...environmentLines(spec), `exec mpirun -np ${ranksOf(spec)} ${words.map(quoted).join(" ")}`];
   const pod = { image, workingDir: folder, securityContext: { runAsUser: 1000 } };
   const metadata = { annotations: { "sidecar.istio.io/inject": "false" } };
   const launcher = {
@@ -43,8 +43,8 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   };
   const limits = {
     cpu: ranksPerNode * threads,
-    ...(wish.memory === undefined ? {} : { memory: `${mebibytes(wish.memory)}Mi` }),
-    ...(wish.gpus === undefined ? {} : { "nvidia.com/gpu": wish.gpus }),
+    ...(spec.memory === undefined ? {} : { memory: `${mebibytes(spec.memory)}Mi` }),
+    ...(spec.gpus === undefined ? {} : { "nvidia.com/gpu": spec.gpus }),
   };
   const worker = {
     name: "worker",
@@ -59,7 +59,7 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
     kind: "MPIJob",
     metadata: {
       generateName: `${name.toLowerCase().replace(/[^a-z0-9-]+/g, "-")}-`,
-      ...(wish.queue === undefined ? {} : { namespace: wish.queue }),
+      ...(spec.queue === undefined ? {} : { namespace: spec.queue }),
     },
     spec: {
       slotsPerWorker: ranksPerNode,
@@ -67,8 +67,8 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
       sshAuthMountPath: "/home/mpiuser/.ssh",
       runPolicy: {
         cleanPodPolicy: "Running",
-        ...(wish.time === undefined ? {} : { activeDeadlineSeconds: Math.ceil(wish.time) }),
-        ...directivesOf(wish),
+        ...(spec.time === undefined ? {} : { activeDeadlineSeconds: Math.ceil(spec.time) }),
+        ...directivesOf(spec),
       },
       mpiReplicaSpecs: {
         Launcher: {
@@ -86,7 +86,7 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
   return {
     text: `${head.join("\n")}\n${manifest(job)}`,
     notes: [
-      ...(wish.image === undefined
+      ...(spec.image === undefined
         ? ["Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun."]
         : []),
       ...(implementation === "OpenMPI" && volume === undefined
@@ -94,11 +94,11 @@ export function kubernetesScript(wish: ScriptWish): Rendered {
             "Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path).",
           ]
         : []),
-      ...(wish.join !== undefined && volume === undefined
+      ...(spec.join !== undefined && volume === undefined
         ? ["Kubernetes: to join a cluster, the volume with its scheduler file must be mounted (--volume CLAIM:/path)."]
         : []),
-      ...(wish.account === undefined ? [] : ["Kubernetes has no accounts: --account is left out."]),
-      ...(wish.array === undefined
+      ...(spec.account === undefined ? [] : ["Kubernetes has no accounts: --account is left out."]),
+      ...(spec.array === undefined
         ? []
         : ["Kubernetes has no job arrays: create the manifest as often as you want a job."]),
     ],
@@ -116,7 +116,7 @@ function plainDollars(text: string): string {
 }
 
 /** The directives are fields of the job's run policy. Throws TSD-131 when they are not, together, a mapping. */
-function directivesOf({ directives }: ScriptWish): object {
+function directivesOf({ directives }: JobSpec): object {
   if (directives.length === 0) return {};
   const text = directives.join("\n");
   const document = parseDocument(text, { schema: "yaml-1.1", logLevel: "silent" });

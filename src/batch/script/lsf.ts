@@ -1,35 +1,35 @@
-import { bashScript, given, launched, mebibytes, ranksOf, unbound, type Rendered, type ScriptWish } from "./wish.ts";
+import { bashScript, given, launched, mebibytes, ranksOf, unbound, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /** A script for `bsub < script`: the bsub reference of IBM Spectrum LSF 10.1. */
-export function lsfScript(wish: ScriptWish): Rendered {
-  const { ranksPerNode, threads } = wish;
-  const name = wish.array === undefined ? wish.name : `${wish.name}[1-${wish.array}]`;
+export function lsfScript(spec: JobSpec): Rendered {
+  const { ranksPerNode, threads } = spec;
+  const name = spec.array === undefined ? spec.name : `${spec.name}[1-${spec.array}]`;
   const directives = [
     `-J "${name}"`,
-    `-n ${ranksOf(wish)}`,
+    `-n ${ranksOf(spec)}`,
     `-R "span[ptile=${ranksPerNode}]"`,
     threads === 1 ? undefined : `-R "affinity[core(${threads})]"`,
-    given(wish.memory, (bytes) => `-R "rusage[mem=${mebibytes(bytes)}MB]"`),
-    given(wish.gpus, (n) => `-gpu "num=${n}"`),
-    given(wish.time, (seconds) => `-W ${hoursMinutes(seconds)}`),
-    given(wish.queue, (queue) => `-q ${queue}`),
-    given(wish.account, (account) => `-P ${account}`),
-    `-o ${wish.output ?? (wish.array === undefined ? "%J.out" : "%J-%I.out")}`,
-    ...wish.directives,
+    given(spec.memory, (bytes) => `-R "rusage[mem=${mebibytes(bytes)}MB]"`),
+    given(spec.gpus, (n) => `-gpu "num=${n}"`),
+    given(spec.time, (seconds) => `-W ${hoursMinutes(seconds)}`),
+    given(spec.queue, (queue) => `-q ${queue}`),
+    given(spec.account, (account) => `-P ${account}`),
+    `-o ${spec.output ?? (spec.array === undefined ? "%J.out" : "%J-%I.out")}`,
+    ...spec.directives,
   ];
-  const jsrun = wish.launcher === "jsrun";
+  const jsrun = spec.launcher === "jsrun";
   const shape = jsrun
-    ? `jsrun -n ${ranksOf(wish)} -a 1 -c ${threads}${wish.gpus === undefined ? "" : ` -g ${Math.floor(wish.gpus / ranksPerNode)}`}`
-    : (wish.launcher ?? "mpirun");
+    ? `jsrun -n ${ranksOf(spec)} -a 1 -c ${threads}${spec.gpus === undefined ? "" : ` -g ${Math.floor(spec.gpus / ranksPerNode)}`}`
+    : (spec.launcher ?? "mpirun");
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#BSUB ${text}`)),
-      wish,
+      spec,
       before: jsrun ? [] : [unbound],
-      launch: `${shape} ${launched(wish)}`,
+      launch: `${shape} ${launched(spec)}`,
     }),
     notes:
-      wish.memory === undefined
+      spec.memory === undefined
         ? []
         : [
             "LSF: memory is reserved per host; where RESOURCE_RESERVE_PER_TASK is set it is per rank (`badmin showconf mbd | grep RESERVE`).",

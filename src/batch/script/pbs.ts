@@ -1,31 +1,31 @@
-import { bashScript, clock, given, launched, mebibytes, unbound, type Rendered, type ScriptWish } from "./wish.ts";
+import { bashScript, clock, given, launched, mebibytes, unbound, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /** A script for the `qsub` of PBS Professional and OpenPBS: the PBS User's Guide, "Submitting a PBS Job". */
-export function pbsScript(wish: ScriptWish): Rendered {
-  const { nodes, ranksPerNode, threads } = wish;
+export function pbsScript(spec: JobSpec): Rendered {
+  const { nodes, ranksPerNode, threads } = spec;
   const chunk = [
     `${nodes}:ncpus=${ranksPerNode * threads}:mpiprocs=${ranksPerNode}:ompthreads=${threads}`,
-    given(wish.memory, (bytes) => `mem=${mebibytes(bytes)}mb`),
-    given(wish.gpus, (n) => `ngpus=${n}`),
+    given(spec.memory, (bytes) => `mem=${mebibytes(bytes)}mb`),
+    given(spec.gpus, (n) => `ngpus=${n}`),
   ].filter((part) => part !== undefined);
   const directives = [
-    `-N ${wish.name.slice(0, 15)}`,
+    `-N ${spec.name.slice(0, 15)}`,
     `-l select=${chunk.join(":")}`,
     nodes > 1 ? "-l place=scatter" : undefined,
-    given(wish.time, (seconds) => `-l walltime=${clock(seconds)}`),
-    given(wish.queue, (name) => `-q ${name}`),
-    given(wish.account, (name) => `-A ${name}`),
-    given(wish.array, (n) => `-J 1-${n}`),
+    given(spec.time, (seconds) => `-l walltime=${clock(seconds)}`),
+    given(spec.queue, (name) => `-q ${name}`),
+    given(spec.account, (name) => `-A ${name}`),
+    given(spec.array, (n) => `-J 1-${n}`),
     "-j oe",
-    given(wish.output, (file) => `-o ${file}`),
-    ...wish.directives,
+    given(spec.output, (file) => `-o ${file}`),
+    ...spec.directives,
   ];
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#PBS ${text}`)),
-      wish,
+      spec,
       before: ['cd "$PBS_O_WORKDIR" || exit 1', unbound],
-      launch: `${wish.launcher ?? "mpirun"} -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" ${launched(wish)}`,
+      launch: `${spec.launcher ?? "mpirun"} -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" ${launched(spec)}`,
     }),
     notes: [],
   };

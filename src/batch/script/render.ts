@@ -1,4 +1,4 @@
-import { checkWish } from "./check.ts";
+import { checkSpec } from "./check.ts";
 import { fluxScript } from "./flux.ts";
 import { htcondorScript } from "./htcondor.ts";
 import { kubernetesScript } from "./kubernetes.ts";
@@ -6,7 +6,7 @@ import { lsfScript } from "./lsf.ts";
 import { pbsScript } from "./pbs.ts";
 import { sgeScript } from "./sge.ts";
 import { slurmScript } from "./slurm.ts";
-import { quoted, type Rendered, type ScriptSystem, type ScriptWish, type Template } from "./wish.ts";
+import { quoted, type Rendered, type ScriptSystem, type JobSpec, type Template } from "./job-spec.ts";
 
 const templates: Readonly<Record<ScriptSystem, Template>> = {
   slurm: slurmScript,
@@ -21,10 +21,10 @@ const templates: Readonly<Record<ScriptSystem, Template>> = {
 /** The batch systems that scripts can be written for. */
 export const scriptSystems = Object.keys(templates) as readonly ScriptSystem[];
 
-/** The script of a wish for a batch system, and notes on what that system cannot express. Pure. Throws TSD-131 for text that could become a line of its own. */
-export function renderScript(system: ScriptSystem, wish: ScriptWish): Rendered {
-  checkWish(wish);
-  return templates[system](wish);
+/** The script of a spec for a batch system, and notes on what that system cannot express. Pure. Throws TSD-131 for text that could become a line of its own. */
+export function renderScript(system: ScriptSystem, spec: JobSpec): Rendered {
+  checkSpec(spec);
+  return templates[system](spec);
 }
 
 /** A shell script that starts workers on this machine, for where there is no batch system. */

@@ -7,45 +7,45 @@ import {
   ranksOf,
   unbound,
   type Rendered,
-  type ScriptWish,
-} from "./wish.ts";
+  type JobSpec,
+} from "./job-spec.ts";
 
 /** A script for Grid Engine's `qsub`: qsub(1), sge_pe(5). Slots are cores; how they spread over hosts is the parallel environment's rule. */
-export function sgeScript(wish: ScriptWish): Rendered {
-  const { threads } = wish;
-  const slots = ranksOf(wish) * threads;
-  const perSlot = given(wish.memory, (bytes) => `-l h_vmem=${mebibytes(bytes / (wish.ranksPerNode * threads))}M`);
+export function sgeScript(spec: JobSpec): Rendered {
+  const { threads } = spec;
+  const slots = ranksOf(spec) * threads;
+  const perSlot = given(spec.memory, (bytes) => `-l h_vmem=${mebibytes(bytes / (spec.ranksPerNode * threads))}M`);
   const directives = [
-    `-N ${wish.name}`,
+    `-N ${spec.name}`,
     "-cwd",
     "-S /bin/bash",
-    `-pe ${wish.pe ?? "mpi"} ${slots}`,
+    `-pe ${spec.pe ?? "mpi"} ${slots}`,
     perSlot,
-    given(wish.gpus, (n) => `-l gpu=${n}`),
-    given(wish.time, (seconds) => `-l h_rt=${clock(seconds)}`),
-    given(wish.queue, (name) => `-q ${name}`),
-    given(wish.account, (name) => `-P ${name}`),
-    given(wish.array, (n) => `-t 1-${n}`),
+    given(spec.gpus, (n) => `-l gpu=${n}`),
+    given(spec.time, (seconds) => `-l h_rt=${clock(seconds)}`),
+    given(spec.queue, (name) => `-q ${name}`),
+    given(spec.account, (name) => `-P ${name}`),
+    given(spec.array, (n) => `-t 1-${n}`),
     "-j y",
-    given(wish.output, (file) => `-o ${file}`),
-    ...wish.directives,
+    given(spec.output, (file) => `-o ${file}`),
+    ...spec.directives,
   ];
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#$ ${text}`)),
-      wish,
+      spec,
       before: [
         `# One line per rank: a host has a rank for every ${threads === 1 ? "slot" : `${threads} slots`} that it gives.`,
         `hosts=$(awk '{ for (i = 0; i < int($2 / ${threads}); i++) print $1 }' "$PE_HOSTFILE")`,
         unbound,
       ],
-      launch: `${wish.launcher ?? "mpirun"} -np "$(wc -l <<< "$hosts")" -machinefile <(echo "$hosts") ${launched(wish)}`,
+      launch: `${spec.launcher ?? "mpirun"} -np "$(wc -l <<< "$hosts")" -machinefile <(echo "$hosts") ${launched(spec)}`,
     }),
     notes: [
-      ...(wish.pe === undefined
+      ...(spec.pe === undefined
         ? ["Grid Engine: the parallel environment is taken to be `mpi`; `qconf -spl` lists those there are (--pe)."]
         : []),
-      ...(wish.memory === undefined
+      ...(spec.memory === undefined
         ? []
         : ["Grid Engine: memory is asked for as h_vmem per slot; some sites use another resource (`qconf -sc`)."]),
     ],

@@ -1,8 +1,8 @@
 import { fstatSync } from "node:fs";
 import { connect, Socket } from "node:net";
 
-import type { Facts } from "../../failure.ts";
-import type { MessageCode } from "../../messages.ts";
+import type { Facts } from "../../errors/failure.ts";
+import type { MessageCode } from "../../errors/messages.ts";
 import type { PmiEndpoint } from "../world.ts";
 
 /** Finds the first whole message in what has arrived: its text, and how many characters to drop with it. */
@@ -55,7 +55,7 @@ export const counted: Framing = (arrived) => {
  */
 export async function openWire(endpoint: PmiEndpoint, where: Facts): Promise<Wire> {
   const refuse = async (code: MessageCode, facts: Facts = {}): Promise<never> => {
-    const { Failure } = await import("../../failure.ts");
+    const { Failure } = await import("../../errors/failure.ts");
     throw new Failure(code, { ...where, ...facts });
   };
   let socket: Socket;

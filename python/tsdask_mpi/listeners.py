@@ -1,0 +1,244 @@
+"""Keeps connections that have not proved themselves from taking all of a process's files, time and log.
+
+Facts relied on:
+- tornado/tcpserver.py add_sockets() calls `add_accept_handler(socket, self._handle_connection)` of its own module's name for every listening
+  socket, and gets a function that takes the handler away; tornado/netutil.py add_accept_handler() lets accept's OSError (no descriptor left)
+  reach the event loop, which logs it with a traceback and tries again at once.
+- distributed/comm/tcp.py BaseTCPListener._handle_stream(stream, address) awaits the TLS handshake, then self.on_connection(comm) (Dask's own
+  handshake), then serves the comm until it closes; the stream of a comm is comm.stream. TCPServer.handle_stream is that bound method.
+- tornado/httpserver.py HTTPServer.handle_stream(stream, address) and .on_close(connection), connection.stream being the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import logging
+import resource
+import select
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE = 30.0
+CROWDED_PATIENCE = 2.0
+SWEEP_SECONDS = 0.5
+FULL_SECONDS = 0.5
+ACCEPT_AT_ONCE = 128
+MOST_UNPROVED = 1024
+SAY_SECONDS = 60.0
+FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+logger = logging.getLogger("tsdask_mpi")
+
+
+class Refusals:
+    """Counts refused connections by kind; the numbers are said at once where that matters, and then at most once a minute."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._waiting = False
+
+    def count(self, kind: str, at_once: bool = True) -> None:
+        """Count one; `kind` is what the log says of it, now or (what also happens by mistake) within a minute."""
+        self._counts[kind] += 1
+        if self._waiting:
+            return
+        if at_once:
+            self._tell()
+        else:
+            self._later()
+
+    def _tell(self) -> None:
+        self._waiting = bool(self._counts)
+        if not self._counts:
+            return
+        told = ", ".join(f"{number} {kind}" for kind, number in self._counts.most_common())
+        self._counts.clear()
+        logger.warning("connections refused: %s; further ones are counted and said once a minute", told)
+        self._later()
+
+    def _later(self) -> None:
+        try:
+            asyncio.get_running_loop().call_later(SAY_SECONDS, self._tell)
+            self._waiting = True
+        except RuntimeError:
+            self._waiting = False
+
+
+refusals = Refusals()
+
+
+class Gate:
+    """The connections of one kind of listener that are not proved yet, the oldest first, and the listeners that wait for room."""
+
+    def __init__(self, name: str, share: int) -> None:
+        self._name = name
+        self._share = share
+        self._since: dict[Any, float] = {}
+        self._resume: list[Callable[[], None]] = []
+        self._sweeping = False
+
+    @functools.cached_property
+    def most(self) -> int:
+        """Return how many may be unproved at once: a share of the files that this process may open."""
+        return max(8, min(MOST_UNPROVED, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // self._share))
+
+    def enter(self, stream: Any) -> None:
+        """Take in a connection that was just accepted."""
+        loop = asyncio.get_running_loop()
+        self._since[stream] = loop.time()
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def leave(self, stream: Any) -> None:
+        """Let go of a connection: it has proved itself, or is closed."""
+        if self._since.pop(stream, None) is not None and self._resume and not self.crowded():
+            self._open()
+
+    def crowded(self) -> bool:
+        """Tell whether nobody else is to be accepted now."""
+        return len(self._since) >= self.most
+
+    def wait(self, resume: Callable[[], None]) -> None:
+        """Call `resume` when there is room again."""
+        self._resume.append(resume)
+
+    def _open(self) -> None:
+        waiting, self._resume = self._resume, []
+        for resume in waiting:
+            resume()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        # While others wait for a place, who has it and sends nothing is soon gone; what has been sent and not read yet is our delay, not theirs.
+        patience = CROWDED_PATIENCE if self._resume else PATIENCE
+        for stream, since in list(self._since.items()):
+            if now - since < patience:
+                break
+            if stream.closed():
+                self.leave(stream)
+            elif now - since >= PATIENCE or not has_unread(stream):
+                refusals.count(f"that did not prove themselves in time ({self._name})")
+                stream.close()
+                self.leave(stream)
+        self._sweeping = bool(self._since)
+        if self._sweeping:
+            loop.call_later(SWEEP_SECONDS, self._sweep)
+        elif self._resume:
+            self._open()
+
+
+def has_unread(stream: Any) -> bool:
+    """Tell whether the system holds bytes of this connection that were not read yet."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+dask_gate = Gate("Dask", 4)
+pages_gate = Gate("pages", 8)
+
+
+def gate_of(callback: Any) -> Gate | None:
+    """Return the gate that a tornado server's connections are counted at, from the function that gets them; None for one that is not ours."""
+    from distributed.comm.tcp import BaseTCPListener
+
+    server = getattr(callback, "__self__", None)
+    if isinstance(getattr(getattr(server, "handle_stream", None), "__self__", None), BaseTCPListener):
+        return dask_gate
+    return getattr(server, "tsdask_gate", None)
+
+
+def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callable[[], None]:
+    """Accept on a listening socket as tornado's add_accept_handler does, but pause while its gate is crowded or no descriptor is left."""
+    from tornado.ioloop import IOLoop
+
+    loop = IOLoop.current()
+    gate = gate_of(callback)
+    removed = False
+    paused = False
+
+    def resume() -> None:
+        nonlocal paused
+        if paused and not removed:
+            paused = False
+            loop.add_handler(listener, accept, IOLoop.READ)
+
+    def pause() -> None:
+        nonlocal paused
+        paused = True
+        loop.remove_handler(listener)
+
+    def accept(_: Any, __: int) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            if removed:
+                return
+            if gate is not None and gate.crowded():
+                pause()
+                gate.wait(resume)
+                return
+            try:
+                connection, address = listener.accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                refusals.count("that had to wait because no file descriptor is left")
+                pause()
+                loop.call_later(FULL_SECONDS, resume)
+                return
+            try:
+                callback(connection, address)
+            except OSError:
+                refusals.count("that broke at once")
+                connection.close()
+
+    def remove() -> None:
+        nonlocal removed
+        if not removed and not paused:
+            loop.remove_handler(listener)
+        removed = True
+
+    loop.add_handler(listener, accept, IOLoop.READ)
+    return remove
+
+
+@functools.cache
+def install() -> None:
+    """Put the gates before every listener that this process opens from now on; without what they rely on, one warning, and Dask stays as it is."""
+    import tornado.tcpserver
+    from distributed.comm import tcp
+
+    listener = getattr(tcp, "BaseTCPListener", None)
+    handle_stream = getattr(listener, "_handle_stream", None)
+    on_connection = getattr(listener, "on_connection", None)
+    if handle_stream is None or on_connection is None or not hasattr(tornado.tcpserver, "add_accept_handler"):
+        logger.warning(
+            "this release of distributed or tornado listens in another way: idle connections of strangers are not limited"
+        )
+        return
+
+    @functools.wraps(handle_stream)
+    async def through_gate(self: Any, stream: Any, address: Any) -> None:
+        dask_gate.enter(stream)
+        try:
+            await handle_stream(self, stream, address)
+        finally:
+            dask_gate.leave(stream)
+
+    @functools.wraps(on_connection)
+    async def proved(self: Any, comm: Any, *args: Any, **kwargs: Any) -> Any:
+        result = await on_connection(self, comm, *args, **kwargs)
+        dask_gate.leave(getattr(comm, "stream", None))
+        return result
+
+    listener._handle_stream = through_gate
+    listener.on_connection = proved
+    tornado.tcpserver.add_accept_handler = accept_gently

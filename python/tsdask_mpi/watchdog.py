@@ -1,0 +1,114 @@
+"""What must not outlive a rank that is killed outright: processes that it started itself, and files of its launch.
+
+A rank that runs the user's script keeps a connection open with `{"op": "watch", "pid": …}`; when it closes and the script still runs,
+the script and its descendants are killed. A leader names what it owns with `{"op": "own", …}`; it is removed with the host's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tsdask_mpi.wire import Message
+
+
+@dataclass(eq=False)
+class WatchedProcess:
+    """A process that dies with its rank, held by its pidfd so that no other process can be meant, and its rank's connection."""
+
+    pid: int
+    handle: int
+    connection: socket.socket
+
+    def close(self) -> None:
+        """Let go of the process and of the connection."""
+        os.close(self.handle)
+        self.connection.close()
+
+
+def take(pid: int, rank: int, connection: socket.socket) -> WatchedProcess | None:
+    """Watch over a child of the process `rank`; None when there is no such child."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if parent_of(pid) != rank:
+        os.close(handle)
+        return None
+    return WatchedProcess(pid, handle, connection)
+
+
+def kill(watched: WatchedProcess) -> None:
+    """Kill a process whose rank is gone, and all that descends from it."""
+    processes = descendants(watched.pid)
+    try:
+        signal.pidfd_send_signal(watched.handle, signal.SIGKILL)
+    except ProcessLookupError:
+        # It had ended by itself: it meant to leave what it left running.
+        return
+    for pid in processes:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process (proc(5), field 4 of stat), or None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return int(file.read().rpartition(") ")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def descendants(pid: int) -> list[int]:
+    """Return all processes that descend from `pid`, without it."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (parent := parent_of(int(name))) is not None:
+            children.setdefault(parent, []).append(int(name))
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        mine = children.get(waiting.pop(), [])
+        found += mine
+        waiting += mine
+    return found
+
+
+# The scheduler.json of a cluster with ten thousand workers has about 10 MB.
+_LARGEST = 64 * 1024 * 1024
+
+
+@dataclass
+class CleanupRegistry:
+    """The paths that a launch leaves behind when its leader is killed."""
+
+    folders: list[str] = field(default_factory=list)
+    scheduler_files: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, order: Message) -> None:
+        """Take an order `own`: `paths` are folders, `scheduler_file` with `launch` is removed only if it is still that launch's."""
+        self.folders += [path for path in order.get("paths") or [] if isinstance(path, str) and os.path.isabs(path)]
+        path, launch = order.get("scheduler_file"), order.get("launch")
+        if isinstance(path, str) and isinstance(launch, str):
+            self.scheduler_files.append((path, launch))
+
+    def remove(self) -> None:
+        """Remove everything; what is gone already, or belongs to another launch by now, is left alone."""
+        for path, launch in self.scheduler_files:
+            with suppress(OSError, ValueError, AttributeError):
+                # Somebody else may have put a pipe or a link there meanwhile.
+                with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file:
+                    found = os.fstat(file.fileno())
+                    plain = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size < _LARGEST
+                    ours = plain and json.load(file).get("tsdask", {}).get("launch") == launch
+                if ours:
+                    os.unlink(path)
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)

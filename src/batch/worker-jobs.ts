@@ -1,0 +1,231 @@
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { credentialsFor } from "../dask/live-cluster.ts";
+import { refuseOpen } from "../dask/open-cluster.ts";
+import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
+import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
+import { Failure } from "../errors/failure.ts";
+import type { Trust } from "../security/trusted-file.ts";
+import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
+import { batchSystem } from "./job.ts";
+import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
+import { jobListPath } from "./job-list-path.ts";
+import type { BatchName, JobState, Shell, Submission } from "./system.ts";
+
+/** A cluster that grows and shrinks by worker jobs. */
+export interface WorkerJobs {
+  readonly schedulerFile: string;
+  /** Where its worker jobs are listed. */
+  readonly listPath: string;
+  /** Looks at the scheduler's workers and the batch system's jobs, and brings the list up to date. */
+  readonly look: () => Promise<View>;
+  /** Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's. */
+  readonly sameCluster: () => Promise<boolean>;
+  /** How many workers Dask's own adaptive scaling would have now. */
+  readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
+  readonly submit: (count: number) => Promise<readonly string[]>;
+  /** Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had no other place). */
+  readonly release: (plan: Pick<GrowthPlan, "retire" | "cancel">) => Promise<readonly string[]>;
+  /** Cancels all listed jobs at once, for a cluster that has ended; returns their ids. */
+  readonly cancelAll: () => Promise<readonly string[]>;
+}
+
+/** A cluster and its worker jobs at one moment. */
+export interface View {
+  readonly workers: number;
+  /** Workers that no listed job brought. */
+  readonly others: number;
+  readonly jobs: readonly JobSeen[];
+  /** Jobs that ended since the last look without any worker of theirs having joined. */
+  readonly failed: readonly string[];
+}
+
+export interface WorkerJobsInput {
+  readonly schedulerFile: string;
+  /** What was said of the cluster: a shared folder, one without TLS. */
+  readonly trust: Trust & { readonly security: "tls" | "none" };
+  readonly system: BatchName;
+  readonly shell: Shell;
+  /** What is submitted; its environment gets TSDASK_SCHEDULER_FILE. */
+  readonly submission: Submission;
+  /** Workers that a job brings. */
+  readonly perJob: number;
+}
+
+/** Longest time for moving the data of workers that leave, in ms. */
+const retireDeadline = 600_000;
+/** How long a job whose workers have left may take to end by itself before it is cancelled, in ms. */
+const selfEnd = 5_000;
+
+/**
+ * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074 (its credentials); the workers's functions
+ * throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090 to TSD-095) and the job list (TSD-099) throw.
+ */
+export async function openWorkerJobs({
+  schedulerFile,
+  trust,
+  system,
+  shell,
+  submission,
+  perJob,
+}: WorkerJobsInput): Promise<WorkerJobs> {
+  const file = await readSchedulerFile(schedulerFile, trust);
+  refuseOpen(schedulerFile, file, trust.security);
+  const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file) };
+  const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
+  let listed = await readJobList(listPath);
+
+  const save = async (jobs: readonly ListedJob[]): Promise<void> => {
+    listed = jobs;
+    await writeJobList(listPath, jobs);
+  };
+  const drop = async (ids: readonly string[]): Promise<void> => save(listed.filter(({ id }) => !ids.includes(id)));
+
+  const look = async (): Promise<View> => {
+    const workers = workersOf(await identity(scheduler));
+    const states = await statesOf(listed, shell);
+    const seen = listed.map((job) => {
+      const own = workers.filter(({ name }) => isOfJob(name, job.id));
+      return { ...job, joined: job.joined || own.length > 0, state: states.get(job.id) ?? "gone", workers: own };
+    });
+    const live = seen.filter(({ state }) => state !== "gone");
+    const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
+    await save(live.map(({ state: _state, workers: _workers, ...job }) => job));
+    const others = workers.length - live.reduce((sum, job) => sum + job.workers.length, 0);
+    return { workers: workers.length, others, jobs: live, failed };
+  };
+
+  const submit = async (count: number): Promise<readonly string[]> => {
+    const ids: string[] = [];
+    for (let i = 0; i < count; i += 1) {
+      const id = await batchSystem(system).submit(
+        { ...submission, env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } },
+        shell,
+      );
+      ids.push(id);
+      await save([
+        ...listed,
+        { system, id, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false },
+      ]);
+    }
+    return ids;
+  };
+
+  const release = async ({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> => {
+    const addresses = retire.flatMap((job) => job.workers.map(({ address }) => address));
+    const retired =
+      addresses.length === 0
+        ? []
+        : await retireWorkers(scheduler, { workers: addresses }, { deadline: retireDeadline });
+    const left = retire.filter((job) => job.workers.every(({ address }) => retired.includes(address)));
+    const leaving = [...left, ...cancel].map(({ id }) => id);
+    await end(
+      leaving,
+      left.map(({ id }) => id),
+    );
+    return leaving;
+  };
+
+  /** Jobs whose workers have left end by themselves; what does not in time is cancelled, like all that never had workers. */
+  const end = async (ids: readonly string[], selfEnding: readonly string[]): Promise<void> => {
+    const until = Date.now() + selfEnd;
+    let remaining = listed.filter(({ id }) => ids.includes(id));
+    while (remaining.some(({ id }) => selfEnding.includes(id)) && Date.now() < until) {
+      const states = await statesOf(remaining, shell);
+      remaining = remaining.filter(({ id }) => states.get(id) !== "gone" && states.get(id) !== "ending");
+      if (remaining.every(({ id }) => !selfEnding.includes(id))) break;
+      await sleep(500);
+    }
+    await cancelJobs(remaining, shell);
+    await drop(ids);
+  };
+
+  return {
+    schedulerFile,
+    listPath,
+    look,
+    submit,
+    release,
+    sameCluster: async () => {
+      try {
+        const now = await readSchedulerFile(schedulerFile, trust);
+        return now.id === file.id;
+      } catch (error) {
+        if (error instanceof Failure) return false;
+        throw error;
+      }
+    },
+    adaptiveTarget: async (targetDuration) => {
+      const reply = await callScheduler(
+        scheduler,
+        "adaptive_target",
+        targetDuration === undefined ? {} : { target_duration: targetDuration },
+      );
+      if (typeof reply !== "number" || !Number.isFinite(reply))
+        throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
+      return Math.max(0, Math.ceil(reply));
+    },
+    cancelAll: async () => {
+      const ids = listed.map(({ id }) => id);
+      await cancelJobs(listed, shell);
+      await save([]);
+      return ids;
+    },
+  };
+}
+
+/** The states of listed jobs, of whichever batch systems they are. */
+async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
+  const names = [...new Set(jobs.map(({ system }) => system))];
+  const maps = await Promise.all(
+    names.map(async (name) =>
+      batchSystem(name).states(
+        jobs.filter((job) => job.system === name).map(({ id }) => id),
+        shell,
+      ),
+    ),
+  );
+  return new Map(maps.flatMap((map) => [...map]));
+}
+
+async function cancelJobs(jobs: readonly ListedJob[], shell: Shell): Promise<void> {
+  for (const name of new Set(jobs.map(({ system }) => system))) {
+    await batchSystem(name).cancel(
+      jobs.filter((job) => job.system === name).map(({ id }) => id),
+      shell,
+    );
+  }
+}
+
+/** A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's memory. */
+function workersOf(found: SchedulerIdentity): readonly WorkerSeen[] {
+  return Object.entries(found.workers).map(([address, worker]) => {
+    const metrics = record(worker["metrics"]);
+    const counts = "task_counts" in metrics ? record(metrics["task_counts"]) : metrics;
+    const busy = [
+      "executing",
+      "long-running",
+      "ready",
+      "constrained",
+      "waiting",
+      "fetch",
+      "flight",
+      "in_flight",
+      "resumed",
+    ];
+    return {
+      address,
+      name: String(worker.name ?? address),
+      busy: busy.reduce((sum, state) => sum + count(counts[state]), 0),
+      bytes: count(metrics["managed_bytes"] ?? metrics["memory"]),
+    };
+  });
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+function count(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}

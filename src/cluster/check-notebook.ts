@@ -1,0 +1,69 @@
+import { accessSync, constants, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { Failure } from "../errors/failure.ts";
+import type { NotebookRequest } from "../config/notebook-options.ts";
+
+/**
+ * Looks at a notebook and at where it is to be saved before anything is started: it is JSON of notebook format 4 (nbformat's `nbformat` and `cells`),
+ * and the other place can be written. Throws Failure TSD-109.
+ */
+export function checkNotebook({ notebook, output, inPlace }: NotebookRequest): void {
+  const refuse = (problem: string, cause?: unknown): Failure =>
+    new Failure("TSD-109", { file: notebook, problem }, { cause });
+  let text: string;
+  try {
+    text = readFileSync(notebook, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw refuse(code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "you may not read it" : message, error);
+  }
+  const problem = formatProblem(text);
+  if (problem !== undefined) throw refuse(problem);
+  if (!inPlace && same(notebook, output))
+    throw refuse("--output names the notebook itself; say --in-place if you mean it");
+  const writable = writeProblem(output);
+  if (writable !== undefined) throw refuse(`${output} cannot be written: ${writable}`);
+}
+
+function formatProblem(text: string): string | undefined {
+  if (text.trim() === "") return "it is empty";
+  let data: unknown;
+  try {
+    data = JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch (error) {
+    return `it is not JSON (${error instanceof Error ? error.message : String(error)})`;
+  }
+  const { nbformat, cells } = (typeof data === "object" && data !== null ? data : {}) as {
+    readonly nbformat?: unknown;
+    readonly cells?: unknown;
+  };
+  if (typeof nbformat !== "number") return "it is JSON, but no notebook: it names no format (nbformat)";
+  if (nbformat < 4)
+    return `its format is ${nbformat}, of before 2015 (Jupyter or \`jupyter nbconvert --to notebook --nbformat 4\` turn it into one of today)`;
+  if (nbformat > 4) return `its format is ${nbformat}, which this version does not know`;
+  return Array.isArray(cells) ? undefined : "it has no list of cells";
+}
+
+function same(a: string, b: string): boolean {
+  return a === b || (statSync(b, { throwIfNoEntry: false }) !== undefined && realpathSync(a) === realpathSync(b));
+}
+
+/** Why a file cannot be made or replaced: it is written beside itself and renamed, which takes a folder that may be written. */
+function writeProblem(path: string): string | undefined {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found?.isDirectory()) return "it is a folder";
+    if (found !== undefined && !found.isFile()) return "it is no ordinary file";
+    const folder = dirname(found === undefined ? path : realpathSync(path));
+    if (statSync(folder, { throwIfNoEntry: false }) === undefined) return `there is no folder ${folder}`;
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === "EACCES"
+      ? "you may not write to its folder"
+      : code === "EROFS"
+        ? "its file system is read-only"
+        : message;
+  }
+}

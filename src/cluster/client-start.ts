@@ -1,0 +1,147 @@
+import { readNotebook } from "../config/notebook-options.ts";
+import type { JupyterKind, Options } from "../config/options.ts";
+import type { ClientStart, ToRank } from "../protocol/messages.ts";
+import { clientEnvironment } from "../dask/configuration.ts";
+import { render } from "../errors/failure.ts";
+import type { SchedulerFacts } from "./launch.ts";
+import type { LaunchSecrets } from "./secrets.ts";
+
+/**
+ * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command as it is.
+ * Its environment connects a plain `Client()`; secrets are named by file only.
+ */
+export async function clientStart({
+  options,
+  python,
+  pythonRoot,
+  cwd,
+  folder,
+  schedulerFile,
+  scheduler,
+  secrets,
+  dashboardLink,
+  stdin,
+  workers,
+}: {
+  readonly options: Options;
+  readonly python: string;
+  /** The folder that holds our own Python modules, and the one that the launch was started in. */
+  readonly pythonRoot: string;
+  readonly cwd: string;
+  readonly folder: string;
+  readonly schedulerFile: string | undefined;
+  readonly scheduler: SchedulerFacts;
+  readonly secrets: Promise<LaunchSecrets>;
+  /** The dashboard's link as the user's laptop opens it: what `Client` shows in a notebook. */
+  readonly dashboardLink: string;
+  readonly stdin: ClientStart["stdin"];
+  /** How many workers the launch was started with. */
+  readonly workers: number;
+}): Promise<Extract<ToRank, { t: "client" }>> {
+  const { token } = await secrets;
+  const access = clientEnvironment({
+    address: scheduler.address,
+    folder,
+    security: options.security,
+    ...(schedulerFile === undefined ? {} : { schedulerFile }),
+    ...(options.tls === undefined ? {} : { files: options.tls }),
+  });
+  const env = { ...access, ...clustersVariable(options, workers) };
+  if (options.jupyter === undefined)
+    return {
+      t: "client",
+      ...command(options, python, pythonRoot, cwd),
+      python,
+      env,
+      grace: options.grace,
+      ...(stdin === undefined ? {} : { stdin }),
+    };
+  return {
+    t: "client",
+    file: python,
+    python,
+    args: jupyterArgs(options.jupyter, options.idleTimeout),
+    env: {
+      ...env,
+      ...(token === null ? {} : { JUPYTER_TOKEN: token }),
+      DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
+    },
+    // A tunnel that ends on the node itself needs no port that anybody else can reach.
+    jupyter: {
+      ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }),
+      loopback: options.tunnel !== "direct",
+    },
+    grace: options.grace,
+  };
+}
+
+/** What `python/tsdask_mpi/adopt` does in the script's process; without the variable, nothing. */
+function clustersVariable(options: Options, workers: number): Record<string, string> {
+  const mode = options.ownClusters ?? (options.script?.kind === "command" ? "warn" : "adopt");
+  if (mode === "allow") return {};
+  const words = [
+    mode,
+    // A launch that joins another's cluster does not know how many workers that has.
+    ...(options.scheduler ? [`workers=${workers}`] : []),
+    ...(options.scriptScale === 0 ? [] : [`script-scale=${options.scriptScale}`]),
+    ...(/cuda/i.test(options.workerClass) ? ["cuda"] : []),
+    ...(options.quiet ? ["quiet"] : []),
+  ];
+  return { TSDASK_CLUSTERS: words.join(",") };
+}
+
+const modules: Readonly<Record<JupyterKind, string>> = {
+  lab: "jupyterlab",
+  notebook: "notebook",
+  server: "jupyter_server",
+};
+
+/**
+ * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
+ * ended after it, and the server after them.
+ */
+function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string[] {
+  const idle =
+    idleTimeout === undefined
+      ? []
+      : [
+          `--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`,
+          `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`,
+        ];
+  return [modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
+}
+
+function command(
+  { script, grace, startTimeout }: Options,
+  python: string,
+  pythonRoot: string,
+  cwd: string,
+): { readonly file: string; readonly args: readonly string[] } {
+  const words = script?.words ?? [];
+  const [first = "", ...rest] = words;
+  switch (script?.kind) {
+    case "notebook": {
+      const { notebook, output, parameters, raw, kernel, allowErrors } = readNotebook(words, cwd);
+      const wish = {
+        notebook,
+        output,
+        parameters,
+        raw,
+        kernel: kernel ?? null,
+        allow_errors: allowErrors,
+        grace,
+        start_timeout: startTimeout,
+        messages: {
+          missing: render("TSD-108", { python, problem: "{problem}" }),
+          unusable: render("TSD-109", { file: notebook, problem: "{problem}" }),
+          kernel: render("TSD-110", { file: notebook, problem: "{problem}", output }),
+        },
+      };
+      return { file: python, args: [`${pythonRoot}/tsdask_mpi/notebook.py`, JSON.stringify(wish)] };
+    }
+    case "command":
+      return { file: first, args: rest };
+    default:
+      return { file: python, args: words };
+  }
+}

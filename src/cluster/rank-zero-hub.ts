@@ -1,0 +1,61 @@
+import { hostname } from "node:os";
+import { openHub } from "../rendezvous/hub.ts";
+import { shortName } from "../host/folder.ts";
+import type { World } from "../launcher/world.ts";
+import { announceHub, type HubExchange } from "../rendezvous/exchange.ts";
+import { publishRecord } from "../rendezvous/record.ts";
+import { randomToken } from "../security/tokens.ts";
+import { hostPort } from "../dask/address.ts";
+import type { RankZero } from "./rank-zero.ts";
+
+/**
+ * Opens the hub for the leaders of the other hosts and tells them where it is: through the launcher's key-value store
+ * where there is one, and by a record in the cluster folder. Throws TSD-030 to TSD-033 and TSD-072.
+ */
+export async function openRankZeroHub({
+  world,
+  zero,
+  key,
+  folder,
+  addresses,
+  usePmi,
+  useFile,
+}: {
+  readonly world: World;
+  readonly zero: RankZero;
+  readonly key: string;
+  readonly folder: string;
+  readonly addresses: readonly string[];
+  readonly usePmi: boolean;
+  readonly useFile: boolean;
+}): Promise<{ readonly close: () => void; readonly finalize: () => Promise<void> }> {
+  const { hub: hubCertificate } = await zero.secrets;
+  if (hubCertificate === undefined) throw new Error("the hub has no certificate");
+  const launch = shortName(key);
+  const secret = randomToken();
+  const exchange = Promise.withResolvers<HubExchange | undefined>();
+  exchange.promise.catch(() => undefined);
+  const hub = await openHub({
+    launch,
+    size: world.size,
+    ...hubCertificate,
+    keysOf: async (rank) => [...(useFile ? [secret] : []), ...((await (await exchange.promise)?.keysOf(rank)) ?? [])],
+    onRefused: (counts) => zero.log.warn("connections to the hub were refused", { ...counts }),
+    onHost: (channel, host, rank) => zero.launch.attach(channel, host, rank),
+  });
+  const where = {
+    launch,
+    addresses: addresses.map((address) => hostPort(address, hub.port)),
+    fingerprint: hubCertificate.fingerprint,
+  };
+  try {
+    if (useFile) await publishRecord(folder, { v: 1, ...where, pid: process.pid, host: hostname(), secret });
+    exchange.resolve(usePmi ? await announceHub(world, where) : undefined);
+  } catch (error) {
+    exchange.reject(error);
+    hub.close();
+    throw error;
+  }
+  const told = await exchange.promise;
+  return { close: hub.close, finalize: async () => told?.finalize() };
+}

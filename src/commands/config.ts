@@ -1,0 +1,125 @@
+import { existsSync } from "node:fs";
+import { defaultText } from "./help.ts";
+import type { OptionKey, Options, Sources } from "../config/options.ts";
+import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
+import { sourceName } from "../config/resolve.ts";
+import type { CommandContext } from "./run.ts";
+import { kebab, optionKeys } from "../config/table.ts";
+import { show } from "../config/values.ts";
+
+const HELP = `\
+Usage: tsdask-mpi config [--json] [options of a launch]
+
+Shows every option, its value, and where it was set: on the command line, by a TSDASK_ variable, in a user's or the site's file, or nowhere.
+Options after \`config\` are read as those of a launch: \`tsdask-mpi config --nthreads 2 script.py\`.
+
+  --json  the same as JSON: {"options": {"nthreads": {"value": 2, "source": "the command line"}, …}, "files": […], "warnings": […]}
+`;
+
+/** `tsdask-mpi config`: prints the options of a launch with their sources; resolves to the exit code. Throws as `readOptions` does. */
+export async function configCommand(
+  argv: readonly string[],
+  { env, cwd, stdout, stderr }: CommandContext,
+): Promise<number> {
+  const end = argv.indexOf("--");
+  const json = argv.slice(0, end === -1 ? argv.length : end).includes("--json");
+  const at = argv.indexOf("--json");
+  const words = json ? argv.toSpliced(at, 1) : argv;
+  const result = await readOptions({ argv: words[0] === undefined ? [] : words, env, cwd });
+  if (result.command.kind !== "launch") {
+    stdout.write(HELP);
+    return 0;
+  }
+  const files = placesOf({ env, cwd }).map(({ kind, file }) => ({ kind, file, found: existsSync(file) }));
+  if (json) {
+    stdout.write(`${JSON.stringify({ ...asJson(result), files, warnings: result.warnings }, null, 2)}\n`);
+    return 0;
+  }
+  const rows = optionKeys.map((key) => [kebab(key), valueText(key, result), sourceName(result.sources[key])]);
+  const places = files.map(({ kind, file, found }) => `${kind}'s file: ${show(file)}${found ? "" : " (not there)"}`);
+  stdout.write(
+    `${columns([["option", "value", "source"], ...launched(result.options), ...rows])}\n\n${places.join("\n")}\n`,
+  );
+  for (const warning of result.warnings) stderr.write(`${warning}\n`);
+  return 0;
+}
+
+const SCRIPT_NAMES = {
+  python: "Python script",
+  stdin: "Python script on standard input",
+  notebook: "notebook",
+  command: "command",
+} as const;
+
+const launched = ({ script, schedulerAddress }: Options): readonly string[][] => [
+  ...(script === undefined
+    ? []
+    : [["(script)", show(script.words.join(" ")), `the command line: a ${SCRIPT_NAMES[script.kind]}`]]),
+  ...(schedulerAddress === undefined ? [] : [["(address)", show(schedulerAddress), "the command line"]]),
+];
+
+const TLS = { tlsCaFile: "caFile", tlsCert: "cert", tlsKey: "key" } as const;
+
+const chosenValue = (key: OptionKey, options: Options): unknown =>
+  key === "tlsCaFile" || key === "tlsCert" || key === "tlsKey" ? options.tls?.[TLS[key]] : options[key];
+
+const SECONDS: readonly OptionKey[] = [
+  "startTimeout",
+  "grace",
+  "deathTimeout",
+  "lifetime",
+  "lifetimeStagger",
+  "idleTimeout",
+  "walltime",
+  "drain",
+];
+
+const valueText = (key: OptionKey, { options }: { options: Options }): string => {
+  const value = chosenValue(key, options);
+  if (value === undefined) return `(${defaultText(key)})`;
+  if (key === "memoryLimit") return memoryText(options.memoryLimit);
+  if (key === "workerPort" && options.workerPort) return `${options.workerPort.first}:${options.workerPort.last}`;
+  if (SECONDS.includes(key)) return `${String(value)}s`;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return "(none)";
+  if (Array.isArray(value))
+    return show(value.map((part: unknown) => (Array.isArray(part) ? part.join(" ") : String(part))).join(", "));
+  return show(value);
+};
+
+const memoryText = (limit: Options["memoryLimit"]): string => {
+  switch (limit.kind) {
+    case "auto":
+      return "auto";
+    case "none":
+      return "0 (no limit)";
+    case "fraction":
+      return `${limit.fraction} of the host's`;
+    case "bytes":
+      return `${limit.bytes} bytes`;
+  }
+};
+
+const asJson = ({ options, sources }: ReadResult): object => ({
+  script: options.script ?? null,
+  schedulerAddress: options.schedulerAddress ?? null,
+  options: Object.fromEntries(
+    optionKeys.map((key) => [
+      kebab(key),
+      {
+        value: chosenValue(key, options) ?? null,
+        source: sourceName(sources[key]),
+        from: sources[key] satisfies Sources[OptionKey],
+      },
+    ]),
+  ),
+});
+
+const columns = (rows: readonly (readonly string[])[]): string => {
+  const widths = [0, 1].map((column) => Math.min(48, Math.max(...rows.map((row) => row[column]?.length ?? 0))));
+  return rows
+    .map(([option = "", value = "", source = ""]) =>
+      `${option.padEnd(widths[0] ?? 0)}  ${value.padEnd(widths[1] ?? 0)}  ${source}`.trimEnd(),
+    )
+    .join("\n");
+};

@@ -1,0 +1,192 @@
+import { hostname, userInfo } from "node:os";
+import { deadlines } from "../deadlines.ts";
+import { Failure } from "../errors/failure.ts";
+import { securityFiles, type SecurityFiles } from "../dask/configuration.ts";
+import { credentialsFor } from "../dask/live-cluster.ts";
+import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
+import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
+import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
+import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
+import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
+import { readClusterToken } from "../security/cluster-folder.ts";
+import { visible, visibleLine } from "../errors/visible.ts";
+import { clusterFileOf } from "./cluster-argument.ts";
+import { clusterTrust } from "./cluster-trust.ts";
+import { readOptions } from "../config/read.ts";
+import type { CommandContext } from "./run.ts";
+import { posixQuoted } from "./shells.ts";
+import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
+
+const COMMAND: SmallCommand = {
+  name: "tsdask-mpi connect",
+  usage: "[options] [scheduler.json]",
+  about: `Shows how to reach a running cluster: the ssh line for your own computer, the links to open (they hold the
+cluster's token: keep them to yourself), and the Python lines that connect a Client.
+Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
+  options: [
+    { flags: "--json", help: "the same as JSON" },
+    { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
+    { flags: "--tunnel <kind>", help: "how your computer gets there", choices: ["direct", "jump", "reverse"] },
+    { flags: "--login-host <host>", help: "the host that your computer reaches with ssh" },
+  ],
+};
+
+/** Whether the cluster answers: `unreachable` when this host has no way to its network, which says nothing of the cluster. */
+type State =
+  | { readonly state: "running"; readonly identity: SchedulerIdentity }
+  | { readonly state: "unreachable"; readonly problem: string };
+
+/**
+ * `tsdask-mpi connect`: prints how to reach a cluster; resolves to the exit code.
+ * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), and TSD-006, TSD-008 for wrong words.
+ */
+export async function connectCommand(argv: readonly string[], context: CommandContext): Promise<number> {
+  const { stdout, stderr } = context;
+  const line = readSmallCommand(COMMAND, argv);
+  if (line.help !== undefined) {
+    stdout.write(line.help);
+    return 0;
+  }
+  const path = clusterFileOf(line.words[0], context);
+  const file = await readSchedulerFile(path, await clusterTrust(line.options, context));
+  const state = await lookAt(path, file);
+  const tunnel = await tunnelOf(file.tsdask, line, context);
+  const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
+  if (line.options["json"] === true) {
+    // What `visible` shows of a control character is JSON's own way to write it.
+    stdout.write(`${visible(JSON.stringify(asJson({ path, file, state, tunnel, files }), null, 2))}\n`);
+    return 0;
+  }
+  if (state.state === "unreachable")
+    stderr.write(
+      `the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`,
+    );
+  stdout.write(
+    `${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`,
+  );
+  return 0;
+}
+
+async function lookAt(path: string, file: SchedulerFile): Promise<State> {
+  const { address, id } = file;
+  try {
+    const found = await identity({ address, tls: await credentialsFor(file) }, { deadline: deadlines.connectCommand });
+    if (found.id === id) return { state: "running", identity: found };
+    throw gone(path, address, "another scheduler listens there now");
+  } catch (error) {
+    if (!(error instanceof Failure) || !["TSD-075", "TSD-076", "TSD-077", "TSD-086"].includes(error.code)) throw error;
+    const problem = String(error.facts["problem"] ?? `${address} is spoken by Dask only`);
+    const noWay = error.code === "TSD-075" && error.facts["stage"] === "connect" && problem !== "nothing listens there";
+    if (noWay || error.code === "TSD-086") return { state: "unreachable", problem };
+    throw gone(path, address, problem, error);
+  }
+}
+
+function gone(path: string, address: string, problem: string, cause?: unknown): Failure {
+  return new Failure("TSD-087", { path, address, problem }, { cause });
+}
+
+async function tunnelOf(
+  record: ClusterRecord | undefined,
+  line: SmallLine,
+  { env, cwd }: CommandContext,
+): Promise<Tunnel | undefined> {
+  if (record === undefined) return undefined;
+  const { options, sources } = await readOptions({ argv: [], env, cwd });
+  const said = line.options["loginHost"];
+  const here = record.hosts.includes(hostname()) ? undefined : hostname();
+  const login =
+    loginHost({ option: typeof said === "string" ? said : options.loginHost, env }) ?? record.tunnel?.login ?? here;
+  const configured = sources.tunnel.kind === "default" ? undefined : options.tunnel;
+  return clusterTunnel({
+    record,
+    user: userInfo().username,
+    token: record.security === "tls" ? await readClusterToken(record.folder) : undefined,
+    kind: (line.options["tunnel"] as TunnelKind | undefined) ?? configured,
+    login,
+  });
+}
+
+function headline({ address, tsdask }: SchedulerFile, state: State): string[] {
+  const workers = state.state === "running" ? Object.values(state.identity.workers) : undefined;
+  const threads = workers?.reduce((sum, worker) => sum + (worker.nthreads ?? 0), 0);
+  const hosts = tsdask?.hosts.length ?? 0;
+  return [
+    `cluster    ${tsdask === undefined ? "of plain Dask" : `${tsdask.launch}, scheduler on ${tsdask.host}${hosts > 1 ? `, ${hosts} hosts` : ""}`}`,
+    `scheduler  ${address}`,
+    ...(workers === undefined
+      ? []
+      : [`workers    ${workers.length} with ${threads} ${threads === 1 ? "thread" : "threads"}`]),
+    ...(tsdask === undefined ? [] : [`folder     ${tsdask.folder}`]),
+    ...(tsdask?.security === "tls"
+      ? []
+      : ["security   none: everyone who reaches this network can use it, and run code as its owner"]),
+  ];
+}
+
+function tunnelText(tunnel: Tunnel | undefined): readonly string[] {
+  return tunnel === undefined ? [] : ["", ...tunnelLines(tunnel)];
+}
+
+interface Access {
+  readonly path: string;
+  readonly file: SchedulerFile;
+  readonly files: SecurityFiles | undefined;
+}
+
+function pythonText(access: Access): string[] {
+  const { path } = access;
+  return [
+    "",
+    "in Python, on a host that reaches the scheduler:",
+    ...pythonLines(access).map((line) => `  ${line}`),
+    "or in a shell there (then Client() needs no argument):",
+    `  eval "$(tsdask-mpi env ${/^[\w./-]+$/.test(path) ? path : posixQuoted(path)})"`,
+  ];
+}
+
+function pythonLines({ file, files }: Pick<Access, "file" | "files">): string[] {
+  // A Python string and a JSON string are written alike, for what paths and addresses hold.
+  const text = (value: string): string => JSON.stringify(value);
+  if (files === undefined) return ["from distributed import Client", `client = Client(${text(file.address)})`];
+  return [
+    "from distributed import Client",
+    "from distributed.security import Security",
+    `security = Security(require_encryption=True, tls_ca_file=${text(files.caFile)},`,
+    `                    tls_client_cert=${text(files.cert)},`,
+    `                    tls_client_key=${text(files.key)})`,
+    `client = Client(${text(file.address)}, security=security)`,
+  ];
+}
+
+function asJson({
+  path,
+  file,
+  state,
+  tunnel,
+  files,
+}: Access & { readonly state: State; readonly tunnel: Tunnel | undefined }): object {
+  const workers = state.state === "running" ? Object.entries(state.identity.workers) : undefined;
+  return {
+    file: path,
+    state: state.state,
+    ...(state.state === "unreachable" ? { problem: state.problem } : {}),
+    id: file.id,
+    address: file.address,
+    launch: file.tsdask?.launch ?? null,
+    security: file.tsdask?.security ?? "none",
+    hosts: file.tsdask?.hosts ?? [],
+    folder: file.tsdask?.folder ?? null,
+    workers:
+      workers?.map(([address, { name, nthreads, memory_limit }]) => ({
+        address,
+        name: name ?? null,
+        threads: nthreads ?? null,
+        memoryLimit: memory_limit ?? null,
+      })) ?? null,
+    credentials: files ?? null,
+    tunnel: tunnel === undefined ? null : { onNode: tunnel.onNode, onLaptop: tunnel.onLaptop, notes: tunnel.notes },
+    links: tunnel?.links ?? [],
+    python: pythonLines({ file, files }),
+  };
+}

@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { isatty } from "node:tty";
+import { deadlines } from "../deadlines.ts";
+import { Failure } from "../errors/failure.ts";
+import { secondSignalAfter, signalNumber } from "../rank/child.ts";
+import type { Out } from "../ui/out.ts";
+import { readFor } from "../host/agent.ts";
+import { isPrompt } from "../cluster/prompt.ts";
+import { plan } from "../cluster/plan.ts";
+
+/** When rank 0 or the script's rank was killed, the others end by themselves; those that still run after so long (ms) are killed, too. */
+const patience = 8_000;
+
+/**
+ * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that of the
+ * rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is not 0. A
+ * worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no number of ranks
+ * was given, TSD-112 when there is input but no script.
+ */
+export async function launchLocally({
+  program,
+  argv,
+  env,
+  cwd,
+  self,
+}: {
+  readonly program: "tsdask-mpi" | "dask-mpi";
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly out: Out;
+  readonly self: readonly string[];
+}): Promise<number> {
+  const { options, command } = await readFor(program, argv, env, cwd);
+  if (command.kind !== "launch") {
+    const { runCommand } = await import("./run.ts");
+    return runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
+  }
+  const size = options.np;
+  if (options.script?.kind === "command")
+    (await import("../config/mistaken.ts")).refuseMistaken(options, { argv, env, cwd, programs: size !== undefined });
+  if (size === undefined) throw new Failure("TSD-001");
+  const client = options.script !== undefined || options.jupyter !== undefined;
+  // The clusters that serve have no script; whoever pipes one in has forgotten to say so.
+  const input = client ? undefined : await import("../cluster/input.ts");
+  if (input?.inputWaits() === true) throw new Failure("TSD-112");
+  // Too small a world is said here once, before anything is started.
+  const { clientRank } = plan({
+    size,
+    scheduler: options.scheduler,
+    schedulerRank: options.schedulerRank,
+    clientRank: options.clientRank,
+    client,
+    exclusiveWorkers: options.exclusiveWorkers,
+  });
+  const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
+  const [file = "", ...args] = self;
+  const ranks: ChildProcess[] = [];
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const resultRank = clientRank ?? 0;
+  let result = 0;
+  let other = 0;
+  let left = size;
+
+  const onExit = (rank: number, status: number | null, signal: NodeJS.Signals | null): void => {
+    left -= 1;
+    if (rank === resultRank) result = signal === null ? (status ?? 1) : 128 + signalNumber(signal);
+    else if (signal === null && other === 0) other = status ?? 1;
+    if (signal !== null && (rank === 0 || rank === resultRank)) setTimeout(() => killAll("SIGKILL"), patience).unref();
+    if (left === 0) resolve(result === 0 ? other : result);
+  };
+  const killAll = (signal: NodeJS.Signals): void => {
+    for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
+  };
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(name, () => killAll(name));
+  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
+  const prompt = isatty(0) && isPrompt(options.script);
+  let interrupts = 0;
+  process.on("SIGINT", () => {
+    interrupts += 1;
+    if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
+  });
+
+  for (let rank = 0; rank < size; rank += 1) {
+    const child = spawn(file, [...args, ...argv], {
+      cwd,
+      env: {
+        ...env,
+        ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
+        TSDASK_RANK: String(rank),
+        TSDASK_SIZE: String(size),
+        TSDASK_LOCAL_RANK: String(rank),
+        TSDASK_LOCAL_SIZE: String(size),
+        TSDASK_LAUNCH_ID: launchId,
+        TSDASK_PARENT_FD: "3",
+        ...(prompt ? { TSDASK_PROMPT: "1" } : {}),
+      },
+      stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
+    });
+    child.on("exit", (status, signal) => onExit(rank, status, signal));
+    child.on("error", () => onExit(rank, 70, null));
+    ranks.push(child);
+  }
+  let refused: Failure | undefined;
+  const lookAgain = setTimeout(() => {
+    if (input?.inputWaits() !== true) return;
+    refused = new Failure("TSD-112");
+    killAll("SIGTERM");
+  }, deadlines.lateInput);
+  const code = await promise;
+  clearTimeout(lookAgain);
+  if (refused !== undefined) throw refused;
+  return code;
+}

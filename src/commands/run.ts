@@ -1,0 +1,46 @@
+import type { Command, Options } from "../config/options.ts";
+import { VERSION } from "../config/version.ts";
+
+/** Where a command writes: standard output or error, or a test's ear. */
+export interface TextSink {
+  write(text: string): unknown;
+  readonly columns?: number;
+}
+
+/** What a command reads and writes besides its words. */
+export interface CommandContext {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly stdout: TextSink;
+  readonly stderr: TextSink;
+}
+
+/** Runs a command that is not a launch, loading only that command; resolves to the exit code. Throws the command's Failures. */
+export async function runCommand(
+  command: Exclude<Command, { kind: "launch" }>,
+  context: CommandContext,
+  program: Options["program"] = "tsdask-mpi",
+): Promise<number> {
+  switch (command.kind) {
+    case "help": {
+      const { helpText } = await import("./help.ts");
+      context.stdout.write(helpText(program, context.stdout.columns ?? 100));
+      return 0;
+    }
+    case "version":
+      context.stdout.write(`tsdask-mpi ${VERSION}\n`);
+      return 0;
+    case "config":
+      return (await import("./config.ts")).configCommand(command.argv, context);
+    case "connect":
+      return (await import("./connect.ts")).connectCommand(command.argv, context);
+    case "env":
+      return (await import("./env.ts")).envCommand(command.argv, context);
+    case "scale":
+      return (await import("./scale.ts")).scaleCommand(command.argv, context);
+    case "adapt":
+      return (await import("./adapt.ts")).adaptCommand(command.argv, context);
+    case "script":
+      return (await import("./script.ts")).scriptCommand(command.argv, context);
+  }
+}

@@ -1,0 +1,195 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
+import { jobListPath } from "../batch/job-list-path.ts";
+import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
+import { countsFor, growthPlan } from "../batch/growth.ts";
+import { commandShell } from "../batch/run.ts";
+import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
+import { Failure } from "../errors/failure.ts";
+import type { Trust } from "../security/trusted-file.ts";
+import { durationText } from "../ui/format.ts";
+import { clusterFileOf } from "./cluster-argument.ts";
+import { optionLines, type CommandOption } from "../config/command-line.ts";
+import { growthOptions, readGrowthLine, workerJob } from "./growth-options.ts";
+import type { CommandPlace } from "./script.ts";
+import { BadValue, duration, integer, show } from "../config/values.ts";
+
+const scaleOptions = {
+  ...growthOptions,
+  wait: {
+    value: "<time>",
+    read: duration("positive"),
+    help: "wait until the workers are in, at most so long",
+  } as CommandOption<number>,
+};
+
+const wholeNumber = integer(0, 1_000_000);
+/** How often the scheduler is looked at while waiting, in ms. */
+const lookEvery = 500;
+
+/**
+ * `tsdask-mpi scale N [scheduler.json]`: brings a cluster to N workers by submitting worker jobs, or by retiring those of jobs that were
+ * submitted this way before and cancelling them. Resolves to the exit code: 0, or 69 when `--wait` ran out. Throws what the command line
+ * (TSD-003, 006, 008), the cluster (TSD-023, 024, 073 to 078), the batch system (TSD-090 to 095) and the job list (TSD-097 to 099) throw.
+ */
+export async function scaleCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
+  const { env, stdout, stderr } = place;
+  const {
+    said: { wait, ...said },
+    words: [word, file, ...more],
+    help,
+  } = await readGrowthLine(argv, "tsdask-mpi scale", scaleOptions, place);
+  if (help || word === undefined) {
+    (help ? stdout : stderr).write(usage());
+    return help ? 0 : 64;
+  }
+  if (more.length > 0)
+    throw new Failure("TSD-006", {
+      program: "tsdask-mpi scale",
+      problem: `${show(more[0])} is one word too many`,
+      suggestion: "",
+    });
+  const target = numberOf(word, place);
+  const schedulerFile = clusterFileOf(file, place);
+  const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
+
+  await using job = await workerJob(said, { schedulerFile, place });
+  await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "scale");
+  const workers = await openWorkerJobs({
+    schedulerFile,
+    trust: job.trust,
+    system: job.system,
+    shell: commandShell({ env }),
+    submission: job.submission,
+    perJob: job.perJob,
+  });
+  let view: View;
+  try {
+    view = await workers.look();
+  } catch (error) {
+    if (target === 0 && error instanceof Failure && /^TSD-07[5-8]$/.test(error.code))
+      return await cancelWithoutScheduler(workers.listPath, place, say);
+    throw error;
+  }
+  const plan = growthPlan({ target, others: view.others, jobs: view.jobs, perJob: job.perJob, busyToo: true });
+  if (plan.submit > 0) {
+    const ids = await workers.submit(plan.submit);
+    say(
+      `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more workers; ${view.workers} are in.`,
+    );
+    for (const id of ids) stdout.write(`${id}\n`);
+  } else if (plan.retire.length + plan.cancel.length > 0) {
+    const left = await workers.release(plan);
+    say(`${jobsText(left)} left the cluster.`);
+    const stayed = plan.retire.map(({ id }) => id).filter((id) => !left.includes(id));
+    if (stayed.length > 0) say(`${jobsText(stayed)} stayed: the results that its workers hold have no other place.`);
+  } else say(`nothing to do: ${view.workers} workers are in${pendingText(view)}.`);
+  if (plan.submit === 0 && target < view.others)
+    say(`${view.others} workers were not brought by scale or adapt, and stay.`);
+  return wait === undefined ? 0 : await waitFor({ workers, target, seconds: wait, say });
+}
+
+async function waitFor({
+  workers,
+  target,
+  seconds,
+  say,
+}: {
+  readonly workers: WorkerJobs;
+  readonly target: number;
+  readonly seconds: number;
+  readonly say: (text: string) => void;
+}): Promise<number> {
+  const until = Date.now() + seconds * 1000;
+  for (;;) {
+    const view = await workers.look();
+    if (view.failed.length > 0) throw jobsFailed(view.failed);
+    if (view.workers >= target && view.jobs.every((job) => countsFor(job) <= job.workers.length)) {
+      say(`${view.workers} workers are in.`);
+      return 0;
+    }
+    if (Date.now() > until) {
+      say(`only ${view.workers} of ${target} workers are in after ${durationText(seconds)}${pendingText(view)}.`);
+      return 69;
+    }
+    await sleep(lookEvery);
+  }
+}
+
+/** Failure TSD-097 for jobs that ended before any worker of theirs joined. */
+export function jobsFailed(ids: readonly string[]): Failure {
+  return new Failure("TSD-097", {
+    count: ids.length,
+    jobs: ids.join(" "),
+    output:
+      "the batch system's output files in the folder they were submitted from; local jobs write into the cluster folder's log/",
+  });
+}
+
+/** Where the worker jobs of this scheduler file's cluster are listed. Throws Failure TSD-023, TSD-024 and TSD-120. */
+export async function listPathOf(schedulerFile: string, trust: Trust): Promise<string> {
+  return jobListPath(schedulerFile, (await readSchedulerFile(schedulerFile, trust)).tsdask?.folder);
+}
+
+async function cancelWithoutScheduler(
+  listPath: string,
+  { env }: CommandPlace,
+  say: (text: string) => void,
+): Promise<number> {
+  const jobs = await readJobList(listPath);
+  const ids = await cancelListedJobs(listPath, env);
+  await writeJobList(
+    listPath,
+    jobs.filter(({ id }) => !ids.includes(id)),
+  );
+  say(
+    `the scheduler does not answer; ${ids.length === 0 ? "no worker job was listed" : `${jobsText(ids)} cancelled`}.`,
+  );
+  return 0;
+}
+
+/** `3 jobs (12, 13, 14)`. */
+export function jobsText(ids: readonly string[]): string {
+  const shown = ids.length > 12 ? [...ids.slice(0, 10), "…", ids.at(-1)] : ids;
+  return `${ids.length} ${ids.length === 1 ? "job" : "jobs"}${ids.length === 0 ? "" : ` (${shown.join(", ")})`}`;
+}
+
+function pendingText({ jobs }: View): string {
+  const pending = jobs.filter(({ state }) => state === "pending").length;
+  const held = jobs.filter(({ state }) => state === "held").length;
+  return `${pending === 0 ? "" : `, ${pending} worker ${pending === 1 ? "job is" : "jobs are"} pending`}${held === 0 ? "" : `, ${held} held`}`;
+}
+
+function numberOf(word: string, { env, cwd }: CommandPlace): number {
+  try {
+    return wholeNumber(word, { cwd, home: "", env, variables: false });
+  } catch (error) {
+    if (!(error instanceof BadValue)) throw error;
+    throw new Failure(
+      "TSD-003",
+      {
+        option: "N",
+        problem: error.message,
+        value: show(word),
+        source: "the command line",
+        hint: "Write `tsdask-mpi scale 20`.",
+      },
+      { cause: error },
+    );
+  }
+}
+
+function usage(): string {
+  return [
+    "Usage: tsdask-mpi scale N [scheduler.json] [options]",
+    "",
+    "Brings a running cluster to N workers: submits worker jobs, or retires and cancels some of those it submitted. Workers of the cluster's",
+    "own launch stay. Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
+    "  tsdask-mpi scale 20 --script workers.sh",
+    "  tsdask-mpi scale 8 --ranks-per-node 4 --time 1h --wait 10m",
+    "  tsdask-mpi scale 0",
+    "",
+    ...optionLines(scaleOptions),
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,147 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { batchSystem } from "../batch/job.ts";
+import { commandShell } from "../batch/run.ts";
+import { renderScript, scriptSystems } from "../batch/script/render.ts";
+import type { ScriptSystem } from "../batch/script/job-spec.ts";
+import { Failure } from "../errors/failure.ts";
+import { optionLines, readCommandLine, type Defaults } from "../config/command-line.ts";
+import { readConfigFiles } from "../config/config-files.ts";
+import { programName } from "./program.ts";
+import { jobOptions, scriptOptions, specOf } from "./script-options.ts";
+import { nearest } from "../config/suggest.ts";
+import { show } from "../config/values.ts";
+
+/** Where a command reads and writes; everything outside is passed in. */
+export interface CommandPlace {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** Batch systems whose jobs do not get the environment they are submitted from: PATH may not lead to us there. */
+const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
+
+/**
+ * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit code, 0.
+ * Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100 (the file exists).
+ */
+export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
+  const { env, cwd, stdout, stderr } = place;
+  const {
+    said,
+    words: [word, ...words],
+    help,
+  } = readCommandLine(argv, {
+    program: "tsdask-mpi script",
+    options: scriptOptions,
+    defaults: await sectionDefaults(env),
+    context: { cwd, home: homedir(), env, variables: false },
+    passThrough: 1,
+  });
+  if (help || word === undefined) {
+    (help ? stdout : stderr).write(usage());
+    return help ? 0 : 64;
+  }
+  const system = systemOf(word);
+  const { array, join: schedulerFile, out, force, submit, ...job } = said;
+  const spec = specOf(job, {
+    command: system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) }),
+    words,
+    array,
+    ...(schedulerFile === undefined ? {} : { join: { schedulerFile } }),
+  });
+  const { text, notes } = renderScript(system, spec);
+  for (const note of notes) stderr.write(`note: ${note}\n`);
+  if (Object.keys(said.env ?? {}).length > 0) {
+    stderr.write(
+      "note: the values of --env stand in the script; let it read a secret from a file that only you can open, as in --setup 'source ~/.secrets'\n",
+    );
+  }
+  if (out !== undefined) {
+    await writeScript(out, text, force ?? false);
+    stderr.write(`Written to ${out}.\n`);
+  }
+  if (submit === true) stdout.write(`${await submitText(system, text, out, place)}\n`);
+  else if (out === undefined) stdout.write(text);
+  return 0;
+}
+
+/** The `script:` sections of the user's and the site's file, the user's first. */
+export async function sectionDefaults(env: NodeJS.ProcessEnv): Promise<readonly Defaults[]> {
+  const files = await readConfigFiles({ env, home: homedir() });
+  return files.flatMap(({ file, sections }) => {
+    const section = sections.get("script");
+    return section === undefined ? [] : [{ values: section, source: `${file}, script:` }];
+  });
+}
+
+function systemOf(word: string): ScriptSystem {
+  const known = scriptSystems.find((name) => name === word);
+  if (known !== undefined) return known;
+  const guess = nearest(word, scriptSystems);
+  throw new Failure("TSD-006", {
+    program: "tsdask-mpi script",
+    problem: `${show(word)} is not a batch system it can write for (${scriptSystems.join(", ")})`,
+    suggestion: guess === undefined ? "" : `Did you mean ${guess}? `,
+  });
+}
+
+/** Written for its owner to run; an existing file only by `force`. */
+async function writeScript(path: string, text: string, force: boolean): Promise<void> {
+  try {
+    await writeFile(path, text, { mode: 0o700, flag: force ? "w" : "wx" });
+    // One that is written over keeps its mode, and may hold --env values now.
+    if (force) await chmod(path, 0o700);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") throw new Failure("TSD-100", { path }, { cause: error });
+    throw new Failure(
+      "TSD-072",
+      {
+        path,
+        problem: message,
+        cause: "The folder is not there, or it is not yours.",
+        cure: "Name another place with -o.",
+      },
+      { cause: error },
+    );
+  }
+}
+
+async function submitText(
+  system: ScriptSystem,
+  text: string,
+  file: string | undefined,
+  { env, cwd }: CommandPlace,
+): Promise<string> {
+  const shell = commandShell({ env });
+  if (file !== undefined) return batchSystem(system).submit({ path: file, cwd }, shell);
+  const folder = await mkdtemp(join(tmpdir(), "tsdask-script-"));
+  try {
+    const path = join(folder, system === "kubernetes" ? "job.yaml" : "job.sh");
+    await writeFile(path, text, { mode: 0o700 });
+    return await batchSystem(system).submit({ path, cwd }, shell);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function usage(): string {
+  const { array, join: joining, out, force, submit } = scriptOptions;
+  return [
+    `Usage: tsdask-mpi script ${scriptSystems.join("|")} [options] [--] [tsdask-mpi's options] [script [args…]]`,
+    "",
+    "Writes a job script for a batch system to standard output. What follows the system's name and the options is what the ranks run:",
+    "  tsdask-mpi script slurm --nodes 2 --ranks-per-node 8 --time 2h analysis.py > job.sh",
+    "  tsdask-mpi script pbs --time 4h -- --jupyter lab",
+    "  tsdask-mpi script slurm --join scheduler.json --array 10 --submit",
+    "",
+    ...optionLines({ ...jobOptions, array, join: joining, out, force, submit }),
+    "",
+    "Defaults may stand in the `script:` section of the site's and the user's file (`tsdask-mpi config` names them).",
+    "",
+  ].join("\n");
+}

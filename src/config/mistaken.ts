@@ -1,0 +1,85 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Failure } from "../errors/failure.ts";
+import { SUBCOMMANDS, type Options } from "./options.ts";
+import { nearest } from "./suggest.ts";
+import { show } from "./values.ts";
+
+const running = "`tsdask-mpi connect` tells of the cluster whose scheduler.json is in this folder. ";
+const ending = "A cluster ends with its script, with Ctrl-C, or with its job (`scancel`, `qdel`, `bkill`). ";
+const starting = "The script itself is the first word: `mpirun -np 8 tsdask-mpi script.py`. ";
+
+/** Words that other programs have as commands, and what to do here. */
+const elsewhere: Readonly<Record<string, string>> = {
+  list: running,
+  ls: running,
+  ps: running,
+  status: running,
+  stat: running,
+  info: running,
+  top: running,
+  show: running,
+  dashboard: running,
+  logs: running,
+  log: running,
+  stop: ending,
+  kill: ending,
+  end: ending,
+  cancel: ending,
+  shutdown: ending,
+  down: ending,
+  close: ending,
+  delete: ending,
+  run: starting,
+  start: starting,
+  launch: starting,
+  exec: starting,
+  up: starting,
+  create: starting,
+  submit: "`tsdask-mpi script SYSTEM --submit …` writes a job script and submits it. ",
+  jupyter: "`tsdask-mpi --jupyter lab` runs JupyterLab on the cluster. ",
+  lab: "`tsdask-mpi --jupyter lab` runs JupyterLab on the cluster. ",
+};
+
+/**
+ * Refuses a first word that is no script and no program, but looks like a command of ours that does not exist or is mistyped. A word that names a file,
+ * one that is a program in PATH, one with a slash or a dot in it, and whatever follows `--` is run. Throws Failure TSD-006.
+ */
+export function refuseMistaken(
+  { script, program }: Pick<Options, "script" | "program">,
+  {
+    argv,
+    env,
+    cwd,
+    programs = true,
+  }: {
+    readonly argv: readonly string[];
+    readonly env: NodeJS.ProcessEnv;
+    readonly cwd: string;
+    /** False where nothing could be run anyway, so that a program in PATH (`stat`) is not what was meant. */
+    readonly programs?: boolean;
+  },
+): void {
+  const word = script?.words[0] ?? "";
+  const separated = argv[argv.length - (script?.words.length ?? 0) - 1] === "--";
+  if (
+    script?.kind !== "command" ||
+    separated ||
+    program !== "tsdask-mpi" ||
+    /[./]/.test(word) ||
+    existsSync(resolve(cwd, word)) ||
+    (programs && inPath(word, env))
+  )
+    return;
+  const guess = nearest(word, [...SUBCOMMANDS, "help", "version"]);
+  const advice = Object.hasOwn(elsewhere, word.toLowerCase()) ? elsewhere[word.toLowerCase()] : undefined;
+  if (advice === undefined && guess === undefined) return;
+  throw new Failure("TSD-006", {
+    program,
+    problem: `${show(word)} is not one of its commands${programs ? ", nor a file in this folder or a program in PATH" : ", nor a file in this folder"}`,
+    suggestion: advice ?? `Did you mean \`tsdask-mpi ${guess}\`? `,
+  });
+}
+
+const inPath = (word: string, env: NodeJS.ProcessEnv): boolean =>
+  (env["PATH"] ?? "").split(":").some((folder) => folder.startsWith("/") && existsSync(join(folder, word)));

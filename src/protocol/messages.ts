@@ -1,0 +1,195 @@
+import type { Facts } from "../errors/failure.ts";
+import type { MessageCode } from "../errors/messages.ts";
+import type { Role } from "../cluster/plan.ts";
+
+/**
+ * The messages of a launch, as plain JSON values. A *member* is one rank's process, a *leader* the first rank of a host,
+ * the *hub* is on rank 0: member ↔ leader over the host's unix socket, leader ↔ hub over `wss` (or inside one process).
+ * The schemas that check them on arrival are in `schemas.ts`; this file is types and two numbers, and costs next to nothing at run time.
+ */
+
+/** The version of these messages; ranks of different versions of tsdask-mpi do not mix. */
+export const controlVersion = 1;
+
+/** The most of rank 0's standard input (bytes, before base64) that one message takes to the script's rank. */
+export const largestInput = 48 * 1024;
+
+/** What a rank says of itself when it meets its leader. */
+export interface Hello {
+  readonly t: "hello";
+  readonly v: number;
+  readonly rank: number;
+  readonly size: number;
+  readonly pid: number;
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  /** The rank's `TSDASK_*` variables, which may differ from rank to rank. */
+  readonly env: Readonly<Record<string, string>>;
+  /** `Cpus_allowed_list` of the rank, when it was read. */
+  readonly cpus?: string;
+}
+
+/** What happened on a rank; travels member → leader → hub. */
+export type RankEvent =
+  | {
+      readonly k: "scheduler-ready";
+      readonly address: string;
+      readonly identity: Readonly<Record<string, unknown>>;
+      readonly dashboard: number | null;
+    }
+  | {
+      readonly k: "scheduler-exit";
+      readonly code: number | null;
+      readonly signal: number | null;
+      readonly why: string;
+      readonly kind?: string;
+    }
+  | {
+      readonly k: "worker-ready";
+      readonly address: string;
+      readonly name: string;
+      readonly dashboard: number | null;
+      readonly nthreads: number;
+      readonly memoryLimit: number;
+      readonly pid: number;
+    }
+  | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
+  | { readonly k: "worker-away"; readonly why: string }
+  /** What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were, bytes spilled to disk. */
+  | {
+      readonly k: "scheduler-usage";
+      readonly clients: number;
+      readonly tasks: number;
+      readonly used: number;
+      readonly seen: number;
+      readonly spilled: number;
+    }
+  /** What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its limit in bytes (0: none). */
+  | {
+      readonly k: "worker-usage";
+      readonly cpu: number;
+      readonly threadSeconds: number;
+      readonly threads: number;
+      readonly peak: number;
+      readonly limit: number;
+    }
+  | { readonly k: "client-started"; readonly pid: number }
+  /** `signal` is the name of the one that ended it, if one did. */
+  | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }
+  | { readonly k: "jupyter-ready"; readonly host: string; readonly port: number }
+  | { readonly k: "signal"; readonly signal: string }
+  /** The script has taken what it got of rank 0's standard input: the next piece may come. */
+  | { readonly k: "stdin" }
+  | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }
+  /** A message that the launch survives. */
+  | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
+  | { readonly k: "note"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
+
+export type FromRank = Hello | { readonly t: "event"; readonly event: RankEvent };
+
+/** How a Python child is started: the request that the fork server, or an exec'd `child.py`, gets, without the environment. */
+export interface ChildRequest {
+  readonly kind: "scheduler" | "worker";
+  readonly cpu_count: number;
+  readonly memory_limit: number | null;
+  readonly sys_path: readonly string[];
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+export interface Assign {
+  readonly t: "assign";
+  readonly roles: readonly Role[];
+  readonly host: string;
+  readonly leaderPid: number;
+  /** This host's address that the other hosts reach. */
+  readonly address: string;
+  readonly scheduler?: ChildRequest;
+  readonly worker?: ChildRequest;
+  /** Where the fork server listens; absent with `--spawn exec`. */
+  readonly forkSocket?: string;
+  /** Where the host's server watches over the script, forking or not. */
+  readonly guardSocket: string;
+  readonly python: string;
+  readonly pythonRoot: string;
+  readonly restarts: number;
+  /** The worker is restarted when its resident memory passes this many bytes; 0 for never. */
+  readonly terminateAt: number;
+  readonly logLevel: string;
+  readonly grace: number;
+  /** This rank says so, for all of its host, when rank 0 is gone. */
+  readonly reportsRankZeroLoss: boolean;
+}
+
+/** What the client's rank starts. */
+export interface ClientStart {
+  readonly t: "client";
+  readonly file: string;
+  readonly args: readonly string[];
+  /** The cluster's Python, whose programs (`python`, `pytest`, `jupyter`) what is started finds before others of these names. */
+  readonly python: string;
+  /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
+  readonly env: Readonly<Record<string, string | null>>;
+  /** Set for JupyterLab and the like, which get a port and an address on their own host. */
+  readonly jupyter?: { readonly port?: number; readonly loopback: boolean };
+  readonly grace: number;
+  /** Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the rank's own is the script's. */
+  readonly stdin?: "relay" | "relay-if-null";
+}
+
+export type ToRank =
+  | Assign
+  | ClientStart
+  | { readonly t: "address"; readonly scheduler: string }
+  | { readonly t: "dashboard" }
+  /** Take part in the launcher's key-value exchange: every rank must, though only leaders have something to say in it. */
+  | { readonly t: "pmi" }
+  | { readonly t: "script-signal"; readonly signal: string }
+  /** A piece of rank 0's standard input (base64, at most `largestInput` bytes of it), or its end. */
+  | { readonly t: "stdin"; readonly data: string | null }
+  | { readonly t: "end"; readonly code: number; readonly grace: number };
+
+/** What a host tells the hub of its Python, for the check that all hosts agree. */
+export interface PythonReport {
+  readonly host: string;
+  readonly executable: string;
+  readonly python: string;
+  readonly dask: string;
+  readonly distributed: string;
+  readonly packages: Readonly<Record<string, string>>;
+}
+
+export type FromLeader =
+  | {
+      readonly t: "join";
+      readonly v: number;
+      readonly launch: string;
+      readonly host: string;
+      readonly rank: number;
+      readonly proof: string;
+    }
+  | { readonly t: "ranks"; readonly ranks: readonly number[] }
+  | { readonly t: "python"; readonly report: PythonReport }
+  | { readonly t: "event"; readonly rank: number; readonly event: RankEvent }
+  | { readonly t: "gone"; readonly rank: number }
+  | { readonly t: "host-done" };
+
+/** The launch's credentials as they travel, over an authenticated connection only. PEM texts; null with `--security none`. */
+export interface Credentials {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export type ToLeader =
+  | { readonly t: "challenge"; readonly nonce: string }
+  | {
+      readonly t: "welcome";
+      readonly folder: string;
+      readonly schedulerFile: string;
+      readonly credentials: Credentials | null;
+      readonly token: string | null;
+    }
+  | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
+  | { readonly t: "address"; readonly scheduler: string }
+  | { readonly t: "to-rank"; readonly rank: number; readonly message: ToRank }
+  | { readonly t: "end"; readonly code: number; readonly grace: number };

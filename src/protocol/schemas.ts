@@ -1,0 +1,131 @@
+import * as v from "valibot";
+import { messages, type MessageCode } from "../errors/messages.ts";
+import type { FromLeader, FromRank, RankEvent, ToLeader } from "./messages.ts";
+
+/**
+ * The checks of every message that crosses a socket to a leader or to the hub. A message that does not fit closes its
+ * connection: both sides are ours, so a misfit is another version or a stranger.
+ */
+
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
+const short = text(4096);
+const rank = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000_000));
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const port = v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)));
+const seconds = v.pipe(v.number(), v.minValue(0));
+const code = v.custom<MessageCode>((value) => typeof value === "string" && Object.hasOwn(messages, value));
+const facts = v.record(short, v.optional(v.union([text(65_536), v.number()])));
+const exitCode = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
+
+const event = v.variant("k", [
+  v.object({
+    k: v.literal("scheduler-ready"),
+    address: short,
+    identity: v.record(short, v.unknown()),
+    dashboard: port,
+  }),
+  v.object({
+    k: v.literal("scheduler-exit"),
+    code: v.nullable(v.number()),
+    signal: v.nullable(v.number()),
+    why: text(65_536),
+    kind: v.optional(text(256)),
+  }),
+  v.object({
+    k: v.literal("worker-ready"),
+    address: short,
+    name: short,
+    dashboard: port,
+    nthreads: count,
+    memoryLimit: count,
+    pid: count,
+  }),
+  v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
+  v.object({ k: v.literal("worker-away"), why: text(65_536) }),
+  v.object({ k: v.literal("scheduler-usage"), clients: count, tasks: count, used: count, seen: count, spilled: count }),
+  v.object({
+    k: v.literal("worker-usage"),
+    cpu: seconds,
+    threadSeconds: seconds,
+    threads: count,
+    peak: count,
+    limit: count,
+  }),
+  v.object({ k: v.literal("client-started"), pid: count }),
+  v.object({ k: v.literal("client-exit"), code: exitCode, signal: v.optional(short) }),
+  v.object({
+    k: v.literal("jupyter-ready"),
+    host: short,
+    port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  }),
+  v.object({ k: v.literal("signal"), signal: short }),
+  v.object({ k: v.literal("stdin") }),
+  v.object({ k: v.literal("failure"), code, facts, exit: exitCode }),
+  v.object({ k: v.literal("warning"), code, facts }),
+  v.object({ k: v.literal("note"), level: v.picklist(["debug", "info", "warn", "error"]), text: text(65_536) }),
+]);
+
+const fromMember = v.variant("t", [
+  v.object({
+    t: v.literal("hello"),
+    v: count,
+    rank,
+    size: count,
+    pid: count,
+    argv: v.array(text(1 << 20)),
+    cwd: short,
+    env: v.record(short, text(1 << 20)),
+    cpus: v.optional(short),
+  }),
+  v.object({ t: v.literal("event"), event }),
+]);
+
+const fromLeader = v.variant("t", [
+  v.object({ t: v.literal("join"), v: count, launch: short, host: short, rank, proof: short }),
+  v.object({ t: v.literal("ranks"), ranks: v.array(rank) }),
+  v.object({
+    t: v.literal("python"),
+    report: v.object({
+      host: short,
+      executable: short,
+      python: short,
+      dask: short,
+      distributed: short,
+      packages: v.record(short, short),
+    }),
+  }),
+  v.object({ t: v.literal("event"), rank, event }),
+  v.object({ t: v.literal("gone"), rank }),
+  v.object({ t: v.literal("host-done") }),
+]);
+
+const toLeader = v.variant("t", [
+  v.object({ t: v.literal("challenge"), nonce: short }),
+  v.object({
+    t: v.literal("welcome"),
+    folder: short,
+    schedulerFile: short,
+    credentials: v.nullable(v.object({ ca: text(65_536), cert: text(65_536), key: text(65_536) })),
+    token: v.nullable(short),
+  }),
+  v.object({ t: v.literal("refused"), code, facts }),
+  v.object({ t: v.literal("address"), scheduler: short }),
+  v.object({ t: v.literal("to-rank"), rank, message: v.looseObject({ t: short }) }),
+  v.object({ t: v.literal("end"), code: exitCode, grace: seconds }),
+]);
+
+const check =
+  <T>(schema: v.GenericSchema) =>
+  (value: unknown): T | undefined => {
+    const result = v.safeParse(schema, value);
+    return result.success ? (result.output as T) : undefined;
+  };
+
+/** A member's message, or undefined when the value is none. */
+export const acceptFromRank = check<FromRank>(fromMember);
+/** A leader's message, or undefined when the value is none. */
+export const acceptFromLeader = check<FromLeader>(fromLeader);
+/** A message of the hub, or undefined when the value is none. */
+export const acceptToLeader = check<ToLeader>(toLeader);
+/** An event of a rank, or undefined when the value is none. */
+export const acceptEvent = check<RankEvent>(event);

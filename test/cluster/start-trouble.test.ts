@@ -1,0 +1,15 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { startTrouble } from "../../src/cluster/start-trouble.ts";
+
+it("has a cause of its own for each word that Python has for why a scheduler did not start", () => {
+  const python = readFileSync(join(import.meta.dirname, "../../python/tsdask_mpi/failures.py"), "utf8");
+  const words = [...python.matchAll(/return "(\w+)"/g)]
+    .map(([, word = ""]) => word)
+    .filter((word) => word !== "refused");
+  expect(words.length).toBeGreaterThan(4);
+  const causes = words.map((word) => startTrouble(word).cause);
+  expect(new Set([...causes, startTrouble("ValueError").cause]).size).toBe(words.length + 1);
+  expect(startTrouble(undefined)).toEqual(startTrouble("SomethingNew"));
+});

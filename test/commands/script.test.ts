@@ -1,0 +1,161 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { adaptCommand } from "../../src/commands/adapt.ts";
+import { systemHere } from "../../src/commands/growth-options.ts";
+import { scaleCommand } from "../../src/commands/scale.ts";
+import { scriptCommand } from "../../src/commands/script.ts";
+
+let folder = "";
+let site = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tsdask-script-test-"));
+  site = join(folder, "site.yaml");
+  writeFileSync(site, "");
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+async function ran(
+  command: typeof scriptCommand,
+  ...argv: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const said = { stdout: "", stderr: "" };
+  const sink = (name: "stdout" | "stderr") => ({ write: (text: string) => void (said[name] += text) });
+  const env = { PATH: folder, HOME: folder, XDG_CONFIG_HOME: folder, TSDASK_SITE_CONFIG: site };
+  const code = await command(argv, { env, cwd: folder, stdout: sink("stdout"), stderr: sink("stderr") });
+  return { code, ...said };
+}
+
+describe("tsdask-mpi script", () => {
+  it("writes to stdout, with what follows the options as the job", async () => {
+    const { code, stdout } = await ran(
+      scriptCommand,
+      "slurm",
+      "--nodes=3",
+      "--time",
+      "90m",
+      "analysis.py",
+      "--nodes",
+      "9",
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain("#SBATCH --nodes=3\n");
+    expect(stdout).toContain("#SBATCH --time=01:30:00\n");
+    expect(stdout).toMatch(/tsdask-mpi analysis\.py --nodes 9\n$/);
+  });
+  it("passes tsdask-mpi's own options on behind --", async () => {
+    expect((await ran(scriptCommand, "pbs", "--", "--jupyter", "lab")).stdout).toMatch(/tsdask-mpi --jupyter lab\n$/);
+  });
+  it("takes defaults from the user's file, then the site's; the command line comes first", async () => {
+    writeFileSync(
+      site,
+      "script:\n  queue: site\n  account: all\n  modules: [python, openmpi]\n  time: 2:00:00\n  env: {A: 1}\n",
+    );
+    writeFileSync(join(folder, "tsdask-mpi.yaml"), "script:\n  queue: mine\n  threads: 4\n");
+    const { stdout } = await ran(scriptCommand, "slurm", "--threads", "2", "a.py");
+    for (const line of [
+      "--partition=mine",
+      "--account=all",
+      "--cpus-per-task=2",
+      "--time=02:00:00",
+      "module load python openmpi",
+      "export A=1",
+    ])
+      expect(stdout).toContain(line);
+  });
+  it("says which file has a key that is no option", async () => {
+    writeFileSync(site, "script:\n  que: short\n");
+    await expect(ran(scriptCommand, "slurm")).rejects.toThrow(
+      /que is not an option \(from .*site\.yaml, script:\)[\s\S]*Did you mean `queue`/,
+    );
+  });
+  it("writes a file that only its owner can read, over an open one too, and says that --env values stand in it", async () => {
+    const path = join(folder, "secret.sh");
+    for (const force of [[], ["--force"]]) {
+      const { stderr } = await ran(scriptCommand, "slurm", "-o", "secret.sh", ...force, "--env", "PASSWORD=x", "a.py");
+      expect(stderr).toMatch(/the values of --env stand in the script/);
+      expect(statSync(path).mode & 0o777).toBe(0o700);
+      chmodSync(path, 0o755);
+    }
+  });
+  it("writes a file that can be run, and none over another unasked", async () => {
+    const { stdout, stderr } = await ran(scriptCommand, "slurm", "-o", "job.sh", "a.py");
+    expect([stdout, stderr]).toEqual(["", `Written to ${join(folder, "job.sh")}.\n`]);
+    expect(statSync(join(folder, "job.sh")).mode & 0o700).toBe(0o700);
+    await expect(ran(scriptCommand, "slurm", "-o", "job.sh", "b.py")).rejects.toMatchObject({ code: "TSD-100" });
+    await ran(scriptCommand, "slurm", "-o", "job.sh", "--force", "b.py");
+    expect(readFileSync(join(folder, "job.sh"), "utf8")).toContain("b.py");
+  });
+  it("joins the cluster of a file, by its whole path", async () => {
+    expect((await ran(scriptCommand, "slurm", "--join", "scheduler.json", "--array", "4")).stdout).toContain(
+      `--no-scheduler --scheduler-file "\${TSDASK_SCHEDULER_FILE:-${join(folder, "scheduler.json")}}"`,
+    );
+  });
+  it("tells on stderr what a batch system cannot express", async () => {
+    expect((await ran(scriptCommand, "flux", "--memory", "1GiB", "a.py")).stderr).toMatch(
+      /^note: Flux does not schedule memory/,
+    );
+  });
+  it.each([
+    [["slurmm"], "TSD-006", /Did you mean slurm\?/],
+    [["slurm", "--ranks", "2"], "TSD-006", /--ranks is not an option/],
+    [["slurm", "--nodes", "0"], "TSD-003", /from 1 to/],
+    [["slurm", "--nodes", "--time"], "TSD-008", /--nodes has no value/],
+    [["slurm", "--env", "A"], "TSD-003", /NAME=value/],
+    [["slurm", "--queue", "a;b c"], "TSD-003", /--queue/],
+    [["slurm", "--directive", "a\nb"], "TSD-003", /--directive/],
+    [["slurm", "--memory", "lots"], "TSD-003", /bytes/],
+    [["kubernetes", "--volume", "data"], "TSD-003", /CLAIM:\/path/],
+  ])("refuses %j with what to do", async (argv, code, cure) => {
+    await expect(ran(scriptCommand, ...argv)).rejects.toMatchObject({ code });
+    await expect(ran(scriptCommand, ...argv)).rejects.toThrow(cure);
+  });
+  it("without a batch system shows how, exit 64; --help does the same on stdout, exit 0", async () => {
+    expect(await ran(scriptCommand)).toMatchObject({ code: 64, stdout: "", stderr: expect.stringContaining("Usage:") });
+    expect(await ran(scriptCommand, "--help")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--ranks-per-node"),
+      stderr: "",
+    });
+  });
+});
+
+describe("scale and adapt", () => {
+  it("say how they are used", async () => {
+    expect(await ran(scaleCommand)).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining("Usage: tsdask-mpi scale N"),
+    });
+    expect(await ran(scaleCommand, "-h")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--workers-per-job"),
+    });
+    expect(await ran(adaptCommand, "--help")).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("--target-duration"),
+    });
+  });
+  it.each([
+    [scaleCommand, ["many"], "TSD-003", /tsdask-mpi scale 20/],
+    [scaleCommand, ["-3"], "TSD-006", /-3 is not an option/],
+    [scaleCommand, ["3", "a.json", "b"], "TSD-006", /b is one word too many/],
+    [scaleCommand, ["3"], "TSD-023", /no such file/],
+    [adaptCommand, [], "TSD-006", /--max is missing/],
+    [adaptCommand, ["--min", "4", "--max", "2"], "TSD-007", /--min 4 is more than --max 2/],
+    [adaptCommand, ["--max", "2", "--batch", "torque"], "TSD-003", /one of flux, slurm, pbs/],
+  ] as const)("%o refuses %j", async (command, argv, code, cure) => {
+    await expect(ran(command, ...argv)).rejects.toMatchObject({ code });
+    await expect(ran(command, ...argv)).rejects.toThrow(cure);
+  });
+  it("find the batch system by this job, else by the submit command in PATH, else there is none", () => {
+    const put = (name: string) => writeFileSync(join(folder, name), "", { mode: 0o755 });
+    expect(systemHere({ PATH: folder })).toBe("local");
+    put("qsub");
+    expect(systemHere({ PATH: folder })).toBe("pbs");
+    expect(systemHere({ PATH: folder, SGE_ROOT: "/sge" })).toBe("sge");
+    put("sbatch");
+    expect(systemHere({ PATH: folder })).toBe("slurm");
+    expect(systemHere({ PATH: folder, LSB_JOBID: "1" })).toBe("lsf");
+  });
+});

@@ -1,0 +1,131 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { helpText } from "../../src/commands/help.ts";
+import { optionsPage } from "../../src/commands/options-page.ts";
+import type { Command } from "../../src/config/options.ts";
+import { runCommand } from "../../src/commands/run.ts";
+import { edits, nearest } from "../../src/config/suggest.ts";
+import { kebab, optionKeys, table, variable } from "../../src/config/table.ts";
+import { VERSION } from "../../src/config/version.ts";
+
+const root = join(import.meta.dirname, "../..");
+const folder = mkdtempSync(join(tmpdir(), "tsdask-command-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const run = async (command: Exclude<Command, { kind: "launch" }>, env: NodeJS.ProcessEnv = {}) => {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runCommand(command, {
+    env: { HOME: folder, ...env },
+    cwd: "/w",
+    stdout: { write: (text) => out.push(text) },
+    stderr: { write: (text) => err.push(text) },
+  });
+  return { code, out: out.join(""), err: err.join("") };
+};
+const config = (argv: readonly string[], env: NodeJS.ProcessEnv = {}) => run({ kind: "config", argv }, env);
+
+describe("tsdask-mpi config", () => {
+  test("shows every option with its value and source", async () => {
+    const site = join(folder, "site.yaml");
+    writeFileSync(site, "login-host: login.example\n");
+    const { code, out, err } = await config(["--nthreads", "2", "a.py", "--x"], {
+      TSDASK_SITE_CONFIG: site,
+      TSDASK_MEMORY_LIMIT: "4GB",
+      TSDASK_NTHREAD: "1",
+    });
+    expect(code).toBe(0);
+    for (const key of optionKeys) expect(out).toMatch(new RegExp(`^${kebab(key)} +\\S`, "m"));
+    expect(out).toMatch(/^nthreads +2 +the command line$/m);
+    expect(out).toMatch(/^memory-limit +4000000000 bytes +TSDASK_MEMORY_LIMIT$/m);
+    expect(out).toMatch(/^login-host +login\.example +\S+site\.yaml, line 1$/m);
+    expect(out).toMatch(/^\(script\) +a\.py --x /m);
+    expect(out).toContain(".config/tsdask-mpi.yaml (not there)");
+    expect(err).toContain("did you mean TSDASK_NTHREADS");
+  });
+
+  test("says the same to programs", async () => {
+    const { out } = await config(["--np", "2", "--json", "tcp://h:1"]);
+    const report = JSON.parse(out) as {
+      options: Record<string, { value: unknown; source: string }>;
+      schedulerAddress: string;
+      files: unknown[];
+    };
+    expect(Object.keys(report.options)).toEqual(optionKeys.map(kebab));
+    expect(report.options["np"]).toMatchObject({ value: 2, source: "the command line" });
+    expect(report.options["security"]).toMatchObject({ value: "none", source: "follows from the scheduler's address" });
+    expect(report.schedulerAddress).toBe("tcp://h:1");
+    expect(report.files).toHaveLength(2);
+  });
+
+  test("explains itself", async () => {
+    expect((await config(["--help"])).out).toContain("tsdask-mpi config [--json]");
+  });
+
+  test("refuses what a launch would refuse", async () => {
+    await expect(config(["--np", "x"])).rejects.toMatchObject({ code: "TSD-003" });
+  });
+});
+
+describe("--help and --version", () => {
+  test("name every option and its default", async () => {
+    const { out } = await run({ kind: "help" });
+    for (const key of optionKeys)
+      expect(out).toContain(`--${table[key].negative === `no-${kebab(key)}` ? "[no-]" : ""}${kebab(key)}`);
+    for (const part of [
+      "Usage:",
+      "mpirun -np 8",
+      "srun -n",
+      "--np 4",
+      "Who does what:",
+      "When it fails:",
+      "Exit codes:",
+      "[:8787]",
+    ])
+      expect(out).toContain(part);
+    expect(out.endsWith("\n")).toBe(true);
+  });
+
+  test("fit a terminal of 100 columns, and dask-mpi's is its own", async () => {
+    for (const program of ["tsdask-mpi", "dask-mpi"] as const) {
+      for (const line of helpText(program, 100).split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+    }
+    expect(helpText("dask-mpi", 100)).not.toContain("--jupyter");
+    expect(helpText("dask-mpi", 20)).toContain("--scheduler-file");
+  });
+
+  test("the version is package.json's", async () => {
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+    expect(VERSION).toBe(version);
+    expect((await run({ kind: "version" })).out).toBe(`tsdask-mpi ${version}\n`);
+  });
+});
+
+describe("the table of options", () => {
+  test("has names that do not collide", () => {
+    const names = optionKeys.flatMap((key) => [kebab(key), table[key].negative ?? []].flat());
+    expect(new Set(names).size).toBe(names.length);
+    expect(variable("memoryLimit")).toBe("TSDASK_MEMORY_LIMIT");
+  });
+
+  test("is what docs/options.md says (written by `node scripts/docs.mjs`)", () => {
+    expect(readFileSync(join(root, "docs/options.md"), "utf8")).toBe(optionsPage());
+  });
+});
+
+describe("suggestions", () => {
+  test("count edits, with neighbours swapped as one", () => {
+    expect(edits("kitten", "sitting")).toBe(3);
+    expect(edits("nthraeds", "nthreads")).toBe(1);
+    expect(edits("", "abc")).toBe(3);
+  });
+
+  test("are near or a beginning, else none", () => {
+    expect(nearest("memory-limt", ["memory-limit", "name"])).toBe("memory-limit");
+    expect(nearest("dashb", ["dashboard"])).toBe("dashboard");
+    expect(nearest("zzz", ["memory-limit"])).toBeUndefined();
+    expect(nearest("x".repeat(100_000), ["memory-limit"])).toBeUndefined();
+  });
+});

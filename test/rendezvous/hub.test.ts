@@ -1,0 +1,85 @@
+import { randomBytes } from "node:crypto";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { openHub, type Hub } from "../../src/rendezvous/hub.ts";
+import { linkToHub } from "../../src/rendezvous/link.ts";
+import { deadlines } from "../../src/deadlines.ts";
+import { createAuthority, fingerprint } from "../../src/security/certificates.ts";
+
+const open: { readonly close: () => void }[] = [];
+afterEach(() => {
+  for (const one of open.splice(0)) one.close();
+});
+
+/** A hub on loopback, and what it said of refused connections. */
+async function hubHere(): Promise<{
+  readonly hub: Hub;
+  readonly place: Parameters<typeof linkToHub>[0];
+  readonly refused: Record<string, number>[];
+  readonly joined: string[];
+}> {
+  const authority = await createAuthority({ launch: "test" });
+  const { cert, key } = await authority.issue({ name: "hub", addresses: ["127.0.0.1"], server: true });
+  const secret = randomBytes(32).toString("base64url");
+  const refused: Record<string, number>[] = [];
+  const joined: string[] = [];
+  const hub = await openHub({
+    launch: "l",
+    size: 2,
+    cert,
+    key,
+    fingerprint: fingerprint(cert),
+    host: "127.0.0.1",
+    keysOf: async () => [secret],
+    onRefused: (counts) => refused.push({ ...counts }),
+    onHost: (_, host) => joined.push(host),
+  });
+  open.push(hub);
+  return {
+    hub,
+    place: { launch: "l", addresses: [`127.0.0.1:${hub.port}`], fingerprint: fingerprint(cert), key: secret },
+    refused,
+    joined,
+  };
+}
+
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => socket.once("close", () => resolve()).on("error", () => undefined));
+
+describe("a hub that strangers crowd", () => {
+  it("takes a leader while 600 idle connections of one source hold on, and ends all of them in time", async () => {
+    const { hub, place, refused, joined } = await hubHere();
+    const from = performance.now();
+    const strangers = Array.from({ length: 600 }, (_, i) =>
+      i % 2 === 0
+        ? connect(hub.port, "127.0.0.1")
+        : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false }),
+    );
+    const all = strangers.map(closed);
+    const link = (await linkToHub(place, { rank: 1, host: "h1" })) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
+    expect(link).toBeDefined();
+    if (link !== undefined) open.push(link.channel);
+    for (const until = performance.now() + 2_000; joined.length === 0 && performance.now() < until; ) await pause(10);
+    expect(joined).toEqual(["h1"]);
+    await Promise.all(all);
+    expect(performance.now() - from).toBeLessThan(deadlines.hubProof + 3_000);
+    // Said once, though hundreds were ended; the rest comes with the close.
+    expect(refused).toHaveLength(1);
+    hub.close();
+    const total = refused.flatMap((counts) => Object.values(counts)).reduce((a, b) => a + b, 0);
+    expect(total).toBeGreaterThanOrEqual(600);
+    expect(refused).toHaveLength(2);
+  });
+
+  it("ends a connection that says nothing sooner than one that has begun", async () => {
+    const { hub } = await hubHere();
+    const from = performance.now();
+    const silent = connect(hub.port, "127.0.0.1");
+    await closed(silent);
+    const took = performance.now() - from;
+    expect(took).toBeGreaterThan(deadlines.hubFirstWord - 100);
+    expect(took).toBeLessThan(deadlines.hubProof - 500);
+  });
+});
