@@ -36,6 +36,7 @@ const launch = createLaunch({
   plan: planRoles({ size, scheduler: true, schedulerRank: 0, client: true, exclusiveWorkers: true }),
   folder: "/nowhere",
   schedulerFile: "/nowhere/scheduler.json",
+  granted: Promise.resolve(() => undefined),
   secrets: Promise.resolve({ credentials, token: fakeHub.secret }),
   waitWorkers: "all",
   startTimeout: 600,

@@ -1,3 +1,4 @@
+import type { Granted } from "../batch/granted.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Credentials, FromLeader, PythonReport, RankEvent, ToLeader, ToRank } from "../protocol/messages.ts";
 import { Failure, type Facts } from "../errors/failure.ts";
@@ -79,6 +80,8 @@ export interface LaunchContext {
   readonly folder: string;
   readonly schedulerFile: string;
   readonly secrets: Promise<Secrets>;
+  /** What the job was granted on a host, as far as its batch system tells; never rejects. */
+  readonly granted: Promise<(host: string) => Granted | undefined>;
   readonly waitWorkers: number | "all";
   /** Seconds. */
   readonly startTimeout: number;
@@ -545,14 +548,15 @@ export function createLaunch(context: LaunchContext): Launch {
       for (const rank of host.ranks) if (!gone.has(rank)) onRankGone(rank, host);
       maybeFinished();
     });
-    void context.secrets.then(
-      ({ credentials, token }) => {
+    void Promise.all([context.secrets, context.granted]).then(
+      ([{ credentials, token }, granted]) => {
         channel.send({
           t: "welcome",
           folder: context.folder,
           schedulerFile: context.schedulerFile,
           credentials,
           token,
+          granted: granted(name),
         });
         if (scheduler !== undefined) channel.send({ t: "address", scheduler: scheduler.address });
         if (ended !== undefined) channel.send({ t: "end", code: ended, grace: context.grace });

@@ -35,6 +35,7 @@ import {
 import { clientStart } from "./client-start.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
+import { hostGrants } from "./granted.ts";
 import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./folder.ts";
 import { hubLog } from "./hub-log.ts";
 import type { Input } from "./input.ts";
@@ -180,6 +181,11 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     folder,
     schedulerFile,
     secrets,
+    granted: hostGrants({
+      env: context.env,
+      multiHost: context.multiHost,
+      warn: ({ code, facts }) => failures.add({ code, facts }),
+    }),
     waitWorkers: options.waitWorkers,
     startTimeout: options.startTimeout,
     grace: options.grace,

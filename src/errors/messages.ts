@@ -575,6 +575,13 @@ export const messages = define({
       "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
     cure: "Remove it if it is yours, or give --log-dir a folder that only you can write in.",
   },
+  "TSD-140": {
+    exit: 0,
+    what: "{system} did not tell what job {job} was granted on each host: {problem}.",
+    cause:
+      "Hosts that the launcher reached over ssh have none of the job's variables; without this answer each of them takes what its cgroup and its cores allow, which may be more than the job has there.",
+    cure: "Limit the workers yourself, --nthreads and --memory-limit, or have qstat found on the job's first host.",
+  },
   "TSD-108": {
     exit: 64,
     what: "The notebook cannot be executed: {python} has no {problem}.",

@@ -190,7 +190,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   let sharedFolder = "";
   let secrets: HostSecrets = { security: null, tokenFile: null };
   const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
-  const grant = hostGrant({ env, host });
+  let grant = hostGrant({ env, host });
   const bound = isBound(grant);
   const assign = async (hello: Hello, present: readonly Hello[]): Promise<Assign> => {
     // A rank whose request comes before the server listens would have to start a Python of its own.
@@ -238,8 +238,9 @@ export async function lead(context: LeadContext): Promise<Member> {
       message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder)
         ? withFolder(message, sharedFolder, paths.folder)
         : message,
-    prepare: async ({ credentials, token, folder: shared }) => {
+    prepare: async ({ credentials, token, folder: shared, granted }) => {
       sharedFolder = shared;
+      if (granted !== undefined) grant = hostGrant({ env, host, granted });
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
       const { ca, cert, key: secretKey, token: tokenFile } = clusterFiles(paths.folder);

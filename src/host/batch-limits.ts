@@ -1,3 +1,5 @@
+import type { Granted } from "../batch/granted.ts";
+
 /** A limit and who set it, for people to read. */
 export interface Limit {
   readonly value: number;
@@ -61,14 +63,33 @@ const systems: readonly System[] = [
 
 const mebi = 1024 ** 2;
 
-/** The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. */
+/**
+ * The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. Of the variables here and of what rank 0 was told
+ * the less counts, since a step may have a part of the job only; but PBS's variables are those of the first host wherever a launcher takes them.
+ */
 export function batchLimits(
   env: Env,
   host: string,
   read: Read,
+  granted?: Granted,
 ): { readonly cpus: Limit | undefined; readonly memory: Limit | undefined } {
   const system = systems.find(({ here }) => env[here] !== undefined);
-  return { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env, read) };
+  const own = { cpus: system?.cpus?.(env, host, read), memory: system?.memory?.(env, read) };
+  const told = (value: number | undefined): Limit | undefined =>
+    value === undefined || granted === undefined ? undefined : { value, why: granted.why };
+  const cpus = told(granted?.cpus);
+  return {
+    cpus: system?.here === "PBS_JOBID" ? (cpus ?? own.cpus) : least([own.cpus, cpus]),
+    memory: least([own.memory, told(granted?.memory)]),
+  };
+}
+
+/** The limit with the lowest value; the first of equals. */
+export function least(limits: readonly (Limit | undefined)[]): Limit | undefined {
+  return limits.reduce(
+    (best, one) => (one !== undefined && (best === undefined || one.value < best.value) ? one : best),
+    undefined,
+  );
 }
 
 function limit(text: string | undefined, why: string, unit = 1): Limit | undefined {

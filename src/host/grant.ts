@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 
-import { batchLimits, type Limit } from "./batch-limits.ts";
+import type { Granted } from "../batch/granted.ts";
+import { batchLimits, least, type Limit } from "./batch-limits.ts";
 
 /** What this host really grants, whatever it has. */
 export interface Grant {
@@ -25,10 +26,13 @@ export function hostGrant({
   env,
   root = "",
   host = hostname(),
+  granted,
 }: {
   readonly env: NodeJS.ProcessEnv;
   readonly root?: string;
   readonly host?: string;
+  /** What rank 0 says that the job was granted here. */
+  readonly granted?: Granted;
 }): Grant {
   const read = (path: string): string | undefined => readText(root + path);
   const status = read("/proc/self/status") ?? "";
@@ -36,7 +40,7 @@ export function hostGrant({
   const total = Number(/^MemTotal:\s*(\d+) kB$/m.exec(read("/proc/meminfo") ?? "")?.[1] ?? 0) * 1024;
 
   const groups = controlGroups(read("/proc/self/cgroup") ?? "", read);
-  const batch = batchLimits(env, host, read);
+  const batch = batchLimits(env, host, read, granted);
   const limit = least([groups.cpus, batch.cpus]);
   const affinity = { value: cpuList.length, why: "this process's CPU affinity" };
   const cpus = least([affinity, limit]) ?? affinity;
@@ -136,13 +140,6 @@ function bytes(folder: string, name: string, read: (path: string) => string | un
   const value = Number(read(`${folder}/${name}`)?.trim() || NaN);
   // version 1 writes "no limit" as a number near 2^63
   return value > 0 && value < 2 ** 60 ? { value, why: `the cgroup limit in ${folder}/${name}` } : undefined;
-}
-
-function least(limits: readonly (Limit | undefined)[]): Limit | undefined {
-  return limits.reduce(
-    (best, one) => (one !== undefined && (best === undefined || one.value < best.value) ? one : best),
-    undefined,
-  );
 }
 
 function readText(path: string): string | undefined {

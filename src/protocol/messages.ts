@@ -1,3 +1,4 @@
+import type { Granted } from "../batch/granted.ts";
 import type { Facts } from "../errors/failure.ts";
 import type { MessageCode } from "../errors/messages.ts";
 import type { Role } from "../cluster/plan.ts";
@@ -188,6 +189,8 @@ export type ToLeader =
       readonly schedulerFile: string;
       readonly credentials: Credentials | null;
       readonly token: string | null;
+      /** What the job was granted on this leader's host, where rank 0 knows it. */
+      readonly granted?: Granted | undefined;
     }
   | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly t: "address"; readonly scheduler: string }

@@ -107,6 +107,7 @@ const toLeader = v.variant("t", [
     schedulerFile: short,
     credentials: v.nullable(v.object({ ca: text(65_536), cert: text(65_536), key: text(65_536) })),
     token: v.nullable(short),
+    granted: v.optional(v.object({ cpus: v.optional(count), memory: v.optional(count), why: short })),
   }),
   v.object({ t: v.literal("refused"), code, facts }),
   v.object({ t: v.literal("address"), scheduler: short }),

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 
 import { afterEach, beforeEach, expect, it } from "vitest";
 
+import type { Granted } from "../../src/batch/granted.ts";
 import { affinityOf, hostGrant, parseCpuList, type Grant } from "../../src/host/grant.ts";
 
 const gigabyte = 1024 ** 3;
@@ -22,12 +23,12 @@ afterEach(() => {
   rmSync(root, { recursive: true });
 });
 
-function grant(files: Record<string, string>, env: Record<string, string> = {}): Grant {
+function grant(files: Record<string, string>, env: Record<string, string> = {}, granted?: Granted): Grant {
   for (const [path, text] of Object.entries({ ...host, ...files })) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
   }
-  return hostGrant({ env, root, host: "node2.cluster.example" });
+  return hostGrant({ env, root, host: "node2.cluster.example", ...(granted === undefined ? {} : { granted }) });
 }
 
 it("is the whole host where nothing limits it", () => {
@@ -165,6 +166,19 @@ it("takes PBS's memory on the job's first node from the limit of resident memory
   });
   expect(grant({ "proc/self/limits": limits("unlimited           ") }, env).memory).toBe(32 * gigabyte);
   expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }).memory).toBe(32 * gigabyte);
+});
+
+it("takes what rank 0 says the job was granted here, where this host has no variables of the job", () => {
+  const granted = { cpus: 2, memory: 4 * gigabyte, why: "exec_vnode of PBS" };
+  expect(grant({}, {}, granted)).toMatchObject({
+    cpus: 2,
+    limit: 2,
+    memory: 4 * gigabyte,
+    why: { cpus: "exec_vnode of PBS", memory: "exec_vnode of PBS" },
+  });
+  // NCPUS of the first host, which some launchers take along; a part of a Slurm job, which its step knows better
+  expect(grant({}, { PBS_JOBID: "1.pbs", NCPUS: "1" }, granted).cpus).toBe(2);
+  expect(grant({}, { SLURM_JOB_ID: "1", SLURM_CPUS_ON_NODE: "1" }, granted).cpus).toBe(1);
 });
 
 it("never grants more than the affinity, however much the batch system says", () => {

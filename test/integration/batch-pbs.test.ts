@@ -18,7 +18,7 @@ function qstatText(walltime: string): string {
   const now = new Date();
   const two = (n: number): string => String(n).padStart(2, "0");
   const stime = `${now.toDateString().slice(0, 3)} ${months[now.getMonth()]} ${String(now.getDate()).padStart(2)} ${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())} ${now.getFullYear()}`;
-  return `Job Id: ${id}\n    Job_Name = dask\n    job_state = R\n    exec_host = h1/0*2+h2/0*2\n    Resource_List.walltime = ${walltime}\n    stime = ${stime}\n    run_count = 1\n    Submit_Host = login1\n\n`;
+  return `Job Id: ${id}\n    Job_Name = dask\n    job_state = R\n    exec_host = h1/0*2+h2/0\n    exec_vnode = (h1:ncpus=2:mem=4gb)+(h2:ncpus=1:mem=524288kb)\n    Resource_List.walltime = ${walltime}\n    stime = ${stime}\n    run_count = 1\n    Submit_Host = login1\n\n`;
 }
 
 /** A PBS job's environment: its host file with a line for each rank, and commands that answer what was recorded. */
@@ -139,6 +139,31 @@ if __name__ == "__main__":
     await cluster.finished;
   });
 });
+
+test.runIf(hostsAvailable() === true).each(kinds)(
+  "a host that %s reached over ssh, without the job's variables, gives its worker what PBS granted there",
+  async (kind) => {
+    await using hosts = await startHosts({ names: ["h1", "h2"] });
+    await using clean = nothingLeft();
+    const env = { ...pbsEnvironment(clean, { hosts: ["h1", "h1", "h2"] }), NCPUS: "2" };
+    const file = clean.write(
+      "granted.py",
+      `
+from dask.distributed import Client
+if __name__ == "__main__":
+    with Client() as client:
+        for worker in client.scheduler_info()["workers"].values():
+            print("threads", worker["nthreads"], "memory", worker["memory_limit"] / 2**20, flush=True)
+`,
+    );
+    const { file: launch, args } = hosts.mpirun(kind, { h1: 2, h2: 1 }, ["tsdask-mpi", "--wait-workers", "all", file]);
+    const agent = args.findIndex((word) => word.endsWith("/agent"));
+    const text = `#!/bin/sh\nunset PBS_JOBID PBS_NODEFILE NCPUS PBS_QUEUE PBS_O_HOST\nexec ${args[agent]} "$@"\n`;
+    const words = args.map((word, index) => (index === agent ? clean.write("ssh", text) : word));
+    const finished = await run({ file: launch, args: words, env: {} }, { folder: clean.folder, env, deadline: 60 });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: "threads 1 memory 512.0\n" });
+  },
+);
 
 test("script pbs --submit prints the id that qsub gave, and its words when it refuses", async () => {
   await using clean = nothingLeft();

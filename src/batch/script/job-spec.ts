@@ -137,6 +137,12 @@ export function bashScript({
 export const unbound =
   "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=9";
 
+/** What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set; other MPIs take all variables. */
+export function passedOn(...names: readonly string[]): string {
+  const words = [...names, "TSDASK_JOB"].map((name) => `\${${name}:+${name};}`);
+  return `export OMPI_MCA_mca_base_env_list="${words.join("")}"`;
+}
+
 /** Whole mebibytes, rounded up. */
 export function mebibytes(bytes: number): number {
   return Math.ceil(bytes / 1024 ** 2);

@@ -1,4 +1,14 @@
-import { bashScript, given, launched, mebibytes, ranksOf, unbound, type Rendered, type JobSpec } from "./job-spec.ts";
+import {
+  bashScript,
+  given,
+  launched,
+  mebibytes,
+  ranksOf,
+  unbound,
+  passedOn,
+  type Rendered,
+  type JobSpec,
+} from "./job-spec.ts";
 
 /** A script for `bsub < script`: the bsub reference of IBM Spectrum LSF 10.1. */
 export function lsfScript(spec: JobSpec): Rendered {
@@ -25,7 +35,7 @@ export function lsfScript(spec: JobSpec): Rendered {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#BSUB ${text}`)),
       spec,
-      before: jsrun ? [] : [unbound],
+      before: jsrun ? [] : [unbound, passedOn("LSB_JOBID", "LSB_JOBINDEX")],
       launch: `${shape} ${launched(spec)}`,
     }),
     notes:

@@ -1,4 +1,14 @@
-import { bashScript, clock, given, launched, mebibytes, unbound, type Rendered, type JobSpec } from "./job-spec.ts";
+import {
+  bashScript,
+  clock,
+  given,
+  launched,
+  mebibytes,
+  unbound,
+  passedOn,
+  type Rendered,
+  type JobSpec,
+} from "./job-spec.ts";
 
 /** A script for the `qsub` of PBS Professional and OpenPBS: the PBS User's Guide, "Submitting a PBS Job". */
 export function pbsScript(spec: JobSpec): Rendered {
@@ -24,7 +34,7 @@ export function pbsScript(spec: JobSpec): Rendered {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#PBS ${text}`)),
       spec,
-      before: ['cd "$PBS_O_WORKDIR" || exit 1', unbound],
+      before: ['cd "$PBS_O_WORKDIR" || exit 1', unbound, passedOn("PBS_JOBID")],
       launch: `${spec.launcher ?? "mpirun"} -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" ${launched(spec)}`,
     }),
     notes: [],
