@@ -109,9 +109,12 @@ def main() -> None:
     variables = imports.limit_math_threads()
     try:
         import distributed  # noqa: F401 - its configuration must be there before the request's
-    except ImportError as error:
+    except Exception as error:
+        from tsdask_mpi.diagnosis import explain
+
+        kind, what = explain(error)
         channel.send(
-            {"event": "failed", "code": "no-dask", "message": f"{sys.executable} cannot import distributed: {error}"}
+            {"event": "failed", "code": kind, "message": f"{sys.executable} cannot import distributed: {what}"}
         )
         sys.exit(1)
     imports.restore(variables)

@@ -7,14 +7,18 @@ import errno
 import ssl
 import traceback
 
+from tsdask_mpi import diagnosis
+from tsdask_mpi.preloads import PreloadFailed
 from tsdask_mpi.wire import Message
 
 TIMEOUTS = (asyncio.TimeoutError, TimeoutError)
 
 
 def code_of(error: BaseException) -> str:
-    """Return the word for an exception: timeout, tls, port, address, import, arguments, refused, or the exception's own name."""
+    """Return the word for an exception: timeout, tls, port, address, preload, import, encryption, yaml, arguments, refused, or the exception's own name."""
     chain = _chain(error)
+    if isinstance(error, PreloadFailed) or _in_preload(error):
+        return "preload"
     for cause in chain:
         if isinstance(cause, ssl.SSLError):
             return "tls"
@@ -24,6 +28,10 @@ def code_of(error: BaseException) -> str:
             return "port"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
             return "address"
+        if "encryption required" in str(cause):
+            return "encryption"
+        if "is malformed" in str(cause):
+            return "yaml"
     if isinstance(error, TIMEOUTS):
         return "timeout"
     if isinstance(error, TypeError):
@@ -37,10 +45,20 @@ def failed(error: BaseException) -> Message:
     """Return the event that tells a rank of an exception; the traceback is for its log."""
     innermost = _chain(error)[-1]
     message = str(error) or type(error).__name__
-    if innermost is not error and str(innermost) and str(innermost) not in message:
+    if _in_preload(error):
+        message = diagnosis.with_place(error)
+    elif innermost is not error and str(innermost) and str(innermost) not in message:
         message = f"{message}: {innermost}"
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return {"event": "failed", "code": code_of(error), "message": message, "traceback": trace[-20_000:]}
+
+
+def _in_preload(error: BaseException) -> bool:
+    """Whether a preload's own code raised this when it was imported; one that is not there is none."""
+    if isinstance(error, ModuleNotFoundError):
+        return False
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(name.endswith("distributed/preloading.py") for name in frames)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -26,10 +26,24 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
     write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, False
-    from tsdask_mpi.serve import serve
+    try:
+        from tsdask_mpi.serve import serve
+    except Exception as error:
+        say_broken(error)
 
     sys.dont_write_bytecode = write_bytecode
     serve()
+
+
+def say_broken(error):
+    """Tell the leader, in one line, why this Python cannot even run the server: its library is not its own."""
+    from tsdask_mpi.diagnosis import explain
+
+    kind, what = explain(error)
+    event = {"event": "failed", "reason": kind, "executable": sys.executable, "message": what}
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+    sys.exit(1)
 
 
 if __name__ == "__main__":

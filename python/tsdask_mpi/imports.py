@@ -14,7 +14,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from tsdask_mpi import import_cache
+from tsdask_mpi import diagnosis, import_cache
 from tsdask_mpi.linux import thread_count
 from tsdask_mpi.wire import Message
 
@@ -57,7 +57,7 @@ class Refused(NamedTuple):
 
 
 def import_engine() -> None:
-    """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask)."""
+    """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask, or a kind of diagnosis.py)."""
     logging.disable(logging.WARNING)
     restore_yaml = import_cache.read_yaml_quickly()
     try:
@@ -71,10 +71,14 @@ def _import_engine() -> None:
     for name in ENGINE:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:
             if name in ("dask", "distributed") and getattr(error, "name", None) == name:
                 raise ImportFailure("no-dask", f"{sys.executable} has no module {name}") from error
-            raise ImportFailure("no-dask", f"{sys.executable} cannot import {name}: {error}") from error
+            kind, what = diagnosis.explain(error)
+            reason = "no-dask" if kind == "missing" else kind
+            raise ImportFailure(
+                reason, f"{sys.executable} cannot import {name}: {what}" if kind != "yaml" else what
+            ) from error
     import distributed
 
     version = tuple(int(part) for part in distributed.__version__.split(".")[:2])

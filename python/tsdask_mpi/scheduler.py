@@ -18,7 +18,7 @@ from tsdask_mpi import contact, control_commands, dashboard, logs, token_gate, u
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.loop import first_of
-from tsdask_mpi.preloads import preload_kwargs
+from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
@@ -29,12 +29,14 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     """Start a scheduler, tell the rank, and return the exit code when it has closed."""
     wanted = asyncio.Event()
     stop = control_commands.listen(channel, {"dashboard": lambda _: wanted.set()})
+    check_preloads = keep_failures()
     scheduler = make_scheduler(params)
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
     turn.folder(getattr(getattr(scheduler, "_workdir", None), "dir_path", None))
     await scheduler
+    check_preloads()
     turn.done()
     port = getattr(getattr(scheduler, "http_server", None), "port", None)
     channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})

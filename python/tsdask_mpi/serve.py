@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from tsdask_mpi import imports, linux
+from tsdask_mpi import diagnosis, imports, linux
 from tsdask_mpi.requests import REQUEST_SECONDS
 from tsdask_mpi.server import Server, allow_many_files, tell_leader
 from tsdask_mpi.wire import Message
@@ -106,6 +106,7 @@ def _say_ready(state: Message, versions: Message) -> None:
             "executable": sys.executable,
             "seconds": round(time.time() - state["started"], 3),
             "threads": linux.thread_count(),
+            "hidden": diagnosis.hidden_beside(state["script_folder"]) if state.get("script_folder") else [],
             **versions,
         }
     )
@@ -122,6 +123,7 @@ def _begin() -> tuple[Message, socket.socket]:
     state = {
         "host_dir": str(config["host_dir"]),
         "warm": warm,
+        "script_folder": config.get("script_folder"),
         "imports": config.get("imports") is not False,
         "request_seconds": seconds,
         "started": started,

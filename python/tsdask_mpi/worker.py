@@ -29,7 +29,7 @@ from tsdask_mpi.classes import (
     runs_workers_elsewhere,
 )
 from tsdask_mpi.loop import first_of
-from tsdask_mpi.preloads import preload_kwargs
+from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
@@ -115,11 +115,13 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
     closing: asyncio.Future[str] = loop.create_future()
     watch_close(worker, closing, channel)
     turn.folder(getattr(getattr(worker, "_workdir", None), "dir_path", None))
+    check_preloads = keep_failures()
     starting = asyncio.ensure_future(_started(worker))
     await first_of(starting, stop)
     turn.done()
     if not stop.done():
         await starting
+        check_preloads()
         channel.send(ready(worker))
         finished = asyncio.ensure_future(worker.finished())
         await first_of(closing, finished, stop)

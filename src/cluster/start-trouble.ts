@@ -10,6 +10,19 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
       "A module that was asked for (--preload, or Dask's own configuration) is not in this Python, or a file beside the script hides one of that name.",
     cure: "Install the module, correct its name, or leave it out; `python -c 'import NAME'` with the cluster's Python shows the same error.",
   },
+  preload: {
+    cause: "A module that was asked for with --preload, or in Dask's own configuration, raised this.",
+    cure: "Mend the module at that line, or leave it out.",
+  },
+  encryption: {
+    cause:
+      "Dask's own configuration says `distributed.comm.require-encryption: true` (a YAML file of its, or DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION), and this launch is without TLS.",
+    cure: "Leave out --security none (and --protocol tcp), so that the cluster has TLS; or set require-encryption to false.",
+  },
+  yaml: {
+    cause: "The named file of Dask's own configuration is not YAML.",
+    cure: "Mend it at the named line, or take it away.",
+  },
   tls: {
     cause: "The certificate or key cannot be used: not PEM, not a pair, out of date, or of another authority.",
     cure: "Check what --tls-ca-file, --tls-cert and --tls-key name, or leave all three out for certificates made for this launch.",

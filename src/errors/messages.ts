@@ -264,9 +264,9 @@ export const messages = define({
   },
   "TSD-047": {
     exit: 69,
-    what: "The Python that starts Dask on {host} ended: {problem}",
-    cause: "Its imports failed, or it was killed (often for want of memory on a login node).",
-    cure: "Try `{python} -c 'import distributed'` on that host; if it works, run again with `--log-level debug`.",
+    what: "The Python that starts Dask on {host} cannot do it: {problem}",
+    cause: "{cause}",
+    cure: "{cure}",
   },
   "TSD-050": {
     exit: 69,
@@ -618,6 +618,20 @@ export const messages = define({
     what: "The summary {path} was not written at the end: {problem}.",
     cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
     cure: 'Look at the folder and its quota. The launch\'s own exit code is not changed; the file, if it is there, says "running".',
+  },
+  "TSD-154": {
+    exit: 69,
+    what: "A preload of the {role} failed: {problem}",
+    cause:
+      "Its module, or its `dask_setup`, raised this. A cluster without what it sets up is not the one that was asked for.",
+    cure: "Mend it at that line, or leave it out of --preload; a preload of Dask's own configuration is under `distributed.{role}.preload`.",
+  },
+  "TSD-155": {
+    exit: 0,
+    what: "{path} hides the module {name}, which Dask needs.",
+    cause:
+      "Python looks for modules in the script's folder first, so the script gets this file in place of Python's or Dask's own.",
+    cure: "Rename the file (and remove `__pycache__` beside it). The script is started all the same.",
   },
   "TSD-117": {
     exit: 0,

@@ -14,7 +14,8 @@ import { shortName, type HostPaths } from "./folder.ts";
 import { startForkServer } from "./fork-server.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
 import { leadHost, type Leader } from "./leader.ts";
-import { findPython, pythonTrouble } from "./python.ts";
+import { findPython } from "./python.ts";
+import { pythonTrouble } from "./python-trouble.ts";
 import { fairShares, type Share, type Sharer } from "./shares.ts";
 import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
@@ -76,6 +77,8 @@ export async function lead(context: LeadContext): Promise<Member> {
     folder: paths.folder,
     warm: options.warm,
     imports: options.spawn !== "exec",
+    scriptFolder: world.rank === 0 ? scriptFolderOf(options, cwd) : undefined,
+    showAtOnce: options.logLevel === "debug",
     env: childEnvironment(env),
     cwd,
     stderr: (source) => {
@@ -283,9 +286,15 @@ export async function lead(context: LeadContext): Promise<Member> {
         packages: ready.packages,
       },
     });
+    for (const [name, path] of (ready.hidden ?? []).slice(0, 3))
+      lateUp.send({
+        t: "event",
+        rank: world.rank,
+        event: { k: "warning", code: "TSD-155", facts: { name, path } },
+      });
   });
-  forkServer.onFailed(({ reason, message }) => {
-    const trouble = pythonTrouble({ host, python, reason, message });
+  forkServer.onFailed((failure) => {
+    const trouble = pythonTrouble({ host, python, env, ...failure });
     const { exit } = messages[trouble.code];
     lateUp.send({
       t: "event",
@@ -408,14 +417,12 @@ async function assignment({
     ? own
     : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
   const roles = rolesOf(hello.rank, plan);
-  const script =
-    own.script?.kind === "python" || own.script?.kind === "stdin" ? resolve(cwd, own.script.words[0] ?? "") : undefined;
   const input = {
     options,
     rank: hello.rank,
     secrets,
     address: localAddress,
-    scriptFolder: script === undefined ? undefined : dirname(script),
+    scriptFolder: scriptFolderOf(own, cwd),
     // One for each: in a common one every worker that starts asks after the locks of all others (distributed/diskutils.py).
     scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
@@ -454,6 +461,12 @@ function lossReporter({ clientRank, workerRanks }: Plan): number | undefined {
 
 /** Dask's default of `distributed.worker.memory.terminate`: the part of its limit at which a worker is ended. */
 const terminateFraction = 0.95;
+
+/** The folder that Python puts first on the script's path; undefined for commands and notebooks. */
+function scriptFolderOf({ script }: Options, cwd: string): string | undefined {
+  if (script?.kind !== "python" && script?.kind !== "stdin") return undefined;
+  return dirname(resolve(cwd, script.words[0] ?? ""));
+}
 
 /** Who divides this host: on a single host every rank of the plan, else those that have met here. */
 function sharersOf({

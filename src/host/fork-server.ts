@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { lineChannel } from "../protocol/channel.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
@@ -11,11 +12,15 @@ export interface ForkServerReady {
   readonly seconds: number;
   readonly threads: number;
   readonly packages: Readonly<Record<string, string>>;
+  /** Modules that Dask imports, for which a script in the script's folder gets a file of that folder: names and paths. */
+  readonly hidden?: readonly (readonly [string, string])[];
 }
 
 export interface ForkServerFailure {
   readonly reason: string;
   readonly message: string;
+  /** All that Python wrote last, where it ended without a word to us. */
+  readonly words?: string;
 }
 
 export interface ForkServer {
@@ -44,6 +49,10 @@ const preSpawn: Readonly<Record<string, string>> = {
   OPENBLAS_NUM_THREADS: "1",
 };
 
+/** Characters of Python's last words that are kept, and how long (ms) they are held back while it may still fail. */
+const wordsKept = 8000;
+const holdBack = 10_000;
+
 type FromServer =
   | { readonly event: "listening" }
   | ({ readonly event: "ready" } & ForkServerReady)
@@ -65,9 +74,11 @@ export function startForkServer({
   folder,
   warm,
   imports,
+  scriptFolder,
   env,
   cwd,
   stderr,
+  showAtOnce = false,
 }: {
   readonly python: string;
   readonly pythonRoot: string;
@@ -76,9 +87,12 @@ export function startForkServer({
   readonly warm: readonly string[];
   /** False where nothing will be forked (`--spawn exec`): the server only watches and cleans up. */
   readonly imports: boolean;
+  readonly scriptFolder?: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly stderr: (stream: NodeJS.ReadableStream) => void;
+  /** True: its output is shown from its first word, not only once its imports are done. */
+  readonly showAtOnce?: boolean;
 }): ForkServer {
   const child = spawn(python, [`${pythonRoot}/tsdask_mpi/forkserver.py`], {
     cwd,
@@ -100,19 +114,37 @@ export function startForkServer({
     failed = failure;
     onFailed?.(failure);
   };
-  stderr(child.stderr);
+  // What Python writes as it fails to start (a list of its paths, a traceback) is told in one line of ours instead.
+  const shown = new PassThrough();
+  let showing = false;
+  const show = (): void => {
+    if (showing || failed !== undefined) return;
+    showing = true;
+    stderr(shown);
+    shown.write(words);
+    child.stderr.pipe(shown);
+  };
   child.stderr.on("data", (chunk: Buffer) => {
-    words = (words + chunk.toString("utf8")).slice(-2000);
+    words = (words + chunk.toString("utf8")).slice(-wordsKept);
   });
+  if (showAtOnce) show();
+  else setTimeout(show, holdBack).unref();
   const send = (message: Readonly<Record<string, unknown>>): void => {
     if (child.stdin.writable) child.stdin.write(`${JSON.stringify(message)}\n`);
   };
   child.stdin.on("error", () => child.stdin.destroy());
-  send({ socket, host_dir: folder, warm, imports });
+  send({
+    socket,
+    host_dir: folder,
+    warm,
+    imports,
+    ...(scriptFolder === undefined ? {} : { script_folder: scriptFolder }),
+  });
   lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {
     isListening();
     if (message.event === "ready") {
       ready = message;
+      show();
       onReady?.(message);
     } else if (message.event === "failed") {
       // A module that could not be warmed is left out; the server goes on.
@@ -133,7 +165,8 @@ export function startForkServer({
       () =>
         fail({
           reason: "ended",
-          message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${words.trim().split("\n").slice(-3).join(" | ")}`}`,
+          message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${telling(words)}`}`,
+          words,
         }),
       50,
     ).unref();
@@ -162,4 +195,13 @@ export function startForkServer({
       child.kill("SIGKILL");
     },
   };
+}
+
+/** The lines of Python's last words that say most: from the first that is an error, else the last three. */
+function telling(words: string): string {
+  const lines = words.split("\n").filter((line) => line.trim() !== "");
+  const error = lines.findLastIndex((line) =>
+    /^(Fatal Python error|\w*(Error|Exception)|.*error while loading)\b/.test(line),
+  );
+  return (error === -1 ? lines.slice(-3) : lines.slice(error, error + 1)).map((line) => line.trim()).join(" | ");
 }

@@ -2,20 +2,13 @@ import { accessSync, constants, readlinkSync, type Stats, statSync } from "node:
 import { dirname, join, resolve } from "node:path";
 
 import type { PythonReport } from "../protocol/messages.ts";
-import { Failure, type Facts } from "../errors/failure.ts";
-import type { MessageCode } from "../errors/messages.ts";
+import { Failure } from "../errors/failure.ts";
+import type { PythonTrouble } from "./python-trouble.ts";
 
 /** The Python that runs Dask, and what named it, for people to read. */
 export interface PythonFound {
   readonly path: string;
   readonly from: "--python" | "VIRTUAL_ENV" | "CONDA_PREFIX" | "PATH";
-}
-
-/** What is wrong with a host's Python: a message's code and facts, and whether the launch can go on. */
-export interface PythonTrouble {
-  readonly code: MessageCode;
-  readonly facts: Facts;
-  readonly fatal: boolean;
 }
 
 /**
@@ -146,41 +139,6 @@ function kind(path: string): "program" | "file" | "folder" | "nothing" | "denied
   if (stat === undefined) return "nothing";
   if (stat.isDirectory()) return "folder";
   return stat.isFile() && (stat.mode & 0o111) !== 0 ? "program" : "file";
-}
-
-/** What the fork server's word for a failure (`reason` of its `failed` event) means for the launch. */
-export function pythonTrouble({
-  host,
-  python,
-  reason,
-  message,
-}: {
-  readonly host: string;
-  readonly python: string;
-  readonly reason: string;
-  readonly message: string;
-}): PythonTrouble {
-  const facts = { host, python, problem: message };
-  switch (reason) {
-    case "spawn":
-      return { code: "TSD-041", facts, fatal: true };
-    case "old-python":
-      return { code: "TSD-042", facts, fatal: true };
-    case "no-dask":
-      return { code: "TSD-043", facts, fatal: true };
-    case "old-dask":
-      return { code: "TSD-045", facts, fatal: true };
-    case "warm":
-    case "threads":
-      // the server goes on without that module
-      return { code: "TSD-046", facts, fatal: false };
-    default:
-      return {
-        code: "TSD-047",
-        facts: { ...facts, problem: reason === "ended" ? message : `${reason}: ${message}` },
-        fatal: true,
-      };
-  }
 }
 
 /**

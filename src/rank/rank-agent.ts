@@ -210,6 +210,9 @@ function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent
     ...spawn,
     onEvent: (event) => {
       if (event.event !== "refused") spawn.onEvent(event);
+      // Told to end already: a server that is gone ended with the launch, and nothing is to be started.
+      else if (told.some((message) => message["op"] === "stop"))
+        spawn.onEvent({ event: "exit", code: null, signal: signalNumber("SIGTERM") });
       else if (event.reason === "server")
         waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
       else startOwn(event.message ?? event.reason);

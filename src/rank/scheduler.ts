@@ -77,6 +77,8 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     child = undefined;
     const problem = portProblem(text);
     if (ending) over?.();
+    else if (!answers && kind === "preload")
+      options.report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: text }, exit: 69 });
     else if (!answers && problem !== undefined && port !== undefined) {
       options.report({
         k: "failure",

@@ -53,6 +53,8 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
   let { terminateAt } = options;
   let pause: NodeJS.Timeout | undefined;
   let ending = false;
+  /** It would raise the same again. */
+  let preloadFailed = false;
   let over: (() => void) | undefined;
   const meter = workerMeter();
 
@@ -92,6 +94,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
         break;
       case "failed":
         why = event.message;
+        preloadFailed = event.code === "preload";
         break;
       case "refused":
         gone(`it could not be started: ${event.message ?? event.reason}`);
@@ -109,6 +112,10 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
     child = undefined;
     if (ending) {
       over?.();
+      return;
+    }
+    if (preloadFailed) {
+      options.report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: text }, exit: 69 });
       return;
     }
     if (closing === "restart") {

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import type { PythonReport } from "../../src/protocol/messages.ts";
 import { render } from "../../src/errors/failure.ts";
-import { checkPythons, findPython, pythonTrouble, type PythonFound } from "../../src/host/python.ts";
+import { checkPythons, findPython, type PythonFound } from "../../src/host/python.ts";
+import { pythonTrouble } from "../../src/host/python-trouble.ts";
 
 let root: string;
 beforeEach(() => {
@@ -86,6 +87,7 @@ it.each<[string, string, boolean]>([
   const trouble = pythonTrouble({
     host: "node1",
     python: "/usr/bin/python3",
+    env: {},
     reason,
     message: "no module distributed",
   });
