@@ -9,8 +9,8 @@ export async function endWorkerJobs(folder: string, env: NodeJS.ProcessEnv): Pro
   const path = workerJobs(folder);
   if (!existsSync(path)) return undefined;
   try {
-    const { cancelListedJobs } = await import("./job-list.ts");
-    await cancelListedJobs(path, env);
+    const [{ cancelListedJobs }, { refuseForeign }] = await Promise.all([import("./job-list.ts"), import("./mark.ts")]);
+    refuseForeign((await cancelListedJobs(path, env)).foreign, path);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

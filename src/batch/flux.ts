@@ -13,7 +13,16 @@ import { jobOf } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Flux: flux-batch(1), flux-jobs(1), flux-job(1), flux-environment(7). */
-export const flux: BatchSystem = { name: "flux", submitCommand: "flux", describe, inquire, submit, cancel, states };
+export const flux: BatchSystem = {
+  name: "flux",
+  submitCommand: "flux",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 /** Inside `flux batch` the job is the enclosing instance, whatever `flux run` started in it. */
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -36,8 +45,10 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   return left >= 4_294_967_295 ? job : jobOf({ ...job, endTime: Math.floor(shell.now()) + left });
 }
 
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
-  const ran = await shell.run("flux", [...parent(shell), "batch", ...args, path], {
+/** The mark is an attribute of the job's specification, below `user`, which is the user's own (RFC 14). */
+async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
+  const attribute = mark === undefined ? [] : [`--setattr=user.tsdask=${mark}`];
+  const ran = await shell.run("flux", [...parent(shell), "batch", ...attribute, ...args, path], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
@@ -45,6 +56,28 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
   const id = /^[ƒf][1-9A-HJ-NP-Za-km-z]+$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
   if (id === undefined) throw notUnderstood("flux", "flux batch", ran.stdout);
   return asciiId(id);
+}
+
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const id of ids) {
+    const ran = await shell.run("flux", [...parent(shell), "job", "info", id, "jobspec"]);
+    if (ran.code === 0) found.set(id, userMark(ran.stdout));
+    else if (!onlySays(ran, /unknown|no such|not found/i)) throw noAnswer("flux", "flux job info", ran);
+  }
+  return found;
+}
+
+function userMark(jobspec: string): string {
+  try {
+    const { attributes } = JSON.parse(jobspec) as {
+      readonly attributes?: { readonly user?: { readonly tsdask?: unknown } };
+    };
+    return String(attributes?.user?.tsdask ?? "");
+  } catch (error) {
+    if (error instanceof SyntaxError) throw notUnderstood("flux", "flux job info", jobspec);
+    throw error;
+  }
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

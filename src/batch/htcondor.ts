@@ -19,6 +19,7 @@ export const htcondor: BatchSystem = {
   describe,
   inquire,
   submit,
+  marks,
   cancel,
   states,
 };
@@ -60,13 +61,28 @@ export function parseJobAd(text: string): Partial<Job> {
 }
 
 /** A submit description cannot see our environment; values go in as macros (`$(TSDASK_SCHEDULER_FILE)`). */
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const macros = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  const ran = await shell.run("condor_submit", ["-terse", ...args, ...macros, path], cwd === undefined ? {} : { cwd });
+  const attribute = mark === undefined ? [] : ["-append", `+TsdaskWorkerJob = "${mark}"`];
+  const words = ["-terse", ...attribute, ...args, ...macros, path];
+  const ran = await shell.run("condor_submit", words, cwd === undefined ? {} : { cwd });
   if (ran.code !== 0) throw refused("htcondor", "condor_submit", ran, hints);
   const match = /^(\d+)\.(\d+) - (\d+)\.(\d+)$/.exec(lines(ran.stdout).at(-1) ?? "");
   if (match === null) throw notUnderstood("htcondor", "condor_submit", ran.stdout);
   return match[2] === match[4] ? `${match[1]}.${match[2]}` : `${match[1]}`;
+}
+
+/** An attribute of the job's ClassAd. */
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("condor_q", [...ids, "-af", "ClusterId", "ProcId", "TsdaskWorkerJob"]);
+  if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
+  return new Map(
+    lines(ran.stdout).flatMap((line) => {
+      const [cluster = "", proc = "", mark = ""] = line.split(/\s+/);
+      return [cluster, `${cluster}.${proc}`].map((one) => [one, mark] as const);
+    }),
+  );
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

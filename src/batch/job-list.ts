@@ -6,7 +6,7 @@ import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";
-import { batchSystem } from "./job.ts";
+import { cancelMarked, newListKey } from "./mark.ts";
 import { commandShell } from "./run.ts";
 
 const system = v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]);
@@ -24,7 +24,18 @@ const ListedJob = v.object({
   joined: v.boolean(),
 });
 
-const JobList = v.object({ version: v.literal(1), jobs: v.array(ListedJob) });
+const ListFile = v.object({
+  version: v.literal(2),
+  /** What the jobs' mark is made from (`markOf`); nobody else knows it. */
+  key: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "not a key")),
+  jobs: v.array(ListedJob),
+});
+
+/** The worker jobs of a cluster, and the key of their mark. */
+export interface JobList {
+  readonly key: string;
+  readonly jobs: readonly ListedJob[];
+}
 
 /** A worker job that was submitted for a cluster and not yet seen to end. */
 export type ListedJob = v.InferOutput<typeof ListedJob>;
@@ -32,27 +43,27 @@ export type ListedJob = v.InferOutput<typeof ListedJob>;
 /** A list of ten thousand jobs has 2 MB. */
 const largestList = 16 * 1024 * 1024;
 
-/** The listed jobs; none when there is no list. Throws Failure TSD-099, and TSD-120 for a list that somebody else could have written. */
-export async function readJobList(path: string): Promise<readonly ListedJob[]> {
+/** The list; none is an empty one with a new key. Throws Failure TSD-099, and TSD-120 for a list that somebody else could have written. */
+export async function readJobList(path: string): Promise<JobList> {
   const text = await readTrustedFile(path, { limit: largestList, shared: true }).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return undefined;
     if (error instanceof Failure) throw error;
     throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
   });
-  if (text === undefined) return [];
-  const result = v.safeParse(JobList, parsed(text));
+  if (text === undefined) return { key: newListKey(), jobs: [] };
+  const result = v.safeParse(ListFile, parsed(text));
   if (!result.success)
     throw new Failure("TSD-099", {
       path,
       problem: `${v.getDotPath(result.issues[0]) ?? "the whole"}: ${result.issues[0].message}`,
     });
-  return result.output.jobs;
+  return result.output;
 }
 
 /** Writes the list, or removes it when it is empty. A cluster folder that has gone with its cluster takes no list. */
-export async function writeJobList(path: string, jobs: readonly ListedJob[]): Promise<void> {
+export async function writeJobList(path: string, { key, jobs }: JobList): Promise<void> {
   try {
-    if (jobs.length > 0) await writePrivateFile(path, `${JSON.stringify({ version: 1, jobs }, null, 1)}\n`);
+    if (jobs.length > 0) await writePrivateFile(path, `${JSON.stringify({ version: 2, key, jobs }, null, 1)}\n`);
     else await unlink(path);
   } catch (error) {
     const code = systemCode(error instanceof Failure ? error.cause : error);
@@ -85,25 +96,20 @@ export async function lockJobList(path: string, command: string): Promise<AsyncD
   throw new Failure("TSD-098", { command: "scale", owner: "another process", path: lock });
 }
 
+/** The listed jobs of this host's reach, after they were cancelled: `foreign` ones were not, because they do not carry the list's mark. */
+export interface CancelledJobs {
+  readonly jobs: readonly ListedJob[];
+  readonly foreign: readonly ListedJob[];
+}
+
 /**
- * Cancels every listed job, for a cluster that ends; returns their ids. Jobs of another host's local launcher are left to it.
+ * Cancels every listed job that carries the list's mark, for a cluster that ends. Jobs of another host's local launcher are left to it.
  * Throws the first Failure (TSD-090 to TSD-095) after all were tried.
  */
-export async function cancelListedJobs(path: string, env: NodeJS.ProcessEnv): Promise<readonly string[]> {
-  const jobs = (await readJobList(path)).filter((job) => job.system !== "local" || job.host === hostname());
-  const shell = commandShell({ env, deadline: 10_000 });
-  const names = [...new Set(jobs.map((job) => job.system))];
-  const done = await Promise.allSettled(
-    names.map(async (name) =>
-      batchSystem(name).cancel(
-        jobs.filter((job) => job.system === name).map(({ id }) => id),
-        shell,
-      ),
-    ),
-  );
-  const failed = done.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-  return jobs.map(({ id }) => id);
+export async function cancelListedJobs(path: string, env: NodeJS.ProcessEnv): Promise<CancelledJobs> {
+  const { key, jobs: listed } = await readJobList(path);
+  const jobs = listed.filter((job) => job.system !== "local" || job.host === hostname());
+  return { jobs, foreign: await cancelMarked(jobs, key, commandShell({ env, deadline: 10_000 })) };
 }
 
 async function removed(path: string): Promise<void> {

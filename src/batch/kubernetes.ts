@@ -9,6 +9,7 @@ export const kubernetes: BatchSystem = {
   describe,
   inquire,
   submit,
+  marks,
   cancel,
   states,
 };
@@ -26,7 +27,8 @@ async function inquire(job: Job): Promise<Job> {
   return job;
 }
 
-async function submit({ path, args = [], cwd }: Submission, shell: Shell): Promise<string> {
+/** The mark is a label, put on the job that has just been made; one that cannot be labelled is deleted again. */
+async function submit({ path, args = [], cwd, mark }: Submission, shell: Shell): Promise<string> {
   const ran = await shell.run(
     "kubectl",
     ["create", ...args, "-f", path, "-o", "name"],
@@ -37,7 +39,23 @@ async function submit({ path, args = [], cwd }: Submission, shell: Shell): Promi
     .map((line) => /^mpijob\.kubeflow\.org\/(\S+)$/.exec(line)?.[1])
     .find((name) => name !== undefined);
   if (id === undefined) throw notUnderstood("kubernetes", "kubectl create", ran.stdout);
+  if (mark !== undefined) {
+    const labelled = await shell.run("kubectl", ["label", "mpijob", id, `tsdask=${mark}`]);
+    if (labelled.code !== 0) {
+      await cancel([id], shell);
+      throw refused("kubernetes", "kubectl label", labelled, hints);
+    }
+  }
   return id;
+}
+
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const path = "{range .items[*]}{.metadata.name}{'|'}{.metadata.labels.tsdask}{'\\n'}{end}";
+  const ran = await shell.run("kubectl", ["get", "mpijob", "-o", `jsonpath=${path}`]);
+  if (ran.code !== 0) throw noAnswer("kubernetes", "kubectl get mpijob", ran);
+  const found = lines(ran.stdout).map((line) => line.split("|"));
+  return new Map(found.flatMap(([name = "", label = ""]) => (ids.includes(name) ? [[name, label]] : [])));
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

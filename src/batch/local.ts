@@ -4,7 +4,16 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
  * Where there is no batch system: a "job" is a process group in the background of this machine. Its id, `local.<pid>.<start>`, holds
  * the process's start in clock ticks since boot (field 22 of proc_pid_stat(5)), so that a reused pid is not taken for it.
  */
-export const local: BatchSystem = { name: "local", submitCommand: "sh", describe, inquire, submit, cancel, states };
+export const local: BatchSystem = {
+  name: "local",
+  submitCommand: "sh",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 function describe(): Job | undefined {
   return undefined;
@@ -23,7 +32,7 @@ set -- $2
 export TSDASK_JOB="local.$$.\${20}"
 if [ -x "$script" ]; then exec "$script"; else exec bash "$script"; fi`;
 
-async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: Shell): Promise<string> {
+async function submit({ path, env = {}, cwd, logFolder, mark = "1" }: Submission, shell: Shell): Promise<string> {
   const [{ spawn }, { openSync, closeSync, mkdirSync }, { join }] = await Promise.all([
     import("node:child_process"),
     import("node:fs"),
@@ -38,7 +47,7 @@ async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: She
     const child = spawn("/bin/sh", ["-c", starter, "sh", path], {
       detached: true,
       stdio: ["ignore", output, output],
-      env: { ...shell.env, ...env, TSDASK_WORKER_JOB: "1" },
+      env: { ...shell.env, ...env, TSDASK_WORKER_JOB: mark },
       ...(cwd === undefined ? {} : { cwd }),
     });
     await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
@@ -48,6 +57,19 @@ async function submit({ path, env = {}, cwd, logFolder }: Submission, shell: She
   } finally {
     if (output !== "ignore") closeSync(output);
   }
+}
+
+/** What `TSDASK_WORKER_JOB` says in the processes that the ids name. */
+async function marks(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const found = await Promise.all(
+    ids.map(async (id): Promise<readonly (readonly [string, string])[]> => {
+      const pid = await startedPid(id);
+      if (pid === undefined) return [];
+      const mine = (await isMarked(pid, id)) ? await environmentOf(pid) : [];
+      return [[id, mine.find((entry) => entry.startsWith(`${markVariable}=`)) ?? ""]];
+    }),
+  );
+  return new Map(found.flat());
 }
 
 /** SIGTERM to each job's process group: its ranks end in order. */
@@ -66,25 +88,33 @@ async function states(ids: readonly string[]): Promise<ReadonlyMap<string, JobSt
 }
 
 async function livePid(id: string): Promise<number | undefined> {
+  const pid = await startedPid(id);
+  return pid !== undefined && (await isMarked(pid, id)) ? pid : undefined;
+}
+
+/** The process of an id, if it runs and has started when the id says. */
+async function startedPid(id: string): Promise<number | undefined> {
   const [, pid, start] = /^local\.(\d+)\.(\d+)$/.exec(id) ?? [];
   const found = pid === undefined ? undefined : await processOf(Number(pid));
-  return found !== undefined &&
-    found.start === Number(start) &&
-    found.state !== "Z" &&
-    found.state !== "X" &&
-    (await isMarked(pid, id))
-    ? Number(pid)
-    : undefined;
+  const runs = found !== undefined && found.start === Number(start) && found.state !== "Z" && found.state !== "X";
+  return runs ? Number(pid) : undefined;
 }
 
 /** Whether a process was started as this job: its own id in its environment, or, in the moment before the shell has set that, the mark of any worker job. */
-async function isMarked(pid: string | undefined, id: string): Promise<boolean> {
-  const { readFile } = await import("node:fs/promises");
-  const environment = (await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")).split("\0");
+async function isMarked(pid: number, id: string): Promise<boolean> {
+  const environment = await environmentOf(pid);
   return (
     environment.includes(`TSDASK_JOB=${id}`) ||
-    (environment.includes("TSDASK_WORKER_JOB=1") && !environment.some((entry) => entry.startsWith("TSDASK_JOB=")))
+    (environment.some((entry) => entry.startsWith(`${markVariable}=`)) &&
+      !environment.some((entry) => entry.startsWith("TSDASK_JOB=")))
   );
+}
+
+const markVariable = "TSDASK_WORKER_JOB";
+
+async function environmentOf(pid: number): Promise<readonly string[]> {
+  const { readFile } = await import("node:fs/promises");
+  return (await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")).split("\0");
 }
 
 async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {

@@ -10,10 +10,20 @@ import {
   type Hint,
 } from "./answers.ts";
 import { jobOf, once } from "./describe.ts";
+import { directiveIn, withMark } from "./directives.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** IBM Spectrum LSF: bsub(1), bjobs(1), bkill(1) of its command reference. */
-export const lsf: BatchSystem = { name: "lsf", submitCommand: "bsub", describe, inquire, submit, cancel, states };
+export const lsf: BatchSystem = {
+  name: "lsf",
+  submitCommand: "bsub",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const id = env["LSB_JOBID"];
@@ -47,11 +57,16 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   return jobOf({ ...job, endTime: Math.floor(shell.now()) + Number(match[1]) * 3600 + Number(match[2]) * 60 });
 }
 
-/** bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. */
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+/**
+ * bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. The mark goes behind the description that
+ * those lines ask for: the command line's replaces it.
+ */
+async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const { readFile } = await import("node:fs/promises");
-  const ran = await shell.run("bsub", args, {
-    input: await readFile(path, "utf8"),
+  const text = await readFile(path, "utf8");
+  const description = mark === undefined ? [] : ["-Jd", withMark(directiveIn(text, descriptionDirective), mark)];
+  const ran = await shell.run("bsub", [...description, ...args], {
+    input: text,
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
@@ -59,6 +74,22 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
   const id = /^Job <(\d+)> is submitted to /m.exec(ran.stdout)?.[1];
   if (id === undefined) throw notUnderstood("lsf", "bsub", ran.stdout);
   return id;
+}
+
+const descriptionDirective = /^#BSUB\s[^#\n]*-Jd\s+(?:"([^"\n]*)"|'([^'\n]*)'|(\S+))/m;
+
+/** The jobs' descriptions. */
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("bjobs", ["-a", "-noheader", "-o", "jobid jobindex description delimiter='|'", ...ids]);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /is not found|no matching job|no job found/i))
+    throw noAnswer("lsf", "bjobs", ran);
+  return new Map(
+    lines(ran.stdout).flatMap((line) => {
+      const [id = "", index = "", ...description] = line.split("|");
+      return [id, `${id}[${index}]`].map((one) => [one, description.join("|")] as const);
+    }),
+  );
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

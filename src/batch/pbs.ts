@@ -16,7 +16,16 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
  * PBS Professional, OpenPBS and TORQUE. What qstat says is read from its text form (`qstat -f`), which all three share: the JSON form
  * is invalid when a job's environment holds shell functions (openpbs#2541) and drops jobs when asked for several (openpbs#2672).
  */
-export const pbs: BatchSystem = { name: "pbs", submitCommand: "qsub", describe, inquire, submit, cancel, states };
+export const pbs: BatchSystem = {
+  name: "pbs",
+  submitCommand: "qsub",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const jobId = env["PBS_JOBID"];
@@ -57,7 +66,9 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   });
 }
 
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+/** The mark is a variable of the job: qstat shows them all, and a name or project may be cut or have a meaning of the site. */
+async function submit({ path, args = [], env: given = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
+  const env = mark === undefined ? given : { ...given, [markVariable]: mark };
   // A name alone after -v takes the value from qsub's own environment, so that no value has to be quoted.
   const names = Object.keys(env);
   const variables = names.length === 0 ? [] : ["-v", names.join(",")];
@@ -66,6 +77,19 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
   const id = /^\d+(?:\[\])?(?:\.\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
   if (id === undefined) throw notUnderstood("pbs", "qsub", ran.stdout);
   return id;
+}
+
+const markVariable = "TSDASK_WORKER_JOB";
+
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const found = await qstat(ids, shell);
+  return new Map(
+    found.map(({ id, fields }) => [
+      ids.find((asked) => sameJob(asked, id)) ?? id,
+      (fields.get("Variable_List") ?? "").split(",").find((variable) => variable.startsWith(`${markVariable}=`)) ?? "",
+    ]),
+  );
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
@@ -77,18 +101,24 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("qstat", ["-f", ...ids]);
-  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i))
-    throw noAnswer("pbs", "qstat", ran);
+  const found = await qstat(ids, shell);
   return statesOf(
     ids,
-    parseQstat(ran.stdout).map(({ id, fields }) => {
+    found.map(({ id, fields }) => {
       const state = stateNamed(jobStates, fields.get("job_state"));
       if (state === undefined)
         throw notUnderstood("pbs", "qstat", `${id}: job_state = ${fields.get("job_state") ?? "(none)"}`);
       return [ids.find((asked) => sameJob(asked, id)) ?? id, state];
     }),
   );
+}
+
+/** What `qstat -f` says of those of the jobs that there are. */
+async function qstat(ids: readonly string[], shell: Shell): Promise<ReturnType<typeof parseQstat>> {
+  const ran = await shell.run("qstat", ["-f", ...ids]);
+  if (ran.code !== 0 && !onlySays({ ...ran, stdout: "" }, /unknown job id|job has finished/i))
+    throw noAnswer("pbs", "qstat", ran);
+  return parseQstat(ran.stdout);
 }
 
 /** `123` and `123.pbs01` name the same job when one of them lacks the server. */

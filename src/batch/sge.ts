@@ -3,7 +3,16 @@ import { jobOf, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Sun Grid Engine and its descendants (Son of Grid Engine, Univa, Altair): qsub(1), qstat(1), qdel(1). */
-export const sge: BatchSystem = { name: "sge", submitCommand: "qsub", describe, inquire, submit, cancel, states };
+export const sge: BatchSystem = {
+  name: "sge",
+  submitCommand: "qsub",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const id = env["JOB_ID"];
@@ -42,10 +51,12 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   });
 }
 
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
+/** The mark is in the job's context, which is there for such words. */
+async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const names = Object.keys(env);
   const variables = names.length === 0 ? [] : ["-v", names.join(",")];
-  const ran = await shell.run("qsub", ["-terse", ...variables, ...args, path], {
+  const context = mark === undefined ? [] : ["-ac", `tsdask=${mark}`];
+  const ran = await shell.run("qsub", ["-terse", ...variables, ...context, ...args, path], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
@@ -55,6 +66,21 @@ async function submit({ path, args = [], env = {}, cwd }: Submission, shell: She
     /Your job(?:-array)? (\d+)\S* .*has been submitted/.exec(ran.stderr)?.[1];
   if (id !== undefined) return id;
   throw ran.code === 0 ? notUnderstood("sge", "qsub", ran.stdout) : refused("sge", "qsub", ran, hints);
+}
+
+/** The `context` lines of `qstat -j`, below each job's `job_number`. */
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("qstat", ["-j", ids.join(",")]);
+  if (ran.code !== 0 && !/do not exist/i.test(ran.stdout + ran.stderr)) throw noAnswer("sge", "qstat -j", ran);
+  const found = new Map<string, string>();
+  let job = "";
+  for (const line of lines(ran.stdout)) {
+    const [, key = "", value = ""] = /^(\w+):\s*(.*)$/.exec(line) ?? [];
+    if (key === "job_number") found.set((job = value), "");
+    if (key === "context" && job !== "") found.set(job, value);
+  }
+  return found;
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

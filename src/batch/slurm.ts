@@ -11,10 +11,20 @@ import {
 } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
+import { directiveIn, withMark } from "./directives.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Slurm: https://slurm.schedmd.com/sbatch.html, squeue.html, scancel.html. */
-export const slurm: BatchSystem = { name: "slurm", submitCommand: "sbatch", describe, inquire, submit, cancel, states };
+export const slurm: BatchSystem = {
+  name: "slurm",
+  submitCommand: "sbatch",
+  describe,
+  inquire,
+  submit,
+  marks,
+  cancel,
+  states,
+};
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const jobId = env["SLURM_JOB_ID"] || env["SLURM_JOBID"];
@@ -50,12 +60,38 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   });
 }
 
-async function submit({ path, args = [], env = {}, cwd }: Submission, shell: Shell): Promise<string> {
-  const ran = await shell.run("sbatch", ["--parsable", ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
+/** The mark goes behind the comment that the script's own directives ask for: the command line's replaces it. */
+async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
+  const comment = mark === undefined ? [] : [`--comment=${withMark(await commentIn(path), mark)}`];
+  const ran = await shell.run("sbatch", ["--parsable", ...comment, ...args, path], {
+    env,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
   if (ran.code !== 0) throw refused("slurm", "sbatch", ran, hints);
   const id = /^(\d+)(?:;\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1];
   if (id === undefined) throw notUnderstood("slurm", "sbatch", ran.stdout);
   return id;
+}
+
+/** The comment of a script; none when it cannot be read: sbatch says why. */
+async function commentIn(path: string): Promise<string | undefined> {
+  const { readFile } = await import("node:fs/promises");
+  return directiveIn(await readFile(path, "utf8").catch(() => ""), commentDirective);
+}
+
+const commentDirective = /^#SBATCH\s[^#\n]*--comment(?:=|\s+)(?:"([^"\n]*)"|'([^'\n]*)'|(\S+))/m;
+
+/** The jobs' comments. */
+async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("squeue", ["-h", "-j", ids.join(","), "-o", "%F|%i|%k"]);
+  if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
+  return new Map(
+    lines(ran.stdout).flatMap((line) => {
+      const [array = "", id = "", ...comment] = line.split("|");
+      return [array, id].map((one) => [one, comment.join("|")] as const);
+    }),
+  );
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

@@ -65,11 +65,13 @@ export interface Submission {
   readonly env?: Readonly<Record<string, string>>;
   /** Working directory of the submit command. */
   readonly cwd?: string;
+  /** A word that the batch system is to show on the job: whose worker job it is. */
+  readonly mark?: string;
   /** Folder for the output of jobs that have no batch system to keep it. */
   readonly logFolder?: string;
 }
 
-/** One batch system: what it says of a job, and the three things one does with it. */
+/** One batch system: what it says of a job, and what one does with it. */
 export interface BatchSystem {
   readonly name: BatchName;
   /** The command that submits; where it is in PATH, the system is there. */
@@ -80,6 +82,8 @@ export interface BatchSystem {
   readonly inquire: (job: Job, shell: Shell) => Promise<Job>;
   /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words, TSD-093. */
   readonly submit: (submission: Submission, shell: Shell) => Promise<string>;
+  /** The text that holds the mark, of each of these jobs that the system knows; empty for a job without one. Throws Failure TSD-093, TSD-094. */
+  readonly marks: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
   readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
   /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is none. */

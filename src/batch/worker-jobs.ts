@@ -10,6 +10,7 @@ import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growt
 import { batchSystem } from "./job.ts";
 import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
 import { jobListPath } from "./job-list-path.ts";
+import { cancelMarked, markOf, refuseForeign } from "./mark.ts";
 import type { BatchName, JobState, Shell, Submission } from "./system.ts";
 
 /** A cluster that grows and shrinks by worker jobs. */
@@ -73,11 +74,12 @@ export async function openWorkerJobs({
   refuseOpen(schedulerFile, file, trust.security);
   const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file) };
   const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
-  let listed = await readJobList(listPath);
+  const { key, jobs } = await readJobList(listPath);
+  let listed = jobs;
 
-  const save = async (jobs: readonly ListedJob[]): Promise<void> => {
-    listed = jobs;
-    await writeJobList(listPath, jobs);
+  const save = async (now: readonly ListedJob[]): Promise<void> => {
+    listed = now;
+    await writeJobList(listPath, { key, jobs: now });
   };
   const drop = async (ids: readonly string[]): Promise<void> => save(listed.filter(({ id }) => !ids.includes(id)));
 
@@ -99,7 +101,7 @@ export async function openWorkerJobs({
     const ids: string[] = [];
     for (let i = 0; i < count; i += 1) {
       const id = await batchSystem(system).submit(
-        { ...submission, env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } },
+        { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } },
         shell,
       );
       ids.push(id);
@@ -136,8 +138,9 @@ export async function openWorkerJobs({
       if (remaining.every(({ id }) => !selfEnding.includes(id))) break;
       await sleep(500);
     }
-    await cancelJobs(remaining, shell);
+    const foreign = await cancelMarked(remaining, key, shell);
     await drop(ids);
+    refuseForeign(foreign, listPath);
   };
 
   return {
@@ -167,8 +170,9 @@ export async function openWorkerJobs({
     },
     cancelAll: async () => {
       const ids = listed.map(({ id }) => id);
-      await cancelJobs(listed, shell);
+      const foreign = await cancelMarked(listed, key, shell);
       await save([]);
+      refuseForeign(foreign, listPath);
       return ids;
     },
   };
@@ -186,15 +190,6 @@ async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<Reado
     ),
   );
   return new Map(maps.flatMap((map) => [...map]));
-}
-
-async function cancelJobs(jobs: readonly ListedJob[], shell: Shell): Promise<void> {
-  for (const name of new Set(jobs.map(({ system }) => system))) {
-    await batchSystem(name).cancel(
-      jobs.filter((job) => job.system === name).map(({ id }) => id),
-      shell,
-    );
-  }
 }
 
 /** A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's memory. */

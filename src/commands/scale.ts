@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
+import { refuseForeign } from "../batch/mark.ts";
 import { jobListPath } from "../batch/job-list-path.ts";
 import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
 import { countsFor, growthPlan } from "../batch/growth.ts";
@@ -136,15 +137,17 @@ async function cancelWithoutScheduler(
   { env }: CommandPlace,
   say: (text: string) => void,
 ): Promise<number> {
-  const jobs = await readJobList(listPath);
-  const ids = await cancelListedJobs(listPath, env);
-  await writeJobList(
-    listPath,
-    jobs.filter(({ id }) => !ids.includes(id)),
-  );
+  const list = await readJobList(listPath);
+  const { jobs, foreign } = await cancelListedJobs(listPath, env);
+  const ids = jobs.filter((job) => !foreign.includes(job)).map(({ id }) => id);
+  await writeJobList(listPath, {
+    ...list,
+    jobs: list.jobs.filter(({ id }) => !jobs.some((job) => job.id === id)),
+  });
   say(
     `the scheduler does not answer; ${ids.length === 0 ? "no worker job was listed" : `${jobsText(ids)} cancelled`}.`,
   );
+  refuseForeign(foreign, listPath);
   return 0;
 }
 

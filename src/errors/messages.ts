@@ -575,6 +575,12 @@ export const messages = define({
       "Something else lies at the log's name, in a folder where others may write; what the launch writes would go where they want it.",
     cure: "Remove it if it is yours, or give --log-dir a folder that only you can write in.",
   },
+  "TSD-135": {
+    exit: 69,
+    what: "Jobs were not cancelled: {jobs}. {path} lists them, but {system} does not show them with that list's mark.",
+    cause: "The list was changed, or the site rewrites jobs' comments: that they are this cluster's is not certain.",
+    cure: "They are off the list. If they are worker jobs of this cluster, end them yourself: `{line}`.",
+  },
   "TSD-140": {
     exit: 0,
     what: "{system} did not tell what job {job} was granted on each host: {problem}.",

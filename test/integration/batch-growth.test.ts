@@ -215,6 +215,38 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await running.finished;
   });
 
+  test("a list that names another job of ours cancels nothing, also with the mark of that job read from the queue", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    await using running = await cluster(clean);
+    const file = clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits));
+    const pending = ["--directive=--begin=now+1hour", "--time", "5m", "--memory", "500MiB"];
+    await scale(clean, "5", "--batch", "slurm", ...pending);
+    const [own = ""] = await queuedJobs();
+    const other = await sbatch(clean, file, "--begin=now+1hour", "--comment=precious");
+    const listPath = join(folderOf(clean), "jobs");
+    const list = JSON.parse(readFileSync(listPath, "utf8")) as { key: string; jobs: { id: string }[] };
+    const comment = await output(command("squeue", "-h", "-j", own, "-o", "%k"), { env: jobEnvironment(clean) });
+    expect(comment).toMatch(/^tsdask-[0-9a-f]{24}$/m);
+    const forged = { ...list, key: comment.replace(/\W|tsdask/g, "").padEnd(32, "0") };
+    writeFileSync(listPath, JSON.stringify({ ...forged, jobs: [...list.jobs, { ...list.jobs[0], id: other }] }));
+    const finished = await run(ours("scale", "0"), { folder: clean.folder, env: jobEnvironment(clean), deadline: 30 });
+    expect(finished, tell(finished)).toMatchObject({ code: 69 });
+    expect(finished.stderr).toMatch(new RegExp(`TSD-135 .*${own}.*${other}`));
+    expect(await queuedJobs()).toEqual(expect.arrayContaining([own, other]));
+    // With the key it was written with, the list ends its own job and leaves the other one.
+    writeFileSync(listPath, JSON.stringify({ ...list, jobs: [...list.jobs, { ...list.jobs[0], id: other }] }), {
+      mode: 0o600,
+    });
+    const genuine = await run(ours("scale", "0"), { folder: clean.folder, env: jobEnvironment(clean), deadline: 30 });
+    expect(genuine.stderr, tell(genuine)).toMatch(new RegExp(`TSD-135 Jobs were not cancelled: ${other}\\.`));
+    expect(await queuedJobs()).toEqual([other]);
+    await output(command("scancel", other), { env: jobEnvironment(clean) });
+    running.signal("SIGTERM");
+    await running.finished;
+    await queueEmpty(20);
+  });
+
   test("adapt follows the work up and down, and leaves nothing in the queue", async () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
@@ -350,6 +382,12 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     expect(outputOf(clean, id)).not.toContain("TSD-070");
   });
 });
+
+/** The cluster folder that the folder's scheduler.json names. */
+function folderOf(clean: Clean): string {
+  const file = JSON.parse(readFileSync(join(clean.folder, "scheduler.json"), "utf8")) as { tsdask: { folder: string } };
+  return file.tsdask.folder;
+}
 
 /** The id of the scheduler in the folder's scheduler.json. */
 function schedulerOf(clean: Clean): string | undefined {

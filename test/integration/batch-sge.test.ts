@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { jobEnvironment, mpiruns, ours, until } from "./batch-jobs.ts";
@@ -77,6 +77,20 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     const down = await scale("1");
     expect(down, tell(down)).toMatchObject({ code: 0 });
     expect(down.stderr).toContain("2 jobs (");
+    await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
+    // A job that never started is cancelled, which the queue master's own word of whose job it is allows; with another list's key it is not.
+    const pending = await scale("3", "--directive=-a 203001010000");
+    expect(pending.stderr, tell(pending)).toContain("1 job (");
+    const { tsdask } = JSON.parse(readFileSync(join(clean.folder, "scheduler.json"), "utf8")) as {
+      tsdask: { folder: string };
+    };
+    const listPath = join(tsdask.folder, "jobs");
+    const list = readFileSync(listPath, "utf8");
+    writeFileSync(listPath, list.replace(/"key": "\w+"/, `"key": "${"0".repeat(32)}"`));
+    expect((await scale("1")).stderr).toContain("TSD-135 Jobs were not cancelled");
+    expect(await sge.jobs()).toHaveLength(1);
+    writeFileSync(listPath, list, { mode: 0o600 });
+    expect((await scale("1")).stderr).toContain("1 job (");
     await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
     running.signal("SIGTERM");
     await running.finished;

@@ -279,13 +279,15 @@ if (strangerAvailable() === true) {
       writeFileSync(
         join(clean.folder, ".scheduler.json.jobs"),
         JSON.stringify({
-          version: 1,
+          version: 2,
+          key: "0123456789abcdef0123456789abcdef",
           jobs: [{ system: "local", id: `local.${pid}.${since}`, host, submitted: 1, expected: 1, joined: false }],
         }),
         { mode: 0o600 },
       );
       const finished = await ours(clean, "scale", "0", "--security", "none");
-      expect(finished.code, tell(finished)).toBe(0);
+      expect(finished.code, tell(finished)).toBe(69);
+      expect(finished.stderr).toMatch(/TSD-135 .*local\./);
       expect(readFileSync(`/proc/${pid}/stat`, "latin1")).toContain(`${pid} (`);
       victim.signal("SIGKILL");
       await victim.finished;

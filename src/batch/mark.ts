@@ -1,0 +1,71 @@
+import { createHash, randomBytes } from "node:crypto";
+import { Failure } from "../errors/failure.ts";
+import { batchSystem } from "./job.ts";
+import type { ListedJob } from "./job-list.ts";
+import type { BatchName, Shell } from "./system.ts";
+
+/** A new secret for a list of worker jobs, 32 hexadecimal digits. */
+export const newListKey = (): string => randomBytes(16).toString("hex");
+
+/**
+ * The mark that the batch system shows on the worker jobs of a list. Everybody may read it there: nobody can tell the key from it, and so write
+ * a list whose jobs they are. Pure.
+ */
+export function markOf(key: string): string {
+  return `tsdask-${createHash("sha256").update(`worker jobs ${key}`).digest("hex").slice(0, 24)}`;
+}
+
+/**
+ * Cancels those of the jobs that their batch systems show with the list's mark; what they do not know has ended.
+ * Resolves to the others, which are left alone. Throws what asking (TSD-091 to TSD-094) and cancelling (TSD-095) throw, after all systems were tried.
+ */
+export async function cancelMarked(
+  jobs: readonly ListedJob[],
+  key: string,
+  shell: Shell,
+): Promise<readonly ListedJob[]> {
+  const mark = markOf(key);
+  const names = [...new Set(jobs.map(({ system }) => system))];
+  const done = await Promise.allSettled(
+    names.map(async (name) => {
+      const own = jobs.filter(({ system }) => system === name);
+      const texts = await batchSystem(name).marks(
+        own.map(({ id }) => id),
+        shell,
+      );
+      const marked = own.filter(({ id }) => texts.get(id)?.includes(mark) === true);
+      await batchSystem(name).cancel(
+        marked.map(({ id }) => id),
+        shell,
+      );
+      return own.filter((job) => texts.has(job.id) && !marked.includes(job));
+    }),
+  );
+  const failed = done.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return done.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+}
+
+/** Throws Failure TSD-135 when a list named jobs that are none of its cluster's. */
+export function refuseForeign(jobs: readonly ListedJob[], path: string): void {
+  const [first] = jobs;
+  if (first === undefined) return;
+  const ids = jobs.map(({ id }) => id).join(" ");
+  throw new Failure("TSD-135", {
+    jobs: ids,
+    system: first.system,
+    path,
+    line: `${cancelCommands[first.system]} ${ids}`,
+  });
+}
+
+const cancelCommands: Readonly<Record<BatchName, string>> = {
+  slurm: "scancel",
+  pbs: "qdel",
+  sge: "qdel",
+  lsf: "bkill",
+  flux: "flux cancel",
+  htcondor: "condor_rm",
+  kubernetes: "kubectl delete mpijob",
+  local: "ps -o pid,args",
+};
