@@ -61,6 +61,7 @@ for (const { path, text } of result.outputFiles) {
   );
   files.set(relative(settings.outdir, path), Buffer.from(banner(lean) + lean));
 }
+files.set("any-node.cjs", await readFile(join(root, "src", "any-node.cjs")));
 // What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
 files.set("sbom.cdx.json", Buffer.from(sbom(await readFile(join(root, "package-lock.json"), "utf8"))));
 

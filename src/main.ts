@@ -133,7 +133,7 @@ async function run(world: World): Promise<void> {
       paths,
       hostKey,
       listener,
-      pythonRoot: new URL("../python", import.meta.url).pathname,
+      pythonRoot: `${import.meta.dirname}/../python`,
       started,
       exit,
       ...(alone === "" ? {} : { alone: true }),
@@ -166,24 +166,7 @@ async function run(world: World): Promise<void> {
   member = runFollower({ world, socket, argv, env, cwd, out, exit });
 }
 
-/** A Node that is named in TSDASK_NODE is not tried by the start script, which must not cost every rank a process more. */
-function oldNode(): string | undefined {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  return major > 22 || (major === 22 && minor >= 15) ? undefined : process.versions.node;
-}
-
 async function main(): Promise<void> {
-  const tooOld = oldNode();
-  if (tooOld !== undefined) {
-    await fail({
-      code: "TSD-004",
-      facts: {
-        host: hostname(),
-        why: `This is Node ${tooOld} (${process.execPath})${env["TSDASK_NODE"] === undefined ? "" : ", which TSDASK_NODE names"}.`,
-      },
-    });
-    return;
-  }
   const command = subcommandOf(argv, program);
   if (command !== undefined) {
     const { runCommand } = await import("./commands/run.ts");

