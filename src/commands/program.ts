@@ -7,8 +7,9 @@ export function programName(
   env: NodeJS.ProcessEnv,
   { absolute = false }: { readonly absolute?: boolean } = {},
 ): string {
-  const own = ownProgram();
-  if (own === undefined) return "tsdask-mpi";
+  const root = ownProgram();
+  if (root === undefined) return "tsdask-mpi";
+  const own = installedCommand(root);
   const inPath = (env["PATH"] ?? "")
     .split(delimiter)
     .map((folder) => join(folder, "tsdask-mpi"))
@@ -16,8 +17,14 @@ export function programName(
   return !absolute && inPath !== undefined && realpathSync(inPath) === realpathSync(own) ? "tsdask-mpi" : own;
 }
 
-/** `bin/tsdask-mpi` of the installation this file belongs to, bundled (`dist/`) or not (`src/cli/`). */
-function ownProgram(): string | undefined {
+/** The command that people call: that of the Python or system package whose `share/tsdask-mpi/bin` holds this program, else the program itself. */
+export function installedCommand(program: string): string {
+  const command = join(dirname(program), "..", "..", "..", "bin", "tsdask-mpi");
+  return /\/share\/tsdask-mpi\/bin\/tsdask-mpi$/.test(program) && existsSync(command) ? command : program;
+}
+
+/** `bin/tsdask-mpi` of the installation this file belongs to, bundled (`dist/`) or not (`src/`). */
+export function ownProgram(): string | undefined {
   const above = (folder: string): string | undefined => {
     const file = join(folder, "bin", "tsdask-mpi");
     if (existsSync(file)) return file;

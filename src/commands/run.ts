@@ -40,6 +40,8 @@ export async function runCommand(
       return (await import("./scale.ts")).scaleCommand(command.argv, context);
     case "adapt":
       return (await import("./adapt.ts")).adaptCommand(command.argv, context);
+    case "install-drop-in":
+      return (await import("./drop-in.ts")).dropInCommand(command.argv, context);
     case "script":
       return (await import("./script.ts")).scriptCommand(command.argv, context);
   }

@@ -150,7 +150,7 @@ export type OptionKey =
   | "tlsKey";
 export type Sources = Readonly<Record<OptionKey, Source>>;
 
-export const SUBCOMMANDS = ["config", "connect", "env", "script", "scale", "adapt"] as const;
+export const SUBCOMMANDS = ["config", "connect", "env", "script", "scale", "adapt", "install-drop-in"] as const;
 export type Subcommand = (typeof SUBCOMMANDS)[number];
 
 /** What the command line asks for; `argv` are the words after a subcommand's name. */

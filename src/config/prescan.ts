@@ -8,6 +8,7 @@ const COMMANDS: readonly string[] = [
   "script",
   "scale",
   "adapt",
+  "install-drop-in",
 ] satisfies readonly Subcommand[];
 
 /** The options that take no value; a test compares them with the table. */

@@ -65,7 +65,8 @@ export const table: Table = {
     value: "<program>",
     read: program,
     initial: undefined,
-    otherwise: "the active virtual or conda environment's, else python3 of PATH",
+    otherwise:
+      "the active virtual or conda environment's, else that of the environment it was installed into by pip, else python3 of PATH",
     help: "the Python that has Dask",
   },
   schedulerFile: {

