@@ -24,7 +24,12 @@ def main() -> None:
         sys.stdout.flush()
         sys.exit(1)
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
+    root = os.path.dirname(here)
+    # This package, not one of another version in site-packages; afterwards the user's folders come first again.
+    sys.path[:] = [root] + [path for path in sys.path if path not in (here, root)]
+    import tsdask_mpi  # noqa: F401
+
+    sys.path[:] = [*sys.path[1:], root]
     write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, False
     try:
         from tsdask_mpi.serve import serve

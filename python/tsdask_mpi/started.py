@@ -19,7 +19,19 @@ from tsdask_mpi import stand_in
 from tsdask_mpi.ranks import Place
 
 HERE = Path(__file__).resolve().parent
-PROGRAM = HERE.parent.parent / "bin" / "tsdask-mpi"
+
+
+def _program() -> Path:
+    """Return `bin/tsdask-mpi` of this installation: of a clone, or of the wheel or system package with these modules."""
+    clone = HERE.parent.parent / "bin" / "tsdask-mpi"
+    if clone.exists():
+        return clone
+    # Beside lib/pythonX/site-packages, or beside the package itself (`pip install --target`).
+    packaged = (folder / "share" / "tsdask-mpi" / "bin" / "tsdask-mpi" for folder in list(HERE.parents)[:5])
+    return next((path for path in packaged if path.exists()), clone)
+
+
+PROGRAM = _program()
 # Set while this process, or one above it, has a cluster: what it starts is no rank.
 MARK = "TSDASK_INITIALIZED"
 # Of a launch that ended without a reason of its own before its script had a cluster, as in src/errors/messages.ts: it did not come up.

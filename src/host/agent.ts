@@ -69,7 +69,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   if (world.rank === 0 && namesWorkingFolder(env["PYTHONPATH"]))
     void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
   const plan = planFor(options, world.size);
-  const { path: python } = findPython({ wish: options.python, env, cwd, host });
+  const { path: python } = findPython({ wish: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
   const forkServer = startForkServer({
     python,
     pythonRoot: context.pythonRoot,

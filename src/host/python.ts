@@ -1,4 +1,4 @@
-import { accessSync, constants, readlinkSync, type Stats, statSync } from "node:fs";
+import { accessSync, constants, readdirSync, readlinkSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
 import type { PythonReport } from "../protocol/messages.ts";
@@ -8,12 +8,12 @@ import type { PythonTrouble } from "./python-trouble.ts";
 /** The Python that runs Dask, and what named it, for people to read. */
 export interface PythonFound {
   readonly path: string;
-  readonly from: "--python" | "VIRTUAL_ENV" | "CONDA_PREFIX" | "PATH";
+  readonly from: "--python" | "VIRTUAL_ENV" | "CONDA_PREFIX" | "its own environment" | "PATH";
 }
 
 /**
  * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active conda environment's,
- * else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
+ * that of the environment with Dask that tsdask-mpi was installed into by pip, else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
  * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be read.
  */
 export function findPython({
@@ -21,22 +21,44 @@ export function findPython({
   env,
   cwd,
   host,
+  pythonRoot,
 }: {
+  /** The folder of our own Python modules. */
+  readonly pythonRoot?: string;
   readonly wish: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly host: string;
 }): PythonFound {
   if (wish !== undefined) return { path: readable(wished(wish, env, cwd, host), "--python", host), from: "--python" };
+  const own = ownEnvironment(pythonRoot);
   for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
     const prefix = env[from];
     const path = prefix ? join(prefix, "bin", "python") : undefined;
+    if (own !== undefined && prefix && !hasDask(prefix)) continue;
     if (path !== undefined && (kind(path) === "program" || kind(path) === "denied"))
       return { path: readable(path, from, host), from };
   }
+  if (own !== undefined) return { path: join(own, "bin", "python"), from: "its own environment" };
   const path = inPath(["python3", "python"], env);
   if (path !== undefined) return { path: readable(path, "PATH", host), from: "PATH" };
   throw new Failure("TSD-040", { host, path: env["PATH"] ?? "(empty)" });
+}
+
+/** The environment whose `share/tsdask-mpi/python` holds our modules, when Dask is in it. */
+function ownEnvironment(pythonRoot = ""): string | undefined {
+  const [, prefix] = /^(.+)\/share\/tsdask-mpi\/python$/.exec(resolve(pythonRoot)) ?? [];
+  if (prefix === undefined || kind(join(prefix, "bin", "python")) !== "program") return undefined;
+  return hasDask(prefix) ? prefix : undefined;
+}
+
+/** Whether `distributed` is in an environment of Python. */
+function hasDask(prefix: string): boolean {
+  const names = kind(join(prefix, "lib")) === "folder" ? readdirSync(join(prefix, "lib")) : [];
+  return names.some(
+    (name) =>
+      name.startsWith("python3") && kind(join(prefix, "lib", name, "site-packages", "distributed")) === "folder",
+  );
 }
 
 function wished(wish: string, env: NodeJS.ProcessEnv, cwd: string, host: string): string {
