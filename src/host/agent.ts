@@ -9,7 +9,6 @@ import type { Channel } from "../protocol/channel.ts";
 import type { Assign, ClientStart, FromLeader, Hello, ToLeader } from "../protocol/messages.ts";
 import { Failure } from "../errors/failure.ts";
 import { messages } from "../errors/messages.ts";
-import { ToldElsewhere } from "../errors/told-elsewhere.ts";
 import { removeHostFolder, type HostListener } from "./election.ts";
 import { shortName, type HostPaths } from "./folder.ts";
 import { startForkServer } from "./fork-server.ts";
@@ -258,9 +257,9 @@ export async function lead(context: LeadContext): Promise<Member> {
   });
   for (const socket of waiting.splice(0)) leader.admit(socket);
   up.catch((error: unknown) => {
-    const failure = error instanceof ToldElsewhere ? error : failureOf(error);
+    const failure = failureOf(error);
     void import("../ui/failure-text.ts").then(async ({ failureText }) => {
-      if (failure instanceof Failure) out.write(failureText(failure));
+      out.write(failureText(failure));
       await forkServer.end(0);
       removeHostFolder(paths);
       context.exit(failure.exitCode);
