@@ -1,17 +1,49 @@
 import { defineConfig } from "vitest/config";
 import { closingLine } from "./test/closing-line.ts";
 
+/** Tests of single parts that start processes (Dask, shells, openssl, the build) or open hundreds of connections: seconds each. */
+const startProcesses = [
+  "test/{bin,dependencies,shell}.test.ts",
+  "test/batch/run.test.ts",
+  "test/commands/{connect,script,shells}.test.ts",
+  "test/config/bundled.test.ts",
+  "test/dask/{configuration,rpc,scheduler-file}.test.ts",
+  "test/fuzz/*.test.ts",
+  "test/launcher/python-ranks.test.ts",
+  "test/rank/{follower,input-wait,worker-meter}.test.ts",
+  "test/rendezvous/hub.test.ts",
+  "test/security/site-certificates.test.ts",
+  "test/ui/out.test.ts",
+];
+
 export default defineConfig({
   test: {
     reporters: ["default", closingLine()],
+    // `npm run coverage`: the parts that decide, which are pure and need no process to be tested.
+    coverage: {
+      include: ["src/{cluster,config,protocol}/**/*.ts"],
+      reportsDirectory: ".tools/coverage",
+      reporter: ["text", "html"],
+    },
     projects: [
       {
+        // Hermetic: no Dask, no Slurm, no network. What `npm run check` runs.
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/integration/**", "test/python/**"],
+          exclude: ["test/integration/**", "test/python/**", ...startProcesses],
+          // The files share a process: none changes what another one sees.
+          isolate: false,
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "process",
+          include: startProcesses,
+          testTimeout: 20_000,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -22,7 +54,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -34,7 +66,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -6,7 +6,6 @@ const reasons = {
   "@peculiar/asn1-schema": "writes the DER of a launch's certificates; Node signs, but makes no certificates.",
   "@peculiar/asn1-x509": "the structures of X.509 (RFC 5280) for the launch's certificates.",
   "cli-progress": "the bar that shows how many workers are in.",
-  "cli-table3": "the tables of `tsdask-mpi config` and of the end's summary.",
   commander: "the command line: options, subcommands, help.",
   execa: "runs the script and the batch systems' commands, with deadlines and signals.",
   pino: "the JSON log.",

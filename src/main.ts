@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { isatty } from "node:tty";
-import { hostPaths } from "./host/folder.ts";
+import { hostPaths } from "./launcher/host-paths.ts";
 import { subcommandOf } from "./config/prescan.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
 import { isOrphan } from "./launcher/orphan.ts";
@@ -34,7 +34,7 @@ function exit(code: number): void {
 }
 
 async function fail(error: unknown): Promise<void> {
-  const { failureOf } = await import("./errors/failure-of.ts");
+  const { failureOf } = await import("./ui/failure-of.ts");
   const { failureText } = await import("./ui/failure-text.ts");
   const failure = failureOf(error);
   out.write(failureText(failure));

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 
 /** What a figure depends on, to be kept beside it. */
@@ -30,15 +29,4 @@ export function machine(): Machine {
 export function machineLine({ cpu, cores, memoryGiB, kernel, load }: Machine): string {
   const busy = (load[0] ?? 0) > 0.5 ? " (not quiet: the absolute times below are too high)" : "";
   return `${cores} cores (${cpu}), ${memoryGiB} GiB, Linux ${kernel}, load ${load.join(" ")}${busy}`;
-}
-
-/** A sample of how busy all cores are, in jiffies; two of them give the share that others used in between. */
-export function cpuSample(): { readonly busy: number; readonly steal: number } {
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (
-    readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? ""
-  )
-    .split(/\s+/)
-    .slice(1)
-    .map(Number);
-  return { busy: user + nice + system + irq + softirq, steal };
 }

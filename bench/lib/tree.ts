@@ -24,7 +24,7 @@ export function usage(name: string, value: string): Usage {
 }
 
 /** How many bytes a process's `Pss:` line tells; 0 when it has ended. */
-export function proportionalBytes(pid: number): number {
+function proportionalBytes(pid: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0) * 1024;
 }
 

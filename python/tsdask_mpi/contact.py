@@ -16,6 +16,6 @@ def by_name(host: str | None) -> None:
 
     def contact_address(self: BaseTCPListener) -> str:
         _, port = self.get_host_port()
-        return str(self.prefix) + unparse_host_port(host, port)
+        return str(self.prefix) + str(unparse_host_port(host, port))
 
-    BaseTCPListener.contact_address = property(contact_address)  # type: ignore[assignment]
+    BaseTCPListener.contact_address = property(contact_address)

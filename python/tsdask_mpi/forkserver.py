@@ -40,7 +40,7 @@ def main() -> None:
     serve()
 
 
-def say_broken(error):
+def say_broken(error: Exception) -> None:
     """Tell the leader, in one line, why this Python cannot even run the server: its library is not its own."""
     from tsdask_mpi.diagnosis import explain
 

@@ -54,7 +54,7 @@ def ask_once() -> None:
     socket.getaddrinfo("localhost", 0)
     str(platform.uname().processor)
     if not hasattr(versions, "_version_cached"):
-        versions.get_package_info = _remember(versions.get_package_info)  # type: ignore[assignment]
+        versions.get_package_info = _remember(versions.get_package_info)
     versions.get_versions()
     psutil_linux: Any = getattr(psutil, "_pslinux", None)
     if hasattr(psutil_linux, "is_storage_device"):
@@ -98,7 +98,7 @@ def _remember(function: Callable[[Iterable[Any]], dict[str, Any]]) -> Callable[[
 
 
 def _name(package: Any) -> str:
-    return package[0] if isinstance(package, (tuple, list)) else package
+    return str(package[0] if isinstance(package, (tuple, list)) else package)
 
 
 def _recorded(name: str) -> str | None:

@@ -216,7 +216,7 @@ def install() -> None:
     import tornado.tcpserver
     from distributed.comm import tcp
 
-    listener = getattr(tcp, "BaseTCPListener", None)
+    listener: Any = getattr(tcp, "BaseTCPListener", None)
     handle_stream = getattr(listener, "_handle_stream", None)
     on_connection = getattr(listener, "on_connection", None)
     if handle_stream is None or on_connection is None or not hasattr(tornado.tcpserver, "add_accept_handler"):

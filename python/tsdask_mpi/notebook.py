@@ -295,7 +295,7 @@ class Run:
         """Ask the kernel what language it speaks, which belongs into the notebook; return the question's id."""
         from jupyter_client.utils import ensure_async
 
-        return await ensure_async(self.client.kc.kernel_info())
+        return str(await ensure_async(self.client.kc.kernel_info()))
 
     def keep_words(self, source: int) -> None:
         """Read the kernel's own stderr; its last words are shown should it die."""

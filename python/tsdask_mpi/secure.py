@@ -45,7 +45,7 @@ def keep_own_context() -> None:
             kwargs["ssl_options"] = socket.context
         original(stream, socket, *args, **kwargs)
 
-    SSLIOStream.__init__ = with_own_context  # type: ignore[method-assign]
+    SSLIOStream.__init__ = with_own_context
 
 
 def security_of(files: dict[str, str] | None, shared: bool = True) -> Security:

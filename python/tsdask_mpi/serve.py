@@ -144,7 +144,8 @@ def _exec_again(state: Message, listener: socket.socket) -> NoReturn:
 def _flags() -> list[str]:
     import subprocess
 
-    return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
 
 
 def _resume() -> tuple[Message, socket.socket]:

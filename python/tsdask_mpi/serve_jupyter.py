@@ -107,7 +107,7 @@ def _attach(module: str, shown: str) -> None:
         format_kernel_cmd = KernelManager.format_kernel_cmd
         KernelManager.format_kernel_cmd = lambda self, *args, **kwargs: kernel_command(
             format_kernel_cmd(self, *args, **kwargs)
-        )  # type: ignore[method-assign]
+        )
     for source, name in (("jupyter_server.serverapp", "ServerApp"), ("notebook.notebookapp", "NotebookApp")):
         try:
             owner = getattr(__import__(source, fromlist=[name]), name)
@@ -129,7 +129,7 @@ def main() -> None:
     del sys.argv[1:3]
     os.chdir(os.environ["JUPYTER_RUNTIME_DIR"])
     token = os.environ.get("JUPYTER_TOKEN", "")
-    sys.stdout, sys.stderr = Redacted(sys.stdout, token), Redacted(sys.stderr, token)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Redacted(sys.stdout, token), Redacted(sys.stderr, token)
     _defaults(shown)
     _attach(module, shown)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

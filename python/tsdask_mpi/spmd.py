@@ -7,6 +7,7 @@ are `tsdask-mpi`'s.
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -93,10 +94,13 @@ def execute(
     """
     beside = ("client_function", "client_args", "client_kwargs", "scheduler", "scheduler_address", "comm")
     given = {name: value for name, value in locals().items() if name not in beside}
-    with_client = callable(client_function)
+    run_client = (
+        functools.partial(client_function, *client_args, **(client_kwargs or {})) if callable(client_function) else None
+    )
+    with_client = run_client is not None
     if _has_cluster():
-        if with_client:
-            client_function(*client_args, **(client_kwargs or {}))
+        if run_client is not None:
+            run_client()
         return
     if not scheduler:
         _without_scheduler(scheduler_address, with_client)
@@ -109,12 +113,12 @@ def execute(
     words = arguments.options(place.rank, given)
     if not scheduler and scheduler_address is not None:
         words.append(scheduler_address)
-    if not with_client or place.rank != client_rank:
+    if run_client is None or place.rank != client_rank:
         _be_rank(place, words, leave=False, client=with_client)
         return
     _be_client(place, words)
     try:
-        client_function(*client_args, **(client_kwargs or {}))
+        run_client()
     except BaseException:
         _finish(1)
         raise
@@ -205,9 +209,9 @@ def _finish(code: int) -> None:
 def _finish_at_exit() -> None:
     """End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it, to say it."""
     leave = sys.exit
-    codes: list[object] = []
+    codes: list[str | int | None] = []
 
-    def noted(status: object = None, /) -> None:
+    def noted(status: str | int | None = None, /) -> None:
         codes.append(status)
         leave(status)
 
@@ -221,7 +225,7 @@ def _finish_at_exit() -> None:
     atexit.register(end)
 
 
-def _code(codes: list[object]) -> int:
+def _code(codes: Sequence[object]) -> int:
     if sys.__dict__.get("last_value") is not None:
         return 130 if isinstance(sys.last_value, KeyboardInterrupt) else 1
     status = codes[-1] if codes else None

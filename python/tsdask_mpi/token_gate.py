@@ -195,7 +195,7 @@ def install(token: str) -> None:
 
     if not hasattr(distributed.node, "HTTPServer"):
         raise RuntimeError("this version of distributed opens its HTTP port in a way that the token gate does not know")
-    distributed.node.HTTPServer = gated(token)  # type: ignore[misc]
+    distributed.node.HTTPServer = gated(token)
 
 
 def install_from(path: str | None) -> None:

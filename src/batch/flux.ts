@@ -31,7 +31,7 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
 }
 
 /** A Flux id in F58 with an ASCII `f` for the `ƒ` of UTF-8 terminals; Flux takes both. */
-export function asciiId(id: string): string {
+function asciiId(id: string): string {
   return id.replace(/^ƒ/, "f");
 }
 

@@ -3,14 +3,10 @@ import { expandHostlist } from "./hostlist.ts";
 import { wholeNumber } from "./describe.ts";
 import { describeJob } from "./job.ts";
 import { parseQstat } from "./pbs.ts";
+import type { Granted } from "../protocol/messages.ts";
 import type { Shell } from "./system.ts";
 
-/** What a job was granted on one host: cores and bytes, as far as its batch system tells, and who says so. */
-export interface Granted {
-  readonly cpus?: number;
-  readonly memory?: number;
-  readonly why: string;
-}
+export type { Granted } from "../protocol/messages.ts";
 
 /** The grant of each host of a job, by the host's short name. */
 export type Grants = ReadonlyMap<string, Granted>;
@@ -48,7 +44,7 @@ export function shortHost(name: string): string {
  * PBS: `exec_host` has a `host/slot*cores` for each chunk, `exec_vnode` at the same place the chunk's virtual nodes in parentheses,
  * `(n1:ncpus=4:mem=8388608kb+n1[1]:ncpus=2)`: PBS Reference Guide, "Job Attributes". TORQUE has only `exec_host`, `n1/0-3+n2/0+n2/1`.
  */
-export function pbsGrants(qstat: string): Grants {
+function pbsGrants(qstat: string): Grants {
   const fields = parseQstat(qstat)[0]?.fields;
   const hosts = (fields?.get("exec_host") ?? "").split("+").filter((part) => part !== "");
   const chunks = [...(fields?.get("exec_vnode") ?? "").matchAll(/\(([^()]*)\)/g)].map((match) => match[1] ?? "");
@@ -70,7 +66,7 @@ export function pbsGrants(qstat: string): Grants {
 }
 
 /** Slurm: a list of hosts and, in their order, `4(x2),2` cores; memory is the same on each, or goes with the cores. sbatch(1), "OUTPUT ENVIRONMENT VARIABLES". */
-export function slurmGrants(env: NodeJS.ProcessEnv): Grants {
+function slurmGrants(env: NodeJS.ProcessEnv): Grants {
   const groups = Array.from({ length: wholeNumber(env["SLURM_HET_SIZE"]) ?? 0 }, (_, n) => `_HET_GROUP_${n}`);
   const shares = (groups.length === 0 ? [""] : groups).flatMap((group) => {
     const hosts = expandHostlist(env[`SLURM_JOB_NODELIST${group}`] ?? "") ?? [];
@@ -89,7 +85,7 @@ export function slurmGrants(env: NodeJS.ProcessEnv): Grants {
 }
 
 /** Grid Engine: `host slots queue processors` lines of the file PE_HOSTFILE, which only the job's first host has: sge_pe(5). */
-export function sgeGrants(file: string): Grants {
+function sgeGrants(file: string): Grants {
   const rows = file.split("\n").map((line) => line.trim().split(/\s+/));
   return sumByHost(
     rows.map(([host = "", slots]): [string, Share] => [host, { cpus: wholeNumber(slots) }]),
@@ -98,7 +94,7 @@ export function sgeGrants(file: string): Grants {
 }
 
 /** LSF: `host1 4 host2 8`. */
-export function lsfGrants(list: string): Grants {
+function lsfGrants(list: string): Grants {
   const words = list.trim().split(/\s+/);
   const hosts = words.filter((_, index) => index % 2 === 0);
   return sumByHost(

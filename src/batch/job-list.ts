@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import * as v from "valibot";
+import { batchNames } from "../dask/scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -9,10 +10,8 @@ import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";
 import { cancelMarked, newListKey } from "./mark.ts";
 import { commandShell } from "./run.ts";
 
-const system = v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]);
-
 const ListedJob = v.object({
-  system,
+  system: v.picklist(batchNames),
   id: v.pipe(v.string(), v.regex(/^[\w.[\]-]{1,200}$/, "not a job id")),
   /** The host whose process it is, for `local` jobs. */
   host: v.string(),

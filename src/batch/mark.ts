@@ -1,8 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Failure } from "../errors/failure.ts";
 import { batchSystem } from "./job.ts";
-import type { ListedJob } from "./job-list.ts";
 import type { BatchName, Shell } from "./system.ts";
+
+/** A job as its batch system knows it. */
+interface KnownJob {
+  readonly system: BatchName;
+  readonly id: string;
+}
 
 /** A new secret for a list of worker jobs, 32 hexadecimal digits. */
 export const newListKey = (): string => randomBytes(16).toString("hex");
@@ -19,11 +24,11 @@ export function markOf(key: string): string {
  * Cancels those of the jobs that their batch systems show with the list's mark; what they do not know has ended.
  * Resolves to the others, which are left alone. Throws what asking (TSD-091 to TSD-094) and cancelling (TSD-095) throw, after all systems were tried.
  */
-export async function cancelMarked(
-  jobs: readonly ListedJob[],
+export async function cancelMarked<T extends KnownJob>(
+  jobs: readonly T[],
   key: string,
   shell: Shell,
-): Promise<readonly ListedJob[]> {
+): Promise<readonly T[]> {
   const mark = markOf(key);
   const names = [...new Set(jobs.map(({ system }) => system))];
   const done = await Promise.allSettled(
@@ -47,7 +52,7 @@ export async function cancelMarked(
 }
 
 /** Throws Failure TSD-135 when a list named jobs that are none of its cluster's. */
-export function refuseForeign(jobs: readonly ListedJob[], path: string): void {
+export function refuseForeign(jobs: readonly KnownJob[], path: string): void {
   const [first] = jobs;
   if (first === undefined) return;
   const ids = jobs.map(({ id }) => id).join(" ");

@@ -109,7 +109,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
 }
 
 /** The `job_list` elements of `qstat -xml`; `state` holds qstat's letters (`qw`, `hqw`, `r`, `dr`, `Eqw`), `started` a local time. */
-export function parseQstatXml(
+function parseQstatXml(
   xml: string,
 ): readonly { readonly id: string; readonly state: string; readonly tasks?: string; readonly started?: string }[] {
   return [...xml.matchAll(/<job_list\b[^>]*>([\s\S]*?)<\/job_list>/g)].map(([, body = ""]) => {

@@ -1,5 +1,7 @@
+import type { BatchName } from "../dask/scheduler-file.ts";
+
 /** The batch systems (and the launcher of one machine) that tsdask-mpi can ask, submit to and write scripts for. */
-export type BatchName = "slurm" | "pbs" | "sge" | "lsf" | "flux" | "htcondor" | "kubernetes" | "local";
+export type { BatchName };
 
 /** What a batch system says of the job this process runs in; what it does not say is absent. */
 export interface Job {

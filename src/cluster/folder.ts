@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
-import { shortName } from "../host/folder.ts";
+import { shortName } from "../launcher/host-paths.ts";
 
 /** Where a launch keeps what it writes: beside `scheduler.json`, found by every host from the launch's key alone. */
 export function clusterFolder(schedulerFile: string, key: string): string {

@@ -1,7 +1,5 @@
 import { Failure } from "../errors/failure.ts";
-
-/** What a rank can do; one rank may do several at once (`--inclusive-workers`). */
-export type Role = "scheduler" | "client" | "worker";
+import type { Role } from "../protocol/messages.ts";
 
 export interface PlanInput {
   /** Number of ranks of the launch. */

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { openHub } from "../rendezvous/hub.ts";
-import { shortName } from "../host/folder.ts";
+import { shortName } from "../launcher/host-paths.ts";
 import type { World } from "../launcher/world.ts";
 import { announceHub, type HubExchange } from "../rendezvous/exchange.ts";
 import { publishRecord } from "../rendezvous/record.ts";

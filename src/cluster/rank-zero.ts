@@ -8,7 +8,7 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { checkPythons } from "../host/python.ts";
 import type { ForkServer } from "../host/fork-server.ts";
-import { shortName } from "../host/folder.ts";
+import { shortName } from "../launcher/host-paths.ts";
 import type { World } from "../launcher/world.ts";
 import { launchPort, loginHost } from "../net/tunnel.ts";
 import type { Plan } from "./plan.ts";

@@ -50,7 +50,7 @@ export async function openSummary(path: string, launch: string): Promise<Summary
 }
 
 /** The summary's content; seconds, bytes, and null for what is not known. `use`: all-workers, few-workers, no-task, no-client, unknown. */
-export function summaryOf({ ending, code, seconds, usage, log }: SummaryFacts): Readonly<Record<string, unknown>> {
+function summaryOf({ ending, code, seconds, usage, log }: SummaryFacts): Readonly<Record<string, unknown>> {
   const { scheduled, worked } = usage;
   return {
     state: "ended",

@@ -1,15 +1,24 @@
 import type { RankEvent } from "../protocol/messages.ts";
 import type { Usage } from "../ui/usage.ts";
-import type { EndOfLaunch } from "./launch.ts";
 
 export type UsageEvent = Extract<RankEvent, { k: "scheduler-usage" | "worker-usage" }>;
 
 type WorkerTold = Extract<UsageEvent, { k: "worker-usage" }>;
 
+/** What the launch knows at its end, as far as it is needed here. */
+interface EndFacts {
+  readonly workers: number;
+  readonly restarts: number;
+  /** The ranks that are about to say what their workers used. */
+  readonly telling: readonly number[];
+  /** Whether the scheduler is about to say what it was used for. */
+  readonly schedulerTells: boolean;
+}
+
 export interface UsageCollector {
   readonly add: (rank: number, event: UsageEvent) => void;
   /** What is known when all who are about to tell have told, or `deadline` ms have passed. */
-  readonly whenTold: (facts: EndOfLaunch, deadline: number) => Promise<Usage>;
+  readonly whenTold: (facts: EndFacts, deadline: number) => Promise<Usage>;
 }
 
 /** Collects on rank 0 what the scheduler and the workers were used for. */

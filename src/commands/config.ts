@@ -3,7 +3,7 @@ import { defaultText } from "./help.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
 import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
 import { sourceName } from "../config/resolve.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { kebab, optionKeys } from "../config/table.ts";
 import { show } from "../config/values.ts";
 

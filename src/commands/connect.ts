@@ -13,7 +13,7 @@ import { visible, visibleLine } from "../errors/visible.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { clusterTrust } from "./cluster-trust.ts";
 import { readOptions } from "../config/read.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { posixQuoted } from "./shells.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 

@@ -2,7 +2,7 @@ import { lstatSync, readFileSync, renameSync, symlinkSync, unlinkSync } from "no
 import { dirname, join, relative, resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { installedCommand, ownProgram } from "./program.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
 export const COMMAND: SmallCommand = {

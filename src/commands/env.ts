@@ -5,7 +5,7 @@ import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { clusterTrust, type ClusterTrust } from "./cluster-trust.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { exportLine, SHELLS, shellNamed, unsetLine, type Shell } from "./shells.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 

@@ -1,19 +1,6 @@
 import type { Command, Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
-
-/** Where a command writes: standard output or error, or a test's ear. */
-export interface TextSink {
-  write(text: string): unknown;
-  readonly columns?: number;
-}
-
-/** What a command reads and writes besides its words. */
-export interface CommandContext {
-  readonly env: NodeJS.ProcessEnv;
-  readonly cwd: string;
-  readonly stdout: TextSink;
-  readonly stderr: TextSink;
-}
+import type { CommandContext } from "./context.ts";
 
 /** Runs a command that is not a launch, loading only that command; resolves to the exit code. Throws the command's Failures. */
 export async function runCommand(

@@ -1,29 +1,11 @@
 import { readFileSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
-import type { OptionKey } from "./options.ts";
-import { show, type Raw } from "./values.ts";
+import type { ConfigFile } from "./config-file.ts";
+import { show } from "./values.ts";
 
-export const SITE_FILE = "/etc/tsdask-mpi.yaml";
-/** Keys that hold a mapping of their own, read by the command of that name. */
-export const SECTIONS = ["script"] as const;
-export type Section = (typeof SECTIONS)[number];
-
+const SITE_FILE = "/etc/tsdask-mpi.yaml";
 const MOST_BYTES = 1_000_000;
-
-/** One value of a file and the line it stands on; `null` means "back to the default". */
-export interface FileValue {
-  readonly raw: Raw | null;
-  readonly line: number;
-}
-
-/** What a configuration file says. */
-export interface ConfigFile {
-  readonly kind: "user" | "site";
-  readonly file: string;
-  readonly values: ReadonlyMap<OptionKey, FileValue>;
-  readonly sections: ReadonlyMap<Section, Readonly<Record<string, unknown>>>;
-}
 
 /** Where a file is looked for, and whether its absence is an error. */
 export interface ConfigPlace {

@@ -1,5 +1,4 @@
-/** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` fills them. */
-export { readOptions, type ReadInput, type ReadResult } from "./read.ts";
+/** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` (read.ts) fills them. */
 
 /** How much memory a worker may use: its fair share, no limit, a fraction of the host's memory (0 to 1), or bytes. */
 export type MemoryLimit =

@@ -1,7 +1,8 @@
 import { homedir } from "node:os";
 import { Failure } from "../errors/failure.ts";
 import { lacksScheme, looksLikeAddress, readAddress } from "./address.ts";
-import { configPlaces, readConfigFiles, type ConfigFile, type ConfigPlace, type Section } from "./config-files.ts";
+import type { ConfigFile, Section } from "./config-file.ts";
+import { configPlaces, readConfigFiles, type ConfigPlace } from "./config-files.ts";
 import type { Grammar, Line } from "./grammar.ts";
 import type { Command, Options, Sources } from "./options.ts";
 import { subcommandOf } from "./prescan.ts";

@@ -1,5 +1,5 @@
 import { Failure } from "../errors/failure.ts";
-import type { ConfigFile } from "./config-files.ts";
+import type { ConfigFile } from "./config-file.ts";
 import type { Line } from "./grammar.ts";
 import type { OptionKey, Source, Sources } from "./options.ts";
 import { kebab, optionKeys, variable, type Table, type Values } from "./table.ts";

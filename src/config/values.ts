@@ -264,7 +264,7 @@ export const listenPoint: Reader<string> = (raw) => {
 };
 
 /** The schemes of Dask's addresses. */
-export const SCHEMES = ["tcp", "tls", "ucx", "ucxx", "ws", "wss"] as const;
+const SCHEMES = ["tcp", "tls", "ucx", "ucxx", "ws", "wss"] as const;
 
 /** One of Dask's addresses, `scheme://host:port`; `port: "optional"` for those to listen on. Throws `BadValue`. */
 export const daskAddress =

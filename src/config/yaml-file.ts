@@ -1,6 +1,6 @@
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import { Failure } from "../errors/failure.ts";
-import { SECTIONS, type ConfigFile, type FileValue, type Section } from "./config-files.ts";
+import { SECTIONS, type ConfigFile, type FileValue, type Section } from "./config-file.ts";
 import type { OptionKey } from "./options.ts";
 import { nearest } from "./suggest.ts";
 import { kebab, optionKeys, table } from "./table.ts";

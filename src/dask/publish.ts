@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { link, lstat, rename, unlink } from "node:fs/promises";
 import { systemCode, unwritable } from "../security/file-problems.ts";
-import { claimSchedulerFile, writeSchedulerFile, type SchedulerFile } from "./scheduler-file.ts";
+import { claimSchedulerFile } from "./claim-scheduler-file.ts";
+import { writeSchedulerFile, type SchedulerFile } from "./scheduler-file.ts";
 
 /** Two launches that start at the same moment take turns; more turns than launches mean that something else is wrong. */
 const mostTurns = 8;

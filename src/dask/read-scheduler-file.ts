@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPlainFile, readTrustedFile, type Trust } from "../security/trusted-file.ts";
-import type { SchedulerFile } from "./scheduler-file.ts";
+import { batchNames, type SchedulerFile } from "./scheduler-file.ts";
 
 /** The file of a cluster with ten thousand workers has about 10 MB; nothing larger is read. */
 const LARGEST = 64 * 1024 * 1024;
@@ -34,7 +34,7 @@ const ClusterRecord = v.object({
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
   job: v.optional(
     v.object({
-      system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]),
+      system: v.picklist(batchNames),
       id: v.optional(v.string()),
     }),
   ),

@@ -1,6 +1,4 @@
-import { lstat, unlink } from "node:fs/promises";
-import type { BatchName } from "../batch/system.ts";
-import { deadlines } from "../deadlines.ts";
+import { unlink } from "node:fs/promises";
 import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -31,6 +29,10 @@ export interface Place {
   readonly path?: string | undefined;
 }
 
+/** The batch systems that a cluster's job may run in; `local` outside of any. */
+export const batchNames = ["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"] as const;
+export type BatchName = (typeof batchNames)[number];
+
 export interface ClusterRecord {
   readonly version: string;
   readonly launch: string;
@@ -45,7 +47,7 @@ export interface ClusterRecord {
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */
   readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
-  /** The batch job that the cluster runs in; `local` outside of any batch system. */
+  /** The batch job that the cluster runs in. */
   readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
   /** Seconds since the epoch. */
   readonly started: number;
@@ -53,41 +55,6 @@ export interface ClusterRecord {
 
 /** The file of a cluster with ten thousand workers has about 10 MB. */
 const largestFile = 64 * 1024 * 1024;
-
-/** Whose a scheduler.json is that lies where ours should go. */
-export type Claim = { readonly state: "free" } | { readonly state: "stale"; readonly why: string };
-
-/**
- * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be replaced.
- * Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
- */
-export async function claimSchedulerFile(
-  path: string,
-  { deadline = deadlines.liveCluster }: { readonly deadline?: number } = {},
-): Promise<Claim> {
-  try {
-    const found = await lstat(path);
-    if (found.isDirectory()) throw new Failure("TSD-026", { path, problem: "there is a folder of that name" });
-    // What somebody else put there is nothing to believe, and not ours to take away either.
-    if (found.uid !== process.geteuid?.())
-      throw new Failure("TSD-025", {
-        path,
-        address: "an address of its own",
-        host: "another host",
-        why: `the file belongs to another user, uid ${found.uid}`,
-        template: "scheduler-{job_id}.json",
-      });
-  } catch (error) {
-    if (error instanceof Failure) throw error;
-    if (systemCode(error) === "ENOENT") return { state: "free" };
-    throw unwritable(path, error);
-  }
-  const { probeCluster } = await import("./live-cluster.ts");
-  const probe = await probeCluster(path, { deadline });
-  if (probe.state !== "live") return { state: "stale", why: probe.why };
-  const { address, host = "another host", why } = probe;
-  throw new Failure("TSD-025", { path, address, host, why, template: "scheduler-{job_id}.json" });
-}
 
 /** Writes scheduler.json as a whole, mode 0600. Throws TSD-072. */
 export async function writeSchedulerFile(path: string, content: SchedulerFile): Promise<void> {

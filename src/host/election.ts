@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { deadlines } from "../deadlines.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
-import type { HostPaths } from "./folder.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
 
 /** A host's socket, bound by its leader. Connections that come before `onConnection` is called wait for it. */
 export interface HostListener {

@@ -4,7 +4,7 @@ import type { Assign, FromLeader, FromRank, Hello, ToLeader, ToRank } from "../p
 import { acceptFromRank } from "../protocol/schemas.ts";
 import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
-import type { HostPaths } from "./folder.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
 import type { ForkServer } from "./fork-server.ts";
 import { callRoll } from "./missing-ranks.ts";
 import { sweepHostFolders } from "./sweep.ts";

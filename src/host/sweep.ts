@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import type { HostPaths } from "./folder.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
 
 /** A folder that was changed less than so long ago (ms) may belong to a launch that is just starting. */
 const settledAfter = 10_000;

@@ -11,7 +11,7 @@ export interface Channel<Out, In> {
 }
 
 /** The longest line a peer may send, in bytes; more is an attack or a defect and closes the connection. */
-export const longestLine = 4 * 1024 * 1024;
+const longestLine = 4 * 1024 * 1024;
 
 interface Inbox<In> {
   readonly deliver: (message: In) => void;

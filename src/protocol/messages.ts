@@ -1,7 +1,5 @@
-import type { Granted } from "../batch/granted.ts";
 import type { Facts } from "../errors/failure.ts";
 import type { MessageCode } from "../errors/messages.ts";
-import type { Role } from "../cluster/plan.ts";
 
 /**
  * The messages of a launch, as plain JSON values. A *member* is one rank's process, a *leader* the first rank of a host,
@@ -11,6 +9,16 @@ import type { Role } from "../cluster/plan.ts";
 
 /** The version of these messages; ranks of different versions of tsdask-mpi do not mix. */
 export const controlVersion = 1;
+
+/** What a rank can do; one rank may do several at once (`--inclusive-workers`). */
+export type Role = "scheduler" | "client" | "worker";
+
+/** What a job was granted on one host: cores and bytes, as far as its batch system tells, and who says so. */
+export interface Granted {
+  readonly cpus?: number;
+  readonly memory?: number;
+  readonly why: string;
+}
 
 /** The most of rank 0's standard input (bytes, before base64) that one message takes to the script's rank. */
 export const largestInput = 48 * 1024;
@@ -81,14 +89,7 @@ export type RankEvent =
   | { readonly k: "signal"; readonly signal: string }
   /** The script has taken what it got of rank 0's standard input: the next piece may come. */
   | { readonly k: "stdin" }
-  /** `ranks`: all that it keeps from taking part; absent: the one that tells it. */
-  | {
-      readonly k: "failure";
-      readonly code: MessageCode;
-      readonly facts: Facts;
-      readonly exit: number;
-      readonly ranks?: readonly number[];
-    }
+  | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }
   /** A message that the launch survives. */
   | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly k: "note"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };

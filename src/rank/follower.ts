@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { lineChannel } from "../protocol/channel.ts";
 import { controlVersion, type FromRank, type Hello, type ToRank } from "../protocol/messages.ts";
 import { deadlines } from "../deadlines.ts";
-import type { HostPaths } from "../host/folder.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
 import type { Out } from "../ui/out.ts";

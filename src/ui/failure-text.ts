@@ -53,7 +53,7 @@ export interface Place {
 }
 
 /** Whether the launch goes on after it: its exit code is 0. */
-export function isWarning(code: MessageCode): boolean {
+function isWarning(code: MessageCode): boolean {
   return messages[code].exit === 0;
 }
 

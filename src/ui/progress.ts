@@ -97,12 +97,12 @@ export function workerProgress({
 }
 
 /** The line that a count is told by: `4 of 15 workers are in`. */
-export function countText({ registered, expected }: WorkerCount): string {
+function countText({ registered, expected }: WorkerCount): string {
   return `${registered} of ${count(expected, "worker")} ${registered === 1 ? "is" : "are"} in`;
 }
 
 /** Who is missing, at most a few by name: `; missing: rank 3 on h1, rank 4 on h1 and 12 more`. */
-export function missingText({ missing = [] }: WorkerCount): string {
+function missingText({ missing = [] }: WorkerCount): string {
   if (missing.length === 0) return "";
   const more = missing.length - namesShown;
   return `; missing: ${missing.slice(0, namesShown).join(", ")}${more > 0 ? ` and ${more} more` : ""};`;

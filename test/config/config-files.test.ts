@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { configPlaces, readConfigFiles, type ConfigFile } from "../../src/config/config-files.ts";
+import type { ConfigFile } from "../../src/config/config-file.ts";
+import { configPlaces, readConfigFiles } from "../../src/config/config-files.ts";
 import { readOptions, readSection } from "../../src/config/read.ts";
 import { Failure } from "../../src/errors/failure.ts";
 

@@ -104,7 +104,7 @@ export async function startDask(
 }
 
 /** Makes an authority and one pair for all roles, and writes ca.pem, cert.pem and key.pem. */
-export async function writeCredentials(folder: string): Promise<TlsCredentials> {
+async function writeCredentials(folder: string): Promise<TlsCredentials> {
   const authority = await createAuthority({ launch: "test" });
   const pair: Credentials = await authority.issue({
     name: "dask",

@@ -6,12 +6,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identity } from "../../src/dask/rpc.ts";
 import { readSchedulerFile } from "../../src/dask/read-scheduler-file.ts";
-import {
-  claimSchedulerFile,
-  removeSchedulerFile,
-  writeSchedulerFile,
-  type SchedulerFile,
-} from "../../src/dask/scheduler-file.ts";
+import { claimSchedulerFile } from "../../src/dask/claim-scheduler-file.ts";
+import { removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../../src/dask/scheduler-file.ts";
 import { daskPythons, startDask } from "./real-dask.ts";
 
 let folder: string;

@@ -33,13 +33,6 @@ function hasDask(python: string): boolean {
   }
 }
 
-/** The version of `distributed` in a Python, as year and month. */
-export function daskVersion(python: string): readonly [year: number, month: number] {
-  const text = execFileSync(python, ["-c", "import distributed; print(distributed.__version__)"], { encoding: "utf8" });
-  const [year = 0, month = 0] = text.split(".").map(Number);
-  return [year, month];
-}
-
 /** Events as they come, kept so that a test can ask for one that has come already. */
 export interface Events {
   readonly all: Event[];

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, symli
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { hostPaths, type HostPaths } from "../../src/host/folder.ts";
+import { hostPaths, type HostPaths } from "../../src/launcher/host-paths.ts";
 import { meetLeader } from "../../src/rank/follower.ts";
 
 const uid = process.getuid?.() ?? 0;

@@ -65,7 +65,7 @@ export function availableLaunchers(...names: readonly BedLauncher[]): readonly L
 }
 
 /** One line for each launcher that cannot be used here: its name and what is missing. */
-export function missingLaunchers(): readonly string[] {
+function missingLaunchers(): readonly string[] {
   return launchers.flatMap(({ name, available }) => (available === true ? [] : [`${name}: ${available.missing}`]));
 }
 

@@ -69,7 +69,7 @@ export function listeners(pids: readonly number[]): Listener[] {
 }
 
 /** What the descriptors of a process point to. */
-export function openFiles(pid: number): string[] {
+function openFiles(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => link(`/proc/${pid}/fd/${fd}`) ?? []);
   } catch {

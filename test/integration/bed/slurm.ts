@@ -17,9 +17,9 @@ export interface Slurm {
 }
 
 /** CPUs that each node claims, whatever the machine has. */
-export const cpusPerNode = 16;
+const cpusPerNode = 16;
 /** Seconds between SIGTERM and SIGKILL for a cancelled job. */
-export const killWait = 4;
+const killWait = 4;
 
 /** Each run of the tests has a Slurm of its own, named after the process that owns it: the test runner, else this process. */
 const prefix = `bed-slurm-${userInfo().uid}-`;

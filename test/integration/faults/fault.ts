@@ -24,7 +24,7 @@ export function survivesAKilledRank({ name }: Launcher): boolean {
  * A script that keeps all workers busy. It says `running`, then `workers N` whenever their number changes, and ends with its first
  * argument as exit code once the file `go` is there.
  */
-export const busy = `
+const busy = `
 import os, sys, time
 from dask.distributed import Client
 

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
-import { Failure, type Facts } from "./failure.ts";
+import { Failure, type Facts } from "../errors/failure.ts";
 import { identify } from "../launcher/world.ts";
-import { messages, type MessageCode } from "./messages.ts";
+import { messages, type MessageCode } from "../errors/messages.ts";
 
 /**
  * Makes a Failure of whatever was thrown: one that is one already, the bare `code` and `facts` that light code throws, and

@@ -1,0 +1,67 @@
+# shellcheck shell=sh
+# What needs neither Dask nor a launcher nor the network: format, lint, types, dead code, layers. Sourced after setup.sh, from the project's folder.
+
+# What Python's lint and types are checked with, in .tools/lint; exact versions, because each release formats a little differently.
+lint_packages='ruff==0.17.6 mypy==2.4.1'
+lint=$tools/lint
+checks_failed=
+
+# Makes .tools/lint, without Dask: what Dask gives has no type then, wherever the checks run.
+install_lint() {
+  begin lint
+  find_python
+  if [ "$(cat "$lint/made-for" 2>/dev/null)" = "$lint_packages for ${python-}" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  rm -rf "$lint"
+  # shellcheck disable=SC2086 # a list of packages
+  if [ -n "${python-}" ] && quietly "$python" -m pip install --disable-pip-version-check --retries 2 --timeout 30 --target "$lint" $lint_packages; then
+    printf '%s' "$lint_packages for $python" >"$lint/made-for"
+    end "installed in .tools/lint"
+  else
+    end "could not install $lint_packages from PyPI (.tools/log/$step.log says why); Python's lint and types are left out"
+  fi
+}
+
+# check NAME CURE COMMAND…: runs one check; when it fails, shows what it found and how to mend it, and goes on.
+check() {
+  begin "$1"
+  cure=$2
+  shift 2
+  if NO_COLOR=1 "$@" >"$logs/$step.log" 2>&1; then
+    end "no errors"
+  else
+    end "failed"
+    sed 's/^/  | /' "$logs/$step.log" >&2
+    printf '  cure:  %s\n' "$cure" >&2
+    checks_failed="$checks_failed $step"
+  fi
+}
+
+check_static() {
+  install_lint
+  check biome "\`npm run format\` formats; \`node_modules/.bin/biome lint --write\` mends what is safe to mend." \
+    node_modules/.bin/biome ci --colors=off --error-on-warnings
+  check types "Mend the types; \`npm run typecheck\` shows them alone." node_modules/.bin/tsc --noEmit
+  check layers "Turn the import round, or move what both need into a lower room (scripts/layers.mjs has the order)." \
+    "$node" scripts/layers.mjs
+  check dead-code "Remove it, or the word \`export\` where only its own file uses it; knip.json names the entries." \
+    node_modules/.bin/knip --no-progress
+  if [ -e "$lint/made-for" ]; then
+    check ruff "\`npm run format\` formats; \`.tools/lint/bin/ruff check --fix\` mends what is safe to mend." check_ruff
+    check mypy "Mend the types; pyproject.toml has the settings." env PYTHONPATH="$lint" "$python" -m mypy
+  fi
+}
+
+check_ruff() {
+  "$lint/bin/ruff" format --check && "$lint/bin/ruff" check
+}
+
+# give_up_on_failed: ends the run when a check failed.
+give_up_on_failed() {
+  [ -z "$checks_failed" ] && return
+  printf '\nFailed:%s\n' "$checks_failed" >&2
+  exit 1
+}
