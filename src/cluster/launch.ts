@@ -447,7 +447,8 @@ export function createLaunch(context: LaunchContext): Launch {
         break;
       case "failure":
         if (ended !== undefined) break;
-        hooks.onFailure({ code: event.code, facts: event.facts, rank, host: host.name });
+        for (const one of event.ranks ?? [rank])
+          hooks.onFailure({ code: event.code, facts: event.facts, rank: one, host: host.name });
         end({ kind: "failed", code: event.code }, event.exit);
         break;
       case "warning":

@@ -1,5 +1,6 @@
 import { lineChannel } from "../protocol/channel.ts";
 import type { FromRank, ToRank } from "../protocol/messages.ts";
+import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
 import type { Failure } from "../errors/failure.ts";
@@ -7,38 +8,86 @@ import { failureText } from "../ui/failure-text.ts";
 import type { Member } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { lead, readFor, type LeadContext } from "./agent.ts";
+import { launchPlace, type LaunchPlace, type MeetingOptions } from "./launch-place.ts";
+import { passOn, tellRankZero } from "./tell-rank-zero.ts";
 
 /**
- * Leads this host. Where that fails before it has begun (a wrong option, an unwritable folder), says why once, on rank 0,
- * tells this host's other ranks so that none waits, and leaves with the failure's code.
+ * Leads this host. Where that fails before it has begun (a wrong option, no Python, an unwritable folder), says why once, on rank 0
+ * wherever it happened, tells this host's other ranks so that none waits, and leaves with the failure's code.
  */
 export async function leadOrTell(context: LeadContext): Promise<Member | undefined> {
   try {
     return await lead(context);
   } catch (error) {
     const failure = failureOf(error);
-    if (context.world.rank === 0 || failure.exitCode !== 64) context.out.write(failureText(failure));
-    if (context.world.rank === 0) await summariseFailure(context, failure);
-    let left = (context.world.localSize ?? 1) - 1;
+    const { world, exit, listener, out } = context;
+    if (world.rank === 0) {
+      out.write(failureText(failure));
+      await summariseFailure(context, failure);
+    }
     // Also when it is told to end before the others have left: Open MPI does that as soon as one of them has.
     process.once("exit", () => removeHostFolder(context.paths));
+    const place = await meetingPlace(context);
+    const told = Promise.withResolvers<number>();
+    let left = (world.localSize ?? 1) - 1;
     const leave = (): void => {
-      context.listener.close();
-      context.exit(failure.exitCode);
+      listener.close();
+      void told.promise.then(exit);
     };
-    context.listener.onConnection((socket) => {
+    listener.onConnection((socket) => {
       const channel = lineChannel<ToRank, FromRank>(socket, (value) => value as FromRank);
-      channel.send({ t: "end", code: failure.exitCode, grace: 0 });
+      if (place.usePmi) channel.send({ t: "pmi" });
+      void told.promise.then((code) => channel.send({ t: "end", code, grace: 0 }));
       channel.onClose(() => {
         left -= 1;
         if (left <= 0) leave();
       });
     });
+    told.resolve(await spread(context, place, failure));
     if (left <= 0) leave();
     else setTimeout(leave, deadlines.badUsage);
     return undefined;
   }
 }
+
+/**
+ * Lets the other hosts know; resolves to the exit code of this host's ranks. What rank 0 will meet itself is its to say: the
+ * others only take their part in the launcher's exchange.
+ */
+async function spread(context: LeadContext, place: LaunchPlace, failure: Failure): Promise<number> {
+  const { world, out } = context;
+  if (!place.multiHost) {
+    if (world.rank !== 0 && failure.exitCode !== 64) out.write(failureText(failure));
+    return failure.exitCode;
+  }
+  if (world.rank === 0) {
+    if (place.usePmi) await passOn(context, failure.exitCode);
+    return failure.exitCode;
+  }
+  if (!place.usePmi && isEverywhere(failure)) return failure.exitCode;
+  const code = await tellRankZero(context, place, failure);
+  if (code === undefined && !isEverywhere(failure)) {
+    const rank = { rank: world.rank, host: hostname() };
+    out.write(failureText({ code: failure.code, facts: failure.facts, ...rank }));
+  }
+  return code ?? failure.exitCode;
+}
+
+/** Where this launch meets, as far as its options can be read on this host. */
+async function meetingPlace({ world, program, argv, env, cwd, hostKey }: LeadContext): Promise<LaunchPlace> {
+  const options: MeetingOptions = await readFor(program, argv, env, cwd).then(
+    (read) => read.options,
+    () => ({ launchId: undefined, schedulerFile: undefined, rendezvous: "auto" }),
+  );
+  return launchPlace({ world, options, env, cwd, hostKey });
+}
+
+/** Whether rank 0 meets the same failure, which then is in the command line that all ranks have. */
+function isEverywhere({ code, facts }: Failure): boolean {
+  return inEveryCommandLine.has(code) || facts["source"] === "the command line";
+}
+
+const inEveryCommandLine: ReadonlySet<string> = new Set(["TSD-002", "TSD-006", "TSD-008"]);
 
 /** Programs read in the file of `--json-summary` that the launch failed before it began, unless that file, or any other option, is what is wrong. */
 async function summariseFailure(

@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
 import { existsSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { describeJob } from "../batch/job.ts";
 import { readNotebook } from "../config/notebook-options.ts";
 import type { Options } from "../config/options.ts";
@@ -14,6 +14,7 @@ import { removeHostFolder, type HostListener } from "./election.ts";
 import { shortName, type HostPaths } from "../launcher/host-paths.ts";
 import { startForkServer } from "./fork-server.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
+import { launchPlace } from "./launch-place.ts";
 import { leadHost, type Leader } from "./leader.ts";
 import { findPython } from "./python.ts";
 import { pythonTrouble } from "./python-trouble.ts";
@@ -30,7 +31,6 @@ import { writePrivateFile } from "../security/private-files.ts";
 import { openClusterNote } from "../security/open-cluster.ts";
 import type { Out } from "../ui/out.ts";
 import { relay } from "../ui/relay.ts";
-import { clusterFolder } from "../cluster/folder.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { startRankZero, type RankZero } from "../cluster/rank-zero.ts";
 import { siteCredentials } from "../cluster/secrets.ts";
@@ -86,15 +86,9 @@ export async function lead(context: LeadContext): Promise<Member> {
       relay({ source: source as never, out, label: `[fork server ${host}]` });
     },
   });
-  const multiHost = !isSingleHost(world);
-  const launchKey = options.launchId ?? world.launchId ?? (multiHost ? undefined : context.hostKey);
+  const place = launchPlace({ world, options, env, cwd, hostKey: context.hostKey });
+  const { key, schedulerFile, folder, multiHost, usePmi } = place;
   const job = describeJob(env);
-  const key = launchKey ?? `${job.jobId ?? "no job"}:${options.schedulerFile ?? cwd}:${world.size}`;
-  const schedulerFile = (options.schedulerFile ?? join(cwd, "scheduler.json")).replaceAll(
-    "{job_id}",
-    job.jobId ?? shortName(key).slice(0, 8),
-  );
-  const folder = clusterFolder(schedulerFile, key);
   const known = interfaceAddresses();
   const address =
     options.contact === "hostname"
@@ -106,7 +100,6 @@ export async function lead(context: LeadContext): Promise<Member> {
   let zero: RankZero | undefined;
   let localAddress: string | undefined = address;
   let up: Promise<Channel<FromLeader, ToLeader>>;
-  const usePmi = multiHost && world.pmi !== undefined && options.rendezvous !== "file";
   let beforeExit = async (): Promise<void> => undefined;
   const leave = (code: number): void => {
     void beforeExit()
@@ -516,9 +509,4 @@ async function addressOfName(host: string, multiHost: boolean, known: readonly I
   if (own === undefined)
     throw new Failure("TSD-064", { host, problem: found.map(({ address }) => address).join(", ") });
   return own.address;
-}
-
-/** Whether the launcher says that all ranks are on this host. */
-function isSingleHost(world: World): boolean {
-  return world.localSize !== undefined && world.localSize === world.size;
 }

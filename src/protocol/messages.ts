@@ -89,7 +89,14 @@ export type RankEvent =
   | { readonly k: "signal"; readonly signal: string }
   /** The script has taken what it got of rank 0's standard input: the next piece may come. */
   | { readonly k: "stdin" }
-  | { readonly k: "failure"; readonly code: MessageCode; readonly facts: Facts; readonly exit: number }
+  /** `ranks`: all that it keeps from taking part; absent: the one that tells it. */
+  | {
+      readonly k: "failure";
+      readonly code: MessageCode;
+      readonly facts: Facts;
+      readonly exit: number;
+      readonly ranks?: readonly number[];
+    }
   /** A message that the launch survives. */
   | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly k: "note"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
+import { channelPair } from "../protocol/channel.ts";
+import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { linkToHub, type Link } from "./link.ts";
 import { deadlines } from "../deadlines.ts";
 import { openPmi, type Pmi } from "../launcher/pmi/pmi.ts";
@@ -27,6 +29,14 @@ const open = (world: World): Promise<Pmi> =>
 /** Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to TSD-033. */
 export async function passThrough(world: World): Promise<void> {
   const pmi = await open(world);
+  await pmi.fence();
+  await pmi.finalize();
+}
+
+/** Rank 0's side where it has failed: tells the other hosts' leaders the launch's exit code in place of the hub. Throws TSD-030 to TSD-033. */
+export async function announceFailure(world: World, exitCode: number): Promise<void> {
+  const pmi = await open(world);
+  await pmi.put(hubKey, JSON.stringify({ failed: exitCode }));
   await pmi.fence();
   await pmi.finalize();
 }
@@ -68,7 +78,8 @@ export async function announceHub(world: World, hub: Announcement): Promise<HubE
 
 /**
  * A leader's side: tells its public key, learns where the hub is, and links to it; strangers who crowd the hub cost it attempts, not the launch.
- * `startTimeout` in seconds. Throws TSD-022 when that is over, and TSD-030 to TSD-033.
+ * `startTimeout` in seconds. Throws TSD-022 when that is over, and TSD-030 to TSD-033. Where rank 0 has failed, the link only says that
+ * the launch ends.
  */
 export async function meetByExchange(world: World, host: string, startTimeout: number): Promise<Link> {
   const started = performance.now();
@@ -78,7 +89,10 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   await pmi.fence();
   const text = await pmi.get(hubKey);
   await pmi.finalize();
-  const parsed = v.safeParse(announcement, text === undefined ? undefined : JSON.parse(text));
+  const told: unknown = text === undefined ? undefined : JSON.parse(text);
+  const failed = v.safeParse(v.object({ failed: v.number() }), told);
+  if (failed.success) return endedLink(failed.output.failed);
+  const parsed = v.safeParse(announcement, told);
   if (!parsed.success) throw new Failure("TSD-033", { rank: world.rank, problem: "rank 0 did not announce its hub" });
   const { launch, addresses, fingerprint, publicKey } = parsed.output;
   const place = { launch, addresses, fingerprint, key: sharedKey(own.privateKey, publicKey) };
@@ -96,4 +110,14 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
     addresses: addresses.join(", "),
     seconds: Math.round((performance.now() - started) / 1000),
   });
+}
+
+/** A link to a hub that was never opened: it says that the launch ends with this code, and closes when the host is done. */
+function endedLink(code: number): Link {
+  const [channel, hub] = channelPair<FromLeader, ToLeader>();
+  hub.onMessage(({ t }) => {
+    if (t === "host-done") hub.close();
+  });
+  hub.send({ t: "end", code, grace: 0 });
+  return { channel, localAddress: undefined };
 }

@@ -1,0 +1,62 @@
+import { hostname } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Failure } from "../errors/failure.ts";
+import { livingNeighbours } from "../launcher/neighbours.ts";
+import type { LeadContext } from "./agent.ts";
+import type { LaunchPlace } from "./launch-place.ts";
+import { shortName } from "../launcher/host-paths.ts";
+import { deadlines } from "../deadlines.ts";
+
+/**
+ * Tells rank 0 why another host than its own cannot take part, so that it is said once and at once where people look, and the launch ends.
+ * Resolves to the launch's exit code once rank 0 has left; to undefined when rank 0 could not be told in time. Never rejects.
+ */
+export async function tellRankZero(
+  context: LeadContext,
+  place: LaunchPlace,
+  failure: Failure,
+): Promise<number | undefined> {
+  const late = pause(deadlines.tellRankZero, undefined, { ref: false });
+  return Promise.race([late, tell(context, place, failure).catch(() => undefined)]);
+}
+
+/** Rank 0's side where it has failed itself: says so in the launcher's exchange, so that nobody waits in it. Never rejects. */
+export async function passOn({ world }: LeadContext, exitCode: number): Promise<void> {
+  const { announceFailure } = await import("../rendezvous/exchange.ts");
+  await Promise.race([
+    pause(deadlines.tellRankZero, undefined, { ref: false }),
+    announceFailure(world, exitCode).catch(() => undefined),
+  ]);
+}
+
+async function tell({ world }: LeadContext, place: LaunchPlace, failure: Failure): Promise<number | undefined> {
+  const host = hostname();
+  const { rank } = world;
+  const startTimeout = deadlines.tellRankZero / 1000;
+  const link = place.usePmi
+    ? await (await import("../rendezvous/exchange.ts")).meetByExchange(world, host, startTimeout)
+    : await (await import("../rendezvous/record.ts")).meetByRecord({
+        folder: place.folder,
+        launch: shortName(place.key),
+        rank,
+        host,
+        startTimeout,
+      });
+  const { channel } = link;
+  const ranks = (livingNeighbours(world, { parent: process.ppid }) ?? [world]).map((one) => one.rank);
+  const { promise, resolve } = Promise.withResolvers<number | undefined>();
+  let code: number | undefined;
+  channel.onMessage((message) => {
+    if (message.t !== "end") return;
+    ({ code } = message);
+    channel.send({ t: "host-done" });
+  });
+  channel.onClose(() => resolve(code));
+  channel.send({ t: "ranks", ranks });
+  channel.send({
+    t: "event",
+    rank,
+    event: { k: "failure", code: failure.code, facts: failure.facts, exit: failure.exitCode, ranks },
+  });
+  return promise;
+}
