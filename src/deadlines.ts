@@ -65,6 +65,10 @@ export const deadlines = {
   schedulerCall: 10_000,
   /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */
   connectCommand: 5_000,
+  /** `tsdask-mpi list` waits for the schedulers and batch systems that it asks, all at once. */
+  askCluster: 1_200,
+  /** `tsdask-mpi stop` waits for a cluster's end, on top of the cluster's own grace. */
+  stopCluster: 15_000,
   /** The system is asked for a group's name, where a folder is open to its group. */
   groupNames: 2_000,
   /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from tsdask_mpi import contact, control_commands, dashboard, logs, token_gate, usage
+from tsdask_mpi import contact, control_commands, dashboard, desk, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.loop import first_of
@@ -34,6 +34,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
+    desk.answer(scheduler, channel)
     turn.folder(getattr(getattr(scheduler, "_workdir", None), "dir_path", None))
     await scheduler
     check_preloads()

@@ -1,10 +1,11 @@
-import { lstatSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import { shortName } from "../launcher/host-paths.ts";
+import { machine, startTime } from "../host/process-mark.ts";
 
 /** Where a launch keeps what it writes: beside `scheduler.json`, found by every host from the launch's key alone. */
 export function clusterFolder(schedulerFile: string, key: string): string {
@@ -124,32 +125,11 @@ function namesAddress(folder: string, address: string): boolean {
   }
 }
 
-/** Empty where /proc does not tell. */
-function machine(): string {
-  try {
-    return `${readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
-  } catch {
-    // Not a Linux that we know.
-    return "";
-  }
-}
-
 function readOwner(file: string): Owner | undefined {
   try {
     return JSON.parse(readFileSync(file, "utf8")) as Owner;
   } catch {
     // No file, or half a file of a launch that was killed in its first moments.
     return undefined;
-  }
-}
-
-/** When a process started, in clock ticks since boot (proc(5), field 22 of stat); empty for one that is not there. */
-function startTime(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    // The process is gone.
-    return "";
   }
 }

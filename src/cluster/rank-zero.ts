@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import type { Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import { channelPair, type Channel } from "../protocol/channel.ts";
@@ -16,7 +17,7 @@ import { writeClusterCredentials, clusterFiles } from "../security/cluster-folde
 import { writePrivateFile } from "../security/private-files.ts";
 import { banner, dashboardText, said } from "../ui/banner.ts";
 import { collectFailures, wantsColour, type FailureCollector } from "../ui/failure-text.ts";
-import { endText, type Ending } from "../ui/end.ts";
+import { endText, howItEnded, type Ending } from "../ui/end.ts";
 import { usageText, type Usage } from "../ui/usage.ts";
 import { bytesText } from "../ui/format.ts";
 import { openLog, type Log } from "../ui/log.ts";
@@ -37,7 +38,8 @@ import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { hostGrants } from "./granted.ts";
 import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./folder.ts";
-import { hubLog } from "./hub-log.ts";
+import { hubLog, keptLogFolder, type HubLog } from "./hub-log.ts";
+import { registerLaunch } from "./register-launch.ts";
 import type { Input } from "./input.ts";
 import type { JoinedCluster } from "./join.ts";
 import { collectUsage } from "./usage.ts";
@@ -89,6 +91,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   const { options, plan, out, folder } = context;
   const launchName = `${shortName(context.key)}.${Date.now().toString(36)}`;
   const say = (text: string): void => {
+    for (const line of text.trimEnd().split("\n")) log.info(line.replace(/^tsdask-mpi: /, ""));
+    show(text);
+  };
+  const show = (text: string): void => {
     if (!options.quiet) out.write(text);
   };
   const summary = options.jsonSummary === undefined ? undefined : await openSummary(options.jsonSummary, launchName);
@@ -120,16 +126,23 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     if (token !== null) await writePrivateFile(clusterFiles(folder).token, `${token}\n`);
   });
   credentialsWritten.catch(() => undefined);
-  const log =
+  const log: HubLog =
     kept ??
     hubLog({
-      folder: join(folder, "log"),
+      folder: () => keptLogFolder({ env: context.env, launch: launchName, otherwise: join(folder, "log") }),
       name: "hub",
       base: { rank: 0, host: hostname() },
       onProblem: (problem) => say(said(`the log could not be opened: ${problem}`)),
     });
   const failures = collectFailures({
-    show: (text) => void out.write(text),
+    show: (text) => {
+      log.warn(
+        stripVTControlCharacters(text)
+          .replaceAll(/^tsdask-mpi: /gm, "")
+          .trimEnd(),
+      );
+      out.write(text);
+    },
     colour: wantsColour({ tty: out.tty, noColor: context.env["NO_COLOR"] }),
   });
   let progress: Progress | undefined;
@@ -143,13 +156,16 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   const openInput = async (): Promise<Input | undefined> => (await import("./input.ts")).openInput();
 
   const usage = collectUsage();
+  const register =
+    context.join === undefined ? registerLaunch(launchName, context, (failure) => failures.add(failure)) : undefined;
 
   let file: SchedulerFile | undefined;
   let record: ClusterRecord | undefined;
   const showConnection = async (): Promise<void> => {
     if (record === undefined) return;
     const { token } = await secrets;
-    say(reachText({ record, token, ownerReads: readByOwner(out.tty), schedulerFile }));
+    // Not through the log: it may show the token.
+    show(reachText({ record, token, ownerReads: readByOwner(out.tty), schedulerFile }));
   };
 
   const tellUsage = async (ending: Ending, code: number, seconds: number, used: Usage): Promise<void> => {
@@ -224,9 +240,19 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
           }
         }
+        register?.running({
+          hosts,
+          scheduler: {
+            address: scheduler.address,
+            id: String(scheduler.identity["id"] ?? ""),
+            rank: plan.schedulerRank ?? 0,
+          },
+          ...(published ? { schedulerFile } : {}),
+        });
         say(
           banner({
             version: VERSION,
+            ...(register === undefined ? {} : { name: register.name }),
             launcher: launcherTitle(context.world.launcher),
             size: context.world.size,
             hosts,
@@ -327,6 +353,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         );
         if (published) await removeSchedulerFile(schedulerFile, launchName);
         await tellUsage(ending, facts.code, seconds, await told);
+        await register?.ended(howItEnded(ending), facts.code);
+        if (facts.code !== 0) await log.keep?.();
         // A log in that folder goes with it, and must not be opened after it.
         if (kept === undefined) log.close();
         const problem = await endWorkerJobs(folder, context.env);

@@ -79,7 +79,7 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
       problem: `--min ${min} is more than --max ${max}.`,
       hint: "Give a --min that is no more than --max.",
     });
-  const schedulerFile = clusterFileOf(file, place);
+  const schedulerFile = await clusterFileOf(file, place);
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(jobWords, { schedulerFile, place });
@@ -252,10 +252,10 @@ function ignoreAbort(error: unknown): void {
 
 function usage(): string {
   return [
-    "Usage: tsdask-mpi adapt --max N [scheduler.json] [options]",
+    "Usage: tsdask-mpi adapt --max N [name | scheduler.json] [options]",
     "",
     "Submits and cancels worker jobs as the work in a running cluster asks for, until the cluster ends; then none of its jobs is left.",
-    "Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
+    "Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
     "  tsdask-mpi adapt --min 0 --max 40 --script workers.sh",
     "",
     ...optionLines(adaptOptions),

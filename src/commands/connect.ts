@@ -19,10 +19,10 @@ import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-com
 
 const COMMAND: SmallCommand = {
   name: "tsdask-mpi connect",
-  usage: "[options] [scheduler.json]",
+  usage: "[options] [name | scheduler.json]",
   about: `Shows how to reach a running cluster: the ssh line for your own computer, the links to open (they hold the
 cluster's token: keep them to yourself), and the Python lines that connect a Client.
-Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
+Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
   options: [
     { flags: "--json", help: "the same as JSON" },
     { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
@@ -47,7 +47,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     stdout.write(line.help);
     return 0;
   }
-  const path = clusterFileOf(line.words[0], context);
+  const path = await clusterFileOf(line.words[0], context);
   const file = await readSchedulerFile(path, await clusterTrust(line.options, context));
   const state = await lookAt(path, file);
   const tunnel = await tunnelOf(file.tsdask, line, context);

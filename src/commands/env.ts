@@ -11,12 +11,12 @@ import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
 const COMMAND: SmallCommand = {
   name: "tsdask-mpi env",
-  usage: "[options] [scheduler.json]",
+  usage: "[options] [name | scheduler.json]",
   about: `Prints what connects a shell to a running cluster: Client() then needs no argument.
   bash, zsh, sh:  eval "$(tsdask-mpi env)"
   fish:           tsdask-mpi env | source
   csh, tcsh:      eval "\`tsdask-mpi env\`"
-Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
+Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.`,
   options: [
     { flags: "--shell <name>", help: "the shell to write for (default: the one that calls)", choices: SHELLS },
     { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
@@ -39,7 +39,7 @@ export async function envCommand(argv: readonly string[], context: CommandContex
   const lines =
     options["unset"] === true
       ? unsetLines(shell)
-      : await exportLines(shell, clusterFileOf(words[0], context), await clusterTrust(options, context));
+      : await exportLines(shell, await clusterFileOf(words[0], context), await clusterTrust(options, context));
   context.stdout.write(`${lines.join("\n")}\n`);
   return 0;
 }

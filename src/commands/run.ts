@@ -17,6 +17,10 @@ export async function runCommand(
     case "version":
       context.stdout.write(`tsdask-mpi ${VERSION}\n`);
       return 0;
+    case "stop":
+      return (await import("./stop.ts")).stopCommand(command.argv, context);
+    case "list":
+      return (await import("./list.ts")).listCommand(command.argv, context);
     case "config":
       return (await import("./config.ts")).configCommand(command.argv, context);
     case "connect":

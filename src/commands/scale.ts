@@ -51,7 +51,7 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
       suggestion: "",
     });
   const target = numberOf(word, place);
-  const schedulerFile = clusterFileOf(file, place);
+  const schedulerFile = await clusterFileOf(file, place);
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
 
   await using job = await workerJob(said, { schedulerFile, place });
@@ -184,10 +184,10 @@ function numberOf(word: string, { env, cwd }: CommandPlace): number {
 
 function usage(): string {
   return [
-    "Usage: tsdask-mpi scale N [scheduler.json] [options]",
+    "Usage: tsdask-mpi scale N [name | scheduler.json] [options]",
     "",
     "Brings a running cluster to N workers: submits worker jobs, or retires and cancels some of those it submitted. Workers of the cluster's",
-    "own launch stay. Without a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
+    "own launch stay. Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
     "  tsdask-mpi scale 20 --script workers.sh",
     "  tsdask-mpi scale 8 --ranks-per-node 4 --time 1h --wait 10m",
     "  tsdask-mpi scale 0",

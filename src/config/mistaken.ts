@@ -5,24 +5,21 @@ import { SUBCOMMANDS, type Options } from "./options.ts";
 import { nearest } from "./suggest.ts";
 import { show } from "./values.ts";
 
-const running = "`tsdask-mpi connect` tells of the cluster whose scheduler.json is in this folder. ";
-const ending = "A cluster ends with its script, with Ctrl-C, or with its job (`scancel`, `qdel`, `bkill`). ";
+const listing = "`tsdask-mpi list` shows your clusters, `tsdask-mpi connect` how to reach one. ";
+const looking = "`tsdask-mpi status` shows what a cluster does, `tsdask-mpi logs` what happened to it. ";
+const ending = "`tsdask-mpi stop NAME` ends a cluster; `tsdask-mpi list` shows the names. ";
 const starting = "The script itself is the first word: `mpirun -np 8 tsdask-mpi script.py`. ";
 
 /** Words that other programs have as commands, and what to do here. */
 const elsewhere: Readonly<Record<string, string>> = {
-  list: running,
-  ls: running,
-  ps: running,
-  status: running,
-  stat: running,
-  info: running,
-  top: running,
-  show: running,
-  dashboard: running,
-  logs: running,
-  log: running,
-  stop: ending,
+  ls: listing,
+  ps: listing,
+  stat: looking,
+  info: looking,
+  top: looking,
+  show: listing,
+  dashboard: listing,
+  log: looking,
   kill: ending,
   end: ending,
   cancel: ending,

@@ -54,6 +54,8 @@ export interface Options {
   readonly startTimeout: number;
   readonly rendezvous: "auto" | "pmi" | "file";
   readonly launchId: string | undefined;
+  /** `undefined`: one is made. */
+  readonly clusterName: string | undefined;
 
   /** `undefined`: adopt for scripts, notebooks and Jupyter, warn for other commands. */
   readonly ownClusters: OwnClusters | undefined;
@@ -149,7 +151,17 @@ export type OptionKey =
   | "tlsKey";
 export type Sources = Readonly<Record<OptionKey, Source>>;
 
-export const SUBCOMMANDS = ["config", "connect", "env", "script", "scale", "adapt", "install-drop-in"] as const;
+export const SUBCOMMANDS = [
+  "config",
+  "connect",
+  "env",
+  "script",
+  "scale",
+  "adapt",
+  "list",
+  "stop",
+  "install-drop-in",
+] as const;
 export type Subcommand = (typeof SUBCOMMANDS)[number];
 
 /** What the command line asks for; `argv` are the words after a subcommand's name. */

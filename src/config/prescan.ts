@@ -9,6 +9,8 @@ const COMMANDS: readonly string[] = [
   "scale",
   "adapt",
   "install-drop-in",
+  "list",
+  "stop",
 ] satisfies readonly Subcommand[];
 
 /** The options that take no value; a test compares them with the table. */

@@ -76,6 +76,17 @@ export const table: Table = {
     initial: "scheduler.json",
     help: "where to write how to reach the cluster (with --no-scheduler: where to read it); {job_id} in the name is filled in",
   },
+  clusterName: {
+    group: "Starting",
+    value: "<name>",
+    read: text(
+      "a letter, then letters, digits, dots, dashes and underscores (64 at most)",
+      /^[A-Za-z](?!.*\.json$)[\w.-]{0,63}$/,
+    ),
+    initial: undefined,
+    otherwise: "one that can be said aloud",
+    help: "what `tsdask-mpi list`, `status`, `logs`, `stop` and the like call the cluster",
+  },
   waitWorkers: {
     group: "Starting",
     value: "<n|all>",
@@ -483,8 +494,8 @@ export const table: Table = {
     value: "<folder>",
     read: path,
     initial: undefined,
-    otherwise: "log/ in the cluster's own folder, gone at its end",
-    help: "where the logs (JSON lines) go, to be kept",
+    otherwise: "your state folder, for a week",
+    help: "where the logs (JSON lines) go, to be kept; `tsdask-mpi logs` shows them",
   },
   jsonSummary: {
     group: "Messages",

@@ -653,6 +653,42 @@ export const messages = define({
       "Python waits at its end for every thread that is no daemon: of a pool that was not shut down, a server, a timer.",
     cure: "End it in the script (`with ThreadPoolExecutor()`, `thread.join()`), or make it a daemon; `py-spy dump --pid {pid}` shows where it stands. Ctrl-C ends it now.",
   },
+  "TSD-146": {
+    exit: 0,
+    what: "This cluster is not in your list of clusters: {path} cannot be written ({problem}).",
+    cause: "The state folder of your home is missing, full, read-only, or open to others.",
+    cure: "The launch goes on. Set XDG_STATE_HOME to a folder of yours that hosts share, and `tsdask-mpi list` shows it.",
+  },
+  "TSD-147": {
+    exit: 64,
+    what: "There is no cluster and no file called {name}.",
+    cause: "{cause}",
+    cure: "`tsdask-mpi list` shows the names; a scheduler.json is named by its path. {suggestion}",
+  },
+  "TSD-148": {
+    exit: 64,
+    what: "More than one running cluster is called {name}: {launches}.",
+    cause: "Launches were given the same --cluster-name, or the folder names none and several run.",
+    cure: "Name one by its launch, as it stands above, or by its scheduler.json.",
+  },
+  "TSD-149": {
+    exit: 69,
+    what: "The cluster {name} is not running: {why}.",
+    cause: "It has ended, or it has not yet come so far that it can be reached.",
+    cure: "`tsdask-mpi list` shows what runs; `tsdask-mpi logs {name}` shows what happened to this one.",
+  },
+  "TSD-150": {
+    exit: 69,
+    what: "The cluster {name} has not ended after {seconds} s ({how}).",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
+  "TSD-151": {
+    exit: 64,
+    what: "{word} has no entry in the runbook: {problem}.",
+    cause: "It is no code of this version of tsdask-mpi, or the installation is incomplete.",
+    cure: "Write the code as the message has it, as in `tsdask-mpi explain TSD-053`; `tsdask-mpi explain` lists all.",
+  },
   "TSD-166": {
     exit: 64,
     what: "There is a dask-mpi of somebody else's: {path}.",

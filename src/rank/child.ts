@@ -10,6 +10,8 @@ export type ChildEvent =
   | { readonly event: "ready"; readonly [key: string]: unknown }
   | { readonly event: "closing"; readonly reason: string }
   | { readonly event: "failed"; readonly code: string; readonly message: string }
+  /** `tsdask-mpi stop` has asked the scheduler for the cluster's end: in order, or at once. */
+  | { readonly event: "stop-asked"; readonly now: boolean }
   /** What a scheduler was used for, just before it closes. */
   | {
       readonly event: "usage";

@@ -1,5 +1,5 @@
 import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
-import type { Child, ChildEvent } from "./child.ts";
+import { secondSignalAfter, type Child, type ChildEvent } from "./child.ts";
 import { describeExit, endChild } from "./worker.ts";
 
 export interface SchedulerSupervision {
@@ -49,6 +49,11 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
           seen: event.seen,
           spilled: event.spilled,
         });
+        break;
+      case "stop-asked":
+        // As from outside: the first signal ends the launch in order, a second one at once.
+        process.kill(process.pid, "SIGTERM");
+        if (event.now) setTimeout(() => process.kill(process.pid, "SIGTERM"), 2 * secondSignalAfter);
         break;
       case "closing":
         closing = event.reason;

@@ -4,6 +4,8 @@ import { count, hostList, numberRanges } from "./ranges.ts";
 /** What a launch says of itself at its start; what is not known (yet) is left out of the block. */
 export interface BannerFacts {
   readonly version: string;
+  /** What commands call the cluster. */
+  readonly name?: string;
   /** As people name it: `Open MPI`, `MPICH`, `Slurm srun`, `the built-in launcher`. */
   readonly launcher?: string;
   readonly size?: number;
@@ -35,6 +37,7 @@ export interface BannerRole {
 /** The block at the start of a launch, one line per fact, each behind `tsdask-mpi: `. */
 export function banner(facts: BannerFacts): string {
   const rows: (readonly [string, string | undefined])[] = [
+    ["name", facts.name],
     ["roles", facts.roles?.map(roleText).join(", ")],
     ["workers", facts.workers && workersText(facts.workers)],
     ["python", pythonText(facts)],

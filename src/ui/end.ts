@@ -40,6 +40,11 @@ export function endText(ending: Ending, { seconds, workers, log }: EndFacts): st
   return said([`${whatHappened(ending, `${after}${on}`)}.`, ...(log === undefined ? [] : [`logs: ${log}`])]);
 }
 
+/** How a launch ended, as a sentence without its full stop: `train.py ended with exit code 1`. */
+export function howItEnded(ending: Ending): string {
+  return whatHappened(ending, "");
+}
+
 function whatHappened(ending: Ending, when: string): string {
   switch (ending.kind) {
     case "script":

@@ -169,7 +169,7 @@ describe("connect and env", () => {
 
   test("have their own help", async () => {
     expect((await call(connectCommand, ["--help"], folder)).out).toMatch(
-      /Usage: tsdask-mpi connect \[options\] \[scheduler\.json\][\s\S]*--login-host/,
+      /Usage: tsdask-mpi connect \[options\] \[name \| scheduler\.json\][\s\S]*--login-host/,
     );
     expect((await call(envCommand, ["--help"], folder)).out).toMatch(
       /Usage: tsdask-mpi env[\s\S]*eval "\$\(tsdask-mpi env\)"/,

@@ -27,9 +27,9 @@ const said = async (words: string, programs = true): Promise<string> => {
 
 describe("a first word that is no script", () => {
   it.each([
-    ["list", "tsdask-mpi connect"],
-    ["status --json", "tsdask-mpi connect"],
-    ["--np 4 shutdown", "scancel"],
+    ["ls", "tsdask-mpi list"],
+    ["top --json", "tsdask-mpi status"],
+    ["--np 4 shutdown", "tsdask-mpi stop"],
     ["run", "The script itself is the first word"],
     ["hlep", "Did you mean `tsdask-mpi help`?"],
     ["conect x.json", "Did you mean `tsdask-mpi connect`?"],

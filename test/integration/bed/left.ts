@@ -82,7 +82,7 @@ export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): 
   return {
     folder,
     tmp,
-    env: { TMPDIR: tmp, [marker]: id },
+    env: { TMPDIR: tmp, XDG_STATE_HOME: join(base, "state"), [marker]: id },
     write(name, content) {
       const path = join(folder, name);
       mkdirSync(dirname(path), { recursive: true });

@@ -1,0 +1,47 @@
+import { join } from "node:path";
+import { describeJob } from "../batch/job.ts";
+import { Failure } from "../errors/failure.ts";
+import { visibleLine } from "../errors/visible.ts";
+import type { FailureReport } from "../ui/failure-text.ts";
+import { statePaths } from "../registry/place.ts";
+import { registerCluster, type Register } from "../registry/register.ts";
+import type { RankZeroContext } from "./rank-zero.ts";
+
+/** Enters a launch into the user's list of clusters. A list that cannot be written is a warning (TSD-146), told once. */
+export function registerLaunch(
+  launch: string,
+  { options, plan, env, cwd, folder, world }: RankZeroContext,
+  warn: (failure: FailureReport) => void,
+): Register {
+  const job = describeJob(env);
+  const ends = options.walltime === undefined ? job.endTime : Date.now() / 1000 + options.walltime;
+  return registerCluster(
+    {
+      name: options.clusterName,
+      launch,
+      ranks: world.size,
+      workers: plan.workerRanks.length,
+      cwd,
+      folder,
+      security: options.security,
+      job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+      log: options.logDir ?? join(statePaths(env).logs, launch),
+      grace: options.grace,
+      ...scriptOf(options.jupyter === undefined ? options.script?.words[0] : `jupyter ${options.jupyter}`),
+      ...(ends === undefined ? {} : { ends }),
+    },
+    {
+      env,
+      onProblem: (error) => {
+        const { problem, path } =
+          error instanceof Failure ? error.facts : { problem: String(error), path: statePaths(env).clusters };
+        warn({ code: "TSD-146", facts: { problem: String(problem), path: String(path) } });
+      },
+    },
+  );
+}
+
+/** What runs on the cluster, without its arguments, which may hold what is nobody else's business. */
+function scriptOf(text: string | undefined): { readonly script?: string } {
+  return text === undefined ? {} : { script: visibleLine(text) };
+}

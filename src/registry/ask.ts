@@ -1,0 +1,164 @@
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import { batchSystem } from "../batch/job.ts";
+import { commandShell } from "../batch/run.ts";
+import type { JobState } from "../batch/system.ts";
+import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
+import { deadlines } from "../deadlines.ts";
+import { Failure } from "../errors/failure.ts";
+import { machine, startTime } from "../host/process-mark.ts";
+import { readClusterCredentials } from "../security/cluster-folder.ts";
+import type { ClusterEntry } from "./register.ts";
+
+/** What a cluster is at this moment. `silent`: it is there, and its scheduler does not answer in time; `unknown`: nothing here can tell. */
+export type LiveState = "pending" | "starting" | "running" | "silent" | "unknown" | "ended";
+
+export interface Asked {
+  readonly entry: ClusterEntry;
+  readonly state: LiveState;
+  /** How it ended, or why it is not known, as a sentence without its full stop. */
+  readonly why?: string;
+  /** What the scheduler says of itself, when it answers. */
+  readonly identity?: SchedulerIdentity;
+  /** When its job's time is over, seconds since 1970. */
+  readonly ends?: number;
+  /** Whether an entry that does not say so has certainly ended. */
+  readonly lost?: true;
+}
+
+/** What the three witnesses of a cluster say; undefined: not asked, or no answer. */
+export interface Testimony {
+  /** Its rank 0, where it is a process of this machine. */
+  readonly process: boolean | undefined;
+  readonly scheduler: "answers" | "another" | "refused" | "silent" | "no way" | undefined;
+  readonly job: JobState | undefined;
+}
+
+/** What a cluster is, from what it last said and what its witnesses say now. Pure. */
+export function verdict(
+  { state, why }: Pick<ClusterEntry, "state" | "why">,
+  seen: Testimony,
+): Pick<Asked, "state" | "why" | "lost"> {
+  const gone = (reason: string): Pick<Asked, "state" | "why" | "lost"> => ({ state: "ended", why: reason, lost: true });
+  if (state === "ended") return { state, ...(why === undefined ? {} : { why }) };
+  if (state === "pending") {
+    if (seen.job === "gone") return gone("its job ended before the cluster was up");
+    return {
+      state: seen.job === "running" ? "starting" : "pending",
+      ...(seen.job === "held" ? { why: "its job is held" } : {}),
+    };
+  }
+  if (seen.scheduler === "answers") return { state: "running" };
+  if (seen.process === false) return gone("killed with everything in it: its process is gone without a word");
+  if (seen.process === true)
+    return state === "starting" ? { state } : { state: "silent", why: "its scheduler does not answer" };
+  if (seen.job === "gone") return gone("its job is gone without a word");
+  if (seen.scheduler === "another") return gone("another scheduler listens at its address");
+  if (seen.scheduler === "refused") return gone("its scheduler is gone without a word");
+  if (seen.job !== undefined)
+    return { state: state === "starting" ? "starting" : "silent", why: `its job is ${seen.job}` };
+  return { state: "unknown", why: "its host cannot be asked from here" };
+}
+
+/** Asks each cluster's witnesses, all at once, within `deadline` ms; an ended one is believed. */
+export async function askAll(
+  entries: readonly ClusterEntry[],
+  { env, deadline = deadlines.askCluster }: { readonly env: NodeJS.ProcessEnv; readonly deadline?: number },
+): Promise<readonly Asked[]> {
+  const live = entries.filter(({ state }) => state !== "ended");
+  const [jobs, schedulers] = await Promise.all([
+    askJobs(
+      live.filter((entry) => processOf(entry) !== false),
+      env,
+      deadline,
+    ),
+    Promise.all(
+      live.map(async (entry) => [entry, diedHere(entry) ? {} : await askScheduler(entry, deadline)] as const),
+    ),
+  ]);
+  const answers = new Map(schedulers);
+  return entries.map((entry) => {
+    const { scheduler, found } = answers.get(entry) ?? {};
+    const job = jobs.get(jobKey(entry));
+    const ends = entry.ends ?? job?.ends;
+    return {
+      entry,
+      ...verdict(entry, { process: processOf(entry), scheduler, job: job?.state }),
+      ...(found === undefined ? {} : { identity: found }),
+      ...(ends === undefined ? {} : { ends }),
+    };
+  });
+}
+
+/** Whether its rank 0 lives; undefined where its process is not one of this machine. */
+export function processOf({ state, pid, startTime: began, machine: where, host }: ClusterEntry): boolean | undefined {
+  if (state === "pending" || began === "") return undefined;
+  const here = machine();
+  if (where === here && here !== "") return startTime(pid) === began;
+  // The same host after a reboot; a container has the boot of its machine, and a space of pids of its own.
+  const rebooted = host === hostname() && where.split(" ")[0] !== here.split(" ")[0];
+  return rebooted && here !== "" && where !== "" ? false : undefined;
+}
+
+/** Whether it is certain, without asking anybody else, that its rank 0 is gone. */
+const diedHere = (entry: ClusterEntry): boolean => entry.machine === machine() && processOf(entry) === false;
+
+interface SchedulerAnswer {
+  readonly scheduler?: Testimony["scheduler"];
+  readonly found?: SchedulerIdentity;
+}
+
+async function askScheduler({ scheduler, security, folder }: ClusterEntry, deadline: number): Promise<SchedulerAnswer> {
+  if (scheduler === undefined) return {};
+  const { address, id } = scheduler;
+  try {
+    const tls = security === "tls" ? await readClusterCredentials(folder) : undefined;
+    const found = await identity({ address, tls }, { deadline });
+    return found.id === id ? { scheduler: "answers", found } : { scheduler: "another" };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // Its credentials are gone, or on a file system that this host does not see.
+    if (error.code !== "TSD-075")
+      return { scheduler: ["TSD-076", "TSD-077"].includes(error.code) ? "another" : undefined };
+    const problem = String(error.facts["problem"]);
+    if (error.facts["stage"] === "connect")
+      return { scheduler: problem === "nothing listens there" ? "refused" : "no way" };
+    return { scheduler: problem.startsWith("no answer") ? "silent" : "another" };
+  }
+}
+
+const jobKey = ({ job }: ClusterEntry): string => `${job.system} ${job.id}`;
+
+interface JobAnswer {
+  readonly state: JobState;
+  readonly ends?: number;
+}
+
+/** The states of the clusters' jobs, and their ends where the entry has none. A batch system that does not answer in time says nothing. */
+async function askJobs(
+  entries: readonly ClusterEntry[],
+  env: NodeJS.ProcessEnv,
+  deadline: number,
+): Promise<ReadonlyMap<string, JobAnswer>> {
+  const answers = new Map<string, JobAnswer>();
+  const shell = commandShell({ env, deadline });
+  const batch = entries.filter(({ job }) => job.id !== undefined && job.system !== "local");
+  const systems = [...new Set(batch.map(({ job }) => job.system))];
+  const asking = systems.map(async (system) => {
+    const ids = [...new Set(batch.filter(({ job }) => job.system === system).map(({ job }) => job.id ?? ""))];
+    const states = await batchSystem(system).states(ids, shell);
+    for (const id of ids) answers.set(`${system} ${id}`, { state: states.get(id) ?? "gone" });
+    const timed = batch.filter((entry) => entry.job.system === system && entry.ends === undefined);
+    await Promise.all(
+      timed.map(async (entry) => {
+        const state = answers.get(jobKey(entry))?.state;
+        if (state !== "running") return;
+        const { endTime } = await batchSystem(system).inquire({ system, jobId: entry.job.id ?? "" }, shell);
+        if (endTime !== undefined) answers.set(jobKey(entry), { state, ends: endTime });
+      }),
+    );
+  });
+  const done = Promise.allSettled(asking);
+  await Promise.race([done, sleep(deadline, undefined, { ref: false })]);
+  return answers;
+}

@@ -1,0 +1,84 @@
+import { unlink } from "node:fs/promises";
+import { Failure } from "../errors/failure.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+import { askAll, type Asked } from "./ask.ts";
+import { readEntries } from "./entry.ts";
+import { statePaths } from "./place.ts";
+import type { ClusterEntry } from "./register.ts";
+import { keptFor } from "./write.ts";
+
+/** A cluster of the user's list, asked, with the file of its entry. */
+export interface Listed extends Asked {
+  readonly path: string;
+}
+
+/** The user's clusters, asked: those that live first, then the newest. What is found to have ended is written down, what ended long ago is forgotten. */
+export async function listClusters(
+  env: NodeJS.ProcessEnv,
+  only?: (entry: ClusterEntry) => boolean,
+): Promise<readonly Listed[]> {
+  const read = (await readEntries(statePaths(env).clusters)).filter(({ entry }) => only?.(entry) ?? true);
+  const asked = await askAll(
+    read.map(({ entry }) => entry),
+    { env },
+  );
+  const now = Date.now() / 1000;
+  const all = asked.map((one, index) => ({ ...one, path: read[index]?.path ?? "" }));
+  await Promise.all(all.filter(({ lost }) => lost).map((one) => writeLoss(one, now)));
+  const kept = all.filter((one) => !isForgotten(one, now));
+  await Promise.all(all.filter((one) => isForgotten(one, now)).map(({ path }) => unlink(path).catch(() => undefined)));
+  return kept
+    .map((one) => (one.lost ? { ...one, entry: lostEntry(one, now) } : one))
+    .toSorted((a, b) => Number(a.state === "ended") - Number(b.state === "ended") || b.entry.started - a.entry.started);
+}
+
+/** The clusters that a word may mean: by launch, else by name; those that live, else the newest that has ended. */
+export async function clustersNamed(word: string, env: NodeJS.ProcessEnv): Promise<readonly Listed[]> {
+  const found = await listClusters(env, ({ name, launch }) => name === word || launch === word);
+  const live = found.filter(({ state }) => state !== "ended");
+  return live.length > 0 ? live : found.slice(0, 1);
+}
+
+/** The one cluster of a name. Throws TSD-147 and TSD-148. */
+export async function clusterNamed(word: string, env: NodeJS.ProcessEnv): Promise<Listed> {
+  const [found, ...more] = await clustersNamed(word, env);
+  if (found === undefined) throw await unknownName(word, env);
+  if (more.length > 0) throw ambiguous(word, [found, ...more]);
+  return found;
+}
+
+/** Failure TSD-148. */
+export function ambiguous(word: string, found: readonly Listed[]): Failure {
+  return new Failure("TSD-148", {
+    name: word,
+    launches: found.map(({ entry }) => `${entry.launch} (${entry.cwd})`).join(", "),
+  });
+}
+
+async function unknownName(word: string, env: NodeJS.ProcessEnv): Promise<Failure> {
+  const { nearest } = await import("../config/suggest.ts");
+  const names = (await readEntries(statePaths(env).clusters)).map(({ entry }) => entry.name);
+  const guess = nearest(word, names);
+  return new Failure("TSD-147", {
+    name: word,
+    cause:
+      names.length === 0
+        ? `Your list of clusters is empty here (${statePaths(env).clusters}).`
+        : "It is misspelt, has ended more than a week ago, or was started with another HOME or XDG_STATE_HOME.",
+    suggestion: guess === undefined ? "" : `Did you mean ${guess}?`,
+  });
+}
+
+function lostEntry({ entry, why }: Listed, now: number): ClusterEntry {
+  return { ...entry, state: "ended", why: why ?? "", ended: now };
+}
+
+async function writeLoss(one: Listed, now: number): Promise<void> {
+  // A home folder that cannot be written now is asked again the next time.
+  await writePrivateFile(one.path, `${JSON.stringify(lostEntry(one, now))}\n`).catch(() => undefined);
+}
+
+function isForgotten({ entry, state }: Listed, now: number): boolean {
+  const since = now - (entry.ended ?? entry.started);
+  return (state === "ended" && since * 1000 > keptFor) || (state === "unknown" && since * 1000 > 4 * keptFor);
+}

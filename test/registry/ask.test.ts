@@ -1,0 +1,42 @@
+import { describe, expect, test } from "vitest";
+import { verdict, type Testimony } from "../../src/registry/ask.ts";
+
+const silent: Testimony = { process: undefined, scheduler: undefined, job: undefined };
+
+describe("what a cluster is", () => {
+  test("its own word at its end is believed", () => {
+    expect(verdict({ state: "ended", why: "stopped by SIGTERM" }, { ...silent, scheduler: "answers" })).toEqual({
+      state: "ended",
+      why: "stopped by SIGTERM",
+    });
+  });
+
+  test("a scheduler that answers as the one that was written down runs, whatever else is seen", () => {
+    expect(verdict({ state: "running" }, { process: false, scheduler: "answers", job: "gone" }).state).toBe("running");
+  });
+
+  test("one whose process is gone was killed, and that is written down", () => {
+    expect(verdict({ state: "running" }, { ...silent, process: false })).toMatchObject({ state: "ended", lost: true });
+    expect(verdict({ state: "starting" }, { ...silent, process: false })).toMatchObject({ state: "ended", lost: true });
+  });
+
+  test("one whose process lives is never taken for ended, even when its port refuses", () => {
+    expect(verdict({ state: "running" }, { process: true, scheduler: "refused", job: "gone" }).state).toBe("silent");
+    expect(verdict({ state: "starting" }, { ...silent, process: true }).state).toBe("starting");
+  });
+
+  test("a cluster on another host is asked by its scheduler's port, then by its job", () => {
+    expect(verdict({ state: "running" }, { ...silent, scheduler: "refused" }).state).toBe("ended");
+    expect(verdict({ state: "running" }, { ...silent, scheduler: "no way", job: "gone" }).state).toBe("ended");
+    expect(verdict({ state: "running" }, { ...silent, scheduler: "no way", job: "running" }).state).toBe("silent");
+    expect(verdict({ state: "running" }, { ...silent, scheduler: "no way" })).toMatchObject({ state: "unknown" });
+    expect(verdict({ state: "running" }, { ...silent, scheduler: "silent" }).state).toBe("unknown");
+  });
+
+  test("a job that was submitted waits, starts, or has ended before its cluster was up", () => {
+    expect(verdict({ state: "pending" }, { ...silent, job: "pending" }).state).toBe("pending");
+    expect(verdict({ state: "pending" }, { ...silent, job: "running" }).state).toBe("starting");
+    expect(verdict({ state: "pending" }, { ...silent, job: "gone" })).toMatchObject({ state: "ended", lost: true });
+    expect(verdict({ state: "pending" }, silent).state).toBe("pending");
+  });
+});
