@@ -46,7 +46,7 @@ describe("a first word that is no script", () => {
   );
 
   it("is not a program where nothing could be run", async () => {
-    expect(await said("stat", false)).toContain("tsdask-mpi connect");
+    expect(await said("stat", false)).toContain("tsdask-mpi status");
   });
 });
 
