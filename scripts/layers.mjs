@@ -9,6 +9,7 @@ const order = [
   ["commands"],
   ["cluster", "host"],
   ["rank"],
+  ["registry"],
   ["rendezvous"],
   ["batch"],
   ["net"],

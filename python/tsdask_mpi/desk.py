@@ -16,7 +16,6 @@ from typing import Any
 from tsdask_mpi.channel import Channel
 from tsdask_mpi.wire import Message
 
-
 LOOK_SECONDS = 5.0
 
 

@@ -5,7 +5,7 @@ import { Failure } from "../errors/failure.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import { shortName } from "../launcher/host-paths.ts";
-import { machine, startTime } from "../host/process-mark.ts";
+import { machine, startTime } from "../launcher/process-mark.ts";
 
 /** Where a launch keeps what it writes: beside `scheduler.json`, found by every host from the launch's key alone. */
 export function clusterFolder(schedulerFile: string, key: string): string {

@@ -5,12 +5,23 @@ import { visibleLine } from "../errors/visible.ts";
 import type { FailureReport } from "../ui/failure-text.ts";
 import { statePaths } from "../registry/place.ts";
 import { registerCluster, type Register } from "../registry/register.ts";
-import type { RankZeroContext } from "./rank-zero.ts";
+import type { Options } from "../config/options.ts";
+import type { World } from "../launcher/world.ts";
+import type { Plan } from "./plan.ts";
+
+interface Launching {
+  readonly options: Options;
+  readonly plan: Plan;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly folder: string;
+  readonly world: World;
+}
 
 /** Enters a launch into the user's list of clusters. A list that cannot be written is a warning (TSD-146), told once. */
 export function registerLaunch(
   launch: string,
-  { options, plan, env, cwd, folder, world }: RankZeroContext,
+  { options, plan, env, cwd, folder, world }: Launching,
   warn: (failure: FailureReport) => void,
 ): Register {
   const job = describeJob(env);

@@ -2,7 +2,7 @@ import { visible, visibleLine } from "../errors/visible.ts";
 import { listClusters, type Listed } from "../registry/find.ts";
 import { durationText } from "../ui/format.ts";
 import { hostList } from "../ui/ranges.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
 const COMMAND: SmallCommand = {

@@ -5,7 +5,7 @@ import { stopCluster } from "../registry/stop.ts";
 import { isPath, targetOf } from "../registry/target.ts";
 import { durationText } from "../ui/format.ts";
 import { count } from "../ui/ranges.ts";
-import type { CommandContext } from "./run.ts";
+import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
 const COMMAND: SmallCommand = {

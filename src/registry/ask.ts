@@ -6,9 +6,9 @@ import type { JobState } from "../batch/system.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { machine, startTime } from "../host/process-mark.ts";
+import { machine, startTime } from "../launcher/process-mark.ts";
 import { readClusterCredentials } from "../security/cluster-folder.ts";
-import type { ClusterEntry } from "./register.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
 
 /** What a cluster is at this moment. `silent`: it is there, and its scheduler does not answer in time; `unknown`: nothing here can tell. */
 export type LiveState = "pending" | "starting" | "running" | "silent" | "unknown" | "ended";

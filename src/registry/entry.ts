@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPrivateFile } from "../security/private-files.ts";
-import type { ClusterEntry } from "./register.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
 
 /** Files that are read at once: a home folder on a network answers many questions in parallel, but has a limit. */
 const atOnce = 64;

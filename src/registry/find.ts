@@ -4,7 +4,7 @@ import { writePrivateFile } from "../security/private-files.ts";
 import { askAll, type Asked } from "./ask.ts";
 import { readEntries } from "./entry.ts";
 import { statePaths } from "./place.ts";
-import type { ClusterEntry } from "./register.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
 import { keptFor } from "./write.ts";
 
 /** A cluster of the user's list, asked, with the file of its entry. */

@@ -10,7 +10,7 @@ import { readClusterCredentials } from "../security/cluster-folder.ts";
 import { askAll, processOf } from "./ask.ts";
 import { readEntry } from "./entry.ts";
 import type { Listed } from "./find.ts";
-import type { ClusterEntry } from "./register.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
 
 /** How often (ms) a cluster that was told to end is looked at. */
 const lookEvery = 200;

@@ -2,7 +2,7 @@ import { readdir, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { writePrivateFile } from "../security/private-files.ts";
 import { entryFile, makeStateFolder, statePaths } from "./place.ts";
-import type { ClusterEntry } from "./register.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
 
 /** Clusters that have ended, and their logs, are kept so long (ms). */
 export const keptFor = 7 * 86_400_000;
