@@ -108,6 +108,11 @@ run_npm() {
 # node_modules as package-lock.json says.
 install_packages() {
   begin packages
+  # npm would empty the folder that a link leads to, which is another work tree's.
+  if [ -L node_modules ]; then
+    end "node_modules is a link, and left as it is"
+    return
+  fi
   if [ -e node_modules/.package-lock.json ] && [ -z "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
     end "node_modules is up to date"
     return
