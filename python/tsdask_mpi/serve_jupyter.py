@@ -11,6 +11,8 @@ Facts relied on:
 - jupyter_client/manager.py format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
 - jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
 - jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ.
+- ServerApp.web_app has its handlers before start(); settings["base_url"] is what all paths begin with.
+- distributed/utils.py format_dashboard_link() fills `distributed.dashboard.link` with str.format; a browser takes a link without a host for its page's own.
 """
 
 import sys
@@ -22,11 +24,21 @@ import os  # noqa: E402
 import re  # noqa: E402
 import runpy  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, NamedTuple  # noqa: E402
 
 HIDDEN = "[hidden]"
 IN_TEXT = re.compile(r"([?&]token=)[^&\s\"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{16,}=*", re.IGNORECASE)
 RUN_KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_kernel.py")
+PYTHON_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# In the runtime folder: the path of the dashboard on this server, when it serves it.
+DASHBOARD_FILE = "dashboard"
+
+
+class Dashboard(NamedTuple):
+    """Where Dask's pages are, and the token that opens them (empty without security)."""
+
+    url: str
+    token: str
 
 
 class Redacted:
@@ -85,8 +97,36 @@ def _before(owner: Any, name: str, action: Callable[[Any], None]) -> None:
     setattr(owner, name, wrapped)
 
 
-def _starts(server: Any, shown: str) -> None:
+def _dashboard_of(environment: Any) -> Dashboard | None:
+    """Take out of the environment where Dask's pages are; None when there are none that this host reaches."""
+    url = environment.pop("TSDASK_PAGES", "")
+    token_file = environment.pop("TSDASK_PAGES_TOKEN_FILE", "")
+    if not url:
+        return None
+    if not token_file:
+        return Dashboard(url, "")
+    with open(token_file, encoding="utf-8") as file:
+        return Dashboard(url, file.read().strip())
+
+
+def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
+    """Have a server show Dask's pages, tell its kernels so, and leave the path for the rank to read."""
+    sys.path.insert(0, PYTHON_ROOT)
+    try:
+        from tsdask_mpi import jupyter_pages
+    finally:
+        sys.path.remove(PYTHON_ROOT)
+    application = server.web_app
+    path = jupyter_pages.serve(application, application.settings["base_url"], dashboard.url, dashboard.token)
+    os.environ["DASK_DISTRIBUTED__DASHBOARD__LINK"] = path.replace("{", "{{").replace("}", "}}")
+    with open(DASHBOARD_FILE, "w", encoding="utf-8") as file:
+        file.write(path)
+
+
+def _starts(server: Any, shown: str, dashboard: Dashboard | None) -> None:
     """Settle what is left when a server has its configuration and its port: no page with the token, no token for what it starts."""
+    if dashboard is not None:
+        _serve_dashboard(server, dashboard)
     server.no_browser_open_file = True
     # Read now, while it can be: the default of the token is taken from the environment when somebody first asks for it.
     for holder in (server, getattr(server, "identity_provider", None)):
@@ -98,7 +138,7 @@ def _starts(server: Any, shown: str) -> None:
         terminals.setdefault("cwd", getattr(server, "root_dir", shown))
 
 
-def _attach(module: str, shown: str) -> None:
+def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
     try:
         from jupyter_client.manager import KernelManager
     except ImportError:
@@ -113,7 +153,7 @@ def _attach(module: str, shown: str) -> None:
             owner = getattr(__import__(source, fromlist=[name]), name)
         except ImportError:
             continue  # Notebook 6 has its own server, all others this one.
-        _before(owner, "start", lambda server: _starts(server, shown))
+        _before(owner, "start", lambda server: _starts(server, shown, dashboard))
     if module == "jupyter_server":
         return
     try:
@@ -131,7 +171,7 @@ def main() -> None:
     token = os.environ.get("JUPYTER_TOKEN", "")
     sys.stdout, sys.stderr = Redacted(sys.stdout, token), Redacted(sys.stderr, token)
     _defaults(shown)
-    _attach(module, shown)
+    _attach(module, shown, _dashboard_of(os.environ))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -3,6 +3,7 @@ import type { JupyterKind, Options } from "../config/options.ts";
 import type { ClientStart, ToRank } from "../protocol/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
 import { render } from "../errors/failure.ts";
+import { clusterFiles } from "../security/cluster-folder.ts";
 import type { SchedulerFacts } from "./launch.ts";
 import type { LaunchSecrets } from "./secrets.ts";
 
@@ -19,6 +20,7 @@ export async function clientStart({
   schedulerFile,
   scheduler,
   secrets,
+  pages,
   dashboardLink,
   stdin,
   workers,
@@ -32,7 +34,9 @@ export async function clientStart({
   readonly schedulerFile: string | undefined;
   readonly scheduler: SchedulerFacts;
   readonly secrets: Promise<LaunchSecrets>;
-  /** The dashboard's link as the user's laptop opens it: what `Client` shows in a notebook. */
+  /** Where the client's host reaches the scheduler's pages: Jupyter shows them as its own. */
+  readonly pages: string | undefined;
+  /** The dashboard's link as the user's laptop opens it where Jupyter does not show it: what `Client` shows in a notebook. */
   readonly dashboardLink: string;
   readonly stdin: ClientStart["stdin"];
   /** How many workers the launch was started with. */
@@ -65,6 +69,8 @@ export async function clientStart({
       ...env,
       ...(token === null ? {} : { JUPYTER_TOKEN: token }),
       DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
+      ...(pages === undefined ? {} : { TSDASK_PAGES: pages }),
+      ...(pages === undefined || token === null ? {} : { TSDASK_PAGES_TOKEN_FILE: clusterFiles(folder).token }),
     },
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
     jupyter: {

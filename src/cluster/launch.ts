@@ -9,6 +9,7 @@ import type { Ending } from "../ui/end.ts";
 import type { UsageEvent } from "./usage.ts";
 import type { WaitingFacts } from "../ui/waiting.ts";
 import { startTrouble } from "./start-trouble.ts";
+import type { ClusterRecord } from "../dask/scheduler-file.ts";
 
 /** What the hub knows of a worker that has registered. */
 export interface WorkerFacts {
@@ -45,11 +46,11 @@ export interface LaunchHooks {
   /** Called now and then while there is no scheduler. */
   readonly onWaiting: (waiting: Omit<WaitingFacts, "seconds">) => void;
   /** What the client's rank starts, once the scheduler answers. */
-  readonly client: (scheduler: SchedulerFacts) => Promise<Extract<ToRank, { t: "client" }>>;
+  readonly client: (scheduler: SchedulerFacts, sameHost: boolean) => Promise<Extract<ToRank, { t: "client" }>>;
   readonly onClient: (host: string) => void;
   /** The next piece of rank 0's standard input, base64; null at its end. */
   readonly onStdin: () => Promise<string | null>;
-  readonly onJupyter: (where: { readonly host: string; readonly port: number; readonly node: string }) => void;
+  readonly onJupyter: (where: NonNullable<ClusterRecord["jupyter"]>) => void;
   readonly onFailure: (report: { code: MessageCode; facts: Facts; rank?: number; host?: string }) => void;
   readonly onPythons: (reports: readonly PythonReport[]) => void;
   /** Asks the scheduler to retire these workers (addresses): what they hold moves to others first. Resolves when they have left. */
@@ -221,9 +222,10 @@ export function createLaunch(context: LaunchContext): Launch {
   const startClient = (): void => {
     if (clientState !== "waiting" || scheduler === undefined || workers.size < wanted || ended !== undefined) return;
     // The client's host may join after the scheduler answers.
-    if (hostOf(plan.clientRank as number) === undefined) return;
+    const clientHost = hostOf(plan.clientRank as number);
+    if (clientHost === undefined) return;
     clientState = "started";
-    void hooks.client(scheduler).then(
+    void hooks.client(scheduler, clientHost.name === scheduler.host).then(
       (message) => tell(plan.clientRank, message),
       (error: unknown) => failWith(error),
     );
@@ -439,9 +441,11 @@ export function createLaunch(context: LaunchContext): Launch {
           (error: unknown) => failWith(error),
         );
         break;
-      case "jupyter-ready":
-        hooks.onJupyter({ host: event.host, port: event.port, node: host.name });
+      case "jupyter-ready": {
+        const { k: _, ...place } = event;
+        hooks.onJupyter({ ...place, node: host.name });
         break;
+      }
       case "signal":
         interrupt(event.signal);
         break;

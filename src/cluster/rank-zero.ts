@@ -34,6 +34,7 @@ import {
   type SchedulerFile,
 } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
+import { dashboardHost, pagesUrl } from "./pages.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { hostGrants } from "./granted.ts";
@@ -263,7 +264,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
               ? {}
               : {
                   dashboard: dashboardText({
-                    host: bareHost(scheduler.address),
+                    host: dashboardHost(options, scheduler.address),
                     port: scheduler.dashboard,
                     asked: options.dashboardAddress,
                   }),
@@ -288,7 +289,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         });
       },
       onWaiting: (waiting) => say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-      client: (scheduler) =>
+      client: (scheduler, sameHost) =>
         clientStart({
           options,
           stdin: stdinFor(context.world, plan),
@@ -299,6 +300,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           schedulerFile: published ? schedulerFile : undefined,
           scheduler,
           secrets,
+          pages: pagesUrl({ options, scheduler, sameHost }),
           dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status`,
           workers: plan.workerRanks.length,
         }),
@@ -440,7 +442,6 @@ function schedulerContent(
   context: RankZeroContext,
 ): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
-  const loopbackDashboard = context.options.tunnel !== "direct";
   const job = describeJob(context.env);
   return {
     type: identity.type ?? "Scheduler",
@@ -460,7 +461,7 @@ function schedulerContent(
         scheduler.dashboard === null || !context.options.dashboard
           ? null
           : {
-              host: loopbackDashboard ? "127.0.0.1" : bareHost(scheduler.address),
+              host: dashboardHost(context.options, scheduler.address),
               port: scheduler.dashboard,
               node: scheduler.host,
             },
@@ -505,9 +506,4 @@ function stdinFor({ launcher }: World, { clientRank }: Plan): ClientStart["stdin
 function scriptName(options: Options): string {
   if (options.script?.kind === "stdin") return "the script on standard input";
   return basename(options.script?.words[0] ?? "the script");
-}
-
-/** The host of a Dask address, as it stands in a URL. */
-function bareHost(address: string): string {
-  return address.replace(/^[a-z][a-z0-9+.-]*:\/\//, "").replace(/:\d+$/, "");
 }

@@ -16,7 +16,7 @@ const Host = v.pipe(
   v.regex(/^[\w.:%*-]*$/, "not a host"),
   v.check((host) => !host.startsWith("-"), "not a host"),
 );
-const LinkPath = v.pipe(v.string(), v.regex(/^\/[\w./-]*$/, "not a path"));
+const LinkPath = v.pipe(v.string(), v.regex(/^\/(?!\/)[\w./@%~:+-]*$/, "not a path"));
 const Login = v.pipe(v.string(), v.regex(/^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/, "not a host"));
 const Place = v.object({ host: Host, port: Port, node: v.optional(Host), path: v.optional(LinkPath) });
 
@@ -28,7 +28,7 @@ const ClusterRecord = v.object({
   hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
   folder: v.pipe(v.string(), v.startsWith("/"), plain),
   dashboard: v.nullable(Place),
-  jupyter: v.nullable(Place),
+  jupyter: v.nullable(v.object({ ...Place.entries, dashboard: v.optional(LinkPath) })),
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),

@@ -42,7 +42,8 @@ export interface ClusterRecord {
   /** The cluster folder, absolute. */
   readonly folder: string;
   readonly dashboard: Place | null;
-  readonly jupyter: Place | null;
+  /** `dashboard` is the path at which Jupyter shows Dask's dashboard, behind its own login; absent where it does not. */
+  readonly jupyter: (Place & { readonly dashboard?: string | undefined }) | null;
   readonly hosts: readonly string[];
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */

@@ -45,6 +45,8 @@ export function tunnelLines({ onNode, onLaptop, links, notes }: Tunnel, tokenHin
 }
 
 function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["record"]): Service[] {
+  if (jupyter !== null && jupyter.dashboard !== undefined)
+    return [{ ...service("JupyterLab", jupyter, host, "/lab"), dashboard: jupyter.dashboard }];
   return [
     ...(jupyter === null ? [] : [service("JupyterLab", jupyter, host, "/lab")]),
     ...(dashboard === null ? [] : [service("dashboard", dashboard, host, "/status")]),

@@ -15,6 +15,8 @@ export interface Service {
   readonly port: number;
   /** What stands behind `http://127.0.0.1:<port>`: `/lab`, `/status`. */
   readonly path: string;
+  /** The path of the dashboard where this page's server shows it as well. */
+  readonly dashboard?: string | undefined;
 }
 
 export interface TunnelRequest {
@@ -58,7 +60,14 @@ const LONGEST_SOCKET = 100;
 export function tunnel(request: TunnelRequest): Tunnel {
   const { services, launch, token } = request;
   const local = (service: Service): number => launchPort(launch, service.name);
-  const links = services.map((service) => ({ name: service.name, url: link(service, local(service), token) }));
+  const links = services.flatMap((service) => {
+    const { name, path, dashboard } = service;
+    const shown = [
+      { name, path },
+      ...(dashboard === undefined ? [] : [{ name: "dashboard" as const, path: dashboard }]),
+    ];
+    return shown.map((page) => ({ name: page.name, url: link(page.path, local(service), token) }));
+  });
   const loopback = services.some(({ host }) => isLoopback(host));
   const known = request.login !== undefined;
   if (request.kind === "reverse" && known) return { ...reverse(request, local), links };
@@ -170,7 +179,7 @@ const nearest = ({ host }: Service): string => (isWildcard(host) || host === "lo
 
 const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
 
-function link({ path }: Service, port: number, token: string | undefined): string {
+function link(path: string, port: number, token: string | undefined): string {
   return `http://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
 }
 

@@ -85,7 +85,14 @@ export type RankEvent =
   | { readonly k: "client-started"; readonly pid: number }
   /** `signal` is the name of the one that ended it, if one did. */
   | { readonly k: "client-exit"; readonly code: number; readonly signal?: string }
-  | { readonly k: "jupyter-ready"; readonly host: string; readonly port: number }
+  /** `path` is its first page; `dashboard` the path at which it shows Dask's dashboard, if it does. */
+  | {
+      readonly k: "jupyter-ready";
+      readonly host: string;
+      readonly port: number;
+      readonly path: string;
+      readonly dashboard?: string | undefined;
+    }
   | { readonly k: "signal"; readonly signal: string }
   /** The script has taken what it got of rank 0's standard input: the next piece may come. */
   | { readonly k: "stdin" }

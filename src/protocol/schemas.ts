@@ -57,6 +57,8 @@ const event = v.variant("k", [
     k: v.literal("jupyter-ready"),
     host: short,
     port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+    path: short,
+    dashboard: v.optional(short),
   }),
   v.object({ k: v.literal("signal"), signal: short }),
   v.object({ k: v.literal("stdin") }),

@@ -64,9 +64,12 @@ export async function prepareJupyter({
     announce: async (pid, over) => {
       const until = performance.now() + deadlines.jupyter;
       while (!over()) {
-        const port = ignoreGone(() => portOf(runtime, pid));
-        if (port !== undefined) {
-          report({ k: "jupyter-ready", host, port });
+        const found = ignoreGone(() => serverIn(runtime, pid));
+        if (found !== undefined) {
+          const { port, base } = found;
+          const dashboard = ignoreGone(() => readFileSync(`${runtime}/dashboard`, "utf8"));
+          // The server's root leads to the first page of whatever it is.
+          report({ k: "jupyter-ready", host, port, path: `${base}${module === "jupyterlab" ? "lab" : ""}`, dashboard });
           return;
         }
         if (performance.now() > until) {
@@ -80,16 +83,16 @@ export async function prepareJupyter({
 }
 
 /**
- * The port that Jupyter wrote when it had opened it: `jpserver-<pid>.json` (jupyter_server's ServerApp.write_server_info_file; notebook 6 calls it
+ * The port, and the path that all others begin with, that Jupyter wrote when it had opened the port: `jpserver-<pid>.json` (jupyter_server's ServerApp.write_server_info_file; notebook 6 calls it
  * `nbserver-…`) in a folder that nobody else writes in. The started process's own file counts; the only one there does too, because a `--python` that is a
  * container's wrapper has another number inside. Undefined while there is none that is whole.
  */
-function portOf(runtime: string, pid: number | undefined): number | undefined {
+function serverIn(runtime: string, pid: number | undefined): ServerInfo | undefined {
   const names = readdirSync(runtime).filter((name) => /^(?:jp|nb)server-\d+\.json$/.test(name));
   const name = names.find((one) => one.includes(`-${pid}.`)) ?? (names.length === 1 ? names[0] : undefined);
   if (name === undefined) return undefined;
   const found = serverInfo(readFileSync(`${runtime}/${name}`, "utf8"));
-  return found !== undefined && name.includes(`-${found.pid}.`) ? found.port : undefined;
+  return found !== undefined && name.includes(`-${found.pid}.`) ? found : undefined;
 }
 
 /** What `look` finds; undefined when a file or folder went away meanwhile, as at the end of Jupyter or of the launch. */
@@ -102,10 +105,17 @@ function ignoreGone<T>(look: () => T): T | undefined {
   }
 }
 
-function serverInfo(text: string): { readonly pid: number; readonly port: number } | undefined {
+interface ServerInfo {
+  readonly pid: number;
+  readonly port: number;
+  readonly base: string;
+}
+
+function serverInfo(text: string): ServerInfo | undefined {
   try {
-    const { pid, port } = JSON.parse(text) as { readonly pid?: unknown; readonly port?: unknown };
-    return typeof pid === "number" && typeof port === "number" && port > 0 && port < 65536 ? { pid, port } : undefined;
+    const { pid, port, base_url: base } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    if (typeof pid !== "number" || typeof port !== "number" || port <= 0 || port >= 65536) return undefined;
+    return { pid, port, base: typeof base === "string" ? base : "/" };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined; // It is still being written.
     throw error;

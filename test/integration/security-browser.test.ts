@@ -13,6 +13,7 @@ import { hasJupyter, startCluster } from "./security/cluster.ts";
 const CELL = `import time
 from dask.distributed import Client
 client = Client()
+print("dashboard at", client.dashboard_link)
 slow = client.map(lambda x: time.sleep(0.1), range(300), pure=False)
 print("sum", client.submit(sum, range(100)).result(), "on", len(client.run(lambda: 1)))
 client`;
@@ -82,9 +83,7 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     const links = Object.fromEntries(
       [...shown.matchAll(/^ +(JupyterLab|dashboard) +(http:\S+)$/gm)].map(([, name = "", link = ""]) => [name, link]),
     );
-    expect(line).toMatch(
-      /^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/,
-    );
+    expect(line).toMatch(/^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/);
     expect(cluster.running.stderr()).toContain(line);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
 
@@ -93,7 +92,6 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
       { deadline: 100 },
     );
     await using browser = await launchChromium();
-    const dashboard = await open(browser, links["dashboard"] ?? "");
     const lab = await open(browser, links["JupyterLab"] ?? "");
     expect(tunnel.stderr()).toBe("");
     await newNotebook(lab);
@@ -105,6 +103,15 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     const shownSum = lab.locator(".jp-OutputArea-output", { hasText: "sum 4950 on 2" }).first();
     await shownSum.waitFor({ timeout: 30_000 }).finally(() => picture(lab, "jupyterlab"));
 
+    // The link in a client's repr leads to the dashboard under Jupyter's own address, with no second token.
+    await lab.locator(".jp-OutputArea-output", { hasText: "dashboard at /tsdask/status" }).first().waitFor();
+    const repr = lab.locator('.jp-OutputArea-output a[href$="/tsdask/status"]').first();
+    await repr.waitFor({ timeout: 30_000 });
+    const opened = lab.context().waitForEvent("page");
+    await repr.click();
+    const dashboard = await opened;
+    expect(dashboard.url()).toBe(new URL("/tsdask/status", lab.url()).href);
+
     // What the dashboard draws comes over its WebSocket, from the scheduler as it works.
     await dashboard
       .waitForFunction(drawn, '"lambda"', { timeout: 60_000 })
@@ -112,10 +119,15 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
     await dashboard.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
     await dashboard.waitForFunction(drawn, "in-memory: 300", { timeout: 60_000 });
 
-    const stranger = await open(browser, (links["dashboard"] ?? "").replace(/\?.*/, ""));
+    const linked = await open(browser, links["dashboard"] ?? "");
+    await linked.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
+    for (const link of Object.values(links)) {
+      const outsider = await open(browser, link.replace(/\?.*/, ""));
+      expect(outsider.url()).toContain("/login");
+    }
+    const { host, port } = cluster.file.tsdask?.dashboard ?? {};
+    const stranger = await open(browser, `http://${host}:${port}/status`);
     expect(await stranger.content()).toContain("A token is needed");
-    const outsider = await open(browser, (links["JupyterLab"] ?? "").replace(/\?.*/, ""));
-    expect(outsider.url()).toContain("/login");
     await cluster.stop();
     expect((await cluster.running.finished).code).toBe(0);
   });

@@ -29,6 +29,17 @@ describe("the line for a laptop", () => {
     });
   });
 
+  test("has one port where Jupyter shows the dashboard as well", () => {
+    const made = tunnel(request({ services: [{ ...jupyter, dashboard: "/user/ada/tsdask/status" }] }));
+    expect(made.onLaptop).toEqual([
+      `ssh -N -o ExitOnForwardFailure=yes -L 127.0.0.1:${lab}:10.0.0.1:8888 ada@login.example.org`,
+    ]);
+    expect(made.links.map(({ url }) => url)).toEqual([
+      `http://127.0.0.1:${lab}/lab?token=secret`,
+      `http://127.0.0.1:${lab}/user/ada/tsdask/status?token=secret`,
+    ]);
+  });
+
   test("jumps to each node, where the pages listen on loopback", () => {
     const services = [
       { ...jupyter, host: "127.0.0.1" },

@@ -1,0 +1,288 @@
+"""Serves Dask's pages under Jupyter's own address, behind Jupyter's own login: one port, one link, one token.
+
+`<base URL>tsdask/…` is what the scheduler serves by HTTP and WebSocket, `<base URL>tsdask/proxy/<port>/<host>/…` what a worker of its serves. Jupyter
+has authenticated the browser; the launch's token is added here, so that it never reaches the browser, and goes to nobody but this launch's processes.
+
+Facts relied on:
+- jupyter_server/base/handlers.py JupyterHandler.prepare() authenticates (Hub, token, password); before 2.0 `web.authenticated` does it on each method.
+- jupyter_server/base/websocket.py WebSocketMixin.check_origin() refuses pages of other origins; its prepare() answers 403 in place of a login page.
+- distributed/http/scheduler/json.py serves the scheduler's identity at json/identity.json, with each worker's host and ports;
+  distributed/http/templates/worker-table.html links to `../../proxy/<port>/<host>/status`.
+- Bokeh's pages and Dask's name everything relative to where they are, but redirections, which begin at the scheduler's root.
+- Bokeh's WebSocket has the session's token as its second subprotocol, and wants the first one accepted (bokeh/server/views/ws.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado import httpclient, httputil, routing, web, websocket
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+try:
+    from jupyter_server.base.handlers import JupyterHandler
+    from jupyter_server.base.websocket import WebSocketMixin
+except ImportError:
+    try:
+        from jupyter_server.base.handlers import JupyterHandler  # type: ignore[no-redef]
+        from jupyter_server.base.zmqhandlers import WebSocketMixin  # type: ignore[no-redef]
+    except ImportError:
+        from notebook.base.handlers import IPythonHandler as JupyterHandler  # type: ignore[no-redef]
+        from notebook.base.zmqhandlers import WebSocketMixin  # type: ignore[no-redef]
+
+FOLDER = "tsdask"
+FIRST_PAGE = "status"
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+MOST_BYTES = 256 * 1024 * 1024
+MOST_REQUESTS = 200
+
+WORKER = re.compile(r"proxy/(\d{1,5})/([\w.:%-]+)/(.*)", re.DOTALL)
+# What a browser says of itself and of what it holds already. Its cookies and credentials are Jupyter's, and stay there.
+PASSED_ON = (
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Host",
+    "If-Modified-Since",
+    "If-None-Match",
+    "Range",
+    "User-Agent",
+)
+# What belongs to one connection (RFC 9110, section 7.6.1), what tornado sets itself, and cookies of the pages' own gate.
+DROPPED = {
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+class Pages:
+    """Where this launch's pages are, and what opens them."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._workers: set[tuple[str, int]] = set()
+        self._client: Any = None
+
+    def credentials(self) -> dict[str, str]:
+        """Return the header that opens the pages; empty for a cluster without security."""
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+
+    async def fetch(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
+        """Ask for one page; a status that is no success is an answer as well. Raises HTTPError (502) when nothing answers."""
+        if self._client is None:
+            self._client = SimpleAsyncHTTPClient(
+                force_instance=True, max_clients=MOST_REQUESTS, max_body_size=MOST_BYTES, max_buffer_size=MOST_BYTES
+            )
+        request = httpclient.HTTPRequest(
+            url,
+            method=method,
+            headers={**(headers or {}), **self.credentials()},
+            follow_redirects=False,
+            decompress_response=False,
+            connect_timeout=CONNECT_SECONDS,
+            request_timeout=ANSWER_SECONDS,
+        )
+        try:
+            return await self._client.fetch(request, raise_error=False)
+        except (OSError, httpclient.HTTPError) as error:
+            raise silent(url, error) from None
+
+    async def locate(self, path: str) -> tuple[str, str]:
+        """Return where a path of ours leads to: the URL, and that of its server. Raises HTTPError (404) for what is no worker of this cluster."""
+        found = WORKER.fullmatch(path)
+        if found is None:
+            return f"{self.url}/{path}", self.url
+        port, host = int(found[1]), found[2]
+        # Whoever is named in a link must not get the token: only who is in the cluster does.
+        if (host, port) not in self._workers:
+            self._workers = await self._known_workers()
+        if (host, port) not in self._workers:
+            raise web.HTTPError(404, f"{host}:{port} is no worker of this cluster")
+        server = f"{urlsplit(self.url).scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return f"{server}/{found[3]}", server
+
+    async def _known_workers(self) -> set[tuple[str, int]]:
+        answer = await self.fetch(f"{self.url}/json/identity.json")
+        try:
+            workers = json.loads(answer.body or b"{}").get("workers", {}).values()
+            return {(worker["host"], worker["services"]["dashboard"]) for worker in workers if worker.get("services")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise silent(self.url, error) from None
+
+
+def silent(url: str, error: Exception) -> web.HTTPError:
+    """Return the error for pages that do not answer."""
+    parts = urlsplit(url)
+    return web.HTTPError(
+        502, f"Dask's pages do not answer at {parts.scheme}://{parts.netloc}: {type(error).__name__}: {error}"
+    )
+
+
+def elsewhere(location: str, server: str, own: str) -> str:
+    """Return a redirection as the browser needs it: what begins at the server's root begins at `own`, the place that stands for it."""
+    parts, root = urlsplit(location), urlsplit(server)
+    if parts.netloc not in ("", root.netloc) or (not parts.netloc and not parts.path.startswith("/")):
+        return location
+    path = parts.path[len(root.path) :] if parts.path.startswith(root.path) else parts.path
+    return own + path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+
+
+class Page(JupyterHandler):  # type: ignore[misc,valid-type]
+    """One page, script, style sheet or set of data."""
+
+    def initialize(self, pages: Pages, own: str) -> None:
+        """Take the cluster's pages, and the path below which they are shown."""
+        self.pages = pages
+        self.own = own
+
+    @web.authenticated
+    async def get(self, _: str) -> None:
+        """Answer with what Dask answers."""
+        path = self.request.path[len(self.own) :]  # As it came: addresses of workers are escaped in it.
+        url, server = await self.pages.locate(path)
+        query = f"?{self.request.query}" if self.request.query else ""
+        headers = {name: self.request.headers[name] for name in PASSED_ON if name in self.request.headers}
+        answer = await self.pages.fetch(url + without_token(query), self.request.method or "GET", headers)
+        if answer.code == 599:
+            raise silent(url, answer.error)
+        self.set_status(answer.code, answer.reason)
+        self.clear_header("Content-Type")
+        for name, value in answer.headers.get_all():
+            if name.lower() == "location":
+                self.set_header(name, elsewhere(value, server, self._shown(path)))
+            elif name.lower() == "content-security-policy":
+                self.set_header(name, f"{value}; frame-ancestors 'self'")
+            elif name.lower() not in DROPPED:
+                self.set_header(name, value)
+        if self.request.method == "GET" and answer.body and answer.code not in (204, 304):
+            self.write(answer.body)
+        self.finish()
+
+    head = get
+
+    def compute_etag(self) -> None:
+        """Leave the tag to Dask."""
+
+    def _shown(self, path: str) -> str:
+        found = WORKER.fullmatch(path)
+        return self.own if found is None else f"{self.own}proxy/{found[1]}/{found[2]}/"
+
+
+def without_token(query: str) -> str:
+    """Return a query without Jupyter's token, which a link from outside brings along."""
+    kept = [part for part in query[1:].split("&") if part and not part.startswith("token=")]
+    return f"?{'&'.join(kept)}" if kept else ""
+
+
+class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):  # type: ignore[misc,valid-type]
+    """One WebSocket, passed on both ways until either side closes it."""
+
+    upstream: Any = None
+    relay: Any = None
+
+    def initialize(self, pages: Pages, own: str) -> None:
+        """Take the cluster's pages, and the path below which they are shown."""
+        self.pages = pages
+        self.own = own
+
+    async def get(self, path: str) -> None:
+        """Open the other side first: who cannot have it hears so before anything is promised."""
+        if self.current_user is None or not self.check_origin():
+            raise web.HTTPError(403)
+        url, _ = await self.pages.locate(self.request.path[len(self.own) :])
+        query = without_token(f"?{self.request.query}") if self.request.query else ""
+        request = httpclient.HTTPRequest(
+            re.sub("^http", "ws", url) + query,
+            headers=self.pages.credentials(),
+            connect_timeout=CONNECT_SECONDS,
+            request_timeout=ANSWER_SECONDS,
+        )
+        offered = [
+            one.strip() for one in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if one.strip()
+        ]
+        try:
+            self.upstream = await websocket.websocket_connect(
+                request, subprotocols=offered or None, max_message_size=MOST_BYTES
+            )
+        except (OSError, httpclient.HTTPError, websocket.WebSocketError) as error:
+            raise silent(url, error) from None
+        await websocket.WebSocketHandler.get(self, path)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """Return what Dask has chosen."""
+        chosen: str | None = self.upstream.selected_subprotocol
+        return chosen
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin to pass on what Dask says."""
+        super().open(*args, **kwargs)
+        self.relay = asyncio.ensure_future(self._relay())
+
+    async def _relay(self) -> None:
+        try:
+            while (message := await self.upstream.read_message()) is not None:
+                await self.write_message(message, binary=isinstance(message, bytes))
+        except (websocket.WebSocketClosedError, websocket.WebSocketError):
+            pass  # The browser has gone.
+        finally:
+            self.close()
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Pass on what the browser says."""
+        try:
+            await self.upstream.write_message(message, binary=isinstance(message, bytes))
+        except websocket.WebSocketClosedError:
+            self.close()
+
+    def on_finish(self) -> None:
+        """Close Dask's side when the opening of the browser's failed."""
+        if self.upstream is not None and self.ws_connection is None:
+            self.upstream.close()
+
+    def on_close(self) -> None:
+        """Close Dask's side with the browser's."""
+        if self.upstream is not None:
+            self.upstream.close()
+        super().on_close()
+
+
+class Upgrades(routing.PathMatches):
+    """Matches a path when the request asks for a WebSocket."""
+
+    def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
+        """Return the handler's arguments, or None."""
+        return super().match(request) if request.headers.get("Upgrade", "").lower() == "websocket" else None
+
+
+def serve(application: Any, base_url: str, url: str, token: str) -> str:
+    """Add the pages at `url` to a Jupyter server's application; returns the path of the first one, relative to the server's address."""
+    own = f"{base_url.rstrip('/')}/{FOLDER}/"
+    settings = {"pages": Pages(url, token), "own": own}
+    pattern = re.escape(own) + "(.*)"
+    application.add_handlers(
+        ".*$",
+        [
+            routing.Rule(
+                routing.PathMatches(re.escape(own[:-1]) + "/?"), web.RedirectHandler, {"url": own + FIRST_PAGE}
+            ),
+            routing.Rule(Upgrades(pattern), Socket, settings),
+            routing.Rule(routing.PathMatches(pattern), Page, settings),
+        ],
+    )
+    return own + FIRST_PAGE
