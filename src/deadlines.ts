@@ -23,6 +23,10 @@ export const deadlines = {
   pmi: 20_000,
   /** One attempt to connect to one address of the hub, TLS and proof of the launch included. */
   hubConnect: 3_000,
+  /** After so long without the hub, a host whose plain connections to it fail too gives up. */
+  hubUnreachable: 6_000,
+  /** After so long, a host of several looks whether the scheduler can be reached from it. */
+  schedulerReached: 10_000,
   /** A connection to the hub must send its first byte within this. */
   hubFirstWord: 2_000,
   /** A connection to the hub must prove its launch within this, from the moment that it is accepted. */

@@ -473,6 +473,10 @@ export function createLaunch(context: LaunchContext): Launch {
       // Client.shutdown(), or the idle timeout: no failure. A script that still runs may finish what it does.
       schedulerClosed = true;
       if (clientState === "started") return;
+      if (clientState === "waiting") {
+        fail(new Failure("TSD-159", { script: context.scriptName, why: event.why }));
+        return;
+      }
       if (event.why.includes("idle") && context.idleTimeout !== undefined)
         end({ kind: "idle", seconds: context.idleTimeout }, 0);
       else end({ kind: "closed" }, 0);

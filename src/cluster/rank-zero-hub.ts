@@ -4,8 +4,10 @@ import { shortName } from "../launcher/host-paths.ts";
 import type { World } from "../launcher/world.ts";
 import { announceHub, type HubExchange } from "../rendezvous/exchange.ts";
 import { publishRecord } from "../rendezvous/record.ts";
+import { watchForNotes } from "../rendezvous/unreachable.ts";
 import { randomToken } from "../security/tokens.ts";
 import { hostPort } from "../dask/address.ts";
+import { clockTrouble } from "./clocks.ts";
 import type { RankZero } from "./rank-zero.ts";
 
 /**
@@ -20,6 +22,8 @@ export async function openRankZeroHub({
   addresses,
   usePmi,
   useFile,
+  tls,
+  startTimeout,
 }: {
   readonly world: World;
   readonly zero: RankZero;
@@ -28,6 +32,10 @@ export async function openRankZeroHub({
   readonly addresses: readonly string[];
   readonly usePmi: boolean;
   readonly useFile: boolean;
+  /** Whether Dask's own connections have certificates, which are valid for a time only. */
+  readonly tls: boolean;
+  /** Seconds. */
+  readonly startTimeout: number;
 }): Promise<{ readonly close: () => void; readonly finalize: () => Promise<void> }> {
   const { hub: hubCertificate } = await zero.secrets;
   if (hubCertificate === undefined) throw new Error("the hub has no certificate");
@@ -41,7 +49,12 @@ export async function openRankZeroHub({
     ...hubCertificate,
     keysOf: async (rank) => [...(useFile ? [secret] : []), ...((await (await exchange.promise)?.keysOf(rank)) ?? [])],
     onRefused: (counts) => zero.log.warn("connections to the hub were refused", { ...counts }),
-    onHost: (channel, host, rank) => zero.launch.attach(channel, host, rank),
+    onHost: (channel, host, rank, { ahead }) => {
+      zero.launch.attach(channel, host, rank);
+      const trouble = clockTrouble({ host, zero: hostname(), ahead, tls });
+      if (trouble?.exitCode === 0) zero.warn(trouble);
+      else if (trouble !== undefined) zero.launch.fail(trouble);
+    },
   });
   const where = {
     launch,
@@ -57,5 +70,10 @@ export async function openRankZeroHub({
     throw error;
   }
   const told = await exchange.promise;
-  return { close: hub.close, finalize: async () => told?.finalize() };
+  const unwatch = watchForNotes(folder, startTimeout, zero.launch.fail);
+  const close = (): void => {
+    unwatch();
+    hub.close();
+  };
+  return { close, finalize: async () => told?.finalize() };
 }

@@ -42,7 +42,7 @@ import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./fo
 import { hubLog, keptLogFolder, type HubLog } from "./hub-log.ts";
 import { registerLaunch } from "./register-launch.ts";
 import type { Input } from "./input.ts";
-import type { JoinedCluster } from "./join.ts";
+import { otherVersions, type JoinedCluster } from "./join.ts";
 import { collectUsage } from "./usage.ts";
 import { openSummary } from "./summary.ts";
 import { createLaunch, type Launch, type SchedulerFacts, type WorkerFacts } from "./launch.ts";
@@ -80,6 +80,8 @@ export interface RankZero {
   readonly up: Channel<FromLeader, ToLeader>;
   readonly secrets: Promise<LaunchSecrets>;
   readonly log: Log;
+  /** Shows a message that the launch survives. */
+  readonly warn: (failure: Failure) => void;
   /** What the world below needs of the Python, once the fork server has told. */
   readonly pythonKnown: (python: { readonly version: string; readonly dask: string }) => void;
 }
@@ -324,6 +326,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       },
       onFailure: (report) => failures.add(report),
       onPythons: (reports) => {
+        void context.join?.then(({ versions }) => {
+          const problem = versions === undefined ? undefined : otherVersions(versions, reports);
+          if (problem !== undefined) launch.fail(new Failure("TSD-157", { problem }));
+        }, ignored);
         if (reports.length < 2) return;
         const { trouble, warnings } = checkPythons(reports);
         if (trouble !== undefined) throw new Failure(trouble.code, trouble.facts);
@@ -389,11 +395,15 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     up: toLaunch,
     secrets,
     log,
+    warn: (failure) => failures.add({ code: failure.code, facts: failure.facts }),
     pythonKnown: (known) => {
       python = known;
     },
   };
 }
+
+/** The launch tells of its failure itself. */
+function ignored(): void {}
 
 /** Says once that the folder of scheduler.json is one that others can change: whoever joins through it must say that he trusts them. */
 async function warnOfSharing(path: string, options: Options, failures: FailureCollector): Promise<void> {

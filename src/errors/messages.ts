@@ -625,6 +625,12 @@ export const messages = define({
     cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
     cure: 'Look at the folder and its quota. The launch\'s own exit code is not changed; the file, if it is there, says "running".',
   },
+  "TSD-153": {
+    exit: 0,
+    what: "The clock of {host} is {difference} {direction} that of {zero}.",
+    cause: "The host's time service (chrony, ntpd) does not run, or has lost its server.",
+    cure: "Ask the site to set it (`chronyc tracking` on {host} shows it). Until then times in logs and in Dask's task stream do not fit together; the launch goes on.",
+  },
   "TSD-154": {
     exit: 69,
     what: "A preload of the {role} failed: {problem}",
@@ -638,6 +644,39 @@ export const messages = define({
     cause:
       "Python looks for modules in the script's folder first, so the script gets this file in place of Python's or Dask's own.",
     cure: "Rename the file (and remove `__pycache__` beside it). The script is started all the same.",
+  },
+  "TSD-157": {
+    exit: 64,
+    what: "These workers cannot join the cluster: {problem}.",
+    cause:
+      "Tasks and messages travel in a form of one Python and one Dask; these ranks found another environment than the cluster's.",
+    cure: "Activate the cluster's environment in this job too, or name its Python with --python.",
+  },
+  "TSD-159": {
+    exit: 69,
+    what: "The scheduler was closed ({why}) before {script} was started, so it never ran.",
+    cause:
+      "Something ended the scheduler while the launch was starting: a signal to its process, a client that shut it down, or an --idle-timeout that is shorter than the start.",
+    cure: "Start it again; look for whoever signalled it, and give --idle-timeout more time than workers need to start.",
+  },
+  "TSD-160": {
+    exit: 64,
+    what: "{option} means this host alone, but the launch has {size} ranks on several hosts.",
+    cause:
+      "The address {address} is every host's own (loopback): workers of other hosts would look for the scheduler on themselves.",
+    cure: "Leave {option} out, or name the network that the hosts share (`ip -br addr`).",
+  },
+  "TSD-164": {
+    exit: 69,
+    what: "The clock of {host} is {difference} {direction} that of {zero}: the launch's certificates are not valid there.",
+    cause: "The host's time service (chrony, ntpd) does not run, or has lost its server.",
+    cure: "Leave {host} out, and ask the site to set its clock (`chronyc tracking` shows it); `--security none` needs no certificates, on a network that is yours alone.",
+  },
+  "TSD-165": {
+    exit: 0,
+    what: "{host} cannot reach the scheduler at {address}: {problem}.",
+    cause: "A firewall between the hosts, or an address that only the scheduler's host can use.",
+    cure: "Name the network that the hosts share with --interface; a firewall that lets only some ports through needs --scheduler-port and --worker-port with those.",
   },
   "TSD-117": {
     exit: 0,

@@ -14,6 +14,7 @@ import { removeHostFolder, type HostListener } from "./election.ts";
 import { shortName, type HostPaths } from "../launcher/host-paths.ts";
 import { startForkServer } from "./fork-server.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
+import { refuseLoopback, schedulerTrouble } from "./reach.ts";
 import { launchPlace } from "./launch-place.ts";
 import { leadHost, type Leader } from "./leader.ts";
 import { findPython } from "./python.ts";
@@ -89,6 +90,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   const place = launchPlace({ world, options, env, cwd, hostKey: context.hostKey });
   const { key, schedulerFile, folder, multiHost, usePmi } = place;
   const job = describeJob(env);
+  refuseLoopback({ ...options, size: world.size, localSize: world.localSize });
   const known = interfaceAddresses();
   const address =
     options.contact === "hostname"
@@ -148,6 +150,8 @@ export async function lead(context: LeadContext): Promise<Member> {
         addresses,
         usePmi,
         useFile: options.rendezvous !== "pmi",
+        tls: options.security !== "none",
+        startTimeout: options.startTimeout,
       }).then(
         (hub) => {
           beforeExit = async () => {
@@ -215,6 +219,11 @@ export async function lead(context: LeadContext): Promise<Member> {
     else waiting.push(socket);
   });
   const lateUp = deferred(up);
+  const warnUnreachable = async (scheduler: string): Promise<void> => {
+    const trouble = await schedulerTrouble(scheduler, host);
+    if (trouble !== undefined)
+      lateUp.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
+  };
   leader = leadHost({
     rank: world.rank,
     host,
@@ -248,6 +257,9 @@ export async function lead(context: LeadContext): Promise<Member> {
     },
     assign,
     waitForAll: multiHost || bound,
+    onScheduler: (scheduler) => {
+      if (multiHost && world.rank !== 0) void warnUnreachable(scheduler);
+    },
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
     hubGone: () => {
       void import("../ui/failure-text.ts").then(({ failureText }) =>
@@ -260,7 +272,9 @@ export async function lead(context: LeadContext): Promise<Member> {
   up.catch((error: unknown) => {
     const failure = failureOf(error);
     void import("../ui/failure-text.ts").then(async ({ failureText }) => {
-      out.write(failureText(failure));
+      const taken =
+        failure.code === "TSD-022" && (await (await import("../rendezvous/unreachable.ts")).leaveNote(folder, failure));
+      if (!taken) out.write(failureText(failure));
       await forkServer.end(0);
       removeHostFolder(paths);
       context.exit(failure.exitCode);

@@ -33,6 +33,8 @@ export interface LeaderContext {
   readonly waitForAll: boolean;
   /** A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own copies stand in. */
   readonly localise: (message: ToRank) => ToRank;
+  /** The scheduler's address is known. */
+  readonly onScheduler: (address: string) => void;
   readonly report: (problem: string) => void;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
@@ -226,6 +228,7 @@ export function leadHost(context: LeaderContext): Leader {
         break;
       case "address":
         scheduler = message.scheduler;
+        context.onScheduler(scheduler);
         for (const slot of slots.values()) if (slot.assigned) slot.channel.send({ t: "address", scheduler });
         break;
       case "to-rank":

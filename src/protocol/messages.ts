@@ -189,6 +189,8 @@ export type FromLeader =
       readonly host: string;
       readonly rank: number;
       readonly proof: string;
+      /** The host's clock as it sent this (ms since 1970): clocks that differ break certificates. */
+      readonly time?: number;
     }
   | { readonly t: "ranks"; readonly ranks: readonly number[] }
   | { readonly t: "python"; readonly report: PythonReport }

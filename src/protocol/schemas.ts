@@ -83,7 +83,15 @@ const fromMember = v.variant("t", [
 ]);
 
 const fromLeader = v.variant("t", [
-  v.object({ t: v.literal("join"), v: count, launch: short, host: short, rank, proof: short }),
+  v.object({
+    t: v.literal("join"),
+    v: count,
+    launch: short,
+    host: short,
+    rank,
+    proof: short,
+    time: v.optional(v.number()),
+  }),
   v.object({ t: v.literal("ranks"), ranks: v.array(rank) }),
   v.object({
     t: v.literal("python"),

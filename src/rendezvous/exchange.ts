@@ -4,6 +4,7 @@ import { Failure } from "../errors/failure.ts";
 import { channelPair } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { linkToHub, type Link } from "./link.ts";
+import { anyListens } from "./unreachable.ts";
 import { deadlines } from "../deadlines.ts";
 import { openPmi, type Pmi } from "../launcher/pmi/pmi.ts";
 import type { World } from "../launcher/world.ts";
@@ -100,6 +101,7 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   do {
     const link = await linkToHub(place, { rank: world.rank, host });
     if (link !== undefined) return link;
+    if (performance.now() - started > deadlines.hubUnreachable && !(await anyListens(addresses))) break;
     await pause(wait);
     wait = Math.min(wait * 1.5, 500);
   } while (performance.now() - started < startTimeout * 1000);

@@ -26,7 +26,8 @@ export interface HubOptions {
     channel: Channel<ToLeader, FromLeader>,
     host: string,
     rank: number,
-    via: { readonly localAddress: string | undefined },
+    /** `ahead`: so long (ms) the host's clock is before this one's. */
+    via: { readonly localAddress: string | undefined; readonly ahead: number },
   ) => void;
 }
 
@@ -127,7 +128,7 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
         }
         if (guest !== undefined) unproved.leave(guest);
         proved.add(ws);
-        options.onHost(joined.channel, joined.host, joined.rank, { localAddress });
+        options.onHost(joined.channel, joined.host, joined.rank, { localAddress, ahead: joined.ahead });
       });
     });
     socket.on("error", () => socket.destroy());
@@ -174,7 +175,7 @@ async function receive(
   ws: WebSocket,
   options: HubOptions & { readonly fingerprint: string },
   onAnswer: () => void,
-): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number } | undefined> {
+): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number; ahead: number } | undefined> {
   const channel = wsChannel<ToLeader, FromLeader>(ws, acceptFromLeader, deadlines.hubSilence);
   const nonce = randomBytes(32).toString("base64url");
   const { promise, resolve } = Promise.withResolvers<FromLeader | undefined>();
@@ -198,6 +199,7 @@ async function receive(
   clearTimeout(patience);
   if (join?.t !== "join") return undefined;
   const { host, rank, launch } = join;
+  const ahead = join.time === undefined ? 0 : join.time - Date.now();
   if (join.v !== controlVersion || rank >= options.size) {
     channel.send({ t: "refused", code: "TSD-036", facts: { host, version: join.v } });
     return undefined;
@@ -209,6 +211,7 @@ async function receive(
   return {
     host,
     rank,
+    ahead,
     channel: {
       ...channel,
       onMessage: (reader) => {

@@ -91,6 +91,7 @@ function attempt(
           host,
           rank,
           proof: proof(place.key, parts),
+          time: Date.now(),
         });
         clearTimeout(late);
         resolve({

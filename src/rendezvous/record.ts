@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
 import { deadlines } from "../deadlines.ts";
+import { anyListens } from "./unreachable.ts";
 import { linkToHub, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
@@ -74,6 +75,7 @@ export async function meetByRecord({
       };
       const link = await linkToHub(place, { rank, host });
       if (link !== undefined) return link;
+      if (performance.now() - started > deadlines.hubUnreachable && !(await anyListens(record.addresses))) break;
     } else if (performance.now() - started > 2000) await refreshDirectory(dirname(folder), rank);
     await pause(wait);
   }

@@ -26,10 +26,13 @@ export interface Authority {
   readonly issue: (request: CertificateRequest) => Promise<Credentials>;
 }
 
-/** Clocks of two hosts may differ: certificates are valid from this long before now (ms). */
-const CLOCK_SKEW = 60 * 60 * 1000;
 const DAY = 24 * 60 * 60 * 1000;
 const VALID_DAYS = 30;
+/** Clocks of two hosts may differ: certificates are valid from this long before now, and to this long after it (ms). */
+export const certificateReach: { readonly back: number; readonly forth: number } = {
+  back: 8 * DAY,
+  forth: VALID_DAYS * DAY,
+};
 
 /** RFC 5758: ecdsa-with-SHA256. RFC 5480: id-ecPublicKey keys on the curve secp256r1. */
 const ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2";
@@ -130,7 +133,10 @@ function signed({ subject, issuer, publicKey, days, extensions }: Body, signer: 
     signature: algorithm,
     issuer: distinguishedName(issuer),
     subject: distinguishedName(subject),
-    validity: new asn.Validity({ notBefore: new Date(now - CLOCK_SKEW), notAfter: new Date(now + days * DAY) }),
+    validity: new asn.Validity({
+      notBefore: new Date(now - certificateReach.back),
+      notAfter: new Date(now + days * DAY),
+    }),
     subjectPublicKeyInfo: AsnConvert.parse(spki(publicKey), asn.SubjectPublicKeyInfo),
     extensions: new asn.Extensions(extensions),
   });

@@ -1,0 +1,23 @@
+import { connect } from "node:net";
+
+/** Why nothing at `host:port` takes a connection, in words; undefined when something does. Never rejects. */
+export function whyUnreachable(host: string, port: number, deadline: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: deadline });
+    const done = (problem: string | undefined): void => {
+      socket.destroy();
+      resolve(problem);
+    };
+    socket.once("connect", () => done(undefined));
+    socket.once("timeout", () => done(`no answer within ${deadline / 1000} s, as behind a firewall`));
+    socket.once("error", ({ code, message }: NodeJS.ErrnoException) => done(problems[code ?? ""] ?? message));
+  });
+}
+
+const problems: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "it refuses connections: nothing listens there, or a firewall says so",
+  EHOSTUNREACH: "there is no way to that host",
+  ENETUNREACH: "there is no way to that network",
+  ETIMEDOUT: "no answer, as behind a firewall",
+  ENOTFOUND: "that name is not known here",
+};
