@@ -25,6 +25,7 @@ export const pbs: BatchSystem = {
   marks,
   cancel,
   states,
+  reasons,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -97,6 +98,17 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   const ran = await shell.run("qdel", ids);
   if (ran.code !== 0 && !onlySays(ran, /unknown job id|job has finished|request invalid for state of job/i))
     throw notCancelled("pbs", "qdel", ids, ran);
+}
+
+async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const waiting = (await qstat(ids, shell)).filter(({ fields }) => /^[QHW]$/.test(fields.get("job_state") ?? ""));
+  return new Map(
+    waiting.flatMap(({ id, fields }) => {
+      const comment = fields.get("comment");
+      return comment === undefined ? [] : [[ids.find((asked) => sameJob(asked, id)) ?? id, comment] as const];
+    }),
+  );
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {

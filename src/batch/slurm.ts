@@ -24,6 +24,7 @@ export const slurm: BatchSystem = {
   marks,
   cancel,
   states,
+  reasons,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -116,6 +117,18 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
         [array, seen],
         [id, seen],
       ] as const;
+    }),
+  );
+}
+
+async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", ids.join(","), "-o", "%F|%i|%r"]);
+  if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
+  return new Map(
+    lines(ran.stdout).flatMap((line) => {
+      const [array = "", id = "", reason = ""] = line.split("|");
+      return reason === "" || reason === "None" ? [] : [[array, reason] as const, [id, reason] as const];
     }),
   );
 }

@@ -88,6 +88,8 @@ export interface BatchSystem {
   readonly marks: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
   readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
+  /** Why each of these jobs waits, in the system's own words; those that do not wait, or of which nothing is said, are left out. Throws as `states`. */
+  readonly reasons?: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
   /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is none. */
   readonly states: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, JobState>>;
 }

@@ -459,7 +459,7 @@ export function createLaunch(context: LaunchContext): Launch {
         hooks.onFailure({ code: event.code, facts: event.facts, rank, host: host.name });
         break;
       case "note":
-        log[event.level](event.text, { rank, host: host.name });
+        log[event.level](event.text, { rank, host: host.name, ...(event.child === true ? { child: true } : {}) });
         break;
     }
   };

@@ -14,7 +14,8 @@ const USAGE = `\
 Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
-       tsdask-mpi config | connect | env | script | scale | adapt [--help]`;
+       tsdask-mpi list | status | logs | stop | connect | env | scale | adapt | script | config
+                  | explain [--help]`;
 
 const EXAMPLES = `\
 Examples:
@@ -30,9 +31,14 @@ Examples:
 
 Commands (each has its own --help):
   config           shows every option, its value and where it was set
+  list             shows your clusters: those that run, wait in a batch system, and ended lately
+  status [name]    shows what a cluster does, what it waits for, what idles; --watch as \`top\`
+  logs [name]      shows what a launch and its Dask processes said, also after its end
+  stop name|--all  ends clusters, in order or --now, from any host
   connect          prints how to reach a running cluster: ssh line, links, Python lines
   env              prints what connects a shell: eval "$(tsdask-mpi env)"
   script <system>  writes a job script: slurm, pbs, sge, lsf, flux, htcondor or kubernetes
+  explain TSD-...  prints the runbook's entry about a message
   scale, adapt     grow and shrink a running cluster by submitting worker jobs
 
 Who does what:
@@ -50,9 +56,9 @@ Values:
   variables, these over your file, that over the site's. docs/options.md has it all.
 
 When it fails:
-  Each message has a code (TSD-...), a cause and a cure; docs/runbook.md says more about each.
+  Each message has a code (TSD-...), a cause and a cure; \`tsdask-mpi explain TSD-...\` says more.
   \`tsdask-mpi config\` shows what was understood, --log-level debug what Dask says, and
-  --log-dir <folder> keeps the logs. Try \`tsdask-mpi --np 3 script.py\` on one machine first; if
+  \`tsdask-mpi logs\` what happened. Try \`tsdask-mpi --np 3 script.py\` on one machine first; if
   that works, look between the hosts: --interface, --rendezvous, is the folder shared?
   Exit codes: the script's own; 64 wrong usage; 69 the cluster was not up in time; 70 a defect of
   tsdask-mpi; 72 the scheduler was lost; 73 all workers were lost; 128 + n ended by signal n.`;

@@ -17,6 +17,12 @@ export async function runCommand(
     case "version":
       context.stdout.write(`tsdask-mpi ${VERSION}\n`);
       return 0;
+    case "status":
+      return (await import("./status.ts")).statusCommand(command.argv, context);
+    case "logs":
+      return (await import("./logs.ts")).logsCommand(command.argv, context);
+    case "explain":
+      return (await import("./explain.ts")).explainCommand(command.argv, context);
     case "stop":
       return (await import("./stop.ts")).stopCommand(command.argv, context);
     case "list":

@@ -159,6 +159,9 @@ export const SUBCOMMANDS = [
   "scale",
   "adapt",
   "list",
+  "status",
+  "logs",
+  "explain",
   "stop",
   "install-drop-in",
 ] as const;

@@ -10,6 +10,9 @@ const COMMANDS: readonly string[] = [
   "adapt",
   "install-drop-in",
   "list",
+  "status",
+  "logs",
+  "explain",
   "stop",
 ] satisfies readonly Subcommand[];
 

@@ -106,7 +106,12 @@ export type RankEvent =
     }
   /** A message that the launch survives. */
   | { readonly k: "warning"; readonly code: MessageCode; readonly facts: Facts }
-  | { readonly k: "note"; readonly level: "debug" | "info" | "warn" | "error"; readonly text: string };
+  | {
+      readonly k: "note";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly text: string /** Said by the rank's child. */;
+      readonly child?: true;
+    };
 
 export type FromRank = Hello | { readonly t: "event"; readonly event: RankEvent };
 

@@ -64,7 +64,12 @@ const event = v.variant("k", [
   v.object({ k: v.literal("stdin") }),
   v.object({ k: v.literal("failure"), code, facts, exit: exitCode, ranks: v.optional(v.array(rank)) }),
   v.object({ k: v.literal("warning"), code, facts }),
-  v.object({ k: v.literal("note"), level: v.picklist(["debug", "info", "warn", "error"]), text: text(65_536) }),
+  v.object({
+    k: v.literal("note"),
+    level: v.picklist(["debug", "info", "warn", "error"]),
+    text: text(65_536),
+    child: v.optional(v.literal(true)),
+  }),
 ]);
 
 const fromMember = v.variant("t", [

@@ -7,6 +7,7 @@ import type { Out } from "../ui/out.ts";
 import { relay, type LogLevel, type Relay } from "../ui/relay.ts";
 import { killPid, signalNumber, startChild, type Child, type ChildEvent, type ChildSpawn } from "./child.ts";
 import type { ClientRun } from "./client.ts";
+import { keepOutput } from "./kept-output.ts";
 import { superviseScheduler, type SupervisedScheduler } from "./scheduler.ts";
 import { superviseWorker, type SupervisedWorker } from "./worker.ts";
 
@@ -73,6 +74,7 @@ export function runRankAgent(context: RankAgentContext): Member {
             out: context.out,
             label: `[rank ${rank} ${host}]`,
             level: logLevel as LogLevel,
+            onLine: keepOutput(report),
           });
           outputs.add(output);
         },

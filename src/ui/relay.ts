@@ -32,11 +32,14 @@ export function relay({
   out,
   label,
   level = "debug",
+  onLine,
 }: {
   readonly source: Readable;
   readonly out: Out;
   readonly label: string;
   readonly level?: LogLevel;
+  /** Gets each line that is shown, without its label. */
+  readonly onLine?: (line: Buffer) => void;
 }): Relay {
   const prefix = Buffer.from(`${label} `);
   const room = Math.max(64, lineBytes - prefix.length - 1);
@@ -58,7 +61,9 @@ export function relay({
   const emit = (line: Buffer, pieces: Buffer[]): void => {
     if (!continued) shown = wanted(line);
     remember(Buffer.from(line));
-    if (shown) pieces.push(prefix, line, lineEnd);
+    if (!shown) return;
+    pieces.push(prefix, line, lineEnd);
+    onLine?.(line);
   };
 
   const take = (chunk: Buffer): boolean => {

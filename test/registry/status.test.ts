@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { extremes, hostsOf, tasksOf, waitsFor, workersOf } from "../../src/registry/status.ts";
+import type { Snapshot } from "../../src/registry/snapshot.ts";
+
+const GiB = 2 ** 30;
+
+function snapshot(given: Partial<Snapshot>, workers: Readonly<Record<string, Record<string, unknown>>> = {}): Snapshot {
+  return {
+    at: 100,
+    tasks: {},
+    identity: { type: "Scheduler", id: "S", address: "tls://10.0.0.1:1", services: {}, workers },
+    ...given,
+  };
+}
+
+const newest = {
+  name: "tsdask-2",
+  host: "10.0.0.1",
+  nthreads: 2,
+  memory_limit: 4 * GiB,
+  status: "running",
+  metrics: {
+    task_counts: { executing: 2, ready: 3 },
+    cpu: 150,
+    memory: 3 * GiB,
+    spilled_bytes: { memory: 1, disk: 7 },
+    event_loop_interval: 0.02,
+  },
+};
+const oldest = {
+  name: 3,
+  host: "10.0.0.2",
+  nthreads: 1,
+  memory_limit: 4 * GiB,
+  status: "paused",
+  metrics: {
+    executing: 1,
+    ready: 0,
+    cpu: 10,
+    memory: GiB,
+    spilled_nbytes: { memory: 1, disk: 5 },
+    event_loop_interval: 1.5,
+  },
+};
+
+describe("what a scheduler says", () => {
+  const now = snapshot({ hosts: new Map([["10.0.0.1", "n1"]]) }, { "tls://a": newest, "tls://b": oldest });
+
+  test("is read alike from the oldest and the newest Dask", () => {
+    expect(workersOf(now)).toMatchObject([
+      { name: "tsdask-2", host: "n1", running: 2, ready: 3, spilled: 7 },
+      { name: "3", host: "10.0.0.2", running: 1, ready: 0, spilled: 5, status: "paused" },
+    ]);
+  });
+
+  test("is added up by host", () => {
+    expect(hostsOf(workersOf(now))).toMatchObject([
+      { host: "10.0.0.2", workers: 1, paused: 1, limit: 4 * GiB },
+      { host: "n1", workers: 1, threads: 2, cpu: 150, paused: 0 },
+    ]);
+  });
+
+  test("names the fullest and the slowest worker", () => {
+    const { fullest, slowest } = extremes(workersOf(now));
+    expect([fullest?.name, slowest?.name]).toEqual(["tsdask-2", "3"]);
+  });
+
+  test("gives a rate only from two looks", () => {
+    const before = snapshot({ at: 98, finished: 10 });
+    const after = snapshot({ at: 100, finished: 30, tasks: { memory: 5, waiting: 2 } });
+    expect(tasksOf(after, before)).toMatchObject({ rate: 10, waiting: 2, inMemory: 5 });
+    expect(tasksOf(after, undefined).rate).toBeUndefined();
+  });
+});
+
+describe("what a cluster waits for", () => {
+  const paused = workersOf(snapshot({}, { "tls://b": oldest }));
+  const running = workersOf(snapshot({}, { "tls://a": newest }));
+  const tasks = (states: Readonly<Record<string, number>>): ReturnType<typeof tasksOf> =>
+    tasksOf(snapshot({ tasks: states }), undefined);
+
+  test.each([
+    [{ waiting: 3 }, [], /no worker is in/],
+    [{ "no-worker": 2, processing: 1 }, running, /resources/],
+    [{ queued: 2 }, paused, /all workers are paused/],
+    [{ queued: 2 }, [...paused, ...running], /1 of 2 workers, which are paused/],
+    [{ memory: 9 }, running, /a client/],
+    [{ waiting: 3 }, running, /nothing runs/],
+  ])("is said: %j", (states, workers, text) => expect(waitsFor(tasks(states), workers)).toMatch(text));
+
+  test("is nothing while tasks run", () =>
+    expect(waitsFor(tasks({ processing: 2, queued: 9 }), running)).toBeUndefined());
+});
