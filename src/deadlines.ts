@@ -11,6 +11,8 @@ export const deadlines = {
   hostRanks: 5_000,
   /** No further rank of a host of unknown size has come for so long: all are here. */
   hostQuiet: 400,
+  /** A process that says for all of a launcher's that their variables are missing stays so long, for the others to see. */
+  sayForAll: 700,
   /** A leader whose options were wrong tells its host's ranks before it leaves. */
   badUsage: 2_000,
   /** A host that cannot take part tries this long to tell rank 0, before it says it itself. */

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { hostname } from "node:os";
+import { dirname } from "node:path";
 import { isatty } from "node:tty";
 import { hostPaths } from "./launcher/host-paths.ts";
 import { subcommandOf } from "./config/prescan.ts";
@@ -118,7 +120,12 @@ async function run(world: World): Promise<void> {
   const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
   const lead = async (): Promise<boolean> => {
     const { becomeLeader } = await import("./host/election.ts");
-    const listener = await becomeLeader(paths);
+    const listener = await becomeLeader(paths).catch(async (error: unknown) => {
+      const { tellElsewhere } = await import("./host/agent-or-tell.ts");
+      exit(await tellElsewhere({ world, program, argv, env, cwd, hostKey, out }, error));
+      return "failed" as const;
+    });
+    if (listener === "failed") return true;
     if (listener === undefined) return false;
     const { leadOrTell } = await import("./host/agent-or-tell.ts");
     member = await leadOrTell({
@@ -144,6 +151,12 @@ async function run(world: World): Promise<void> {
     ? world.rank === 0
     : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
   if (leads && (await lead())) return;
+  // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs this one all the same.
+  if (!existsSync(dirname(paths.base))) {
+    if (!singleHost && world.pmi !== undefined) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
+    exit(noLeader);
+    return;
+  }
   const neighbours = async (): Promise<readonly World[] | undefined> => {
     const { livingNeighbours } = await import("./launcher/neighbours.ts");
     return livingNeighbours(world, { parent: process.ppid });

@@ -76,6 +76,7 @@ def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, basel
     child_environment.take(request, rank, baseline)
     logs.set_level((request.get("params") or {}).get("log_level"))
     logs.limit_refused(listeners.refusals.count)
+    logs.tell_missing_modules(lambda name: channel.send({"event": "missing-module", "module": name}))
     listeners.install()
     if kind == "scheduler":
         from tsdask_mpi.scheduler import run_scheduler as body

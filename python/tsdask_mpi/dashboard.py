@@ -43,28 +43,27 @@ async def when_wanted(scheduler: Any, prefix: str, wanted: asyncio.Event, channe
     applications = scheduler.http_application.applications
     applications.append(standing_in)
     await wanted.wait()
-    loaded = await add_dashboard(scheduler, prefix)
+    problem = await add_dashboard(scheduler, prefix)
     applications.remove(standing_in)
-    channel.send({"event": "dashboard", "loaded": loaded})
+    channel.send({"event": "dashboard", "loaded": problem is None, "problem": problem})
 
 
-async def add_dashboard(scheduler: Any, prefix: str) -> bool:
-    """Import the dashboard in a thread and connect it; False, with Dask's own page that says so, when Bokeh is missing."""
+async def add_dashboard(scheduler: Any, prefix: str) -> str | None:
+    """Import the dashboard in a thread and connect it; why not, with Dask's own page that says so, when Bokeh is missing."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         pages = await asyncio.get_running_loop().run_in_executor(None, _import)
     except ImportError as error:
-        logger.warning("no dashboard: %s", error)
         from distributed.http.utils import get_handlers
 
         routes = get_handlers(server=scheduler, modules=["distributed.http.scheduler.missing_bokeh"], prefix=prefix)
         scheduler.http_application.add_handlers(r".*$", routes)
-        return False
+        return str(error)
     finally:
         sys.setswitchinterval(interval)
     pages.connect(scheduler.http_application, scheduler.http_server, scheduler, prefix=prefix)
-    return True
+    return None
 
 
 def _import() -> Any:

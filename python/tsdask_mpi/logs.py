@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import TextIO
 
@@ -38,6 +39,23 @@ def drop_lost_heartbeats() -> None:
         return kind is None or not issubclass(kind, OSError) or "during heartbeat" not in record.getMessage()
 
     logging.getLogger("distributed.worker").addFilter(worth_saying)
+
+
+def tell_missing_modules(tell: Callable[[str], None]) -> None:
+    """Hand over the name of each module that is missing where a task or a graph is to be read, once: Dask only logs it, as a traceback."""
+    told: set[str] = set()
+
+    def look(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else sys.exc_info()[1]
+        while error is not None:
+            if isinstance(error, ModuleNotFoundError) and error.name and error.name not in told:
+                told.add(error.name)
+                tell(error.name)
+            error = error.__cause__ or error.__context__
+        return True
+
+    for name in ("distributed.worker", "distributed.scheduler", "distributed.protocol.pickle"):
+        logging.getLogger(name).addFilter(look)
 
 
 def limit_refused(count: Callable[[str], None], told: int = 3) -> None:

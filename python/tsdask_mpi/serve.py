@@ -107,9 +107,17 @@ def _say_ready(state: Message, versions: Message) -> None:
             "seconds": round(time.time() - state["started"], 3),
             "threads": linux.thread_count(),
             "hidden": diagnosis.hidden_beside(state["script_folder"]) if state.get("script_folder") else [],
+            "missing": _missing(state.get("modules") or []),
             **versions,
         }
     )
+
+
+def _missing(names: list[str]) -> list[str]:
+    """Return those of the modules that this Python does not have."""
+    from importlib.util import find_spec
+
+    return [name for name in names if find_spec(name) is None]
 
 
 def _begin() -> tuple[Message, socket.socket]:
@@ -124,6 +132,7 @@ def _begin() -> tuple[Message, socket.socket]:
         "host_dir": str(config["host_dir"]),
         "warm": warm,
         "script_folder": config.get("script_folder"),
+        "modules": config.get("modules"),
         "imports": config.get("imports") is not False,
         "request_seconds": seconds,
         "started": started,

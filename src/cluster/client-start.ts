@@ -1,3 +1,4 @@
+import { jupyterModules } from "./jupyter-modules.ts";
 import { readNotebook } from "../config/notebook-options.ts";
 import type { JupyterKind, Options } from "../config/options.ts";
 import type { ClientStart, ToRank } from "../protocol/messages.ts";
@@ -96,12 +97,6 @@ function clustersVariable(options: Options, workers: number): Record<string, str
   return { TSDASK_CLUSTERS: words.join(",") };
 }
 
-const modules: Readonly<Record<JupyterKind, string>> = {
-  lab: "jupyterlab",
-  notebook: "notebook",
-  server: "jupyter_server",
-};
-
 /**
  * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
  * ended after it, and the server after them.
@@ -114,7 +109,7 @@ function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string
           `--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`,
           `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`,
         ];
-  return [modules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
+  return [jupyterModules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
 }
 
 function command(

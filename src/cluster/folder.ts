@@ -55,6 +55,8 @@ export async function takeClusterFolder(
   try {
     writeFileSync(file, JSON.stringify(own), { mode: 0o600 });
   } catch (error) {
+    // Nobody would know whose it was: a full disk takes the folder's name, but not its owner's.
+    rmSync(path, { recursive: true, force: true });
     throw unwritable(file, error);
   }
 }

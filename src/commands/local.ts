@@ -1,8 +1,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { messages } from "../errors/messages.ts";
+import { startedBy } from "../launcher/cleaned.ts";
 import { secondSignalAfter, signalNumber } from "../rank/child.ts";
 import type { Out } from "../ui/out.ts";
 import { readFor } from "../host/agent.ts";
@@ -23,6 +26,7 @@ export async function launchLocally({
   argv,
   env,
   cwd,
+  out,
   self,
 }: {
   readonly program: "tsdask-mpi" | "dask-mpi";
@@ -40,7 +44,16 @@ export async function launchLocally({
   const size = options.np;
   if (options.script?.kind === "command")
     (await import("../config/mistaken.ts")).refuseMistaken(options, { argv, env, cwd, programs: size !== undefined });
-  if (size === undefined) throw new Failure("TSD-001");
+  if (size === undefined) {
+    const { noLauncher } = await import("../launcher/no-launcher.ts");
+    const { failureText } = await import("../ui/failure-text.ts");
+    const starter = startedBy(process.ppid, process.pid);
+    const failure = noLauncher(starter);
+    // Each of its ranks would say the same: the first stays until the others have seen it.
+    if (failure !== undefined) out.write(failureText(failure));
+    if (failure !== undefined && starter !== undefined) await pause(deadlines.sayForAll);
+    return messages["TSD-001"].exit;
+  }
   const client = options.script !== undefined || options.jupyter !== undefined;
   // The clusters that serve have no script; whoever pipes one in has forgotten to say so.
   const input = client ? undefined : await import("../cluster/input.ts");

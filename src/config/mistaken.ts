@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { SUBCOMMANDS, type Options } from "./options.ts";
@@ -80,3 +80,22 @@ export function refuseMistaken(
 
 const inPath = (word: string, env: NodeJS.ProcessEnv): boolean =>
   (env["PATH"] ?? "").split(":").some((folder) => folder.startsWith("/") && existsSync(join(folder, word)));
+
+/** Throws TSD-052 for a file of this folder, or at a path, that cannot be started as it is: said before a cluster is up for it. */
+export function refuseNoProgram(
+  { script }: Pick<Options, "script">,
+  { cwd, env }: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+): void {
+  const file = script?.words[0] ?? "";
+  const path = resolve(cwd, file);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (file === "" || found === undefined || !found.isFile()) return;
+  const executable = (found.mode & 0o111) !== 0;
+  if (file.includes("/")) {
+    if (!executable) throw new Failure("TSD-052", { file, problem: "it is not executable (`chmod +x` makes it so)" });
+  } else if (!(env["PATH"] ?? "").split(":").some((folder) => folder !== "" && existsSync(join(folder, file))))
+    throw new Failure("TSD-052", {
+      file,
+      problem: `PATH has no such program; the one in this folder is started as ./${file}${executable ? "" : ", once it is executable (`chmod +x`)"}`,
+    });
+}

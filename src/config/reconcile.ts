@@ -43,6 +43,7 @@ export function reconcile(values: Values, sources: Sources, positional: Position
   reconcileSecurity(draft, positional.address);
   reconcileNetwork(draft);
   reconcileWorkers(draft);
+  reconcileTime(draft);
   reconcileUnused(draft, script);
   const { tlsCaFile: _ca, tlsCert: _cert, tlsKey: _key, ...plain } = draft.values;
   const schedulerFile = plain.schedulerFile === undefined ? undefined : resolve(positional.cwd, plain.schedulerFile);
@@ -214,6 +215,17 @@ const reconcileWorkers = (draft: Draft): void => {
         throw together(`--${kebab(key)}`, "It needs a lifetime.", "Add --lifetime 2h, or leave it out.");
     }
   }
+};
+
+/** A drain that is as long as the job would begin with it. */
+const reconcileTime = ({ values }: Draft): void => {
+  const { walltime, drain } = values;
+  if (walltime !== undefined && drain !== undefined && drain >= walltime)
+    throw new Failure("TSD-007", {
+      options: `--walltime ${walltime}s and --drain ${drain}s`,
+      problem: "Workers are drained so long before the job's end; that would be from its start.",
+      hint: "Give a --drain that is a part of the walltime, or leave it out: a tenth of it is then taken, and at most five minutes.",
+    });
 };
 
 const reconcileUnused = ({ values, sources, warnings }: Draft, script: Script | undefined): void => {

@@ -16,9 +16,9 @@ const define = <const T extends Record<`TSD-${number}`, Message>>(table: T): T =
 export const messages = define({
   "TSD-001": {
     exit: 64,
-    what: "No launcher was found: this process was not started by mpirun, srun or the like.",
-    cause: "None of the launchers' rank variables is set, and --np was not given.",
-    cure: "Start it with a launcher, `mpirun -np 4 tsdask-mpi script.py`, or let it start its own ranks on this machine, `tsdask-mpi --np 4 script.py`.",
+    what: "No launcher was found: {problem}.",
+    cause: "{cause}",
+    cure: "{cure}",
   },
   "TSD-002": {
     exit: 64,
@@ -284,7 +284,7 @@ export const messages = define({
     exit: 64,
     what: "{file} could not be started: {problem}",
     cause: "The program is not there, is a folder, is not executable, or is not in PATH on the client's host.",
-    cure: "Check it with `command -v {file}` in the same job; for a Python script give its name ending in .py.",
+    cure: "A program of yours is started by a path (`./name`) and must be executable (`chmod +x name`); `command -v {file}` in the same job shows what PATH has. A Python script's name ends in .py.",
   },
   "TSD-053": {
     exit: 69,
@@ -645,12 +645,24 @@ export const messages = define({
       "Python looks for modules in the script's folder first, so the script gets this file in place of Python's or Dask's own.",
     cure: "Rename the file (and remove `__pycache__` beside it). The script is started all the same.",
   },
+  "TSD-156": {
+    exit: 64,
+    what: "The limit of {kind} on {host} is too small: {limit}.",
+    cause: "`ulimit -{letter}` says so, for this shell or for the job: each rank needs {needed}.",
+    cure: "Raise it (`ulimit -{letter} {enough}`), or leave out what lowers it: a profile, a job script, or the site's limit for login nodes; then start it in a job.",
+  },
   "TSD-157": {
     exit: 64,
     what: "These workers cannot join the cluster: {problem}.",
     cause:
       "Tasks and messages travel in a form of one Python and one Dask; these ranks found another environment than the cluster's.",
     cure: "Activate the cluster's environment in this job too, or name its Python with --python.",
+  },
+  "TSD-158": {
+    exit: 0,
+    what: "There is no dashboard: {problem}.",
+    cause: "Dask's dashboard is drawn with Bokeh, which is not in the cluster's Python, or is too old for its Dask.",
+    cure: "`python -m pip install --upgrade bokeh` in the cluster's environment, or --no-dashboard. The cluster works without it.",
   },
   "TSD-159": {
     exit: 69,
@@ -665,6 +677,20 @@ export const messages = define({
     cause:
       "The address {address} is every host's own (loopback): workers of other hosts would look for the scheduler on themselves.",
     cure: "Leave {option} out, or name the network that the hosts share (`ip -br addr`).",
+  },
+  "TSD-161": {
+    exit: 64,
+    what: "--jupyter {kind} needs {module}, which is not in {python}.",
+    cause:
+      "Jupyter runs in the cluster's Python, so that a notebook's kernel has the cluster's Dask; another environment's Jupyter does not count.",
+    cure: "Install it, `{python} -m pip install {package}`, or name a Python that has it with --python.",
+  },
+  "TSD-162": {
+    exit: 0,
+    what: "The {role} on {host} has no module {module}, which the script's tasks need.",
+    cause:
+      "The script finds it, the {role} does not: it is in a folder that only the script puts on its path (`sys.path`, a working folder, another host's disk).",
+    cure: "Put it beside the script, install it in the environment, or name its folder in PYTHONPATH before the launcher, where all ranks get it; `client.upload_file('{module}.py')` sends a single file.",
   },
   "TSD-164": {
     exit: 69,

@@ -50,11 +50,21 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
   }
 }
 
+/** What it takes to tell the other hosts of a failure. */
+type Telling = Pick<LeadContext, "world" | "program" | "argv" | "env" | "cwd" | "hostKey" | "out">;
+
+/** Tells why this host cannot even be led (no folder to meet in), on rank 0 where it can; resolves to the exit code. Never rejects. */
+export async function tellElsewhere(context: Telling, error: unknown): Promise<number> {
+  const failure = failureOf(error);
+  if (context.world.rank === 0) context.out.write(failureText(failure));
+  return spread(context, await meetingPlace(context), failure);
+}
+
 /**
  * Lets the other hosts know; resolves to the exit code of this host's ranks. What rank 0 will meet itself is its to say: the
  * others only take their part in the launcher's exchange.
  */
-async function spread(context: LeadContext, place: LaunchPlace, failure: Failure): Promise<number> {
+async function spread(context: Telling, place: LaunchPlace, failure: Failure): Promise<number> {
   const { world, out } = context;
   if (!place.multiHost) {
     if (world.rank !== 0 && failure.exitCode !== 64) out.write(failureText(failure));
@@ -74,7 +84,7 @@ async function spread(context: LeadContext, place: LaunchPlace, failure: Failure
 }
 
 /** Where this launch meets, as far as its options can be read on this host. */
-async function meetingPlace({ world, program, argv, env, cwd, hostKey }: LeadContext): Promise<LaunchPlace> {
+async function meetingPlace({ world, program, argv, env, cwd, hostKey }: Telling): Promise<LaunchPlace> {
   const options: MeetingOptions = await readFor(program, argv, env, cwd).then(
     (read) => read.options,
     () => ({ launchId: undefined, schedulerFile: undefined, rendezvous: "auto" }),

@@ -34,6 +34,7 @@ import type { Out } from "../ui/out.ts";
 import { relay } from "../ui/relay.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { startRankZero, type RankZero } from "../cluster/rank-zero.ts";
+import { jupyterModules } from "../cluster/jupyter-modules.ts";
 import { siteCredentials } from "../cluster/secrets.ts";
 
 export interface LeadContext {
@@ -80,6 +81,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     warm: options.warm,
     imports: options.spawn !== "exec",
     scriptFolder: world.rank === 0 ? scriptFolderOf(options, cwd) : undefined,
+    modules: world.rank === 0 && options.jupyter !== undefined ? [jupyterModules[options.jupyter]] : [],
     showAtOnce: options.logLevel === "debug",
     env: childEnvironment(env),
     cwd,
@@ -294,6 +296,10 @@ export async function lead(context: LeadContext): Promise<Member> {
         packages: ready.packages,
       },
     });
+    for (const module of ready.missing ?? []) {
+      const facts = { kind: options.jupyter, module, package: module, python };
+      lateUp.send({ t: "event", rank: world.rank, event: { k: "failure", code: "TSD-161", facts, exit: 64 } });
+    }
     for (const [name, path] of (ready.hidden ?? []).slice(0, 3))
       lateUp.send({
         t: "event",
@@ -380,7 +386,11 @@ async function refuseInput(): Promise<void> {
 async function checkScript(options: Options, context: LeadContext, host: string): Promise<void> {
   const { script } = options;
   const { cwd } = context;
-  if (script?.kind === "command") (await import("../config/mistaken.ts")).refuseMistaken(options, context);
+  if (script?.kind === "command") {
+    const mistaken = await import("../config/mistaken.ts");
+    mistaken.refuseMistaken(options, context);
+    mistaken.refuseNoProgram(options, context);
+  }
   if (script?.kind !== "python" && script?.kind !== "notebook") return;
   const file = script.words[0] ?? "";
   const found = statSync(resolve(cwd, file), { throwIfNoEntry: false });

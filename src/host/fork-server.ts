@@ -12,6 +12,8 @@ export interface ForkServerReady {
   readonly seconds: number;
   readonly threads: number;
   readonly packages: Readonly<Record<string, string>>;
+  /** Those of the modules that were asked for which this Python does not have. */
+  readonly missing?: readonly string[];
   /** Modules that Dask imports, for which a script in the script's folder gets a file of that folder: names and paths. */
   readonly hidden?: readonly (readonly [string, string])[];
 }
@@ -75,6 +77,7 @@ export function startForkServer({
   warm,
   imports,
   scriptFolder,
+  modules = [],
   env,
   cwd,
   stderr,
@@ -88,6 +91,8 @@ export function startForkServer({
   /** False where nothing will be forked (`--spawn exec`): the server only watches and cleans up. */
   readonly imports: boolean;
   readonly scriptFolder?: string | undefined;
+  /** Modules that will be needed: those that are not there are told as soon as the server is ready. */
+  readonly modules?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly stderr: (stream: NodeJS.ReadableStream) => void;
@@ -138,6 +143,7 @@ export function startForkServer({
     host_dir: folder,
     warm,
     imports,
+    modules,
     ...(scriptFolder === undefined ? {} : { script_folder: scriptFolder }),
   });
   lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {

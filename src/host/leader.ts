@@ -87,8 +87,8 @@ export function leadHost(context: LeaderContext): Leader {
         if (ended !== undefined) slot.channel.send(endFor(slot));
       },
       (error: unknown) => {
-        context.report(error instanceof Error ? error.message : String(error));
         const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
+        if (!failure.code?.startsWith("TSD-")) context.report(error instanceof Error ? error.message : String(error));
         if (failure.code?.startsWith("TSD-")) {
           up.send({
             t: "event",
@@ -210,8 +210,8 @@ export function leadHost(context: LeaderContext): Leader {
             dispatchAll();
           },
           (error: unknown) => {
-            context.report(String(error));
             const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
+            if (!failure.code?.startsWith("TSD-")) context.report(String(error));
             if (failure.code?.startsWith("TSD-"))
               up.send({
                 t: "event",

@@ -12,7 +12,7 @@ import { deadlines } from "../deadlines.ts";
  * Resolves to the launch's exit code once rank 0 has left; to undefined when rank 0 could not be told in time. Never rejects.
  */
 export async function tellRankZero(
-  context: LeadContext,
+  context: Pick<LeadContext, "world">,
   place: LaunchPlace,
   failure: Failure,
 ): Promise<number | undefined> {
@@ -20,8 +20,17 @@ export async function tellRankZero(
   return Promise.race([late, tell(context, place, failure).catch(() => undefined)]);
 }
 
+/** A rank that has no leader takes part in the launcher's exchange, so that nobody waits in it. Never rejects. */
+export async function takePart({ world }: Pick<LeadContext, "world">): Promise<void> {
+  const { passThrough } = await import("../rendezvous/exchange.ts");
+  await Promise.race([
+    pause(deadlines.tellRankZero, undefined, { ref: false }),
+    passThrough(world).catch(() => undefined),
+  ]);
+}
+
 /** Rank 0's side where it has failed itself: says so in the launcher's exchange, so that nobody waits in it. Never rejects. */
-export async function passOn({ world }: LeadContext, exitCode: number): Promise<void> {
+export async function passOn({ world }: Pick<LeadContext, "world">, exitCode: number): Promise<void> {
   const { announceFailure } = await import("../rendezvous/exchange.ts");
   await Promise.race([
     pause(deadlines.tellRankZero, undefined, { ref: false }),
@@ -29,7 +38,11 @@ export async function passOn({ world }: LeadContext, exitCode: number): Promise<
   ]);
 }
 
-async function tell({ world }: LeadContext, place: LaunchPlace, failure: Failure): Promise<number | undefined> {
+async function tell(
+  { world }: Pick<LeadContext, "world">,
+  place: LaunchPlace,
+  failure: Failure,
+): Promise<number | undefined> {
   const host = hostname();
   const { rank } = world;
   const startTimeout = deadlines.tellRankZero / 1000;

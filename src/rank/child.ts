@@ -9,6 +9,10 @@ export type ChildEvent =
   | { readonly event: "started" }
   | { readonly event: "ready"; readonly [key: string]: unknown }
   | { readonly event: "closing"; readonly reason: string }
+  /** The dashboard's pages are there, or why not. */
+  | { readonly event: "dashboard"; readonly loaded: boolean; readonly problem?: string | null }
+  /** What the script sent cannot be read here, for want of this module. */
+  | { readonly event: "missing-module"; readonly module: string }
   | { readonly event: "failed"; readonly code: string; readonly message: string }
   /** `tsdask-mpi stop` has asked the scheduler for the cluster's end: in order, or at once. */
   | { readonly event: "stop-asked"; readonly now: boolean }

@@ -104,6 +104,7 @@ export function runRankAgent(context: RankAgentContext): Member {
         if (message.worker) {
           worker = superviseWorker({
             request: message.worker,
+            host: message.host,
             restarts: message.restarts,
             terminateAt: message.terminateAt,
             report,

@@ -55,6 +55,17 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         process.kill(process.pid, "SIGTERM");
         if (event.now) setTimeout(() => process.kill(process.pid, "SIGTERM"), 2 * secondSignalAfter);
         break;
+      case "dashboard":
+        if (typeof event.problem === "string")
+          options.report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
+        break;
+      case "missing-module":
+        options.report({
+          k: "warning",
+          code: "TSD-162",
+          facts: { role: "scheduler", host: options.host, module: event.module },
+        });
+        break;
       case "closing":
         closing = event.reason;
         break;

@@ -5,6 +5,8 @@ import { signalName, type Child, type ChildEvent } from "./child.ts";
 
 export interface WorkerSupervision {
   readonly request: ChildRequest;
+  /** The name of this host. */
+  readonly host: string;
   /** How often a worker that died is started again before the rank gives up. */
   readonly restarts: number;
   /** Resident bytes at which the worker is killed and started again, as Dask's Nanny does (`distributed.worker.memory.terminate`); 0: never. */
@@ -89,6 +91,13 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
         });
         break;
       }
+      case "missing-module":
+        options.report({
+          k: "warning",
+          code: "TSD-162",
+          facts: { role: "worker", host: options.host, module: event.module },
+        });
+        break;
       case "closing":
         closing = event.reason;
         break;

@@ -63,9 +63,26 @@ export function systemCode(error: unknown): string | undefined {
 export function unwritable(path: string, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const code = systemCode(error) ?? "unknown error";
-  const { cause, cure } = reasons[code] ?? {
-    cause: error instanceof Error ? error.message : String(error),
-    cure: "Start in another folder.",
-  };
+  const { cause, cure } = ofTemporary(path, code) ??
+    reasons[code] ?? {
+      cause: error instanceof Error ? error.message : String(error),
+      cure: "Start in another folder.",
+    };
   return new Failure("TSD-072", { path, problem: code, cause, cure }, { cause: error });
+}
+
+/** The same for what a host keeps in its temporary folder (`<TMPDIR>/tsdask-<uid>/…`), where another working folder would not help. */
+function ofTemporary(path: string, code: string): Reason | undefined {
+  const folder = /^(.*)\/tsdask-\d+(?:\/|$)/.exec(path)?.[1];
+  const state = {
+    ENOENT: "is not there",
+    ENOTDIR: "is not a folder",
+    ENOSPC: "is full",
+    EDQUOT: "is full (your quota)",
+  }[code];
+  if (folder === undefined || state === undefined) return undefined;
+  return {
+    cause: `The temporary folder ${folder || "/"} ${state} on this host. TMPDIR names it, else it is /tmp.`,
+    cure: "Set TMPDIR to a folder on the host's own disk that is there and has space, for all ranks: `export TMPDIR=/tmp` in the job's script.",
+  };
 }

@@ -44,10 +44,10 @@ describe("certificates of a launch", () => {
     );
   });
 
-  test("a leaf is valid from an hour ago, for hosts whose clocks lag, and for 30 days", () => {
+  test("a leaf is valid from eight days ago, for hosts whose clocks lag, and for 30 days", () => {
     const cert = new X509Certificate(leaf.cert);
-    const day = 24 * 8 * 24 * 3600 * 1000;
-    expect(Math.abs(cert.validFromDate.getTime() - (Date.now() - 3600 * 1000))).toBeLessThan(60_000);
+    const day = 24 * 3600 * 1000;
+    expect(Math.abs(cert.validFromDate.getTime() - (Date.now() - 8 * day))).toBeLessThan(60_000);
     expect(Math.abs(cert.validToDate.getTime() - (Date.now() + 30 * day))).toBeLessThan(60_000);
   });
 

@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+
+/** Programs that start ranks on a host: the launcher itself, or what it has there. */
+const starters =
+  /^(mpirun|mpiexec|mpiexec\.hydra|orterun|orted|prte|prted|prterun|hydra_pmi_proxy|hydra_bstrap_pro|pmi_proxy|slurmstepd|palsd|aprun|apinit|jsmd|flux-shell|mpispawn)/;
+
+/**
+ * The launcher that did start this process, though none of its variables are here: the nearest one above it (proc(5), `stat`). Undefined
+ * when there is none. `first` says whether this process speaks for all that the same one has started. Never throws.
+ */
+export function startedBy(
+  parent: number,
+  own: number,
+  proc = "/proc",
+): { readonly name: string; readonly first: boolean } | undefined {
+  let child = own;
+  for (let pid = parent; pid > 1; ) {
+    const stat = read(`${proc}/${pid}/stat`);
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    if (starters.test(name)) {
+      const children = read(`${proc}/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+      return { name, first: children.length === 0 || child === Math.min(...children) };
+    }
+    child = pid;
+    pid = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
+  }
+  return undefined;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    // It has just ended, or may not be seen.
+    return "";
+  }
+}

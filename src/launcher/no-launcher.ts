@@ -1,0 +1,23 @@
+import { Failure } from "../errors/failure.ts";
+
+/**
+ * TSD-001 for a process without a launcher's variables; `starter` is the launcher that started it all the same. Undefined for a process
+ * that leaves saying so to another.
+ */
+export function noLauncher(
+  starter: { readonly name: string; readonly first: boolean } | undefined,
+): Failure | undefined {
+  if (starter === undefined)
+    return new Failure("TSD-001", {
+      problem: "this process was not started by mpirun, srun or the like",
+      cause: "None of the launchers' rank variables is set, and --np was not given.",
+      cure: "Start it with a launcher, `mpirun -np 4 tsdask-mpi script.py`, or let it start its own ranks on this machine, `tsdask-mpi --np 4 script.py`.",
+    });
+  if (!starter.first) return undefined;
+  return new Failure("TSD-001", {
+    problem: `${starter.name} started this process, but none of its rank variables has arrived here`,
+    cause:
+      "Something between the launcher and tsdask-mpi cleans the environment: `env -i`, sudo, a login shell (`bash -l`), a container (`apptainer exec --cleanenv`).",
+    cure: "Leave that out, or let the variables through (`sudo -E`, no --cleanenv); `mpirun -np 1 … env | grep -E 'RANK|PMI'` behind the same wrapper must show them. TSDASK_RANK and TSDASK_SIZE can be set by hand.",
+  });
+}
