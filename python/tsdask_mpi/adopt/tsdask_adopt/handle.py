@@ -11,6 +11,7 @@ from distributed.security import Security
 from tornado.ioloop import PeriodicCallback
 
 from . import growth, notes
+from .scheduler_view import SchedulerView
 
 ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
 #: How often an asynchronous handle asks after the workers, in ms.
@@ -60,7 +61,7 @@ class _Shared(Cluster):
 
     @property
     def scheduler(self):
-        return self.scheduler_comm
+        return SchedulerView(self)
 
     @property
     def plan(self):
