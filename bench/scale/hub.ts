@@ -38,6 +38,7 @@ const launch = createLaunch({
   schedulerFile: "/nowhere/scheduler.json",
   granted: Promise.resolve(() => undefined),
   secrets: Promise.resolve({ credentials, token: fakeHub.secret }),
+  namedByRank: false,
   waitWorkers: "all",
   startTimeout: 600,
   grace: 10,

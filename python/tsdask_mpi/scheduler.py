@@ -4,6 +4,7 @@ Facts relied on (distributed/scheduler.py, distributed/node.py):
 - Scheduler.__init__ opens the HTTP port itself, and imports Bokeh only if `dashboard` says so.
 - The RPC `terminate` and the idle timeout both end in Scheduler.close; `Scheduler.handlers` holds the bound method of the former,
   and new versions give the latter reason="idle-timeout-exceeded".
+- Scheduler.aliases: a worker's name → its address; coerce_address() looks names up there, whatever asks for workers by name.
 - Scheduler.close tells every worker to close; it ends at once when it has been called before.
 """
 
@@ -31,6 +32,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     stop = control_commands.listen(channel, {"dashboard": lambda _: wanted.set()})
     check_preloads = keep_failures()
     scheduler = make_scheduler(params)
+    find_by_rank(scheduler, str(params.get("worker_prefix")))
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
@@ -88,6 +90,18 @@ def make_scheduler(params: Message) -> Any:
                 **(params.get("user_kwargs") or {}),
             }
         )
+
+
+def find_by_rank(scheduler: Any, prefix: str) -> None:
+    """Have `workers=2` mean the worker of rank 2, which is called `<prefix>-2`: dask-mpi calls it 2."""
+    coerce_address = scheduler.coerce_address
+
+    def by_rank(worker: Any, *args: Any, **kwargs: Any) -> str:
+        if isinstance(worker, int) and worker not in scheduler.aliases:
+            worker = scheduler.aliases.get(f"{prefix}-{worker}", worker)
+        return coerce_address(worker, *args, **kwargs)
+
+    scheduler.coerce_address = by_rank
 
 
 def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel, tell_usage: Callable[[], None]) -> None:

@@ -84,6 +84,8 @@ export interface LaunchContext {
   /** What the job was granted on a host, as far as its batch system tells; never rejects. */
   readonly granted: Promise<(host: string) => Granted | undefined>;
   readonly waitWorkers: number | "all";
+  /** Workers are called by their ranks' numbers. */
+  readonly namedByRank: boolean;
   /** Seconds. */
   readonly startTimeout: number;
   readonly grace: number;
@@ -566,6 +568,7 @@ export function createLaunch(context: LaunchContext): Launch {
           credentials,
           token,
           granted: granted(name),
+          namedByRank: context.namedByRank,
         });
         if (scheduler !== undefined) channel.send({ t: "address", scheduler: scheduler.address });
         if (ended !== undefined) channel.send({ t: "end", code: ended, grace: context.grace });

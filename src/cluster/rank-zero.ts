@@ -44,6 +44,7 @@ import { registerLaunch } from "./register-launch.ts";
 import type { Input } from "./input.ts";
 import { otherVersions, type JoinedCluster } from "./join.ts";
 import { collectUsage } from "./usage.ts";
+import { namedByRank } from "./rank-names.ts";
 import { openSummary } from "./summary.ts";
 import { createLaunch, type Launch, type SchedulerFacts, type WorkerFacts } from "./launch.ts";
 import { readByOwner, reachText } from "./connection-info.ts";
@@ -66,6 +67,8 @@ export interface RankZeroContext {
   readonly schedulerFile: string;
   readonly schedulerFileIsDefault: boolean;
   readonly multiHost: boolean;
+  /** The user has said how workers are called. */
+  readonly workersAreNamed: boolean;
   readonly addresses: readonly string[];
   readonly forkServer: Promise<ForkServer>;
   /** The cluster that this launch joins instead of starting one. */
@@ -206,6 +209,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       warn: ({ code, facts }) => failures.add({ code, facts }),
     }),
     waitWorkers: options.waitWorkers,
+    namedByRank: !context.workersAreNamed && namedByRank(options, context.cwd),
     startTimeout: options.startTimeout,
     grace: options.grace,
     // Behind initialize() and execute(), what is run here only stands for the script.

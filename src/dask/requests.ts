@@ -47,12 +47,23 @@ export function schedulerRequest(input: RequestInput, cpus: number): ChildReques
     cpu_count: cpus,
     memory_limit: input.hostMemory,
     sys_path: input.scriptFolder === undefined ? [] : [input.scriptFolder],
-    params: { ...common(input), kwargs, user_kwargs: options.schedulerOptions, dashboard: options.dashboard },
+    params: {
+      ...common(input),
+      kwargs,
+      user_kwargs: options.schedulerOptions,
+      dashboard: options.dashboard,
+      worker_prefix: options.name,
+    },
   };
 }
 
 /** What the fork server is asked for on a worker's rank; keyword arguments are those of `distributed.Worker` (or Nanny). */
-export function workerRequest(input: RequestInput, share: Share, name: string, scheduler: string | null): ChildRequest {
+export function workerRequest(
+  input: RequestInput,
+  share: Share,
+  name: string | number,
+  scheduler: string | null,
+): ChildRequest {
   const { options } = input;
   const port = options.workerPort;
   const kwargs = {

@@ -129,6 +129,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       // A script's environment names its own cluster's file, which a launch inside the script must not take over.
       schedulerFileIsDefault: ["default", "environment"].includes(read.sources.schedulerFile.kind),
       multiHost,
+      workersAreNamed: read.sources.name.kind !== "default",
       addresses,
       forkServer: Promise.resolve(forkServer),
       join: options.scheduler
@@ -191,7 +192,9 @@ export async function lead(context: LeadContext): Promise<Member> {
   }
 
   let sharedFolder = "";
+  let numbers = false;
   let secrets: HostSecrets = { security: null, tokenFile: null };
+  // The workers of a joined launch have names that never collide with the cluster's own.
   const workerPrefix = options.scheduler ? options.name : `${options.name}-${job.label ?? shortName(key).slice(0, 8)}`;
   let grant = hostGrant({ env, host });
   const bound = isBound(grant);
@@ -207,7 +210,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       secrets,
       localAddress,
       host,
-      workerPrefix,
+      workerName: numbers ? hello.rank : `${workerPrefix}-${hello.rank}`,
       grant,
       sharers: sharersOf({ plan, present, multiHost, bound }),
     });
@@ -246,8 +249,9 @@ export async function lead(context: LeadContext): Promise<Member> {
       message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder)
         ? withFolder(message, sharedFolder, paths.folder)
         : message,
-    prepare: async ({ credentials, token, folder: shared, granted }) => {
+    prepare: async ({ credentials, token, folder: shared, granted, namedByRank }) => {
       sharedFolder = shared;
+      numbers = namedByRank;
       if (granted !== undefined) grant = hostGrant({ env, host, granted });
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
@@ -411,7 +415,7 @@ async function assignment({
   secrets,
   localAddress,
   host,
-  workerPrefix,
+  workerName,
   grant,
   sharers,
 }: {
@@ -423,8 +427,7 @@ async function assignment({
   readonly secrets: HostSecrets;
   readonly localAddress: string | undefined;
   readonly host: string;
-  /** Workers' names begin so; those of a joined launch never collide with the cluster's own. */
-  readonly workerPrefix: string;
+  readonly workerName: string | number;
   readonly grant: Grant;
   readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
@@ -458,7 +461,7 @@ async function assignment({
     leaderPid: process.pid,
     address: localAddress ?? "127.0.0.1",
     ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
-    ...(roles.includes("worker") ? { worker: workerRequest(input, share, `${workerPrefix}-${hello.rank}`, null) } : {}),
+    ...(roles.includes("worker") ? { worker: workerRequest(input, share, workerName, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
     guardSocket: paths.forkSocket,
     python,

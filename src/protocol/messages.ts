@@ -220,6 +220,8 @@ export type ToLeader =
       readonly token: string | null;
       /** What the job was granted on this leader's host, where rank 0 knows it. */
       readonly granted?: Granted | undefined;
+      /** Workers are called by their ranks' numbers. */
+      readonly namedByRank: boolean;
     }
   | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly t: "address"; readonly scheduler: string }

@@ -123,6 +123,7 @@ const toLeader = v.variant("t", [
     credentials: v.nullable(v.object({ ca: text(65_536), cert: text(65_536), key: text(65_536) })),
     token: v.nullable(short),
     granted: v.optional(v.object({ cpus: v.optional(count), memory: v.optional(count), why: short })),
+    namedByRank: v.boolean(),
   }),
   v.object({ t: v.literal("refused"), code, facts }),
   v.object({ t: v.literal("address"), scheduler: short }),
