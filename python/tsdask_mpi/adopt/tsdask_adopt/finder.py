@@ -11,11 +11,14 @@ HOOKS = {
     "dask_cuda": "cuda",
     "dask_mpi": "dask_mpi",
     "dask_gateway": "gateway",
+    "dask_kubernetes": "kubernetes",
+    "dask_kubernetes.classic.kubecluster": "kube_classic",
+    "dask_kubernetes.operator.kubecluster.kubecluster": "kube_operator",
     "coiled": "coiled",
 }
 
 #: Those that a script finds even where they are not installed, or do not import (dask_mpi without its MPI).
-STAND_INS = frozenset(["dask_mpi", "dask_jobqueue", "dask_gateway", "coiled"])
+STAND_INS = frozenset(["dask_mpi", "dask_jobqueue", "dask_gateway", "dask_kubernetes", "coiled"])
 
 
 def install():

@@ -194,6 +194,22 @@ def _gateway(module):
     stand_ins.fill(module, "dask_gateway")
 
 
+def _kubernetes(module):
+    """The package itself stays as it is: its classes are changed where they are made."""
+
+
+def _kube_classic(module):
+    _replace_init(module.KubeCluster)
+
+
+def _kube_operator(module):
+    _replace_init(module.KubeCluster)
+    if adopting():
+        from . import kubernetes_names
+
+        kubernetes_names.with_groups(module.KubeCluster)
+
+
 def _coiled(module):
     if not adopting():
         return

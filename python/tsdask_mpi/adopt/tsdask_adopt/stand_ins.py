@@ -3,7 +3,7 @@
 import sys
 import types
 
-from . import notes
+from . import jobqueue_defaults, kubernetes_names, notes
 
 
 class Loader:
@@ -36,9 +36,11 @@ def fill(module, name):
         full = f"{name}.{submodule}"
         if full not in sys.modules:
             sys.modules[full] = types.ModuleType(full)
+            sys.modules[full].__path__ = []
         vars(sys.modules[full]).update(names)
         # dask_mpi.execute is both a module and a function: the function is what the package shows.
-        vars(module).setdefault(submodule, sys.modules[full])
+        parent, _, last = full.rpartition(".")
+        sys.modules[parent].__dict__.setdefault(last, sys.modules[full])
 
 
 def _cluster_class(name, module):
@@ -55,6 +57,7 @@ def _cluster_class(name, module):
 
 
 def _jobqueue():
+    jobqueue_defaults.add()
     systems = ("HTCondor", "LSF", "Moab", "OAR", "PBS", "SGE", "SLURM")
     clusters = {f"{system}Cluster": _cluster_class(f"{system}Cluster", "dask_jobqueue") for system in systems}
     core = {"JobQueueCluster": _cluster_class("JobQueueCluster", "dask_jobqueue")}
@@ -172,4 +175,14 @@ def _coiled():
     return {"": {"Cluster": _cluster_class("Cluster", "coiled")}}
 
 
-_NAMES = {"dask_jobqueue": _jobqueue, "dask_mpi": _dask_mpi, "dask_gateway": _gateway, "coiled": _coiled}
+def _kubernetes():
+    return kubernetes_names.names(_cluster_class)
+
+
+_NAMES = {
+    "dask_jobqueue": _jobqueue,
+    "dask_mpi": _dask_mpi,
+    "dask_gateway": _gateway,
+    "dask_kubernetes": _kubernetes,
+    "coiled": _coiled,
+}
