@@ -11,16 +11,23 @@ NOISY = ("distributed", "tornado", "asyncio", "bokeh")
 
 
 def set_level(level: str | None) -> None:
-    """Set the level (debug, info, warning, error, critical) of Dask's own loggers."""
-    if not level:
+    """Have Dask's own loggers write records of this level (debug, info, warning, error, critical) and above on stderr.
+
+    What Dask keeps for `get_logs()` begins at info all the same, as in any of its clusters (distributed/deploy/utils.py
+    silence_logging_cmgr() sets the level of the handlers, too).
+    """
+    number = logging.getLevelName(level.upper()) if level else None
+    if not isinstance(number, int):
         return
-    number = logging.getLevelName(level.upper())
-    if isinstance(number, int):
-        for name in ("distributed", "tsdask_mpi"):
-            logging.getLogger(name).setLevel(number)
-        for name, logger in logging.Logger.manager.loggerDict.items():
-            if name.startswith("distributed.") and isinstance(logger, logging.Logger) and logger.level:
-                logger.setLevel(number)
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        of_dask = name == "distributed" or name.startswith("distributed.")
+        if not of_dask or not isinstance(logger, logging.Logger) or not (logger.level or name == "distributed"):
+            continue
+        logger.setLevel(min(number, logging.INFO))
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.setLevel(number)
+    logging.getLogger("tsdask_mpi").setLevel(number)
 
 
 def quiet() -> None:
