@@ -3,7 +3,6 @@
 The one argument is a JSON object: `notebook` and `output` (absolute paths), `parameters` (pairs of a name and its text), `raw` (pairs that
 stay text), `kernel` (a kernel spec's name, or null for this Python), `allow_errors`, `grace` and `start_timeout` (seconds), and `messages`,
 the texts of failures with `{problem}` to be filled in. It ends with the code that a script would have ended with.
-With `--kernel` as its first argument it is the kernel itself.
 """
 
 from __future__ import annotations
@@ -11,29 +10,29 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
-    # Modules are those of the environment: neither the folder of this file nor, for the kernel's start, the working folder holds any.
+    # Modules are those of the environment: the folder of this file holds none.
     del sys.path[0]
 
 import asyncio
 import json
-import keyword
-import math
 import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
-import tempfile
 import time
 import warnings
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tsdask_mpi.notebook_kernel import end_of, kernel_of, sockets_folder
+from tsdask_mpi.notebook_text import add_error, inject, is_variable, join_streams, typed, write
+
+del sys.path[0]
+
 USAGE = 64
-# The longest path that Linux takes for a unix socket is 107 bytes; the kernel's sockets add a few to their folder's.
-LONGEST_FOLDER = 90
 # A cell that runs for long is saved while it runs, no more often than this (seconds), nor for more than a tenth of the time.
 SAVE_EVERY = 1.0
 SAVE_SHARE = 10
@@ -92,78 +91,6 @@ def show(stream: Any, text: str) -> None:
         stream.flush()
 
 
-def typed(text: str) -> Any:
-    """Return the value that papermill's command line makes of a parameter's text: a boolean, None, a number, or the text."""
-    words = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text
-
-
-def literal(value: Any) -> str:
-    """Return Python source for a parameter's value."""
-    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
-
-
-def tags(cell: Any) -> list[str]:
-    """Return the tags of a cell."""
-    return list(cell.get("metadata", {}).get("tags", []))
-
-
-def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
-    """Put a cell with the parameters behind the one tagged `parameters`, else first (as papermill does); return the names that are new there."""
-    from nbformat.v4 import new_code_cell
-
-    lines = ["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())]
-    cell = new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
-    if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
-        cell.pop("id", None)
-    cells = [one for one in notebook.cells if "injected-parameters" not in tags(one)]
-    place = next((index for index, one in enumerate(cells) if "parameters" in tags(one)), None)
-    notebook.cells = [*cells[: 0 if place is None else place + 1], cell, *cells[0 if place is None else place + 1 :]]
-    if place is None:
-        return []
-    source = cells[place].source
-    return [name for name in parameters if re.search(rf"(?m)^{re.escape(name)}\s*[:=]", source) is None]
-
-
-def write(path: str, text: str) -> None:
-    """Replace a file by another one in one step, with the old one's mode."""
-    path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
-    try:
-        with open(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-        except FileNotFoundError:
-            mode = 0o666 & ~mask
-        os.chmod(draft, mode)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-
-
-def sockets_folder() -> str:
-    """Return a private folder for the kernel's sockets: inside the host's own folder, which somebody else removes should this be killed."""
-    host = os.environ.pop("TSDASK_HOST_FOLDER", None)
-    for place in (host, tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
-        if place is None or len(os.fsencode(place)) > LONGEST_FOLDER - 12:
-            continue
-        with suppress(OSError):
-            return tempfile.mkdtemp(prefix="nb-", dir=place)
-    raise OSError(
-        "no folder for the kernel's sockets: the temporary folders are not writable, or their paths are too long"
-    )
-
-
 class Run:
     """One execution of a notebook."""
 
@@ -218,7 +145,7 @@ class Run:
                 cell.execution_count = None
         parameters = {name: typed(text) for name, text in self.wish.parameters} | dict(self.wish.raw)
         for name in parameters:
-            if not name.isidentifier() or keyword.iskeyword(name):
+            if not is_variable(name):
                 self.refuse(f"{name!r} cannot be a parameter: it is no name of a Python variable")
         if parameters:
             for name in inject(self.notebook, parameters):
@@ -233,35 +160,12 @@ class Run:
 
     async def start(self, folder: str) -> None:
         """Start the kernel, its sockets in this folder."""
-        from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
-        from jupyter_client.manager import AsyncKernelManager
-
-        name = self.wish.kernel
-
-        class Specs(KernelSpecManager):
-            """The kernel spec of this very Python, unless another one is asked for."""
-
-            def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-                if name is not None:
-                    return super().get_kernel_spec(kernel_name)
-                argv = [sys.executable, os.path.abspath(__file__), "--kernel", "-f", "{connection_file}"]
-                return KernelSpec(argv=argv, display_name="Python 3", language="python")
-
-        specs = Specs()
         try:
-            spec = specs.get_kernel_spec(name or "python3")
-        except NoSuchKernel:
-            known = ", ".join(sorted(specs.find_kernel_specs())) or "none"
-            self.refuse(f"there is no kernel named {name!r} for {sys.executable} (there are: {known})")
-        if (self.wish.parameters or self.wish.raw) and spec.language.lower() != "python":
-            self.refuse(f"parameters are put in as Python, and the kernel {name!r} speaks {spec.language}")
-        manager = AsyncKernelManager(
-            kernel_name=name or "python3",
-            kernel_spec_manager=specs,
-            transport="ipc",
-            ip=os.path.join(folder, "k"),
-            connection_file=os.path.join(folder, "kernel.json"),
-        )
+            manager, language = kernel_of(self.wish.kernel, folder)
+        except LookupError as error:
+            self.refuse(str(error))
+        if (self.wish.parameters or self.wish.raw) and language.lower() != "python":
+            self.refuse(f"parameters are put in as Python, and the kernel {self.wish.kernel!r} speaks {language}")
         self.client = self.make_client(manager)
         # The debugger, which nobody attaches here, would warn on stderr.
         env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -358,7 +262,7 @@ class Run:
                 await asyncio.wait({task})
             error = None if task.cancelled() else task.exception()
             if isinstance(error, DeadKernelError) and self.signal is None:
-                problem, code = await self.death()
+                problem, code = await end_of(self.client.km)
                 add_error(cell, "DeadKernelError", f"The kernel ended while this cell ran: {problem}")
                 self.save()
                 self.died(problem, code, index)
@@ -410,19 +314,6 @@ class Run:
         """Return the exit code of what a signal ended."""
         return 128 + (self.signal or 0)
 
-    async def death(self) -> tuple[str, int]:
-        """Say how the kernel ended, and the exit code that goes with it."""
-        status = None
-        with suppress(Exception):
-            status = await self.client.km.provisioner.poll()
-        if status is None:
-            return "it does not answer", 1
-        if status >= 0:
-            return f"it exited with {status}", status or 1
-        name = signal.Signals(-status).name
-        hint = ", as the system does with what uses too much memory" if -status == signal.SIGKILL else ""
-        return f"it was killed by {name}{hint}", 128 - status
-
     def died(self, problem: str, code: int = 1, index: int | None = None) -> None:
         """End with a message about a kernel that is gone."""
         if code != 128 + signal.SIGKILL:
@@ -468,37 +359,9 @@ class Run:
         self.client.km = None
 
 
-def join_streams(outputs: list[Any]) -> None:
-    """Make one of the last two outputs where both are of the same stream."""
-    if len(outputs) < 2:
-        return
-    before, last = outputs[-2:]
-    if before.output_type == last.output_type == "stream" and before.name == last.name:
-        before.text += last.text
-        outputs.pop()
-
-
-def add_error(cell: Any, name: str, value: str) -> None:
-    """Put an error into a cell that its kernel did not report."""
-    from nbformat.v4 import new_output
-
-    cell.outputs.append(new_output("error", ename=name, evalue=value, traceback=[f"{name}: {value}"]))
-
-
-def be_kernel() -> None:
-    """Be the notebook's kernel (IPython's puts the working folder, which is the notebook's, on the path when it is up)."""
-    del sys.argv[1]
-    from ipykernel.kernelapp import launch_new_instance
-
-    launch_new_instance()
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--kernel"]:
-        be_kernel()
-    else:
-        status = main()
-        # Threads of the connection to a kernel that is gone must not hold the exit.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    status = main()
+    # Threads of the connection to a kernel that is gone must not hold the exit.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

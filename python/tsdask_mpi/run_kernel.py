@@ -5,9 +5,10 @@ IPython itself puts the working folder on the module path later, behind the stan
 
 import sys
 
-del sys.path[0]
+if not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
 
-import runpy  # noqa: E402
+import runpy
 
 if __name__ == "__main__":
     if sys.path and sys.path[0] == "":

@@ -17,14 +17,15 @@ Facts relied on:
 
 import sys
 
-del sys.path[0]
+if not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
 
-import json  # noqa: E402
-import os  # noqa: E402
-import re  # noqa: E402
-import runpy  # noqa: E402
-from collections.abc import Callable, Iterable  # noqa: E402
-from typing import Any, NamedTuple  # noqa: E402
+import json
+import os
+import re
+import runpy
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 HIDDEN = "[hidden]"
 IN_TEXT = re.compile(r"([?&]token=)[^&\s\"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{16,}=*", re.IGNORECASE)

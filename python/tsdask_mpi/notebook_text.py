@@ -1,0 +1,93 @@
+"""The notebook itself: its parameters' cell, what cells have put out, and how it is written."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import os
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from typing import Any
+
+
+def typed(text: str) -> Any:
+    """Return the value that papermill's command line makes of a parameter's text: a boolean, None, a number, or the text."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def is_variable(name: str) -> bool:
+    """Return whether Python takes this for the name of a variable."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def literal(value: Any) -> str:
+    """Return Python source for a parameter's value."""
+    return f"float({str(value)!r})" if isinstance(value, float) and not math.isfinite(value) else repr(value)
+
+
+def tags(cell: Any) -> list[str]:
+    """Return the tags of a cell."""
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
+    """Put a cell with the parameters behind the one tagged `parameters`, else first (as papermill does); return the names that are new there."""
+    from nbformat.v4 import new_code_cell
+
+    lines = ["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())]
+    cell = new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
+    if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
+        cell.pop("id", None)
+    cells = [one for one in notebook.cells if "injected-parameters" not in tags(one)]
+    place = next((index for index, one in enumerate(cells) if "parameters" in tags(one)), None)
+    notebook.cells = [*cells[: 0 if place is None else place + 1], cell, *cells[0 if place is None else place + 1 :]]
+    if place is None:
+        return []
+    source = cells[place].source
+    return [name for name in parameters if re.search(rf"(?m)^{re.escape(name)}\s*[:=]", source) is None]
+
+
+def write(path: str, text: str) -> None:
+    """Replace a file by another one in one step, with the old one's mode."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
+    try:
+        with open(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+        except FileNotFoundError:
+            mode = 0o666 & ~mask
+        os.chmod(draft, mode)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def join_streams(outputs: list[Any]) -> None:
+    """Make one of the last two outputs where both are of the same stream."""
+    if len(outputs) < 2:
+        return
+    before, last = outputs[-2:]
+    if before.output_type == last.output_type == "stream" and before.name == last.name:
+        before.text += last.text
+        outputs.pop()
+
+
+def add_error(cell: Any, name: str, value: str) -> None:
+    """Put an error into a cell that its kernel did not report."""
+    from nbformat.v4 import new_output
+
+    cell.outputs.append(new_output("error", ename=name, evalue=value, traceback=[f"{name}: {value}"]))
