@@ -31,7 +31,7 @@ def load(name, module, execute):
         change(module)
     except (AttributeError, ImportError, TypeError) as error:
         notes.warn(
-            f"this version of {name} is not known to tsdask-mpi ({error}): a cluster that the script asks for is its own."
+            f"this version of {name} is not known to tsdask-mpi ({error}) and stays as it is. Client() without words is this launch's."
         )
 
 
