@@ -96,7 +96,7 @@ def find_by_rank(scheduler: Any, prefix: str) -> None:
     """Have `workers=2` mean the worker of rank 2, which is called `<prefix>-2`: dask-mpi calls it 2."""
     coerce_address = scheduler.coerce_address
 
-    def by_rank(worker: Any, *args: Any, **kwargs: Any) -> str:
+    def by_rank(worker: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(worker, int) and worker not in scheduler.aliases:
             worker = scheduler.aliases.get(f"{prefix}-{worker}", worker)
         return coerce_address(worker, *args, **kwargs)
