@@ -117,6 +117,17 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     return target.name
 
 
+def stage(folder: str) -> str:
+    """Copy what every package has into a new folder, and return it: modes as in a package, man pages and completions in `share`."""
+    for path in packed():
+        target = Path(folder) / (path.removeprefix("dist/") if _is_shared(path) else path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = (ROOT / path).read_bytes()
+        target.write_bytes(content)
+        target.chmod(_mode(content))
+    return ""
+
+
 def packed() -> list[str]:
     """Return the files that every package has, relative to the project's folder, in order: what npm would pack."""
     wanted = [entry for entry in PACKAGE["files"] if not entry.startswith("!")]
@@ -239,14 +250,13 @@ def _give_up(problem: str) -> NoReturn:
 
 
 def _main(words: list[str]) -> None:
-    """`backend.py wheel|sdist FOLDER`: writes one and prints its path; `backend.py list`: prints what is packed."""
-    makers: dict[str, Callable[[str], str]] = {"wheel": build_wheel, "sdist": build_sdist}
-    if words == ["list"]:
-        print("\n".join(packed()))
-        return
+    """`backend.py wheel|sdist FOLDER`: writes one and prints its path; `backend.py stage FOLDER` fills the folder."""
+    makers: dict[str, Callable[[str], str]] = {"wheel": build_wheel, "sdist": build_sdist, "stage": stage}
     kind, folder = words
     os.makedirs(folder, exist_ok=True)
-    print(os.path.join(folder, makers[kind](folder)))
+    name = makers[kind](folder)
+    if name:
+        print(os.path.join(folder, name))
 
 
 if __name__ == "__main__":

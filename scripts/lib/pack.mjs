@@ -1,15 +1,19 @@
 // What the scripts that make packages share.
 import { spawnSync } from "node:child_process";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** The folder after `--out`, absolute; `otherwise` in the project's folder. */
 export function outFolder(otherwise) {
-  const at = process.argv.indexOf("--out");
-  if (at === -1) return join(root, otherwise);
-  return resolve(process.argv[at + 1] ?? fail("--out needs a folder."));
+  return resolve(root, wordAfter("--out") ?? otherwise);
+}
+
+/** The word after an option; undefined when the option is not there. */
+export function wordAfter(option) {
+  const at = process.argv.indexOf(option);
+  return at === -1 ? undefined : resolve(process.argv[at + 1] ?? fail(`${option} needs a value.`));
 }
 
 /** Runs a command in the project's folder; ends this process when it fails. */

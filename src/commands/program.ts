@@ -20,7 +20,7 @@ export function programName(
 /** The command that people call: that of the Python or system package whose `share/tsdask-mpi/bin` holds this program, else the program itself. */
 export function installedCommand(program: string): string {
   const command = join(dirname(program), "..", "..", "..", "bin", "tsdask-mpi");
-  return /\/share\/tsdask-mpi\/bin\/tsdask-mpi$/.test(program) && existsSync(command) ? command : program;
+  return /\/(share|lib)\/tsdask-mpi\/bin\/tsdask-mpi$/.test(program) && existsSync(command) ? command : program;
 }
 
 /** `bin/tsdask-mpi` of the installation this file belongs to, bundled (`dist/`) or not (`src/`). */

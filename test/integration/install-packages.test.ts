@@ -1,0 +1,140 @@
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { command, isRoot, projectRoot, which } from "./bed/command.ts";
+import { nothingLeft } from "./bed/left.ts";
+import { availablePythons, python } from "./bed/pythons.ts";
+import { output, run, tell } from "./bed/run.ts";
+import { asStranger, strangerAvailable } from "./bed/user.ts";
+import { computes, oldNodeFolder, pathWithoutNode } from "./installed.ts";
+
+const base = mkdtempSync(join(tmpdir(), "packages-"));
+chmodSync(base, 0o755);
+const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as { version: string };
+const name = `tsdask-mpi-${version}-linux-${process.arch}`;
+const opt = join(base, "opt");
+/** A Python that every user may run; the tests' own may be in a closed folder. */
+const common = availablePythons().find(({ path }) => path.startsWith("/usr/"));
+
+const make = (...kinds: string[]): Promise<string> =>
+  output(command(process.execPath, join(projectRoot, "scripts", "archive.mjs"), ...kinds, "--out", base), {
+    deadline: 110,
+  });
+
+afterAll(() => {
+  chmodSync(base, 0o755);
+  if (existsSync(opt)) run(command("chmod", "-R", "u+w", opt)).catch(() => undefined);
+  rmSync(base, { recursive: true, force: true });
+});
+
+describe("the single archive", () => {
+  beforeAll(async () => {
+    await make("tar");
+    mkdirSync(opt);
+    await output(command("tar", "--zstd", "-xf", join(base, `${name}.tar.zst`), "-C", opt));
+    await output(command("chmod", "-R", "a-w", opt));
+  });
+
+  it("holds no file of the build's own, and can be read by all", async () => {
+    const files = (await output(command("find", join(opt, name), "-printf", "%P %m\n"))).trim().split("\n");
+    expect(files.filter((line) => /\.pyc |__pycache__|node-path/.test(line))).toEqual([]);
+    expect(files.filter((line) => !/ (555|444)$/.test(line))).toEqual([]);
+    expect(files).toContain(`modulefiles/tsdask-mpi/${version}.lua 444`);
+  });
+
+  it("runs where it was unpacked, read-only, without a Node in PATH and with an old one first", async () => {
+    await using clean = nothingLeft();
+    const program = [join(opt, name, "bin", "tsdask-mpi"), "--python", python().path];
+    await computes(clean, program, { env: { PATH: pathWithoutNode(base) } });
+    await computes(clean, program, { env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) } });
+  });
+
+  if (strangerAvailable() === true && common !== undefined) {
+    it("owned by root, serves two users at once", async () => {
+      await using clean = nothingLeft();
+      const program = [join(opt, name, "bin", "tsdask-mpi"), "--python", common.path];
+      const theirs = join(base, "theirs");
+      for (const folder of [theirs, join(theirs, "tmp")]) {
+        mkdirSync(folder);
+        chownSync(folder, 65534, 65534);
+      }
+      const file = clean.write("script.py", "");
+      chmodSync(join(clean.folder, ".."), 0o755);
+      expect(file).toContain(clean.folder);
+      await Promise.all([
+        computes(clean, program, { env: { PATH: pathWithoutNode(base) } }),
+        computes(clean, program, {
+          become: asStranger,
+          folder: theirs,
+          env: { PATH: pathWithoutNode(base), TMPDIR: join(theirs, "tmp") },
+        }),
+      ]);
+    });
+  }
+});
+
+if (which("dpkg-deb") !== undefined && isRoot) {
+  describe("the deb", () => {
+    it("is installed, runs with an old Node first in PATH, and is removed without a trace", async () => {
+      await using clean = nothingLeft();
+      await make("deb");
+      const system = join(base, "debian");
+      mkdirSync(join(system, "var", "lib", "dpkg", "updates"), { recursive: true });
+      mkdirSync(join(system, "var", "lib", "dpkg", "info"));
+      writeFileSync(join(system, "var", "lib", "dpkg", "status"), "");
+      const [deb = ""] = (await output(command("find", base, "-maxdepth", "1", "-name", "*.deb"))).trim().split("\n");
+      const dpkg = (...words: string[]) =>
+        output(command("dpkg", `--root=${system}`, "--log=/dev/null", "--force-script-chrootless", ...words));
+      await dpkg("--install", deb);
+      const program = [join(system, "usr", "bin", "tsdask-mpi"), "--python", python().path];
+      await computes(clean, program, { env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) } });
+      const found = await output(
+        command(python().path, "-B", "-c", "from tsdask_mpi.started import PROGRAM; print(PROGRAM)"),
+        { env: { PYTHONPATH: join(system, "usr", "lib", "python3", "dist-packages") } },
+      );
+      expect(found.trim()).toBe(join(system, "usr", "lib", "tsdask-mpi", "bin", "tsdask-mpi"));
+      await output(command("find", join(system, "usr"), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"));
+      await dpkg("--remove", "tsdask-mpi");
+      expect((await output(command("find", system, "-name", "*tsdask*"))).trim()).toBe("");
+    });
+  });
+}
+
+const npm = which("npm");
+if (npm !== undefined) {
+  describe("the package of npm", () => {
+    it("has no byte code, runs from a clean prefix, and tells what to do when Node is old", async () => {
+      await using clean = nothingLeft();
+      await output(command(process.execPath, join(projectRoot, "scripts", "build.mjs")));
+      // A Python that ran from the clone has left its own files there.
+      const cache = join(projectRoot, "python", "tsdask_mpi", "__pycache__");
+      const there = existsSync(cache);
+      mkdirSync(cache, { recursive: true });
+      const leftover = join(cache, `test-${process.pid}.cpython-399.pyc`);
+      writeFileSync(leftover, "");
+      const tarball = await output(command(npm, "pack", "--silent", "--pack-destination", base), {
+        folder: projectRoot,
+      });
+      rmSync(there ? leftover : cache, { recursive: true });
+      const list = await output(command("tar", "tzf", join(base, tarball.trim())));
+      expect(list).not.toMatch(/\.pyc|__pycache__|node-path/);
+      // As `npm install --global` lays it out; its dependencies are in the bundle already.
+      const prefix = join(base, "npm-prefix");
+      const folder = join(prefix, "lib", "node_modules", "tsdask-mpi");
+      mkdirSync(folder, { recursive: true });
+      mkdirSync(join(prefix, "bin"));
+      await output(command("tar", "xzf", join(base, tarball.trim()), "--strip-components=1", "-C", folder));
+      const program = join(prefix, "bin", "tsdask-mpi");
+      await output(command("ln", "-s", "../lib/node_modules/tsdask-mpi/bin/tsdask-mpi", program));
+      await computes(clean, [program, "--python", python().path]);
+      const old = await run(command(program, "--version"), {
+        env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) },
+      });
+      expect(old.code, tell(old)).toBe(64);
+      expect(old.stderr).toMatch(
+        /^TSD-004 .*\n {2}cause: This is Node 20\.20\.2 .*\n {2}cure: {2}.*npm install --global/,
+      );
+    });
+  });
+}
