@@ -1,10 +1,14 @@
 // Bundles src/ into dist/: few files to open at start-up, split so that a rank loads only what its role needs.
 // Usage: node scripts/build.mjs [--analyze] [--out FOLDER]        (any Node from 22.15 on; needs node_modules)
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { sbom } from "./dependencies.mjs";
 
+const runFile = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = outOf(process.argv) ?? join(root, "dist");
 const started = performance.now();
@@ -64,6 +68,8 @@ for (const { path, text } of result.outputFiles) {
 files.set("any-node.cjs", await readFile(join(root, "src", "any-node.cjs")));
 // What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
 files.set("sbom.cdx.json", Buffer.from(sbom(await readFile(join(root, "package-lock.json"), "utf8"))));
+
+for (const [name, text] of await sharedFiles(files)) files.set(join("share", name), text);
 
 const changed = await differs(files);
 if (changed) await replaceDist(files);
@@ -134,6 +140,35 @@ function banner(text) {
   return parts.length === 0 ? "" : `${parts.join("")}\n`;
 }
 
+/** What Unix looks for in share/: the manual page and the completions of shells, as the program itself prints them. */
+async function sharedFiles(bundled) {
+  const folder = await mkdtemp(join(tmpdir(), "tsdask-mpi-build-"));
+  try {
+    await writeAll(bundled, folder);
+    const places = {
+      man: "man/man1/tsdask-mpi.1",
+      bash: "bash-completion/completions/tsdask-mpi",
+      zsh: "zsh/site-functions/_tsdask-mpi",
+      fish: "fish/vendor_completions.d/tsdask-mpi.fish",
+    };
+    return await Promise.all(
+      Object.entries(places).map(async ([word, place]) => {
+        const { stdout } = await runFile(process.execPath, [join(folder, "main.js"), "completion", word]);
+        return [place, Buffer.from(stdout)];
+      }),
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function writeAll(contents, folder) {
+  for (const [name, content] of contents) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), content);
+  }
+}
+
 /** Whether dist/ holds anything else than these files: an unchanged build leaves a running launch its chunks. */
 async function differs(wanted) {
   const present = await readdir(dist, { recursive: true, withFileTypes: true }).catch(() => []);
@@ -153,10 +188,7 @@ async function replaceDist(wanted) {
   const fresh = `${dist}.new-${process.pid}`;
   const old = `${dist}.old-${process.pid}`;
   try {
-    for (const [name, content] of wanted) {
-      await mkdir(dirname(join(fresh, name)), { recursive: true });
-      await writeFile(join(fresh, name), content);
-    }
+    await writeAll(wanted, fresh);
     // Another build may swap at the same moment: whoever finds dist/ taken moves it away and tries again.
     for (let attempt = 0; ; attempt += 1) {
       await rename(dist, join(old + attempt)).catch(unless("ENOENT"));

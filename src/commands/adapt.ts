@@ -13,7 +13,7 @@ import { duration, flag, integer, show } from "../config/values.ts";
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 
-const adaptOptions = {
+export const adaptOptions = {
   min: option({ value: "<n>", read: integer(0, 1_000_000), help: "fewest workers [0]" }),
   max: option({ value: "<n>", read: integer(1, 1_000_000), help: "most workers; needed" }),
   interval: option({ value: "<time>", read: duration("positive"), help: "how often the cluster is looked at [5s]" }),

@@ -17,7 +17,7 @@ import type { CommandContext } from "./context.ts";
 import { posixQuoted } from "./shells.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi connect",
   usage: "[options] [name | scheduler.json]",
   about: `Shows how to reach a running cluster: the ssh line for your own computer, the links to open (they hold the

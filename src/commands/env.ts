@@ -9,7 +9,7 @@ import type { CommandContext } from "./context.ts";
 import { exportLine, SHELLS, shellNamed, unsetLine, type Shell } from "./shells.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi env",
   usage: "[options] [name | scheduler.json]",
   about: `Prints what connects a shell to a running cluster: Client() then needs no argument.

@@ -6,7 +6,7 @@ import { visibleLine } from "../errors/visible.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi explain",
   usage: "[TSD-053]",
   about: `Prints the runbook's entry about a message: symptom, cause, what to check, cure. Without a code: all codes.`,

@@ -1,5 +1,7 @@
 import { DASK_MPI_GRAMMAR, daskMpiTable } from "../config/dask-mpi.ts";
 import type { Grammar } from "../config/grammar.ts";
+import { Failure } from "../errors/failure.ts";
+import { show } from "../config/values.ts";
 import type { OptionKey, Options } from "../config/options.ts";
 import { buildCommand } from "../config/parse.ts";
 import { GRAMMAR } from "../config/read.ts";
@@ -15,7 +17,36 @@ Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] 
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
        tsdask-mpi list | status | logs | stop | connect | env | scale | adapt | script | config
-                  | explain [--help]`;
+                  | explain | completion [--help]`;
+
+const SHORT = `\
+tsdask-mpi: a Dask cluster in any MPI allocation. In your script, \`Client()\` is connected.
+
+  mpirun -np 8 tsdask-mpi analysis.py --year 2024    a script on 6 workers
+  srun -n 64 tsdask-mpi --wait-workers all a.py      under Slurm; starts when all workers are in
+  tsdask-mpi --np 4 analysis.py                      no launcher: 4 ranks here, to try things out
+  mpirun -np 8 tsdask-mpi nb.ipynb -p year 2024      a notebook, saved cell by cell as nb.out.ipynb
+  mpirun -np 8 tsdask-mpi --jupyter lab              JupyterLab, with the ssh line to reach it
+  mpirun -np 8 tsdask-mpi                            7 workers that serve until they are stopped
+
+Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] [its arguments]
+       mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
+
+Options asked for most:
+  --np <n>               without a launcher: start this many ranks on this machine
+  --python <program>     the Python that has Dask
+  --nthreads <n>         threads per worker; --memory-limit <size>: memory per worker
+  --wait-workers <n|all> start the script only when this many workers are in
+  --local-directory <f>  where workers put what does not fit into memory
+  --interface <name>     the network between the hosts: ib0
+
+More:
+  --help starting | roles | workers | scheduler | network | security | jupyter | batch | messages
+  --help all             every option with its default, values, exit codes; docs/options.md
+  list, status, logs, stop, connect, env, scale, adapt, script, config, explain, completion,
+  install-drop-in        commands, each with its own --help: \`tsdask-mpi help scale\`
+
+A failure has a code (TSD-...), its cause and its cure; docs/runbook.md says more about each.`;
 
 const EXAMPLES = `\
 Examples:
@@ -40,6 +71,8 @@ Commands (each has its own --help):
   script <system>  writes a job script: slurm, pbs, sge, lsf, flux, htcondor or kubernetes
   explain TSD-...  prints the runbook's entry about a message
   scale, adapt     grow and shrink a running cluster by submitting worker jobs
+  completion       prints what completes command lines in bash, zsh or fish
+  install-drop-in  gives the stand-in for dask-mpi the name dask-mpi
 
 Who does what:
   Rank 0 is the scheduler; rank 1 is the client, when there is a script or --jupyter; every other
@@ -68,14 +101,36 @@ dask-mpi's command line, run by tsdask-mpi: rank 0 is Dask's scheduler, every ot
 until they are stopped. As with dask-mpi, everyone on the network can use the cluster, and run code
 as you; \`tsdask-mpi\` makes private ones, and runs scripts.`;
 
-/** The text of `--help`, at most `columns` wide, with a newline at its end. */
-export function helpText(program: Options["program"], columns: number): string {
+/**
+ * The text of `--help`, at most `columns` wide, with a newline at its end; on a topic: a group of options, or `all`.
+ * Throws TSD-006 for a topic that there is not.
+ */
+export function helpText(program: Options["program"], columns: number, topic?: string): string {
   const width = Math.max(60, Math.min(columns, 132));
   if (program === "dask-mpi") {
     const usage = "Usage: mpirun -np <ranks> dask-mpi [options] [scheduler address]";
     return `${usage}\n\n${DASK_MPI_ABOUT}\n\n${optionsText(DASK_MPI_GRAMMAR, daskMpiTable, width)}\n`;
   }
+  if (topic === undefined) return `${SHORT}\n`;
+  if (topic !== "all") return `${groupText(topic, width)}\n`;
   return `${USAGE}\n\n${ABOUT}\n\n${EXAMPLES}\n\n${optionsText(GRAMMAR, table, width)}\n\n${AFTER}\n`;
+}
+
+/** The options of the group whose name begins with that word. */
+function groupText(topic: string, width: number): string {
+  const groups = [...new Set(Object.values(table).map(({ group }) => group))];
+  const wanted = topic.toLowerCase();
+  const group = groups.find((name) => name.split(" ").some((word) => word.toLowerCase() === wanted));
+  if (group === undefined)
+    throw new Failure("TSD-006", {
+      program: "tsdask-mpi",
+      problem: `there is no help on ${show(topic)}`,
+      suggestion: `Topics are ${groups.map((name) => name.split(" ")[0]?.toLowerCase()).join(", ")}, all, and the commands. `,
+    });
+  const text = `${optionsText(GRAMMAR, table, width)}\n`;
+  const start = text.indexOf(`${group}:\n`);
+  const end = text.indexOf("\n\n", start);
+  return text.slice(start, end === -1 ? undefined : end).trimEnd();
 }
 
 const optionsText = (grammar: Grammar, specs: Table, width: number): string => {

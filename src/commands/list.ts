@@ -5,7 +5,7 @@ import { hostList } from "../ui/ranges.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi list",
   usage: "[--json]",
   about: `Shows your clusters, of all folders and hosts that share this home folder: those that run, start or wait in a batch

@@ -14,7 +14,7 @@ import { wantsColour } from "../ui/failure-text.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi logs",
   usage: "[options] [name | scheduler.json]",
   about: `Shows what a launch and its Dask processes said, in the order of time; for a week also after its end, however it ended.

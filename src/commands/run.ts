@@ -1,4 +1,4 @@
-import type { Command, Options } from "../config/options.ts";
+import { SUBCOMMANDS, type Command, type Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -10,8 +10,10 @@ export async function runCommand(
 ): Promise<number> {
   switch (command.kind) {
     case "help": {
+      const topic = SUBCOMMANDS.find((name) => name === command.topic);
+      if (topic !== undefined) return runCommand({ kind: topic, argv: ["--help"] }, context);
       const { helpText } = await import("./help.ts");
-      context.stdout.write(helpText(program, context.stdout.columns ?? 100));
+      context.stdout.write(helpText(program, context.stdout.columns ?? 100, command.topic));
       return 0;
     }
     case "version":
@@ -37,6 +39,8 @@ export async function runCommand(
       return (await import("./scale.ts")).scaleCommand(command.argv, context);
     case "adapt":
       return (await import("./adapt.ts")).adaptCommand(command.argv, context);
+    case "completion":
+      return (await import("./completion.ts")).completionCommand(command.argv, context);
     case "install-drop-in":
       return (await import("./drop-in.ts")).dropInCommand(command.argv, context);
     case "script":

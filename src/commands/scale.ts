@@ -15,7 +15,7 @@ import { growthOptions, readGrowthLine, workerJob } from "./growth-options.ts";
 import type { CommandPlace } from "./script.ts";
 import { BadValue, duration, integer, show } from "../config/values.ts";
 
-const scaleOptions = {
+export const scaleOptions = {
   ...growthOptions,
   wait: {
     value: "<time>",

@@ -18,7 +18,7 @@ import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 import { statusJson, statusLines, type StatusView } from "./status-screen.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi status",
   usage: "[options] [name | scheduler.json]",
   about: `Shows what a cluster does: its workers by host, its tasks, what it waits for, its worker jobs, what idles. It is read from

@@ -8,7 +8,7 @@ import { count } from "../ui/ranges.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
-const COMMAND: SmallCommand = {
+export const COMMAND: SmallCommand = {
   name: "tsdask-mpi stop",
   usage: "[--now] <name | scheduler.json> | --all",
   about: `Ends a cluster in order, from any host: its script is told (SIGTERM) and gets its --grace, then workers, scheduler and the

@@ -164,12 +164,13 @@ export const SUBCOMMANDS = [
   "explain",
   "stop",
   "install-drop-in",
+  "completion",
 ] as const;
 export type Subcommand = (typeof SUBCOMMANDS)[number];
 
 /** What the command line asks for; `argv` are the words after a subcommand's name. */
 export type Command =
   | { readonly kind: "launch" }
-  | { readonly kind: "help" }
+  | { readonly kind: "help"; readonly topic?: string }
   | { readonly kind: "version" }
   | { readonly kind: Subcommand; readonly argv: readonly string[] };

@@ -14,6 +14,7 @@ const COMMANDS: readonly string[] = [
   "logs",
   "explain",
   "stop",
+  "completion",
 ] satisfies readonly Subcommand[];
 
 /** The options that take no value; a test compares them with the table. */
@@ -47,7 +48,8 @@ export function subcommandOf(
   const ours = program === "tsdask-mpi";
   const [first = "", ...rest] = argv;
   if (ours && COMMANDS.includes(first)) return { kind: first as Subcommand, argv: rest };
-  if (ours && (first === "help" || first === "version")) return { kind: first };
+  if (ours && ["help", "--help", "-h"].includes(first)) return helpOn(rest[0]);
+  if (ours && first === "version") return { kind: first };
   for (const { word, kind } of walk(argv)) {
     if (kind === "word" && ours) break;
     if (word === "--help" || word === "-h") return { kind: "help" };
@@ -55,6 +57,9 @@ export function subcommandOf(
   }
   return undefined;
 }
+
+const helpOn = (topic: string | undefined): { kind: "help"; topic?: string } =>
+  topic === undefined ? { kind: "help" } : { kind: "help", topic };
 
 /**
  * What --python or TSDASK_PYTHON says, when that is an absolute path or a bare name; `undefined` when it says nothing,

@@ -13,7 +13,11 @@ export interface ReadContext {
 }
 
 /** Turns a raw value into a checked one, or throws `BadValue`. */
-export type Reader<T> = (raw: Raw, context: ReadContext) => T;
+export interface Reader<T> {
+  (raw: Raw, context: ReadContext): T;
+  /** The words that it takes, where there are no others; for the completion of shells. */
+  readonly choices?: readonly string[];
+}
 
 /** What is wrong with a value, and how to write it; the caller knows which option it was and where it stood. */
 export class BadValue extends Error {
@@ -57,14 +61,18 @@ export const text =
   };
 
 /** One of the given words, in any case. */
-export const choice =
-  <const T extends string>(words: readonly T[], aliases: Readonly<Record<string, T>> = {}): Reader<T> =>
-  (raw) => {
+export const choice = <const T extends string>(
+  words: readonly T[],
+  aliases: Readonly<Record<string, T>> = {},
+): Reader<T> => {
+  const read = (raw: Raw): T => {
     const list = words.join(", ");
     const value = scalar(raw, `one of ${list}`).toLowerCase();
     const known = words.find((word) => word === value) ?? (Object.hasOwn(aliases, value) ? aliases[value] : undefined);
     return known ?? fail(`must be one of ${list}`, `Choose one of ${list}.`);
   };
+  return Object.assign(read, { choices: words });
+};
 
 const YES = ["true", "yes", "on", "1"];
 const NO = ["false", "no", "off", "0"];

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { helpText } from "../../src/commands/help.ts";
 import { optionsPage } from "../../src/commands/options-page.ts";
-import type { Command } from "../../src/config/options.ts";
+import { SUBCOMMANDS, type Command } from "../../src/config/options.ts";
 import { runCommand } from "../../src/commands/run.ts";
 import { edits, nearest } from "../../src/config/suggest.ts";
 import { kebab, optionKeys, table, variable } from "../../src/config/table.ts";
@@ -71,7 +71,7 @@ describe("tsdask-mpi config", () => {
 
 describe("--help and --version", () => {
   test("name every option and its default", async () => {
-    const { out } = await run({ kind: "help" });
+    const { out } = await run({ kind: "help", topic: "all" });
     for (const key of optionKeys)
       expect(out).toContain(`--${table[key].negative === `no-${kebab(key)}` ? "[no-]" : ""}${kebab(key)}`);
     for (const part of [
@@ -86,6 +86,24 @@ describe("--help and --version", () => {
     ])
       expect(out).toContain(part);
     expect(out.endsWith("\n")).toBe(true);
+  });
+
+  test("fits a screen, and leads on to each group of options and each command", async () => {
+    const { out } = await run({ kind: "help" });
+    expect(out.split("\n").length).toBeLessThanOrEqual(40);
+    expect(out.indexOf("mpirun -np 8")).toBeLessThan(out.indexOf("Usage:"));
+    const [, topics = ""] = /--help (starting.*)/.exec(out) ?? [];
+    const groups = [...new Set(optionKeys.map((key) => table[key].group))];
+    expect(topics.split(" | ")).toHaveLength(groups.length);
+    for (const [index, topic] of topics.split(" | ").entries()) {
+      const text = (await run({ kind: "help", topic })).out;
+      expect(text.startsWith(`${groups[index]}:\n`), topic).toBe(true);
+    }
+    for (const name of SUBCOMMANDS) {
+      expect(out, name).toContain(name);
+      expect((await run({ kind: "help", topic: name })).out, name).toContain(`Usage: tsdask-mpi ${name}`);
+    }
+    await expect(run({ kind: "help", topic: "bogus" })).rejects.toMatchObject({ code: "TSD-006" });
   });
 
   test("fit a terminal of 100 columns, and dask-mpi's is its own", async () => {

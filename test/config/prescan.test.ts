@@ -40,6 +40,8 @@ describe("the first word", () => {
 
   test("help and version may be words or options", () => {
     for (const word of ["help", "--help", "-h"]) expect(subcommandOf([word])).toEqual({ kind: "help" });
+    for (const word of ["help", "--help", "-h"])
+      expect(subcommandOf([word, "network"])).toEqual({ kind: "help", topic: "network" });
     for (const word of ["version", "--version", "-V"]) expect(subcommandOf([word])).toEqual({ kind: "version" });
   });
 
