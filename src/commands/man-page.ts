@@ -64,6 +64,6 @@ const entry = ({ flag, value, help }: Listed): string[] => [
 
 /** Text that troff shows as it is. */
 function plain(text: string): string {
-  const escaped = text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("'", "\\(aq");
+  const escaped = text.replaceAll("…", "...").replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll("'", "\\(aq");
   return escaped.startsWith(".") ? `\\&${escaped}` : escaped;
 }
