@@ -5,7 +5,6 @@ A child's end is os._exit: what is left then (threads in a task, half-open conne
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import types
@@ -57,8 +56,10 @@ def run(request: Message, channel: Channel, turn: Turn, rank: int | None, baseli
 
 def finish(code: int) -> NoReturn:
     """End this process now, after the functions registered with atexit, without waiting for threads."""
+    from tsdask_mpi.compat import interpreter
+
     try:
-        atexit._run_exitfuncs()
+        interpreter.run_exit_functions()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -1,8 +1,6 @@
 """Turns a process into the place its rank asked for: environment, folder, cores, limits, Dask's configuration, randomness.
 
 Facts relied on:
-- dask/system.py CPU_COUNT and distributed/system.py MEMORY_LIMIT are computed at import; CPU_COUNT is copied by
-  `from dask.system import CPU_COUNT` into other modules, and into the defaults of distributed/worker_memory.py parse_memory_limit.
 - dask/config.py refresh(): configuration is the defaults (`dask.config.defaults`), then the yaml files of `dask.config.paths`,
   then the variables DASK_…; paths are computed at import from DASK_CONFIG, DASK_ROOT_CONFIG and HOME.
 - distributed/nanny.py sets distributed.nanny.pre-spawn-environ before a worker starts, and what the environment already holds wins.
@@ -20,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tsdask_mpi import blas, import_cache, linux
+from tsdask_mpi.compat import interpreter, shares
 from tsdask_mpi.wire import Message
 
 CONFIG_PLACES = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "HOME", "XDG_CONFIG_HOME")
@@ -46,14 +45,8 @@ def read_baseline() -> Baseline:
         dask.config.set({absent: False}, config=config)
         dask.config.set({absent: False})
     return Baseline(
-        config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), counting_modules()
+        config, {name: os.environ.get(name) for name in CONFIG_PLACES}, _dask_variables(), shares.counting_modules()
     )
-
-
-def counting_modules() -> tuple[str, ...]:
-    """Return the names of those of Dask's modules that hold CPU_COUNT."""
-    names = [name for name in sys.modules if name.partition(".")[0] in ("dask", "distributed")]
-    return tuple(name for name in names if "CPU_COUNT" in vars(sys.modules[name]))
 
 
 def take_environment(env: dict[str, str]) -> None:
@@ -67,7 +60,7 @@ def take_environment(env: dict[str, str]) -> None:
         added = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
         sys.path[:0] = added
     if import_cache.temp_variables() != temporary:
-        import_cache.forget_temporary_folder()
+        interpreter.forget_temporary_folder()
 
 
 def take_limits_of(rank: int) -> None:
@@ -102,9 +95,7 @@ def take_config(baseline: Baseline | None) -> None:
     if baseline is None:
         return
     if any(os.environ.get(name) != value for name, value in baseline.places.items()):
-        paths = getattr(dask.config, "_get_paths", None)
-        dask.config.paths[:] = paths() if paths is not None else dask.config.paths
-        dask.config.refresh(paths=dask.config.paths)
+        shares.find_configuration_anew()
         return
     if _dask_variables() == baseline.variables:
         return
@@ -150,16 +141,9 @@ def reseed() -> None:
 def take_shares(cpu_count: int | None, memory_limit: int | None, counters: Iterable[str]) -> None:
     """Tell Dask how many cores and bytes this process may take for the whole machine."""
     if cpu_count:
-        for name in counters:
-            sys.modules[name].CPU_COUNT = cpu_count  # type: ignore[attr-defined]
-        memory = sys.modules.get("distributed.worker_memory")
-        parse = getattr(memory, "parse_memory_limit", None)
-        if parse is not None and parse.__defaults__ and len(parse.__defaults__) == 1:
-            parse.__defaults__ = (cpu_count,)
+        shares.set_cpu_count(cpu_count, counters)
     if memory_limit:
-        import distributed.system
-
-        distributed.system.MEMORY_LIMIT = memory_limit
+        shares.set_memory(memory_limit)
 
 
 def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
@@ -187,5 +171,5 @@ def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
         blas.set_threads()
     reseed()
     explicit = (params.get("kwargs") or {}).get("memory_limit", "auto") not in (None, "auto")
-    counters = baseline.counters if baseline else counting_modules()
+    counters = baseline.counters if baseline else shares.counting_modules()
     take_shares(request.get("cpu_count"), None if explicit else request.get("memory_limit"), counters)

@@ -1,10 +1,4 @@
-"""Adds Dask's dashboard to a scheduler that runs already, so that Bokeh's import delays neither the first worker nor the first task.
-
-Facts relied on:
-- distributed/dashboard/scheduler.py connect(application, http_server, scheduler, prefix) adds the dashboard to an open HTTP port;
-  its import raises ImportError without a Bokeh of the right version, and then distributed/http/scheduler/missing_bokeh.py has the page.
-- distributed/http/routing.py RoutingApplication.find_handler() asks the applications added to it for what it does not know itself.
-"""
+"""Adds Dask's dashboard to a scheduler that runs already, so that Bokeh's import delays neither the first worker nor the first task."""
 
 from __future__ import annotations
 
@@ -16,6 +10,7 @@ from typing import Any
 from tornado import web
 
 from tsdask_mpi.channel import Channel
+from tsdask_mpi.compat import dashboard_pages
 
 SWITCH_SECONDS = 0.0005
 PAGES = r"/(status|individual-.*|workers|tasks|system|profile|graph|groups)?"
@@ -40,7 +35,7 @@ class Waiting(web.RequestHandler):
 async def when_wanted(scheduler: Any, prefix: str, wanted: asyncio.Event, channel: Channel) -> None:
     """Load the dashboard when the rank asks for it, or when somebody visits one of its pages; the rank is told when it is there."""
     standing_in = web.Application([(prefix.rstrip("/") + PAGES, Waiting, {"wanted": wanted})])
-    applications = scheduler.http_application.applications
+    applications = dashboard_pages.applications(scheduler)
     applications.append(standing_in)
     await wanted.wait()
     problem = await add_dashboard(scheduler, prefix)
@@ -53,20 +48,11 @@ async def add_dashboard(scheduler: Any, prefix: str) -> str | None:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        pages = await asyncio.get_running_loop().run_in_executor(None, _import)
+        pages = await asyncio.get_running_loop().run_in_executor(None, dashboard_pages.load)
     except ImportError as error:
-        from distributed.http.utils import get_handlers
-
-        routes = get_handlers(server=scheduler, modules=["distributed.http.scheduler.missing_bokeh"], prefix=prefix)
-        scheduler.http_application.add_handlers(r".*$", routes)
+        dashboard_pages.say_missing(scheduler, prefix)
         return str(error)
     finally:
         sys.setswitchinterval(interval)
-    pages.connect(scheduler.http_application, scheduler.http_server, scheduler, prefix=prefix)
+    dashboard_pages.connect(pages, scheduler, prefix)
     return None
-
-
-def _import() -> Any:
-    import distributed.dashboard.scheduler as pages
-
-    return pages

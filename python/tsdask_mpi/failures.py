@@ -8,6 +8,7 @@ import ssl
 import traceback
 
 from tsdask_mpi import diagnosis
+from tsdask_mpi.compat.log_messages import ENCRYPTION_REQUIRED, MALFORMED_YAML, PRELOADING_FILE, REFUSED_WORKER
 from tsdask_mpi.preloads import PreloadFailed
 from tsdask_mpi.wire import Message
 
@@ -28,15 +29,15 @@ def code_of(error: BaseException) -> str:
             return "port"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
             return "address"
-        if "encryption required" in str(cause):
+        if ENCRYPTION_REQUIRED in str(cause):
             return "encryption"
-        if "is malformed" in str(cause):
+        if MALFORMED_YAML in str(cause):
             return "yaml"
     if isinstance(error, TIMEOUTS):
         return "timeout"
     if isinstance(error, TypeError):
         return "arguments"
-    if any("Unexpected response from register" in str(cause) for cause in chain):
+    if any(REFUSED_WORKER in str(cause) for cause in chain):
         return "refused"
     return type(error).__name__
 
@@ -58,7 +59,7 @@ def _in_preload(error: BaseException) -> bool:
     if isinstance(error, ModuleNotFoundError):
         return False
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    return any(name.endswith("distributed/preloading.py") for name in frames)
+    return any(name.endswith(PRELOADING_FILE) for name in frames)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -15,6 +15,7 @@ import time
 from typing import NamedTuple
 
 from tsdask_mpi import diagnosis, import_cache
+from tsdask_mpi.compat import package_versions
 from tsdask_mpi.linux import thread_count
 from tsdask_mpi.wire import Message
 
@@ -59,7 +60,7 @@ class Refused(NamedTuple):
 def import_engine() -> None:
     """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask, or a kind of diagnosis.py)."""
     logging.disable(logging.WARNING)
-    restore_yaml = import_cache.read_yaml_quickly()
+    restore_yaml = package_versions.read_yaml_quickly()
     try:
         _import_engine()
     finally:

@@ -28,11 +28,11 @@ try:
     from jupyter_server.base.websocket import WebSocketMixin
 except ImportError:
     try:
-        from jupyter_server.base.handlers import JupyterHandler  # type: ignore[no-redef]
-        from jupyter_server.base.zmqhandlers import WebSocketMixin  # type: ignore[no-redef]
+        from jupyter_server.base.handlers import JupyterHandler
+        from jupyter_server.base.zmqhandlers import WebSocketMixin
     except ImportError:
-        from notebook.base.handlers import IPythonHandler as JupyterHandler  # type: ignore[no-redef]
-        from notebook.base.zmqhandlers import WebSocketMixin  # type: ignore[no-redef]
+        from notebook.base.handlers import IPythonHandler as JupyterHandler
+        from notebook.base.zmqhandlers import WebSocketMixin
 
 FOLDER = "tsdask"
 FIRST_PAGE = "status"
@@ -143,7 +143,7 @@ def elsewhere(location: str, server: str, own: str) -> str:
     return own + path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
 
-class Page(JupyterHandler):  # type: ignore[misc,valid-type]
+class Page(JupyterHandler):
     """One page, script, style sheet or set of data."""
 
     def initialize(self, pages: Pages, own: str) -> None:
@@ -151,7 +151,7 @@ class Page(JupyterHandler):  # type: ignore[misc,valid-type]
         self.pages = pages
         self.own = own
 
-    @web.authenticated
+    @web.authenticated  # type: ignore[untyped-decorator]
     async def get(self, _: str) -> None:
         """Answer with what Dask answers."""
         path = self.request.path[len(self.own) :]  # As it came: addresses of workers are escaped in it.
@@ -190,7 +190,7 @@ def without_token(query: str) -> str:
     return f"?{'&'.join(kept)}" if kept else ""
 
 
-class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):  # type: ignore[misc,valid-type]
+class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):
     """One WebSocket, passed on both ways until either side closes it."""
 
     upstream: Any = None

@@ -1,11 +1,6 @@
 """Keeps connections that have not proved themselves from taking all of a process's files, time and log.
 
 Facts relied on:
-- tornado/tcpserver.py add_sockets() calls `add_accept_handler(socket, self._handle_connection)` of its own module's name for every listening
-  socket, and gets a function that takes the handler away; tornado/netutil.py add_accept_handler() lets accept's OSError (no descriptor left)
-  reach the event loop, which logs it with a traceback and tries again at once.
-- distributed/comm/tcp.py BaseTCPListener._handle_stream(stream, address) awaits the TLS handshake, then self.on_connection(comm) (Dask's own
-  handshake), then serves the comm until it closes; the stream of a comm is comm.stream. TCPServer.handle_stream is that bound method.
 - tornado/httpserver.py HTTPServer.handle_stream(stream, address) and .on_close(connection), connection.stream being the stream.
 """
 
@@ -20,6 +15,8 @@ import select
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+
+from tsdask_mpi.compat import accept as compat_accept
 
 PATIENCE = 30.0
 CROWDED_PATIENCE = 2.0
@@ -145,10 +142,8 @@ pages_gate = Gate("pages", 8)
 
 def gate_of(callback: Any) -> Gate | None:
     """Return the gate that a tornado server's connections are counted at, from the function that gets them; None for one that is not ours."""
-    from distributed.comm.tcp import BaseTCPListener
-
     server = getattr(callback, "__self__", None)
-    if isinstance(getattr(getattr(server, "handle_stream", None), "__self__", None), BaseTCPListener):
+    if compat_accept.is_listener_of(server):
         return dask_gate
     return getattr(server, "tsdask_gate", None)
 
@@ -213,32 +208,7 @@ def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callab
 @functools.cache
 def install() -> None:
     """Put the gates before every listener that this process opens from now on; without what they rely on, one warning, and Dask stays as it is."""
-    import tornado.tcpserver
-    from distributed.comm import tcp
-
-    listener: Any = getattr(tcp, "BaseTCPListener", None)
-    handle_stream = getattr(listener, "_handle_stream", None)
-    on_connection = getattr(listener, "on_connection", None)
-    if handle_stream is None or on_connection is None or not hasattr(tornado.tcpserver, "add_accept_handler"):
-        logger.warning(
-            "this release of distributed or tornado listens in another way: idle connections of strangers are not limited"
-        )
+    if lacks := compat_accept.probe():
+        logger.warning("this release has no %s: idle connections of strangers are not limited", lacks)
         return
-
-    @functools.wraps(handle_stream)
-    async def through_gate(self: Any, stream: Any, address: Any) -> None:
-        dask_gate.enter(stream)
-        try:
-            await handle_stream(self, stream, address)
-        finally:
-            dask_gate.leave(stream)
-
-    @functools.wraps(on_connection)
-    async def proved(self: Any, comm: Any, *args: Any, **kwargs: Any) -> Any:
-        result = await on_connection(self, comm, *args, **kwargs)
-        dask_gate.leave(getattr(comm, "stream", None))
-        return result
-
-    listener._handle_stream = through_gate
-    listener.on_connection = proved
-    tornado.tcpserver.add_accept_handler = accept_gently
+    compat_accept.watch_connections(dask_gate.enter, dask_gate.leave, accept_gently)

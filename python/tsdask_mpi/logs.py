@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from tsdask_mpi.compat.log_messages import LOST_HEARTBEAT, REFUSED_TLS
+
 NOISY = ("distributed", "tornado", "asyncio", "bokeh")
 
 
@@ -36,14 +38,11 @@ def quiet() -> None:
 
 
 def drop_lost_heartbeats() -> None:
-    """Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and that is told.
-
-    distributed/worker.py Worker.heartbeat() logs a traceback for any OSError.
-    """
+    """Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and that is told."""
 
     def worth_saying(record: logging.LogRecord) -> bool:
         kind = record.exc_info[0] if record.exc_info else None
-        return kind is None or not issubclass(kind, OSError) or "during heartbeat" not in record.getMessage()
+        return kind is None or not issubclass(kind, OSError) or LOST_HEARTBEAT not in record.getMessage()
 
     logging.getLogger("distributed.worker").addFilter(worth_saying)
 
@@ -68,13 +67,13 @@ def tell_missing_modules(tell: Callable[[str], None]) -> None:
 def limit_refused(count: Callable[[str], None], told: int = 3) -> None:
     """Tell of the first few connections whose TLS was refused, one by one; more are handed to `count`, which says their number.
 
-    distributed/comm/tcp.py warns of each one, and a stranger can make thousands a second: the log would be theirs to fill.
+    Dask warns of each one, and a stranger can make thousands a second: the log would be theirs to fill.
     """
     left = told
 
     def worth_saying(record: logging.LogRecord) -> bool:
         nonlocal left
-        if "TLS handshake failed" not in str(record.msg):
+        if REFUSED_TLS not in str(record.msg):
             return True
         left -= 1
         if left >= 0:

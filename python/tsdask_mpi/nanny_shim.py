@@ -6,7 +6,6 @@ Facts relied on:
 - `kill` is to return nothing, and `restart` "OK", once the scheduler has lost the worker (distributed/nanny.py Nanny.kill, .restart).
 - distributed/scheduler.py remove_worker() of old versions closes all pooled connections to the worker's address, so that the answer
   to `restart` would be lost; the pool (distributed/core.py ConnectionPool) tells addresses apart by how they are written.
-- distributed/worker.py _register_with_scheduler() sends Worker.nanny; Worker.close() asks that nanny to close, if there is one.
 - distributed/scheduler.py register_nanny_plugin() sends `plugin_add` to every nanny.
 """
 
@@ -15,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+
+from tsdask_mpi.compat import nanny_methods
 
 REPLY_SECONDS = 0.1
 
@@ -27,14 +28,6 @@ def written_otherwise(address: str) -> str:
 
 def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
     """Let a distributed.Worker register with its own address as its nanny's; `restarting` is called before it goes."""
-    register = worker._register_with_scheduler
-
-    async def with_nanny() -> None:
-        worker.nanny = written_otherwise(worker.contact_address or worker.address)
-        try:
-            await register()
-        finally:
-            worker.nanny = None
 
     async def leave() -> None:
         restarting()
@@ -55,5 +48,5 @@ def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
             "this worker has no Nanny of Dask's own to take a nanny plugin: start the cluster with --nanny"
         )
 
-    worker._register_with_scheduler = with_nanny
+    nanny_methods.register_as(worker, lambda: written_otherwise(worker.contact_address or worker.address))
     worker.handlers.update({"kill": kill, "restart": restart, "plugin_add": plugin, "plugin_remove": plugin})

@@ -1,7 +1,4 @@
-"""Preload modules in the form that distributed's servers take them (distributed/preloading.py process_preloads), and what they raise.
-
-Fact relied on: whatever `dask_setup` of a preload raises passes through `Preload.start`, whose caller logs it and goes on.
-"""
+"""Preload modules in the form that distributed's servers take them (distributed/preloading.py process_preloads), and what they raise."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tsdask_mpi import diagnosis
+from tsdask_mpi.compat import preloading
 
 
 class PreloadFailed(Exception):
@@ -24,18 +22,8 @@ def preload_kwargs(preload: list[list[str]] | None) -> dict[str, Any]:
 
 def keep_failures() -> Callable[[], None]:
     """Have Dask tell us what setting up its preloads raises; the function that is returned raises the first as PreloadFailed."""
-    from distributed.preloading import Preload
-
     failures: list[str] = []
-    start = Preload.start
-
-    async def kept(self: Any) -> None:
-        try:
-            await start(self)
-        except Exception as error:
-            failures.append(f"{self.name}: {diagnosis.with_place(error)}")
-
-    Preload.start = kept
+    preloading.on_failure(lambda name, error: failures.append(f"{name}: {diagnosis.with_place(error)}"))
 
     def check() -> None:
         if failures:

@@ -15,9 +15,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from tsdask_mpi import contact, control_commands, dashboard, desk, logs, token_gate, usage
+import distributed
+
+from tsdask_mpi import control_commands, dashboard, desk, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
+from tsdask_mpi.compat import check, close_reasons, contact_address, nanny_methods
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
@@ -37,10 +40,11 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
     desk.answer(scheduler, channel)
-    turn.folder(getattr(getattr(scheduler, "_workdir", None), "dir_path", None))
+    turn.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()
     turn.done()
+    check.say_untested(distributed.__version__)
     port = getattr(getattr(scheduler, "http_server", None), "port", None)
     channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})
     pages = (
@@ -76,7 +80,7 @@ def make_scheduler(params: Message) -> Any:
     from distributed import Scheduler
 
     token_gate.install_from(params.get("token_file"))
-    contact.by_name(params.get("contact_host"))
+    contact_address.by_name(params.get("contact_host"))
     kwargs = arguments_for(Scheduler, params.get("kwargs") or {})
     with warnings.catch_warnings():
         # The rank shows the port that was taken in its place, in one line.
@@ -117,7 +121,7 @@ def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel, 
     async def closed(*args: Any, **kwargs: Any) -> None:
         given = kwargs.get("reason")
         unnamed = "idle" if scheduler.idle_timeout else "closed"
-        note("idle" if given == "idle-timeout-exceeded" else str(given or unnamed))
+        note("idle" if given == close_reasons.IDLE else str(given or unnamed))
         await close(*args, **kwargs)
 
     async def terminated(*args: Any, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ import time
 from typing import Any, NoReturn
 
 from tsdask_mpi import diagnosis, imports, linux
+from tsdask_mpi.compat import interpreter
 from tsdask_mpi.requests import REQUEST_SECONDS
 from tsdask_mpi.server import Server, allow_many_files, tell_leader
 from tsdask_mpi.wire import Message
@@ -34,10 +35,7 @@ def serve() -> NoReturn:
         imports.import_engine()
         refused = imports.warm(list(state["warm"]))
     except imports.ImportFailure as failure:
-        tell_leader(
-            {"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)}
-        )
-        sys.exit(1)
+        _fail(failure.reason, str(failure))
     finally:
         imports.restore(variables)
     for module, reason, message in refused:
@@ -52,7 +50,14 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
     import distributed
 
     from tsdask_mpi import child, child_environment, classes, listeners, loop, scheduler, secure, worker  # noqa: F401 - for the children
+    from tsdask_mpi.compat import check
 
+    missing = check.check()
+    if missing.security:
+        _fail("incompatible", f"distributed {distributed.__version__} has no {missing.security}")
+    if missing.convenience:
+        message = f"distributed {distributed.__version__} has no {missing.convenience}"
+        tell_leader({"event": "failed", "reason": "lacking", "message": message})
     linux.adopt_orphans()
     allow_many_files()
     classes.named_arguments(distributed.Worker)
@@ -90,12 +95,15 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     try:
         versions = imports.installed_versions()
     except imports.ImportFailure as failure:
-        tell_leader(
-            {"event": "failed", "reason": failure.reason, "executable": sys.executable, "message": str(failure)}
-        )
-        sys.exit(1)
+        _fail(failure.reason, str(failure))
     _say_ready(state, versions)
     server.run()
+
+
+def _fail(reason: str, message: str) -> NoReturn:
+    """Tell the leader why there is no fork server on this host, and end."""
+    tell_leader({"event": "failed", "reason": reason, "executable": sys.executable, "message": message})
+    sys.exit(1)
 
 
 def _say_ready(state: Message, versions: Message) -> None:
@@ -147,14 +155,7 @@ def _exec_again(state: Message, listener: socket.socket) -> NoReturn:
     os.set_inheritable(state["listener"], True)
     os.environ[RESUME] = json.dumps(state)
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *_flags(), sys.argv[0]])
-
-
-def _flags() -> list[str]:
-    import subprocess
-
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    return flags
+    os.execv(sys.executable, [sys.executable, *interpreter.own_flags(), sys.argv[0]])
 
 
 def _resume() -> tuple[Message, socket.socket]:

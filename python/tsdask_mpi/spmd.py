@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tsdask_mpi import arguments, ranks, started
+from tsdask_mpi.compat import clients
 from tsdask_mpi.ranks import Place
 
 # What src/rank/orphans.ts puts into the environment of a script that `tsdask-mpi` has started.
@@ -234,6 +235,4 @@ def _code(codes: Sequence[object]) -> int:
 
 def _close_clients() -> None:
     """Close the clients that the script left open, before their scheduler ends: Dask would log what it lost."""
-    client = sys.modules.get("distributed.client")
-    if client is not None and hasattr(client, "_close_global_client"):
-        client._close_global_client()
+    clients.close_left_open()

@@ -1,8 +1,7 @@
 """Lets only requests that carry the launch's token reach what Dask serves by HTTP, pages and WebSockets alike.
 
 Facts relied on:
-- distributed/node.py start_http_server() makes `HTTPServer(self.http_application)` of the name HTTPServer in its own module, in
-  the scheduler and in every worker; all handlers, the dashboard's WebSockets included, hang below that application.
+- All handlers of Dask's HTTP ports, the dashboard's WebSockets included, hang below the server that compat/http_server.py puts there.
 - tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request, gives it the headers before any body, the body in
   pieces up to its limit, and finish() then; an answer before that would be lost to a sender that is still sending.
 - Browsers send a cookie to every port of its host, and a WebSocket from any page carries it, with the page's Origin (RFC 6455, section 10.2).
@@ -23,6 +22,7 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import SSLIOStream
 
 from tsdask_mpi import listeners
+from tsdask_mpi.compat import http_server
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>A token is needed</title>
@@ -191,11 +191,7 @@ def install(token: str) -> None:
     """Put the gate before every HTTP port that Dask opens in this process from now on; raises ValueError for an empty token."""
     if not token:
         raise ValueError("the token is empty")
-    import distributed.node
-
-    if not hasattr(distributed.node, "HTTPServer"):
-        raise RuntimeError("this version of distributed opens its HTTP port in a way that the token gate does not know")
-    distributed.node.HTTPServer = gated(token)
+    http_server.replace(gated(token))
 
 
 def install_from(path: str | None) -> None:

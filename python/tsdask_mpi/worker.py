@@ -20,7 +20,7 @@ import os
 from typing import Any
 
 import dask
-from tsdask_mpi import contact, control_commands, gate_environment, logs, nanny_shim, token_gate
+from tsdask_mpi import control_commands, gate_environment, logs, nanny_shim, token_gate
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import (
     arguments_for,
@@ -28,6 +28,8 @@ from tsdask_mpi.classes import (
     import_class,
     runs_workers_elsewhere,
 )
+from tsdask_mpi.compat import contact_address, nanny_methods
+from tsdask_mpi.compat.close_reasons import reason_of
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
@@ -37,25 +39,8 @@ CLOSE_SECONDS = 10.0
 SHORT_CLOSE_SECONDS = 1.5
 UNSTARTED_CLOSE_SECONDS = 0.3
 
-REASONS = {
-    "scheduler-close": "scheduler-closed",
-    "worker-close": "closed",
-    "scheduler-close-worker": "retired",
-    "scheduler-remove-worker": "restart",
-    "worker-handle-scheduler-connection-broken": "scheduler-lost",
-    "worker-heartbeat-missing": "restart",
-    "worker-heartbeat-error": "scheduler-lost",
-    "worker-lifetime-reached": "lifetime",
-    "nanny-kill": "restart",
-}
 ENDED_WITH_SCHEDULER = ("scheduler-closed", "scheduler-lost")
 QUICK = (*ENDED_WITH_SCHEDULER, "restart")
-
-
-def reason_of(reason: str, was_retired: bool) -> str:
-    """Translate Dask's reason for closing into the word that the rank acts on."""
-    word = REASONS.get(reason, reason)
-    return "retired" if word == "restart" and was_retired else word
 
 
 async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
@@ -83,7 +68,7 @@ async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
 
 def make_worker(params: Message, scheduler: str) -> Any:
     """Return the worker, not yet started; raises ImportError for its class, TypeError for the user's arguments."""
-    contact.by_name(params.get("contact_host"))
+    contact_address.by_name(params.get("contact_host"))
     cls = import_class(params.get("class") or "distributed.Worker")
     preload = list(params.get("preload") or [])
     elsewhere = runs_workers_elsewhere(cls)
@@ -114,7 +99,7 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
     loop = asyncio.get_running_loop()
     closing: asyncio.Future[str] = loop.create_future()
     watch_close(worker, closing, channel)
-    turn.folder(getattr(getattr(worker, "_workdir", None), "dir_path", None))
+    turn.folder(nanny_methods.work_folder(worker))
     check_preloads = keep_failures()
     starting = asyncio.ensure_future(_started(worker))
     await first_of(starting, stop)
@@ -191,7 +176,7 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
         note(given_reason(kwargs))
         return await close(*args, **kwargs)
 
-    replace(worker, "close", functools.wraps(close)(noted))
+    nanny_methods.replace_method(worker, "close", functools.wraps(close)(noted))
     if not in_nanny and worker.nanny is None:
         nanny_shim.answer_for_nanny(worker, lambda: note("nanny-kill"))
     if in_nanny and hasattr(worker, "close_gracefully"):
@@ -202,22 +187,10 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
             passed_on.append(str(kwargs.get("reason", "nanny-close-gracefully")))
             return close_gracefully(*args, **kwargs)
 
-        replace(worker, "close_gracefully", gracefully)
+        nanny_methods.replace_method(worker, "close_gracefully", gracefully)
 
 
 def given_reason(kwargs: dict[str, Any]) -> str:
     """Return the reason in a call of Worker.close, as new versions of Dask would give it."""
     unnamed = "worker-heartbeat-missing" if kwargs.get("nanny") is False else "worker-close"
     return str(kwargs.get("reason") or unnamed)
-
-
-def replace(worker: Any, name: str, function: Any) -> None:
-    """Put a function in a method's place, also where the tables of handlers hold the method.
-
-    distributed/core.py handle_stream() awaits a handler only when it is a coroutine function.
-    """
-    method = getattr(worker, name)
-    setattr(worker, name, function)
-    for table in (worker.handlers, worker.stream_handlers):
-        for key in [key for key, handler in table.items() if handler == method]:
-            table[key] = function

@@ -34,6 +34,6 @@ export function pagesUrl({
 }
 
 /** The host of a Dask address, as it stands in a URL. */
-export function bareHost(address: string): string {
+function bareHost(address: string): string {
   return address.replace(/^[a-z][a-z0-9+.-]*:\/\//, "").replace(/:\d+$/, "");
 }

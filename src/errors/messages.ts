@@ -766,6 +766,18 @@ export const messages = define({
     cause: "The folder is not there, is not yours, or is on a file system that is mounted read-only.",
     cure: "Name a folder of PATH that you may write in: `tsdask-mpi install-drop-in ~/bin`; for all users, let the administrator run it.",
   },
+  "TSD-179": {
+    exit: 69,
+    what: "The Dask on {host} cannot be kept private: {problem}",
+    cause: "This release changed what keeps strangers out, and tsdask-mpi does not know it yet.",
+    cure: "Install an older release, as docs/runbook.md names them, or a newer tsdask-mpi; `{python} -m pip install 'distributed<…'`.",
+  },
+  "TSD-180": {
+    exit: 0,
+    what: "The Dask on {host} lacks what a part of tsdask-mpi relies on: {problem}",
+    cause: "This release changed a private part of Dask. The launch goes on without what stands in parentheses.",
+    cure: "Nothing has to be done; a newer tsdask-mpi, or an older release of Dask, has it again.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

@@ -55,6 +55,9 @@ const preSpawn: Readonly<Record<string, string>> = {
 const wordsKept = 8000;
 const holdBack = 10_000;
 
+/** The fork server's words for what it goes on without. */
+const goesOn: ReadonlySet<string> = new Set(["warm", "threads", "lacking"]);
+
 type FromServer =
   | { readonly event: "listening" }
   | ({ readonly event: "ready" } & ForkServerReady)
@@ -153,8 +156,8 @@ export function startForkServer({
       show();
       onReady?.(message);
     } else if (message.event === "failed") {
-      // A module that could not be warmed is left out; the server goes on.
-      if (message.reason === "warm" || message.reason === "threads") onFailed?.(message);
+      // A module that could not be warmed, or what this release of Dask lacks, is left out; the server goes on.
+      if (goesOn.has(message.reason)) onFailed?.(message);
       else fail(message);
     }
   });

@@ -42,6 +42,10 @@ export function pythonTrouble(words: Words): PythonTrouble {
     case "threads":
       // the server goes on without that module
       return { code: "TSD-046", facts, fatal: false };
+    case "incompatible":
+      return { code: "TSD-179", facts, fatal: true };
+    case "lacking":
+      return { code: "TSD-180", facts, fatal: false };
     default:
       return { code: "TSD-047", facts: { ...facts, ...whyEnded(words) }, fatal: true };
   }

@@ -57,7 +57,7 @@ export function parseLine(text: string): LogLine | undefined {
 const known = new Set(["level", "time", "at", "rank", "host", "msg", "child"]);
 
 /** Whether a line is one that was asked for. Pure. */
-export function isWanted({ rank, host, at }: LogLine, wanted: LogFilter): boolean {
+function isWanted({ rank, host, at }: LogLine, wanted: LogFilter): boolean {
   return (
     (wanted.rank === undefined || rank === wanted.rank) &&
     (wanted.host === undefined || host === wanted.host) &&

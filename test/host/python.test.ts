@@ -82,6 +82,8 @@ it.each<[string, string, boolean]>([
   ["old-dask", "TSD-045", true],
   ["warm", "TSD-046", false],
   ["threads", "TSD-046", false],
+  ["incompatible", "TSD-179", true],
+  ["lacking", "TSD-180", false],
   ["ended", "TSD-047", true],
 ])("the fork server's word %s is message %s", (reason, code, fatal) => {
   const trouble = pythonTrouble({

@@ -1,10 +1,21 @@
 """Has a Dask process be reached by its host's name instead of an address, so that a TLS proxy can route by SNI.
 
-distributed/comm/tcp.py: BaseTCPListener.contact_address builds the address that others get from the socket's own; Server.address,
-and with it what a scheduler and a worker tell of themselves, comes from it.
+Relies on: distributed/comm/tcp.py BaseTCPListener.contact_address builds the address that others get from the socket's own; Server.address,
+and with it what a scheduler and a worker tell of themselves, comes from it. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
+
+from tsdask_mpi.compat.names import lacking
+
+
+def probe() -> str | None:
+    """Say what is missing."""
+    from distributed.comm import addressing, tcp
+
+    return lacking("distributed.comm.tcp.BaseTCPListener", tcp.BaseTCPListener, "contact_address") or lacking(
+        "distributed.comm.addressing", addressing, "unparse_host_port"
+    )
 
 
 def by_name(host: str | None) -> None:

@@ -1,0 +1,37 @@
+"""Dask's words for why a worker or a scheduler closes.
+
+Relies on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py): `reason` of Worker.close and Scheduler.close, from 2023.1 on;
+older versions name none. Seen: 2022.12 to 2026.8.
+"""
+
+from __future__ import annotations
+
+from tsdask_mpi.compat.names import lacking
+
+REASONS = {
+    "scheduler-close": "scheduler-closed",
+    "worker-close": "closed",
+    "scheduler-close-worker": "retired",
+    "scheduler-remove-worker": "restart",
+    "worker-handle-scheduler-connection-broken": "scheduler-lost",
+    "worker-heartbeat-missing": "restart",
+    "worker-heartbeat-error": "scheduler-lost",
+    "worker-lifetime-reached": "lifetime",
+    "nanny-kill": "restart",
+}
+#: What a rank is told of a reason that is not in the table: the worker has closed, by itself.
+UNKNOWN = "closed"
+IDLE = "idle-timeout-exceeded"
+
+
+def probe() -> str | None:
+    """Say what is missing."""
+    from distributed import Scheduler, Worker
+
+    return lacking("distributed.Worker", Worker, "close") or lacking("distributed.Scheduler", Scheduler, "close")
+
+
+def reason_of(reason: str, was_retired: bool) -> str:
+    """Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a plain close."""
+    word = REASONS.get(reason, UNKNOWN)
+    return "retired" if word == "restart" and was_retired else word

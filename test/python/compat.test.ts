@@ -1,0 +1,56 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { pythons } from "./host.ts";
+
+const root = join(import.meta.dirname, "../../python");
+
+/** Runs a program in a Python with Dask and our package; returns what it prints. */
+const say = (python: string, program: string): string =>
+  execFileSync(python, ["-c", `import sys; sys.path.insert(0, ${JSON.stringify(root)})\n${program}`], {
+    encoding: "utf8",
+  }).trim();
+
+describe.each(pythons())("what we rely on in the Dask of %s", (python) => {
+  test("is there: no probe finds anything missing", () => {
+    expect(say(python, "from tsdask_mpi.compat import check; print(list(check.check()))")).toBe("['', '']");
+  });
+
+  test("when a private name is gone, its probe says which, and what the launch does without", () => {
+    const program = `
+from tsdask_mpi.compat import check
+import distributed.preloading, distributed.node
+del distributed.preloading.Preload
+print(check.check().convenience)
+del distributed.node.HTTPServer
+print(check.check().security)`;
+    expect(say(python, program).split("\n")).toEqual([
+      "distributed.preloading.Preload (a preload that fails does not end the start)",
+      "distributed.node.HTTPServer (pages would be open to everybody)",
+    ]);
+  });
+
+  test("when a text is no longer written, its probe says so", () => {
+    const program = `
+from tsdask_mpi.compat import log_messages
+log_messages.LOST_HEARTBEAT = "words that no release has"
+print(log_messages.probe())`;
+    expect(say(python, program)).toBe("the words 'words that no release has' in distributed.worker.Worker");
+  });
+
+  test("a reason to close that no release had so far is a plain close", () => {
+    const program = `
+from tsdask_mpi.compat.close_reasons import reason_of
+print(reason_of("worker-struck-by-lightning", False), reason_of("scheduler-remove-worker", True))`;
+    expect(say(python, program)).toBe("closed retired");
+  });
+
+  test("a release after the newest tested one is noted in the log", () => {
+    const program = `
+import logging
+logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
+from tsdask_mpi.compat import check
+check.say_untested("2099.1.0"); check.say_untested("2022.12.1+ds.1"); check.say_untested("2026.8.3")`;
+    expect(say(python, program)).toMatch(/^distributed 2099\.1\.0 is newer than 2026\.8, the newest that/);
+  });
+});
