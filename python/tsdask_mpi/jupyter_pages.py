@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,9 +74,10 @@ DROPPED = {
 class Pages:
     """Where this launch's pages are, and what opens them."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, ca_file: str = "") -> None:
         self.url = url.rstrip("/")
         self._token = token
+        self.tls = trusting(ca_file) if ca_file else None
         self._workers: set[tuple[str, int]] = set()
         self._client: Any = None
 
@@ -97,6 +99,7 @@ class Pages:
             decompress_response=False,
             connect_timeout=CONNECT_SECONDS,
             request_timeout=ANSWER_SECONDS,
+            ssl_options=self.tls,
         )
         try:
             return await self._client.fetch(request, raise_error=False)
@@ -124,6 +127,13 @@ class Pages:
             return {(worker["host"], worker["services"]["dashboard"]) for worker in workers if worker.get("services")}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise silent(self.url, error) from None
+
+
+def trusting(ca_file: str) -> ssl.SSLContext:
+    """Return a context that takes whoever has a certificate of that authority, whatever its name: Dask's own connections do so, too."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.check_hostname = False
+    return context
 
 
 def silent(url: str, error: Exception) -> web.HTTPError:
@@ -212,6 +222,7 @@ class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):
             headers=self.pages.credentials(),
             connect_timeout=CONNECT_SECONDS,
             request_timeout=ANSWER_SECONDS,
+            ssl_options=self.pages.tls,
         )
         offered = [
             one.strip() for one in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",") if one.strip()
@@ -270,10 +281,10 @@ class Upgrades(routing.PathMatches):
         return super().match(request) if request.headers.get("Upgrade", "").lower() == "websocket" else None
 
 
-def serve(application: Any, base_url: str, url: str, token: str) -> str:
+def serve(application: Any, base_url: str, url: str, token: str, ca_file: str = "") -> str:
     """Add the pages at `url` to a Jupyter server's application; returns the path of the first one, relative to the server's address."""
     own = f"{base_url.rstrip('/')}/{FOLDER}/"
-    settings = {"pages": Pages(url, token), "own": own}
+    settings = {"pages": Pages(url, token, ca_file), "own": own}
     pattern = re.escape(own) + "(.*)"
     application.add_handlers(
         ".*$",

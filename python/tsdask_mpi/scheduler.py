@@ -45,8 +45,16 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     check_preloads()
     turn.done()
     check.say_untested(distributed.__version__)
-    port = getattr(getattr(scheduler, "http_server", None), "port", None)
-    channel.send({"event": "ready", "address": scheduler.address, "identity": scheduler.identity(), "dashboard": port})
+    pages_server = getattr(scheduler, "http_server", None)
+    channel.send(
+        {
+            "event": "ready",
+            "address": scheduler.address,
+            "identity": scheduler.identity(),
+            "dashboard": getattr(pages_server, "port", None),
+            "https": getattr(pages_server, "ssl_options", None) is not None,
+        }
+    )
     pages = (
         asyncio.ensure_future(dashboard.when_wanted(scheduler, prefix_of(params), wanted, channel))
         if params.get("dashboard")

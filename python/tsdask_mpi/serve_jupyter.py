@@ -10,7 +10,8 @@ Facts relied on:
 - jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting of the user's.
 - jupyter_client/manager.py format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
 - jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
-- jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ.
+- jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ. IdentityProvider names the
+  cookie by `cookie_name` where that is set, and marks it Secure for a request over TLS.
 - ServerApp.web_app has its handlers before start(); settings["base_url"] is what all paths begin with.
 - distributed/utils.py format_dashboard_link() fills `distributed.dashboard.link` with str.format; a browser takes a link without a host for its page's own.
 """
@@ -20,6 +21,7 @@ import sys
 if not getattr(sys.flags, "safe_path", False):
     del sys.path[0]
 
+import hashlib
 import json
 import os
 import re
@@ -36,10 +38,11 @@ DASHBOARD_FILE = "dashboard"
 
 
 class Dashboard(NamedTuple):
-    """Where Dask's pages are, and the token that opens them (empty without security)."""
+    """Where Dask's pages are, the token that opens them (empty without security), and the authority of their certificate (empty for plain HTTP)."""
 
     url: str
     token: str
+    ca_file: str
 
 
 class Redacted:
@@ -102,12 +105,13 @@ def _dashboard_of(environment: Any) -> Dashboard | None:
     """Take out of the environment where Dask's pages are; None when there are none that this host reaches."""
     url = environment.pop("TSDASK_PAGES", "")
     token_file = environment.pop("TSDASK_PAGES_TOKEN_FILE", "")
+    ca_file = environment.pop("TSDASK_PAGES_CA_FILE", "")
     if not url:
         return None
     if not token_file:
-        return Dashboard(url, "")
+        return Dashboard(url, "", ca_file)
     with open(token_file, encoding="utf-8") as file:
-        return Dashboard(url, file.read().strip())
+        return Dashboard(url, file.read().strip(), ca_file)
 
 
 def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
@@ -118,7 +122,9 @@ def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
     finally:
         sys.path.remove(PYTHON_ROOT)
     application = server.web_app
-    path = jupyter_pages.serve(application, application.settings["base_url"], dashboard.url, dashboard.token)
+    path = jupyter_pages.serve(
+        application, application.settings["base_url"], dashboard.url, dashboard.token, dashboard.ca_file
+    )
     os.environ["DASK_DISTRIBUTED__DASHBOARD__LINK"] = path.replace("{", "{{").replace("}", "}}")
     with open(DASHBOARD_FILE, "w", encoding="utf-8") as file:
         file.write(path)
@@ -133,10 +139,23 @@ def _starts(server: Any, shown: str, dashboard: Dashboard | None) -> None:
     for holder in (server, getattr(server, "identity_provider", None)):
         getattr(holder, "token", None)
     os.environ.pop("JUPYTER_TOKEN", None)
+    _bind_cookie(server)
     settings = getattr(getattr(server, "web_app", None), "settings", {})
     terminals = getattr(settings.get("terminal_manager"), "term_settings", None)
     if isinstance(terminals, dict):
         terminals.setdefault("cwd", getattr(server, "root_dir", shown))
+
+
+def _bind_cookie(server: Any) -> None:
+    """Over TLS, have the login cookie be one that only this host can have set and that no other page sends, unless the user has named it."""
+    provider = getattr(server, "identity_provider", None)
+    if not getattr(server, "certfile", "") or getattr(server, "base_url", "") != "/" or provider is None:
+        return
+    if not getattr(provider, "cookie_name", None):
+        # Browsers share cookies between the ports of a host: one name for each launch, that of the token's digest.
+        name = hashlib.sha256(b"tsdask-mpi jupyter cookie " + str(getattr(provider, "token", "")).encode()).hexdigest()
+        provider.cookie_name = f"__Host-jupyter-{name[:12]}"
+        provider.cookie_options = {"samesite": "Strict", **getattr(provider, "cookie_options", {})}
 
 
 def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:

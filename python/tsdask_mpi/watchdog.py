@@ -89,12 +89,16 @@ _LARGEST = 64 * 1024 * 1024
 class CleanupRegistry:
     """The paths that a launch leaves behind when its leader is killed."""
 
-    folders: list[str] = field(default_factory=list)
+    folders: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     scheduler_files: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, order: Message) -> None:
         """Take an order `own`: `paths` are folders, `scheduler_file` with `launch` is removed only if it is still that launch's."""
-        self.folders += [path for path in order.get("paths") or [] if isinstance(path, str) and os.path.isabs(path)]
+        for folder in order.get("paths") or []:
+            if isinstance(folder, str) and os.path.isabs(folder):
+                with suppress(OSError):
+                    found = os.lstat(folder)
+                    self.folders.append((folder, (found.st_dev, found.st_ino)))
         path, launch = order.get("scheduler_file"), order.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))
@@ -110,5 +114,26 @@ class CleanupRegistry:
                     ours = plain and json.load(file).get("tsdask", {}).get("launch") == launch
                 if ours:
                     os.unlink(path)
-        for folder in self.folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        for folder, identity in self.folders:
+            with suppress(OSError):
+                remove_folder(folder, identity)
+
+
+def remove_folder(path: str, identity: tuple[int, int]) -> None:
+    """Remove the folder of that device and inode; raises OSError when it cannot be, and leaves another one that stands at its path by now alone.
+
+    In a folder that a group shares, its members can rename: by path alone, what they put there would be removed.
+    """
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(folder)
+        if (found.st_dev, found.st_ino) != identity:
+            return
+        for name in os.listdir(folder):
+            if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
+                shutil.rmtree(f"/proc/self/fd/{folder}/{name}", ignore_errors=True)
+            else:
+                os.unlink(name, dir_fd=folder)
+        os.rmdir(path)
+    finally:
+        os.close(folder)

@@ -72,7 +72,7 @@ export async function openWorkerJobs({
 }: WorkerJobsInput): Promise<WorkerJobs> {
   const file = await readSchedulerFile(schedulerFile, trust);
   refuseOpen(schedulerFile, file, trust.security);
-  const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file) };
+  const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file, trust) };
   const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
   const { key, jobs } = await readJobList(listPath);
   let listed = jobs;

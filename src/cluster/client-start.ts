@@ -51,7 +51,12 @@ export async function clientStart({
     ...(schedulerFile === undefined ? {} : { schedulerFile }),
     ...(options.tls === undefined ? {} : { files: options.tls }),
   });
-  const env = { ...access, ...clustersVariable(options, workers) };
+  const env = {
+    ...access,
+    // The link that a plain `Client` shows has the scheme of its own process's configuration otherwise.
+    ...(scheduler.https === true ? { DASK_DISTRIBUTED__DASHBOARD__LINK: "https://{host}:{port}/status" } : {}),
+    ...clustersVariable(options, workers),
+  };
   if (options.jupyter === undefined)
     return {
       t: "client",
@@ -65,12 +70,13 @@ export async function clientStart({
     t: "client",
     file: python,
     python,
-    args: jupyterArgs(options.jupyter, options.idleTimeout),
+    args: jupyterArgs(options.jupyter, options, folder),
     env: {
       ...env,
       ...(token === null ? {} : { JUPYTER_TOKEN: token }),
       DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
       ...(pages === undefined ? {} : { TSDASK_PAGES: pages }),
+      ...(pages?.startsWith("https:") === true ? { TSDASK_PAGES_CA_FILE: clusterFiles(folder).ca } : {}),
       ...(pages === undefined || token === null ? {} : { TSDASK_PAGES_TOKEN_FILE: clusterFiles(folder).token }),
     },
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
@@ -101,7 +107,10 @@ function clustersVariable(options: Options, workers: number): Record<string, str
  * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
  * ended after it, and the server after them.
  */
-function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string[] {
+function jupyterArgs(kind: JupyterKind, { idleTimeout, https }: Options, folder: string): string[] {
+  const { cert, key } = clusterFiles(folder);
+  const pages = https === "auto" ? [] : https === "on" ? [cert, key] : ["", ""];
+  const tls = pages.length === 0 ? [] : [`--certfile=${pages[0]}`, `--keyfile=${pages[1]}`];
   const idle =
     idleTimeout === undefined
       ? []
@@ -109,7 +118,8 @@ function jupyterArgs(kind: JupyterKind, idleTimeout: number | undefined): string
           `--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`,
           `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`,
         ];
-  return [jupyterModules[kind], "--no-browser", ...idle, ...(process.getuid?.() === 0 ? ["--allow-root"] : [])];
+  const root = process.getuid?.() === 0 ? ["--allow-root"] : [];
+  return [jupyterModules[kind], "--no-browser", ...idle, ...tls, ...root];
 }
 
 function command(

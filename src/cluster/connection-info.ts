@@ -11,16 +11,19 @@ import { said } from "../ui/banner.ts";
 export function reachText({
   record,
   token,
+  certificate,
   ownerReads,
   schedulerFile,
 }: {
   readonly record: ClusterRecord;
   readonly token: string | null;
+  /** What the pages show when they are served over TLS (PEM). */
+  readonly certificate?: string | undefined;
   readonly ownerReads: boolean;
   readonly schedulerFile: string;
 }): string {
   const shown = ownerReads && token !== null ? token : undefined;
-  const tunnel = clusterTunnel({ record, user: userInfo().username, token: shown });
+  const tunnel = clusterTunnel({ record, user: userInfo().username, token: shown, certificate });
   if (tunnel === undefined) return "";
   const hint =
     token === null || shown !== undefined ? undefined : `the links with the token: tsdask-mpi connect ${schedulerFile}`;

@@ -1,4 +1,15 @@
-import { lstatSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
@@ -26,7 +37,9 @@ const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
  * Takes the launch's folder: private, and empty. What a launch of the same key left that is no more (a requeued job, a
- * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
+ * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. A folder with anything else in it is left alone: who may rename
+ * in a shared folder could have put one of the user's own there, to have it removed in the end.
+ * Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
  */
 export async function takeClusterFolder(
   path: string,
@@ -47,9 +60,11 @@ export async function takeClusterFolder(
   }
   if (owner !== undefined) {
     await endJobs(path);
-    rmSync(path, { recursive: true, force: true });
+    const left = opened(path, (folder) => (sameOwner(readOwner(join(folder, "owner")), owner) ? identity(folder) : ""));
+    emptySync(path, left ?? "");
     privateFolder(path, { groupParent: true });
   }
+  if (holdsMore(path)) throw new Failure("TSD-071", { path, problem: "something lies there that is no launch's" });
   // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell is dead.
   const own: Owner = { host, pid: process.pid, startTime: startTime(process.pid), machine: machine() };
   try {
@@ -59,11 +74,75 @@ export async function takeClusterFolder(
     rmSync(path, { recursive: true, force: true });
     throw unwritable(file, error);
   }
+  taken.set(path, identity(path));
 }
 
-/** Removes the launch's folder with all that is in it. */
+/** The folders that this process has taken: at a path in a shared folder, another one may stand later. */
+const taken = new Map<string, string>();
+
+/** Removes the launch's folder with all that is in it, if it is still the one that was taken. */
 export async function removeClusterFolder(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
+  await removeFolder({ path, identity: taken.get(path) ?? "" });
+  taken.delete(path);
+}
+
+/** A folder, and which one it is: its path may lead to another one later. */
+export interface FoundFolder {
+  readonly path: string;
+  readonly identity: string;
+}
+
+/** Removes that very folder with all that is in it; another one that stands at its path by now is left alone. */
+export async function removeFolder({ path, identity: wanted }: FoundFolder): Promise<void> {
+  let folder: number;
+  try {
+    folder = openSync(path, folderOnly);
+  } catch {
+    return; // It is gone, or no folder.
+  }
+  try {
+    const here = `/proc/self/fd/${folder}`;
+    if (identity(here) !== wanted) return;
+    const options = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 };
+    await Promise.all(readdirSync(here).map((name) => rm(join(here, name), options)));
+    // The name alone is left: rmdir takes no folder that holds anything.
+    rmdirSync(path);
+  } catch {
+    // Another process has removed it meanwhile, or what stands there now is not empty.
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** As `removeFolder`, but the folder itself stays. */
+function emptySync(path: string, wanted: string): void {
+  opened(path, (folder) => {
+    if (identity(folder) !== wanted) return;
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+  });
+}
+
+const folderOnly = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+/** Looks into a folder through a descriptor, so that all that is seen is of one and the same; undefined when there is none, or it is a link. */
+function opened<T>(path: string, look: (folder: string) => T): T | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, folderOnly);
+  } catch {
+    return undefined;
+  }
+  try {
+    return look(`/proc/self/fd/${descriptor}`);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Which folder this is, as no other one is while it exists. */
+function identity(folder: string): string {
+  const { dev, ino } = lstatSync(`${folder}/.`);
+  return `${dev}:${ino}`;
 }
 
 /**
@@ -75,27 +154,51 @@ export function deadClusterFolders(
   own: string,
   replaced: string | undefined,
   now: number = Date.now(),
-): readonly string[] {
+): readonly FoundFolder[] {
   const here = machine();
   const named = replaced === undefined ? undefined : folderNamedIn(replaced);
-  return siblings(own).filter((path) => {
-    const owner = readOwner(join(path, "owner"));
-    // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the same scheduler itself.
-    if (owner !== undefined && owner.machine === here && startTime(owner.pid) === owner.startTime) return false;
-    if (path === named?.folder && namesAddress(path, named.address)) return true;
-    if (owner === undefined) return (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now) < now - settledAfter;
-    return here !== "" && owner.machine === here && startTime(owner.pid) !== owner.startTime;
+  return siblings(own).flatMap((path) => {
+    const found = opened(path, (folder) => {
+      const dead = isPrivate(folder) && isDead(path, folder, { here, named, now });
+      return dead ? [{ path, identity: identity(folder) }] : [];
+    });
+    return found ?? [];
   });
 }
 
-/** Folders like ours, of this user, in the same place. */
+/** Whether anything but an owner is in a folder. */
+const holdsMore = (folder: string): boolean => readdirSync(folder).some((name) => name !== "owner");
+
+/** A launch's folder is its owner's alone, from its first moment on. */
+function isPrivate(folder: string): boolean {
+  const { uid, mode } = lstatSync(`${folder}/.`);
+  return uid === process.geteuid?.() && (mode & 0o077) === 0;
+}
+
+function isDead(
+  path: string,
+  folder: string,
+  {
+    here,
+    named,
+    now,
+  }: { readonly here: string; readonly named: ReturnType<typeof folderNamedIn>; readonly now: number },
+): boolean {
+  const owner = readOwner(join(folder, "owner"));
+  // One that was left in its first moments is empty, or has half an owner. Anything else without an owner is no launch's, whatever it is called.
+  if (owner === undefined) return !holdsMore(folder) && lstatSync(`${folder}/.`).mtimeMs < now - settledAfter;
+  // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the same scheduler itself.
+  if (owner.machine === here && startTime(owner.pid) === owner.startTime) return false;
+  if (path === named?.folder && namesAddress(folder, named.address)) return true;
+  return here !== "" && owner.machine === here;
+}
+
+/** Folders of names like ours, in the same place. */
 function siblings(own: string): string[] {
   const parent = dirname(own);
   try {
     const names = readdirSync(parent).filter((name) => folderName.test(name) && name !== basename(own));
-    return names
-      .map((name) => join(parent, name))
-      .filter((path) => lstatSync(path).isDirectory() && lstatSync(path).uid === process.geteuid?.());
+    return names.map((name) => join(parent, name));
   } catch {
     // It may not be listed, or another launch has just removed its own.
     return [];
@@ -120,7 +223,7 @@ function folderNamedIn(text: string): { readonly folder: string; readonly addres
 /** Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any more. */
 function namesAddress(folder: string, address: string): boolean {
   try {
-    return address !== "" && readFileSync(join(folder, "dask.yaml"), "utf8").includes(address);
+    return address !== "" && readPlainSync(join(folder, "dask.yaml")).includes(address);
   } catch {
     // A launch that never had a scheduler.
     return false;
@@ -129,9 +232,31 @@ function namesAddress(folder: string, address: string): boolean {
 
 function readOwner(file: string): Owner | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Owner;
+    const found = JSON.parse(readPlainSync(file)) as Partial<Record<keyof Owner, unknown>>;
+    const { host, pid, startTime: since, machine: where } = found;
+    return typeof host === "string" && typeof pid === "number" && typeof since === "string"
+      ? { host, pid, startTime: since, machine: typeof where === "string" ? where : "" }
+      : undefined;
   } catch {
     // No file, or half a file of a launch that was killed in its first moments.
     return undefined;
   }
 }
+
+/** The text of a small plain file; throws for anything else, without waiting for a pipe. */
+function readPlainSync(file: string): string {
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const found = fstatSync(descriptor);
+    if (!found.isFile() || found.size > largestFile) throw new Error(`${file} is no small plain file`);
+    return readFileSync(descriptor, "utf8");
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Of our `owner` and `dask.yaml`, in bytes. */
+const largestFile = 1024 * 1024;
+
+const sameOwner = (a: Owner | undefined, b: Owner): boolean =>
+  a !== undefined && a.host === b.host && a.pid === b.pid && a.startTime === b.startTime;

@@ -67,11 +67,11 @@ export async function findCluster(
 
 async function look(options: Options, schedulerFile: string, site: Credentials | null): Promise<JoinedCluster> {
   const given = options.schedulerAddress;
-  const file =
-    given === undefined ? await readSchedulerFile(schedulerFile, { shared: options.trustSharedFolder }) : undefined;
+  const trust = { shared: options.trustSharedFolder };
+  const file = given === undefined ? await readSchedulerFile(schedulerFile, trust) : undefined;
   if (file !== undefined) refuseOpen(schedulerFile, file, options.security);
   const address = given ?? file?.address ?? "";
-  const own = file === undefined ? undefined : await credentialsFor(file);
+  const own = file === undefined ? undefined : await credentialsFor(file, trust);
   const credentials =
     site ?? (own === undefined ? null : { ca: String(own.ca), cert: String(own.cert), key: String(own.key) });
   // Only Dask's own processes can speak UCX and the like: such a scheduler is taken on trust.

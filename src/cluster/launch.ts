@@ -25,6 +25,8 @@ export interface SchedulerFacts {
   readonly address: string;
   readonly identity: Readonly<Record<string, unknown>>;
   readonly dashboard: number | null;
+  /** Whether the dashboard is served over TLS. */
+  readonly https?: boolean;
   readonly host: string;
 }
 
@@ -369,6 +371,7 @@ export function createLaunch(context: LaunchContext): Launch {
           address: event.address,
           identity: event.identity,
           dashboard: event.dashboard,
+          ...(event.https === true ? { https: true } : {}),
           host: host.name,
         });
         break;

@@ -2,7 +2,7 @@ import type { Options } from "../config/options.ts";
 import { isLoopback } from "../net/interfaces.ts";
 import type { SchedulerFacts } from "./launch.ts";
 
-type PageOptions = Pick<Options, "dashboard" | "dashboardAddress" | "schedulerOptions" | "tunnel">;
+type PageOptions = Pick<Options, "dashboard" | "dashboardAddress" | "https" | "schedulerOptions" | "tunnel">;
 
 /** The host at which the scheduler's pages listen, as it stands in a URL: a loopback address when only its own host reaches them. Pure. */
 export function dashboardHost({ dashboardAddress, tunnel }: PageOptions, schedulerAddress: string): string {
@@ -13,7 +13,7 @@ export function dashboardHost({ dashboardAddress, tunnel }: PageOptions, schedul
 
 /**
  * The URL below which the client's host finds the scheduler's pages; undefined when there are none, or when they listen on the loopback of
- * another host: whoever has that port here would get the token. Pure.
+ * another host: whoever has that port here would get the token; or when they show a certificate that is not the launch's. Pure.
  */
 export function pagesUrl({
   options,
@@ -21,16 +21,17 @@ export function pagesUrl({
   sameHost,
 }: {
   readonly options: PageOptions;
-  readonly scheduler: Pick<SchedulerFacts, "address" | "dashboard">;
+  readonly scheduler: Pick<SchedulerFacts, "address" | "dashboard" | "https">;
   /** The client runs on the scheduler's host. */
   readonly sameHost: boolean;
 }): string | undefined {
   if (scheduler.dashboard === null || !options.dashboard) return undefined;
   const host = dashboardHost(options, scheduler.address);
   if (isLoopback(host) && !sameHost) return undefined;
+  if (scheduler.https === true && options.https !== "on") return undefined;
   const prefix = options.schedulerOptions["http_prefix"];
   const path = typeof prefix === "string" ? prefix.replace(/^\/+|\/+$/g, "") : "";
-  return `http://${host}:${scheduler.dashboard}/${path}`;
+  return `http${scheduler.https === true ? "s" : ""}://${host}:${scheduler.dashboard}/${path}`;
 }
 
 /** The host of a Dask address, as it stands in a URL. */

@@ -38,7 +38,7 @@ import { dashboardHost, pagesUrl } from "./pages.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { hostGrants } from "./granted.ts";
-import { deadClusterFolders, removeClusterFolder, takeClusterFolder } from "./folder.ts";
+import { deadClusterFolders, removeClusterFolder, removeFolder, takeClusterFolder } from "./folder.ts";
 import { hubLog, keptLogFolder, type HubLog } from "./hub-log.ts";
 import { registerLaunch } from "./register-launch.ts";
 import type { Input } from "./input.ts";
@@ -169,9 +169,9 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   let record: ClusterRecord | undefined;
   const showConnection = async (): Promise<void> => {
     if (record === undefined) return;
-    const { token } = await secrets;
+    const { token, credentials } = await secrets;
     // Not through the log: it may show the token.
-    show(reachText({ record, token, ownerReads: readByOwner(out.tty), schedulerFile }));
+    show(reachText({ record, token, certificate: credentials?.cert, ownerReads: readByOwner(out.tty), schedulerFile }));
   };
 
   const tellUsage = async (ending: Ending, code: number, seconds: number, used: Usage): Promise<void> => {
@@ -273,6 +273,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
                     host: dashboardHost(options, scheduler.address),
                     port: scheduler.dashboard,
                     asked: options.dashboardAddress,
+                    https: scheduler.https === true,
                   }),
                 }),
             ...(published ? { schedulerFile } : {}),
@@ -307,7 +308,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           scheduler,
           secrets,
           pages: pagesUrl({ options, scheduler, sameHost }),
-          dashboardLink: `http://127.0.0.1:${launchPort(launchName, "dashboard")}/status`,
+          dashboardLink: `http${scheduler.https === true ? "s" : ""}://127.0.0.1:${launchPort(launchName, "dashboard")}/status`,
           workers: plan.workerRanks.length,
         }),
       onClient: () => {
@@ -374,8 +375,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
         await removeClusterFolder(folder);
         for (const dead of deadClusterFolders(folder, replaced)) {
-          await endWorkerJobs(dead, context.env);
-          await removeClusterFolder(dead);
+          await endWorkerJobs(dead.path, context.env);
+          await removeFolder(dead);
         }
       },
       finished: (code) => {
@@ -478,6 +479,7 @@ function schedulerContent(
               host: dashboardHost(context.options, scheduler.address),
               port: scheduler.dashboard,
               node: scheduler.host,
+              ...(scheduler.https === true ? { https: true } : {}),
             },
       jupyter: null,
       tunnel: {

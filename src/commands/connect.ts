@@ -1,6 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import type { TlsCredentials } from "../dask/comm.ts";
 import { securityFiles, type SecurityFiles } from "../dask/configuration.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
@@ -48,9 +49,11 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     return 0;
   }
   const path = await clusterFileOf(line.words[0], context);
-  const file = await readSchedulerFile(path, await clusterTrust(line.options, context));
-  const state = await lookAt(path, file);
-  const tunnel = await tunnelOf(file.tsdask, line, context);
+  const trust = await clusterTrust(line.options, context);
+  const file = await readSchedulerFile(path, trust);
+  const credentials = await credentialsFor(file, trust);
+  const state = await lookAt(path, file, credentials);
+  const tunnel = await tunnelOf(file.tsdask, line, context, credentials?.cert);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {
     // What `visible` shows of a control character is JSON's own way to write it.
@@ -67,10 +70,10 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
   return 0;
 }
 
-async function lookAt(path: string, file: SchedulerFile): Promise<State> {
+async function lookAt(path: string, file: SchedulerFile, tls: TlsCredentials | undefined): Promise<State> {
   const { address, id } = file;
   try {
-    const found = await identity({ address, tls: await credentialsFor(file) }, { deadline: deadlines.connectCommand });
+    const found = await identity({ address, tls }, { deadline: deadlines.connectCommand });
     if (found.id === id) return { state: "running", identity: found };
     throw gone(path, address, "another scheduler listens there now");
   } catch (error) {
@@ -90,6 +93,7 @@ async function tunnelOf(
   record: ClusterRecord | undefined,
   line: SmallLine,
   { env, cwd }: CommandContext,
+  certificate: string | undefined,
 ): Promise<Tunnel | undefined> {
   if (record === undefined) return undefined;
   const { options, sources } = await readOptions({ argv: [], env, cwd });
@@ -102,6 +106,7 @@ async function tunnelOf(
     record,
     user: userInfo().username,
     token: record.security === "tls" ? await readClusterToken(record.folder) : undefined,
+    certificate,
     kind: (line.options["tunnel"] as TunnelKind | undefined) ?? configured,
     login,
   });

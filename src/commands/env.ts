@@ -48,7 +48,7 @@ async function exportLines(shell: Shell, path: string, trust: ClusterTrust): Pro
   const file = await readSchedulerFile(path, trust);
   refuseOpen(path, file, trust.security);
   // Better told here than by a traceback of Dask's later: credentials that are gone, or that others could have changed.
-  await credentialsFor(file);
+  await credentialsFor(file, trust);
   const { address, tsdask } = file;
   const variables = clientEnvironment({
     address,

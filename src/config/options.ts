@@ -115,6 +115,8 @@ export interface Options {
   /** True: a scheduler.json in a folder that a group may write in is believed. */
   readonly trustSharedFolder: boolean;
   readonly tls: TlsFiles | undefined;
+  /** Whether Dask's and Jupyter's pages are served over TLS; `auto`: as their own configurations say. */
+  readonly https: "auto" | "on" | "off";
 
   readonly jupyter: JupyterKind | undefined;
   /** `undefined`: 8888 or a free port after it. */

@@ -44,6 +44,7 @@ export function reconcile(values: Values, sources: Sources, positional: Position
   reconcileNetwork(draft);
   reconcileWorkers(draft);
   reconcileTime(draft);
+  reconcileHttps(draft);
   reconcileUnused(draft, script);
   const { tlsCaFile: _ca, tlsCert: _cert, tlsKey: _key, ...plain } = draft.values;
   const schedulerFile = plain.schedulerFile === undefined ? undefined : resolve(positional.cwd, plain.schedulerFile);
@@ -226,6 +227,19 @@ const reconcileTime = ({ values }: Draft): void => {
       problem: "Workers are drained so long before the job's end; that would be from its start.",
       hint: "Give a --drain that is a part of the walltime, or leave it out: a tenth of it is then taken, and at most five minutes.",
     });
+};
+
+/** Pages over TLS need a certificate, and a launch without security has none. */
+const reconcileHttps = (draft: Draft): void => {
+  const { values, sources } = draft;
+  if (values.https !== "on" || values.security !== "none") return;
+  if (sources.https.kind === "command-line")
+    throw together(
+      "--https on and --security none",
+      "Without security the launch has no certificate that the pages could show.",
+      "Leave out one of them.",
+    );
+  reset(draft, "https", "--security none");
 };
 
 const reconcileUnused = ({ values, sources, warnings }: Draft, script: Script | undefined): void => {

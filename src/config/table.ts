@@ -433,6 +433,14 @@ export const table: Table = {
     help: "its private key (PEM)",
   },
 
+  https: {
+    group: "Security",
+    value: "<when>",
+    read: choice(["auto", "on", "off"]),
+    initial: "auto",
+    help: "on: dashboard and Jupyter over TLS, with the launch's certificate; auto: as Dask's and Jupyter's own configurations say, which is plain HTTP",
+  },
+
   jupyter: {
     group: "Jupyter and tunnels",
     value: "<kind>",

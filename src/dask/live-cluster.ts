@@ -1,5 +1,6 @@
 import { Failure } from "../errors/failure.ts";
-import { readClusterCredentials } from "../security/cluster-folder.ts";
+import { clusterFiles, readClusterCredentials } from "../security/cluster-folder.ts";
+import { refuseReplaceable, type Trust } from "../security/trusted-file.ts";
 import type { TlsCredentials } from "./comm.ts";
 import { readSchedulerFile } from "./read-scheduler-file.ts";
 import { identity } from "./rpc.ts";
@@ -17,16 +18,28 @@ export type Probe =
 export async function probeCluster(path: string, { deadline }: { readonly deadline: number }): Promise<Probe> {
   try {
     const file = await readSchedulerFile(path, "anyone");
-    return await probeScheduler(file, await credentialsFor(file), deadline);
+    return await probeScheduler(file, await credentialsIn(file), deadline);
   } catch (error) {
     if (error instanceof Failure) return { state: "gone", why: firstLine(error) };
     throw error;
   }
 }
 
-/** The credentials that open the cluster of a scheduler.json: none for a plain or insecure one. Throws TSD-073, TSD-074. */
-export async function credentialsFor(file: SchedulerFile): Promise<TlsCredentials | undefined> {
-  return file.tsdask?.security === "tls" ? readClusterCredentials(file.tsdask.folder) : undefined;
+/**
+ * The credentials that open the cluster of a scheduler.json: none for a plain or insecure one. Their folder, and every folder on the way to it, must
+ * be one in which nobody else can put others in their place. Throws TSD-073, TSD-074, and TSD-120.
+ */
+export async function credentialsFor(
+  { tsdask }: SchedulerFile,
+  trust: Trust = {},
+): Promise<TlsCredentials | undefined> {
+  if (tsdask?.security !== "tls") return undefined;
+  refuseReplaceable(clusterFiles(tsdask.folder).key, trust);
+  return credentialsIn({ tsdask });
+}
+
+async function credentialsIn({ tsdask }: Pick<SchedulerFile, "tsdask">): Promise<TlsCredentials | undefined> {
+  return tsdask?.security === "tls" ? readClusterCredentials(tsdask.folder) : undefined;
 }
 
 async function probeScheduler(file: SchedulerFile, tls: TlsCredentials | undefined, deadline: number): Promise<Probe> {

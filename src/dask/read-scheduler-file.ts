@@ -18,7 +18,13 @@ const Host = v.pipe(
 );
 const LinkPath = v.pipe(v.string(), v.regex(/^\/(?!\/)[\w./@%~:+-]*$/, "not a path"));
 const Login = v.pipe(v.string(), v.regex(/^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/, "not a host"));
-const Place = v.object({ host: Host, port: Port, node: v.optional(Host), path: v.optional(LinkPath) });
+const Place = v.object({
+  host: Host,
+  port: Port,
+  node: v.optional(Host),
+  path: v.optional(LinkPath),
+  https: v.optional(v.boolean()),
+});
 
 const ClusterRecord = v.object({
   version: v.string(),

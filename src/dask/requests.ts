@@ -109,10 +109,21 @@ function common({ options, rank, secrets, host, scratch }: RequestInput): Readon
     token_file: secrets.tokenFile,
     preload: options.preload,
     log_level: options.logLevel,
-    config: {},
+    config: pagesConfig(options, secrets),
     scratch,
     rank,
     ...(options.contact === "hostname" ? { contact_host: host } : {}),
+  };
+}
+
+/** Dask's settings for the TLS of its pages (distributed/node.py start_http_server, in scheduler and workers alike). */
+function pagesConfig({ https }: Options, { security }: HostSecrets): Readonly<Record<string, unknown>> {
+  if (https === "off") return { "distributed.scheduler.dashboard.tls.cert": null };
+  if (https === "auto" || security === null) return {};
+  return {
+    "distributed.scheduler.dashboard.tls.cert": security.cert,
+    "distributed.scheduler.dashboard.tls.key": security.key,
+    "distributed.scheduler.dashboard.tls.ca-file": null,
   };
 }
 

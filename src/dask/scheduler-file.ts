@@ -27,6 +27,8 @@ export interface Place {
   readonly node?: string | undefined;
   /** What stands behind the port in a link: `/lab`, `/status`. */
   readonly path?: string | undefined;
+  /** True: over TLS, with the cluster's certificate. */
+  readonly https?: boolean | undefined;
 }
 
 /** The batch systems that a cluster's job may run in; `local` outside of any. */

@@ -7,13 +7,22 @@ export interface ClusterTunnelRequest {
   readonly user: string;
   /** The launch's token, where the reader must be its owner. */
   readonly token?: string | undefined;
+  /** The certificate that the cluster's pages show (PEM), where the reader has it. */
+  readonly certificate?: string | undefined;
   /** What is said here and now goes before what the record says. */
   readonly kind?: TunnelKind | undefined;
   readonly login?: string | undefined;
 }
 
 /** The ssh lines and links of a cluster's pages, from its record; undefined when it has no page. Pure. */
-export function clusterTunnel({ record, user, token, kind, login }: ClusterTunnelRequest): Tunnel | undefined {
+export function clusterTunnel({
+  record,
+  user,
+  token,
+  certificate,
+  kind,
+  login,
+}: ClusterTunnelRequest): Tunnel | undefined {
   const services = clusterServices(record);
   if (services.length === 0) return undefined;
   return tunnel({
@@ -23,6 +32,7 @@ export function clusterTunnel({ record, user, token, kind, login }: ClusterTunne
     login: login ?? record.tunnel?.login,
     launch: record.launch,
     token,
+    certificate,
     folder: record.folder,
   });
 }
@@ -58,5 +68,12 @@ function service(name: Service["name"], place: Place, fallback: string, path: st
     place.host === "" || place.host === "0.0.0.0" || place.host === "::" || isLoopback(place.host)
       ? fallback
       : place.host;
-  return { name, node: place.node ?? named, host: place.host, port: place.port, path: place.path ?? path };
+  return {
+    name,
+    node: place.node ?? named,
+    host: place.host,
+    port: place.port,
+    path: place.path ?? path,
+    https: place.https === true,
+  };
 }

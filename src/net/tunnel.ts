@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { hostPort } from "../dask/address.ts";
 import { isLoopback } from "./interfaces.ts";
 
@@ -17,6 +17,8 @@ export interface Service {
   readonly path: string;
   /** The path of the dashboard where this page's server shows it as well. */
   readonly dashboard?: string | undefined;
+  /** Whether the page itself is served over TLS. */
+  readonly https?: boolean;
 }
 
 export interface TunnelRequest {
@@ -29,6 +31,8 @@ export interface TunnelRequest {
   readonly launch: string;
   /** The launch's token, where the reader must be its owner; without it the links are shown bare. */
   readonly token?: string | undefined;
+  /** The certificate that pages over TLS show (PEM), where it is known. */
+  readonly certificate?: string | undefined;
   /** The cluster folder (0700), where the two lines of `reverse` meet if the login host sees it too. */
   readonly folder?: string | undefined;
 }
@@ -66,13 +70,20 @@ export function tunnel(request: TunnelRequest): Tunnel {
       { name, path },
       ...(dashboard === undefined ? [] : [{ name: "dashboard" as const, path: dashboard }]),
     ];
-    return shown.map((page) => ({ name: page.name, url: link(page.path, local(service), token) }));
+    return shown.map((page) => ({
+      name: page.name,
+      url: link({ ...service, path: page.path }, local(service), token),
+    }));
   });
   const loopback = services.some(({ host }) => isLoopback(host));
   const known = request.login !== undefined;
-  if (request.kind === "reverse" && known) return { ...reverse(request, local), links };
-  if (request.kind === "jump" || (loopback && request.kind === "direct")) return { ...jump(request, local), links };
-  return { ...direct(request, local), links };
+  const lines =
+    request.kind === "reverse" && known
+      ? reverse(request, local)
+      : request.kind === "jump" || (loopback && request.kind === "direct")
+        ? jump(request, local)
+        : direct(request, local);
+  return { ...lines, links, notes: [...lines.notes, ...certificateNote(request)] };
 }
 
 /**
@@ -179,8 +190,27 @@ const nearest = ({ host }: Service): string => (isWildcard(host) || host === "lo
 
 const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
 
-function link(path: string, port: number, token: string | undefined): string {
-  return `http://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
+/** What a browser asks about a certificate of the launch's own authority, and how to answer. */
+function certificateNote({ services, certificate, folder }: TunnelRequest): readonly string[] {
+  if (!services.some(({ https }) => https)) return [];
+  const seen = certificate === undefined ? undefined : fingerprintOf(certificate);
+  return [
+    `browsers ask about the launch's own certificate${seen === undefined ? "" : ` (SHA-256 ${seen})`}; its authority is ${folder === undefined ? "" : `${folder}/`}ca.pem`,
+  ];
+}
+
+/** `AB:CD:…`, as browsers show it; undefined for what is no certificate. */
+function fingerprintOf(pem: string): string | undefined {
+  try {
+    return new X509Certificate(pem).fingerprint256;
+  } catch {
+    // A site's file may hold something else first; the browser shows what it gets.
+    return undefined;
+  }
+}
+
+function link({ path, https }: Pick<Service, "path" | "https">, port: number, token: string | undefined): string {
+  return `http${https === true ? "s" : ""}://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
 }
 
 /** A submit host without a domain is often a name that only the cluster's own hosts know. */

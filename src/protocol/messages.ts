@@ -45,6 +45,8 @@ export type RankEvent =
       readonly address: string;
       readonly identity: Readonly<Record<string, unknown>>;
       readonly dashboard: number | null;
+      /** Whether the dashboard is served over TLS. */
+      readonly https?: boolean;
     }
   | {
       readonly k: "scheduler-exit";
@@ -90,6 +92,7 @@ export type RankEvent =
       readonly k: "jupyter-ready";
       readonly host: string;
       readonly port: number;
+      readonly https?: boolean | undefined;
       readonly path: string;
       readonly dashboard?: string | undefined;
     }

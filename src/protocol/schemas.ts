@@ -23,6 +23,7 @@ const event = v.variant("k", [
     address: short,
     identity: v.record(short, v.unknown()),
     dashboard: port,
+    https: v.optional(v.boolean()),
   }),
   v.object({
     k: v.literal("scheduler-exit"),
@@ -59,6 +60,7 @@ const event = v.variant("k", [
     port: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
     path: short,
     dashboard: v.optional(short),
+    https: v.optional(v.boolean()),
   }),
   v.object({ k: v.literal("signal"), signal: short }),
   v.object({ k: v.literal("stdin") }),

@@ -66,10 +66,11 @@ export async function prepareJupyter({
       while (!over()) {
         const found = ignoreGone(() => serverIn(runtime, pid));
         if (found !== undefined) {
-          const { port, base } = found;
+          const { port, base, https } = found;
           const dashboard = ignoreGone(() => readFileSync(`${runtime}/dashboard`, "utf8"));
           // The server's root leads to the first page of whatever it is.
-          report({ k: "jupyter-ready", host, port, path: `${base}${module === "jupyterlab" ? "lab" : ""}`, dashboard });
+          const path = `${base}${module === "jupyterlab" ? "lab" : ""}`;
+          report({ k: "jupyter-ready", host, port, path, dashboard, ...(https ? { https } : {}) });
           return;
         }
         if (performance.now() > until) {
@@ -83,9 +84,9 @@ export async function prepareJupyter({
 }
 
 /**
- * The port, and the path that all others begin with, that Jupyter wrote when it had opened the port: `jpserver-<pid>.json` (jupyter_server's ServerApp.write_server_info_file; notebook 6 calls it
- * `nbserver-…`) in a folder that nobody else writes in. The started process's own file counts; the only one there does too, because a `--python` that is a
- * container's wrapper has another number inside. Undefined while there is none that is whole.
+ * The port, whether it speaks TLS, and the path that all others begin with, that Jupyter wrote when it had opened the port: `jpserver-<pid>.json` (jupyter_server's
+ * ServerApp.write_server_info_file; notebook 6 calls it `nbserver-…`) in a folder that nobody else writes in. The started process's own file counts; the only one there does
+ * too, because a `--python` that is a container's wrapper has another number inside. Undefined while there is none that is whole.
  */
 function serverIn(runtime: string, pid: number | undefined): ServerInfo | undefined {
   const names = readdirSync(runtime).filter((name) => /^(?:jp|nb)server-\d+\.json$/.test(name));
@@ -108,14 +109,15 @@ function ignoreGone<T>(look: () => T): T | undefined {
 interface ServerInfo {
   readonly pid: number;
   readonly port: number;
+  readonly https: boolean;
   readonly base: string;
 }
 
 function serverInfo(text: string): ServerInfo | undefined {
   try {
-    const { pid, port, base_url: base } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const { pid, port, secure, base_url: base } = JSON.parse(text) as Readonly<Record<string, unknown>>;
     if (typeof pid !== "number" || typeof port !== "number" || port <= 0 || port >= 65536) return undefined;
-    return { pid, port, base: typeof base === "string" ? base : "/" };
+    return { pid, port, https: secure === true, base: typeof base === "string" ? base : "/" };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined; // It is still being written.
     throw error;

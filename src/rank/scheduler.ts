@@ -38,6 +38,7 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
           address: String(event["address"]),
           identity: (event["identity"] ?? {}) as Record<string, unknown>,
           dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
+          ...(event["https"] === true ? { https: true } : {}),
         });
         break;
       case "usage":

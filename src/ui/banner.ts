@@ -58,14 +58,16 @@ export function dashboardText({
   host,
   port,
   asked,
+  https = false,
 }: {
   readonly host: string;
   readonly port: number;
   readonly asked?: string | undefined;
+  readonly https?: boolean;
 }): string {
   const wanted = Number(asked?.split(":").at(-1) ?? 0);
   const taken = Number.isInteger(wanted) && wanted !== 0 && wanted !== port;
-  return `http://${host}:${port}/status${taken ? ` (port ${wanted} was taken)` : ""}`;
+  return `http${https ? "s" : ""}://${host}:${port}/status${taken ? ` (port ${wanted} was taken)` : ""}`;
 }
 
 /** The lines for reaching a running cluster from elsewhere (tunnel, links), under one heading. */

@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import { pagesUrl } from "../../src/cluster/pages.ts";
 
-const options = { dashboard: true, dashboardAddress: ":8787", schedulerOptions: {}, tunnel: "direct" } as const;
+const options = {
+  dashboard: true,
+  dashboardAddress: ":8787",
+  schedulerOptions: {},
+  tunnel: "direct",
+  https: "auto",
+} as const;
 const scheduler = { address: "tls://10.0.0.1:8786", dashboard: 8787 };
 const url = (changes: object, sameHost: boolean): string | undefined =>
   pagesUrl({ options: { ...options, ...changes }, scheduler, sameHost });

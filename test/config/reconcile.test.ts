@@ -43,6 +43,7 @@ describe("what does not go together", () => {
     ["--interface ib0 --host 10.0.0.1", "--interface ib0 and --host 10.0.0.1"],
     ["--listen-address tcp://:9000 --worker-port 9000", "which port"],
     ["--no-dashboard --dashboard-address :1", "no dashboard to put there"],
+    ["--https on --security none", "no certificate"],
     ["--lifetime-restart", "needs a lifetime"],
     ["--lifetime-stagger 5m", "needs a lifetime"],
   ])("%s", async (argv, part) => {
@@ -55,6 +56,12 @@ describe("of two options that exclude each other, the one said at the higher pla
     const { options, sources } = await read("--security none", "tls-ca-file: /ca.pem\ntls-cert: /c.pem");
     expect([options.security, options.tls]).toEqual(["none", undefined]);
     expect(sources.tlsCaFile).toEqual({ kind: "derived", from: "--security none" });
+  });
+
+  test("--security none over a site's wish for pages over TLS", async () => {
+    expect((await read("", "https: on")).options.https).toBe("on");
+    expect((await read("--security none", "https: on")).options.https).toBe("auto");
+    expect((await read("--security none --https off")).options.https).toBe("off");
   });
 
   test("--host over a site's interface, and the other way round", async () => {

@@ -1,5 +1,7 @@
+import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { launchPort, loginHost, tunnel, type Service, type TunnelRequest } from "../../src/net/tunnel.ts";
+import { createAuthority } from "../../src/security/certificates.ts";
 
 const jupyter: Service = { name: "JupyterLab", node: "h1", host: "10.0.0.1", port: 8888, path: "/lab" };
 const dashboard: Service = { name: "dashboard", node: "h1", host: "0.0.0.0", port: 8787, path: "/status" };
@@ -38,6 +40,22 @@ describe("the line for a laptop", () => {
       `http://127.0.0.1:${lab}/lab?token=secret`,
       `http://127.0.0.1:${lab}/user/ada/tsdask/status?token=secret`,
     ]);
+  });
+
+  test("leads to pages over TLS where they are, and says what the browser will ask", async () => {
+    const { cert } = await (await createAuthority({ launch: "3f9c" })).issue({ name: "dask", server: true });
+    const over = tunnel(
+      request({ services: [{ ...jupyter, https: true }, dashboard], certificate: cert, folder: "/w/.tsdask-1" }),
+    );
+    expect(over.links.map(({ url }) => url.replace(/\?.*/, ""))).toEqual([
+      `https://127.0.0.1:${lab}/lab`,
+      `http://127.0.0.1:${dash}/status`,
+    ]);
+    expect(over.notes).toEqual([
+      `browsers ask about the launch's own certificate (SHA-256 ${new X509Certificate(cert).fingerprint256}); its authority is /w/.tsdask-1/ca.pem`,
+    ]);
+    const unknown = tunnel(request({ services: [{ ...jupyter, https: true }], certificate: "no certificate" }));
+    expect(unknown.notes).toEqual(["browsers ask about the launch's own certificate; its authority is ca.pem"]);
   });
 
   test("jumps to each node, where the pages listen on loopback", () => {

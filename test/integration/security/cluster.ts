@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Command, command } from "../bed/command.ts";
@@ -97,7 +100,7 @@ export async function startCluster(
       asked += 1;
     },
     async stop() {
-      if (jupyter) await shutDown(content, token);
+      if (jupyter) await shutDown(content, token, folder);
       else clean.write("stop", "");
       await running.finished;
     },
@@ -129,13 +132,14 @@ async function begun(running: Running, path: string, jupyter: boolean): Promise<
   }
 }
 
-async function shutDown({ tsdask }: SchedulerFile, token: string): Promise<void> {
-  const { host = "", port = 0 } = tsdask?.jupyter ?? {};
-  const answer = await fetch(`http://${host}:${port}/api/shutdown`, {
-    method: "POST",
-    headers: { Authorization: `token ${token}` },
-  });
-  if (!answer.ok) throw new Error(`JupyterLab answered ${answer.status}`);
+async function shutDown({ tsdask }: SchedulerFile, token: string, folder: string): Promise<void> {
+  const { host = "", port = 0, https = false } = tsdask?.jupyter ?? {};
+  const path = "/api/shutdown";
+  const words = { host, port, path, method: "POST", headers: { Authorization: `token ${token}` } };
+  const request = https ? httpsRequest({ ...words, ca: readFileSync(join(folder, "ca.pem")) }) : httpRequest(words);
+  const [answer] = (await once(request.end(), "response")) as [IncomingMessage];
+  answer.resume();
+  if (answer.statusCode !== 200) throw new Error(`JupyterLab answered ${answer.statusCode}`);
 }
 
 /** A listening socket of the cluster's own, as `ss` shows it. */
