@@ -1,5 +1,34 @@
-import { expect, it } from "vitest";
-import { usesDaskMpi } from "../../src/cluster/rank-names.ts";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { namedByRank, usesDaskMpi } from "../../src/cluster/rank-names.ts";
+import { readOptions } from "../../src/config/read.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tsdask-names-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Whether workers are called by their ranks' numbers in a launch with these words. */
+async function named(...argv: readonly string[]): Promise<boolean> {
+  const { options } = await readOptions({ argv, env: {}, cwd: folder });
+  return namedByRank(options, folder);
+}
+
+it("only a script that gets the launch's cluster in place of dask-mpi's has workers named by rank", async () => {
+  writeFileSync(join(folder, "a.py"), "from dask_mpi import initialize\n");
+  writeFileSync(join(folder, "b.py"), "import dask\n");
+  expect(await named("a.py")).toBe(true);
+  expect(await named("b.py")).toBe(false);
+  expect(await named("missing.py")).toBe(false);
+  expect(await named("--own-clusters", "allow", "a.py")).toBe(false);
+  expect(await named("--", "python", "a.py")).toBe(false);
+});
+
+it("a script that comes through a pipe is left for Python to read", async () => {
+  execFileSync("mkfifo", [join(folder, "p.py")]);
+  expect(await named("p.py")).toBe(false);
+});
 
 it.each([
   "import dask_mpi",
