@@ -1,0 +1,153 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ours, until } from "./batch-jobs.ts";
+import { availableLaunchers, launcher, type Launcher } from "./bed/launchers.ts";
+import { type Clean, nothingLeft } from "./bed/left.ts";
+import { signalAll, tree } from "./bed/processes.ts";
+import { type Finished, run, type Running, start, tell } from "./bed/run.ts";
+import { program } from "./launch.ts";
+
+/** A script that waits for SIGTERM, after one task that fails loudly on its worker. */
+const waits = `
+import time
+from dask.distributed import Client
+
+def loud():
+    import logging
+    print("a task prints this", flush=True)
+    logging.getLogger("distributed.worker").warning("a task warns of this")
+
+if __name__ == "__main__":
+    with Client() as client:
+        client.submit(loud).result()
+        print("computed", flush=True)
+        time.sleep(100)
+`;
+
+interface Row {
+  readonly name: string;
+  readonly state: string;
+  readonly why: string | null;
+  readonly workers: number | null;
+  readonly folder: string;
+}
+
+const call = (clean: Clean, ...words: string[]): Promise<Finished> =>
+  run(ours(...words), { folder: clean.tmp, env: clean.env, deadline: 60 });
+
+async function list(clean: Clean): Promise<{ readonly rows: readonly Row[]; readonly seconds: number }> {
+  const { stdout, seconds } = await call(clean, "list", "--json");
+  return { rows: JSON.parse(stdout) as Row[], seconds };
+}
+
+/** Starts a cluster in a folder of its own and waits until its script has computed. */
+async function cluster(clean: Clean, kind: Launcher, name: string): Promise<Running> {
+  await kind.ready();
+  const file = clean.write(`${name}/script.py`, waits);
+  mkdirSync(join(clean.folder, name), { recursive: true });
+  const words = program("--cluster-name", name, "--wait-workers", "all", file);
+  const running = start(kind.command(3, words), { folder: join(clean.folder, name), env: clean.env, deadline: 100 });
+  await running.says(/computed/, 60);
+  return running;
+}
+
+const named = (rows: readonly Row[], name: string): Row | undefined => rows.find((row) => row.name === name);
+
+test("clusters of three launchers in three folders are listed, also after one was killed with everything in it; stop --all leaves nothing", async () => {
+  await using clean = nothingLeft();
+  // What is killed with all its processes at once has nobody left to clear away behind it.
+  clean.allow(/^openmpi4\/(scheduler\.json|\.tsdask-)/, /^tsdask-\d+/, /^dask-scratch-space/);
+  const kinds = availableLaunchers("local", "openmpi4", "srun-pmi2");
+  const started: Running[] = [];
+  for (const kind of kinds) started.push(await cluster(clean, kind, kind.name));
+  await until("every cluster is written down", 5, async () => (await list(clean)).rows.length === kinds.length);
+
+  const { rows, seconds } = await list(clean);
+  expect(seconds).toBeLessThan(2);
+  for (const { name } of kinds)
+    expect(named(rows, name)).toMatchObject({ state: "running", workers: 1, folder: join(clean.folder, name) });
+
+  const victim = started[kinds.findIndex(({ name }) => name === "openmpi4")];
+  if (victim !== undefined) {
+    const all = tree(victim.pid).map(({ pid }) => pid);
+    signalAll(all, "SIGSTOP");
+    signalAll(all, "SIGKILL");
+    await victim.finished;
+    const after = await list(clean);
+    expect(after.seconds).toBeLessThan(2);
+    expect(named(after.rows, "openmpi4")).toMatchObject({ state: "ended", why: expect.stringContaining("killed") });
+    expect(named(after.rows, "local")).toMatchObject({ state: "running" });
+    const { stdout: log } = await call(clean, "logs", "openmpi4");
+    expect(log).toContain("a task prints this");
+    expect(log).toContain("WARNING - a task warns of this");
+    expect(log).toContain("a worker is in");
+    expect(await call(clean, "connect", "openmpi4")).toMatchObject({ code: 69 });
+  }
+
+  const stopped = await call(clean, "stop", "--all");
+  expect(stopped, tell(stopped)).toMatchObject({ code: 0 });
+  for (const running of started) await running.finished;
+  expect((await list(clean)).rows.map(({ state }) => state)).toEqual(kinds.map(() => "ended"));
+});
+
+describe("one cluster, by its name", () => {
+  test("is looked at, followed and stopped; status disturbs nothing and a name that is none is told so", async () => {
+    await using clean = nothingLeft();
+    await using running = await cluster(clean, launcher("local"), "nightly");
+    const status = await until("status knows it", 5, async () => {
+      const found = await call(clean, "status", "nightly", "--json");
+      return found.code === 0 ? (JSON.parse(found.stdout) as Record<string, unknown>) : undefined;
+    });
+    expect(status).toMatchObject({
+      name: "nightly",
+      tasks: { finished: 1, erred: 0, processing: 0 },
+      waits_for: "a client: there is no task to run",
+      hosts: [{ workers: 1, threads: expect.any(Number) }],
+    });
+    expect((await call(clean, "status")).stdout).toMatch(/^nightly, .*script\.py, up /);
+    expect((await call(clean, "env", "nightly")).stdout).toContain("nightly/scheduler.json");
+    const wrong = await call(clean, "status", "nightl");
+    expect(wrong).toMatchObject({ code: 64, stderr: expect.stringContaining("Did you mean nightly?") });
+
+    await using following = start(ours("logs", "nightly", "--follow"), { folder: clean.tmp, env: clean.env });
+    await following.says(/a task warns of this/, 10);
+    expect(await call(clean, "stop", "nightly")).toMatchObject({ code: 0 });
+    expect(await following.finished).toMatchObject({ code: 0, stdout: expect.stringContaining("stopped by SIGTERM") });
+    expect(await running.finished).toMatchObject({ code: 143 });
+  });
+
+  test("is found and stopped by its scheduler alone, as from another host, and --now needs no grace", async () => {
+    await using clean = nothingLeft();
+    await using running = await cluster(clean, launcher("local"), "elsewhere");
+    const folder = join(clean.tmp, "../state/tsdask-mpi/clusters");
+    const name = await until("the entry is written", 5, () => entryIn(folder));
+    const entry = JSON.parse(readFileSync(join(folder, name), "utf8")) as Record<string, unknown>;
+    writeFileSync(join(folder, name), JSON.stringify({ ...entry, host: "h9", machine: "another boot" }));
+    expect(named((await list(clean)).rows, "elsewhere")).toMatchObject({ state: "running", workers: 1 });
+    const stopped = await call(clean, "stop", "elsewhere", "--now");
+    expect(stopped, tell(stopped)).toMatchObject({ code: 0 });
+    await running.finished;
+  });
+
+  test("runs without a place for its entry, and says so once", async () => {
+    await using clean = nothingLeft();
+    const file = clean.write("script.py", "print('ran')");
+    const finished = await run(launcher("local").command(3, program(file)), {
+      folder: clean.folder,
+      env: { ...clean.env, XDG_STATE_HOME: "/proc/none" },
+    });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: "ran\n" });
+    expect(finished.stderr.match(/TSD-146/g)).toHaveLength(1);
+  });
+});
+
+function entryIn(folder: string): string | undefined {
+  try {
+    return readdirSync(folder).find(
+      (name) => name.endsWith(".json") && readFileSync(join(folder, name), "utf8").includes('"running"'),
+    );
+  } catch {
+    return undefined; // Not yet made.
+  }
+}
