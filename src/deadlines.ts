@@ -65,6 +65,8 @@ export const deadlines = {
   lastRank: 1_000,
   /** A rank whose fork server is not there waits for its leader to end the launch, before it starts a Python of its own. */
   forkServerGone: 2_000,
+  /** The ranks that are shells have read that the launch has ended, and left. */
+  shellRanks: 1_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */

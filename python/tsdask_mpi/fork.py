@@ -52,6 +52,6 @@ def _become(
             held.close()
         os.close(null)
         start.request.setdefault("env", {})[MARK] = mark
-        child.run(start.request, Channel(start.control, start.rest), Turn(line), start.peer.pid, baseline)
+        child.run(start.request, Channel(start.control, start.rest), Turn(line), start.rank, baseline)
     finally:
         os._exit(70)

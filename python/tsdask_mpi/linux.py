@@ -25,6 +25,24 @@ class Peer(NamedTuple):
     gid: int
 
 
+class Descriptor(NamedTuple):
+    """A bare file descriptor, to be closed as a socket is."""
+
+    number: int
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self.number)
+
+
+def owner_of(pid: int) -> int | None:
+    """Return the user id of a process (proc(5): the owner of its folder), or None when there is no such process."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+
+
 def peer_of(connection: socket.socket) -> Peer:
     """Return the process at the other end of a connected unix socket."""
     return Peer(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tsdask_mpi.children import tell
-from tsdask_mpi.linux import Peer, peer_of
+from tsdask_mpi.linux import Peer, owner_of, peer_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 
 REQUEST_SECONDS = 10.0
-MOST_PENDING = 1024
-MOST_PENDING_PER_PEER = 256
+MOST_PENDING = 4096
+# A host's agent asks for all its ranks at once, with two connections for each.
+MOST_PENDING_PER_PEER = 2048
 MOST_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
 KINDS = ("scheduler", "worker")
@@ -51,6 +52,11 @@ class Start(NamedTuple):
     stdio: socket.socket
     peer: Peer
     rest: bytes
+
+    @property
+    def rank(self) -> int:
+        """The process whose cores, limits and cgroup the child takes: the one that asks, or the rank that it asks for."""
+        return int(self.request.get("rank_pid") or self.peer.pid)
 
 
 class Requests:
@@ -207,6 +213,7 @@ class Requests:
 CHECKS: tuple[tuple[Callable[[Message], bool], str], ...] = (
     (lambda message: message.get("kind") in KINDS, "kind is neither scheduler nor worker"),
     (lambda message: is_environment(message.get("env")), "env is not a table of strings without NUL"),
+    (lambda message: is_own_process(message.get("rank_pid")), "rank_pid is not a process of this user"),
     (lambda message: isinstance(message.get("params", {}), dict), "params is not an object"),
     (lambda message: isinstance(message.get("cwd") or "", str), "cwd is not a string"),
     (lambda message: is_list_of_strings(message.get("sys_path") or []), "sys_path is not a list of strings"),
@@ -231,6 +238,11 @@ def is_environment(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(text, str) and "\0" not in text and name and "=" not in name for name, text in value.items()
     )
+
+
+def is_own_process(value: object) -> bool:
+    """Tell whether a value is absent, or the id of a process of this user."""
+    return value is None or (type(value) is int and owner_of(value) == os.getuid())
 
 
 def is_list_of_strings(value: object) -> bool:

@@ -133,6 +133,8 @@ def _begin() -> tuple[Message, socket.socket]:
     line, rest = _first_line()
     config: dict[str, Any] = json.loads(line)
     listener = _bind(str(config["socket"]))
+    for pipe in config.get("pipes") or []:
+        os.mkfifo(str(pipe), 0o600)
     tell_leader({"event": "listening"})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from tsdask_mpi import cgroup_check, children, watchdog
 from tsdask_mpi.children import Child
 from tsdask_mpi.fork import fork
+from tsdask_mpi.linux import Descriptor
 from tsdask_mpi.requests import Requests, Start
 from tsdask_mpi.start_throttle import StartThrottle
 from tsdask_mpi.wire import Message, encode
@@ -68,6 +69,7 @@ class Server:
         self._sweepers: set[int] = set()
         self._watched: dict[int, watchdog.WatchedProcess] = {}
         self._cleanup = watchdog.CleanupRegistry()
+        self._ranks: dict[int, int] = {}
         self._throttle = StartThrottle(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
         self._deadline: float | None = None
         self._null = os.open("/dev/null", os.O_RDWR)
@@ -131,6 +133,8 @@ class Server:
             self._leader()
         elif fd in self._watched:
             self._watched_lost(fd)
+        elif fd in self._ranks:
+            self._rank_gone(fd)
         elif fd in self._controls:
             children.kill_group(self._controls[fd].pid)
             self._forget(self._controls, fd)
@@ -151,10 +155,27 @@ class Server:
                 order = json.loads(line)
                 if order.get("op") == "own":
                     self._cleanup.add(order)
+                elif order.get("op") == "rank":
+                    self._watch_rank(int(order["pid"]))
                 elif order.get("op") == "end":
                     self.end(float(order.get("grace", GRACE_SECONDS)))
-            except (ValueError, TypeError, AttributeError) as error:
+            except (ValueError, TypeError, AttributeError, KeyError) as error:
                 print(f"fork server: an order that cannot be read: {error}", file=sys.stderr, flush=True)
+
+    def _watch_rank(self, pid: int) -> None:
+        """Tell the leader when this process, a rank that is no Node, has ended: it has no connection whose end would say so."""
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            tell_leader({"event": "rank-gone", "pid": pid})
+            return
+        self._ranks[handle] = pid
+        self._epoll.register(handle, select.EPOLLIN)
+
+    def _rank_gone(self, handle: int) -> None:
+        self._epoll.unregister(handle)
+        os.close(handle)
+        tell_leader({"event": "rank-gone", "pid": self._ranks.pop(handle)})
 
     def _signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
@@ -188,7 +209,7 @@ class Server:
                 self._refuse(start, "exec", "nothing is forked here: --spawn exec")
                 continue
             why = cgroup_check.difference(
-                self._cgroups, cgroup_check.cgroups(start.peer.pid), start.request.get("env") or {}
+                self._cgroups, cgroup_check.cgroups(start.rank), start.request.get("env") or {}
             )
             if why:
                 self._refuse(start, "cgroup", why)
@@ -209,6 +230,7 @@ class Server:
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
         ours += self._watched.values()
+        ours += [Descriptor(handle) for handle in self._ranks]
         ours += [held for child in self._children.values() for held in (child.control, child.slot.line)]
         pid, line = fork(start, mark, self._null, ours, self._baseline)
         start.stdio.close()

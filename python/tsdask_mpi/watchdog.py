@@ -90,15 +90,17 @@ class CleanupRegistry:
     """The paths that a launch leaves behind when its leader is killed."""
 
     folders: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     scheduler_files: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, order: Message) -> None:
-        """Take an order `own`: `paths` are folders, `scheduler_file` with `launch` is removed only if it is still that launch's."""
+        """Take an order `own`: `paths` are folders, `links` symbolic links, `scheduler_file` with `launch` is removed only if it is still that launch's."""
         for folder in order.get("paths") or []:
             if isinstance(folder, str) and os.path.isabs(folder):
                 with suppress(OSError):
                     found = os.lstat(folder)
                     self.folders.append((folder, (found.st_dev, found.st_ino)))
+        self.links += [path for path in order.get("links") or [] if isinstance(path, str) and os.path.isabs(path)]
         path, launch = order.get("scheduler_file"), order.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))
@@ -113,6 +115,10 @@ class CleanupRegistry:
                     plain = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size < _LARGEST
                     ours = plain and json.load(file).get("tsdask", {}).get("launch") == launch
                 if ours:
+                    os.unlink(path)
+        for path in self.links:
+            with suppress(OSError):
+                if os.path.islink(path):
                     os.unlink(path)
         for folder, identity in self.folders:
             with suppress(OSError):

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { isatty } from "node:tty";
+import { ownProgram } from "./program.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { messages } from "../errors/messages.ts";
@@ -69,6 +70,7 @@ export async function launchLocally({
   });
   const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
   const [file = "", ...args] = self;
+  const shell = ownProgram();
   const ranks: ChildProcess[] = [];
   const { promise, resolve } = Promise.withResolvers<number>();
   const resultRank = clientRank ?? 0;
@@ -97,7 +99,9 @@ export async function launchLocally({
   });
 
   for (let rank = 0; rank < size; rank += 1) {
-    const child = spawn(file, [...args, ...argv], {
+    // All but the first two stay shells, which is for the start script to see to.
+    const [start, ...words] = rank < 2 || shell === undefined ? [file, ...args] : ["/bin/sh", shell];
+    const child = spawn(start, [...words, ...argv], {
       cwd,
       env: {
         ...env,

@@ -3,6 +3,7 @@ import type { FromRank, ToRank } from "../protocol/messages.ts";
 import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { removeHostFolder } from "./election.ts";
+import { dismissShells, postOf, removePost, type ShellRanks } from "./shell-ranks.ts";
 import type { Failure } from "../errors/failure.ts";
 import { failureText } from "../ui/failure-text.ts";
 import type { Member } from "../rank/rank-agent.ts";
@@ -20,32 +21,12 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
     return await lead(context);
   } catch (error) {
     const failure = failureOf(error);
-    const { world, exit, listener, out } = context;
+    const { world, out } = context;
     if (world.rank === 0) {
       out.write(failureText(failure));
       await summariseFailure(context, failure);
     }
-    // Also when it is told to end before the others have left: Open MPI does that as soon as one of them has.
-    process.once("exit", () => removeHostFolder(context.paths));
-    const place = await meetingPlace(context);
-    const told = Promise.withResolvers<number>();
-    let left = (world.localSize ?? 1) - 1;
-    const leave = (): void => {
-      listener.close();
-      void told.promise.then(exit);
-    };
-    listener.onConnection((socket) => {
-      const channel = lineChannel<ToRank, FromRank>(socket, (value) => value as FromRank);
-      if (place.usePmi) channel.send({ t: "pmi" });
-      void told.promise.then((code) => channel.send({ t: "end", code, grace: 0 }));
-      channel.onClose(() => {
-        left -= 1;
-        if (left <= 0) leave();
-      });
-    });
-    told.resolve(await spread(context, place, failure));
-    if (left <= 0) leave();
-    else setTimeout(leave, deadlines.badUsage);
+    await tellRanks(context, failure);
     return undefined;
   }
 }
@@ -58,6 +39,46 @@ export async function tellElsewhere(context: Telling, error: unknown): Promise<n
   const failure = failureOf(error);
   if (context.world.rank === 0) context.out.write(failureText(failure));
   return spread(context, await meetingPlace(context), failure);
+}
+
+/** Tells the other hosts, then this one's other ranks, Nodes and shells, with which code to leave, and leaves after them. */
+async function tellRanks(context: LeadContext, failure: Failure): Promise<void> {
+  const { world, alone, paths, listener, exit } = context;
+  let left = alone ? 0 : (world.localSize ?? 1) - 1;
+  const post = left > 0 ? postOf(world, paths, process.ppid) : undefined;
+  // Also when it is told to end before the others have left: Open MPI does that as soon as one of them has.
+  process.once("exit", () => {
+    if (post !== undefined) removePost(post);
+    removeHostFolder(paths);
+  });
+  const place = await meetingPlace(context);
+  const told = Promise.withResolvers<number>();
+  let shells: Promise<ShellRanks | undefined> = Promise.resolve(undefined);
+  const leave = (): void => {
+    listener.close();
+    void told.promise.then(async (code) => {
+      await shells.then(async (opened) => opened?.release(code)).catch(() => undefined);
+      exit(code);
+    });
+  };
+  const gone = (): void => {
+    left -= 1;
+    if (left <= 0) leave();
+  };
+  listener.onConnection((socket) => {
+    const channel = lineChannel<ToRank, FromRank>(socket, (value) => value as FromRank);
+    if (place.usePmi) channel.send({ t: "pmi" });
+    void told.promise.then((code) => channel.send({ t: "end", code, grace: 0 }));
+    channel.onClose(gone);
+  });
+  // A shell that finds no pipes becomes a Node in the end, which finds no leader.
+  if (post !== undefined)
+    shells = dismissShells({ paths, post, asNodes: place.usePmi, code: told.promise, onGone: gone }).catch(
+      () => undefined,
+    );
+  told.resolve(await spread(context, place, failure));
+  if (left <= 0) leave();
+  else setTimeout(leave, deadlines.badUsage);
 }
 
 /**

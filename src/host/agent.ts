@@ -13,6 +13,8 @@ import { messages } from "../errors/messages.ts";
 import { removeHostFolder, type HostListener } from "./election.ts";
 import { shortName, type HostPaths } from "../launcher/host-paths.ts";
 import { startForkServer } from "./fork-server.ts";
+import { playShells, type ShellAgents } from "./shell-agents.ts";
+import { pipesOf, postOf, removePost } from "./shell-ranks.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
 import { refuseLoopback, schedulerTrouble } from "./reach.ts";
 import { launchPlace } from "./launch-place.ts";
@@ -73,11 +75,14 @@ export async function lead(context: LeadContext): Promise<Member> {
     void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
   const plan = planFor(options, world.size);
   const { path: python } = findPython({ wish: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
+  // Rank 0 that leads itself alone has no ranks, and the shells of its host another agent.
+  const post = context.alone ? undefined : postOf(world, paths, process.ppid);
   const forkServer = startForkServer({
     python,
     pythonRoot: context.pythonRoot,
     socket: paths.forkSocket,
     folder: paths.folder,
+    pipes: post === undefined ? [] : Object.values(pipesOf(paths)),
     warm: options.warm,
     imports: options.spawn !== "exec",
     scriptFolder: world.rank === 0 ? scriptFolderOf(options, cwd) : undefined,
@@ -229,6 +234,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     if (trouble !== undefined)
       lateUp.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
   };
+  let shells: ShellAgents | undefined;
   leader = leadHost({
     rank: world.rank,
     host,
@@ -272,9 +278,16 @@ export async function lead(context: LeadContext): Promise<Member> {
         out.write(failureText(new Failure("TSD-036", { rank: world.rank, host }))),
       );
     },
+    releaseShells: async (absent) => shells?.release(absent),
     finished: leave,
   });
   for (const socket of waiting.splice(0)) leader.admit(socket);
+  if (post !== undefined) {
+    const { clientRank, schedulerRank } = plan;
+    const own = new Set([clientRank, schedulerRank, world.rank === 0 ? lossReporter(plan) : undefined]);
+    const needsNode = (rank: number): boolean => usePmi || options.spawn === "exec" || own.has(rank);
+    shells = playShells({ world, paths, post, out, forkServer, leader, needsNode });
+  }
   up.catch((error: unknown) => {
     const failure = failureOf(error);
     void import("../ui/failure-text.ts").then(async ({ failureText }) => {
@@ -282,6 +295,7 @@ export async function lead(context: LeadContext): Promise<Member> {
         failure.code === "TSD-022" && (await (await import("../rendezvous/unreachable.ts")).leaveNote(folder, failure));
       if (!taken) out.write(failureText(failure));
       await forkServer.end(0);
+      if (post !== undefined) removePost(post);
       removeHostFolder(paths);
       context.exit(failure.exitCode);
     });
@@ -324,7 +338,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   });
 
   const ownUp = leader.join(helloOf(world, context.argv, env, cwd));
-  return runRankAgent({
+  const member = runRankAgent({
     rank: world.rank,
     up: ownUp,
     childEnv: () => childEnvironment(env),
@@ -335,6 +349,13 @@ export async function lead(context: LeadContext): Promise<Member> {
     // A leader leaves when its host is done, which is after its own part.
     exit: () => undefined,
   });
+  return {
+    signal: member.signal,
+    killNow: () => {
+      member.killNow();
+      shells?.killNow();
+    },
+  };
 }
 
 /** A channel that may still be on its way: what is sent before it is there waits for it. */

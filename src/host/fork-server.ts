@@ -35,6 +35,9 @@ export interface ForkServer {
   readonly onFailed: (reader: (failure: ForkServerFailure) => void) => void;
   /** Names paths that the server removes if this process is gone before it could: the launch's folder, its `scheduler.json`. */
   readonly own: (what: Readonly<Record<string, unknown>>) => void;
+  /** Says when the process of a rank that is a shell has ended. */
+  readonly watchRank: (pid: number) => void;
+  readonly onRankGone: (reader: (pid: number) => void) => void;
   /** Ends the server and what it still runs within `grace` seconds; it removes the host's folder. Resolves when it is gone. */
   readonly end: (grace: number) => Promise<void>;
   readonly kill: () => void;
@@ -60,6 +63,7 @@ const goesOn: ReadonlySet<string> = new Set(["warm", "threads", "lacking"]);
 
 type FromServer =
   | { readonly event: "listening" }
+  | { readonly event: "rank-gone"; readonly pid: number }
   | ({ readonly event: "ready" } & ForkServerReady)
   | ({ readonly event: "failed" } & ForkServerFailure);
 
@@ -77,6 +81,7 @@ export function startForkServer({
   pythonRoot,
   socket,
   folder,
+  pipes,
   warm,
   imports,
   scriptFolder,
@@ -90,6 +95,8 @@ export function startForkServer({
   readonly pythonRoot: string;
   readonly socket: string;
   readonly folder: string;
+  /** Named pipes that the server makes before it listens. */
+  readonly pipes: readonly string[];
   readonly warm: readonly string[];
   /** False where nothing will be forked (`--spawn exec`): the server only watches and cleans up. */
   readonly imports: boolean;
@@ -110,6 +117,7 @@ export function startForkServer({
   });
   let onReady: ((ready: ForkServerReady) => void) | undefined;
   let onFailed: ((failure: ForkServerFailure) => void) | undefined;
+  let onRankGone: ((pid: number) => void) | undefined;
   let ready: ForkServerReady | undefined;
   let failed: ForkServerFailure | undefined;
   let ending = false;
@@ -144,6 +152,7 @@ export function startForkServer({
   send({
     socket,
     host_dir: folder,
+    pipes,
     warm,
     imports,
     modules,
@@ -151,7 +160,8 @@ export function startForkServer({
   });
   lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {
     isListening();
-    if (message.event === "ready") {
+    if (message.event === "rank-gone") onRankGone?.(message.pid);
+    else if (message.event === "ready") {
       ready = message;
       show();
       onReady?.(message);
@@ -193,6 +203,10 @@ export function startForkServer({
       if (failed) reader(failed);
     },
     own: (what) => send({ op: "own", ...what }),
+    watchRank: (pid) => send({ op: "rank", pid }),
+    onRankGone: (reader) => {
+      onRankGone = reader;
+    },
     end: async (grace) => {
       ending = true;
       send({ op: "end", grace });

@@ -36,6 +36,8 @@ export interface LeaderContext {
   /** The scheduler's address is known. */
   readonly onScheduler: (address: string) => void;
   readonly report: (problem: string) => void;
+  /** The ranks that are shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come. */
+  readonly releaseShells: (absent: number) => Promise<void>;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
   /** This host is done, or its hub is gone: the leader's process may leave with this code. */
@@ -45,8 +47,12 @@ export interface LeaderContext {
 export interface Leader {
   /** Takes a connection of another rank of this host. */
   readonly admit: (socket: Socket) => void;
-  /** The leader's own rank, as a member of its own host. */
+  /** A rank whose part this process plays: the agent's own, and those that are shells. Its channel is closed when that rank is here already. */
   readonly join: (hello: Hello) => Channel<FromRank, ToRank>;
+  /** A rank whose part was played here speaks for itself from now on: it will connect. */
+  readonly handOver: (rank: number) => void;
+  /** The process of a rank whose part is played here is gone. */
+  readonly gone: (rank: number) => void;
   /** The leader's own rank has nothing left to do. */
   readonly ownDone: () => void;
 }
@@ -172,7 +178,9 @@ export function leadHost(context: LeaderContext): Leader {
       return;
     done = true;
     const { grace, code } = ended;
-    void context.forkServer
+    void context
+      .releaseShells(Math.max(0, (context.localSize ?? 0) - slots.size))
+      .then(() => context.forkServer)
       .then((server) =>
         Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then(
           (quiet) => quiet !== true && server.kill(),
@@ -275,8 +283,13 @@ export function leadHost(context: LeaderContext): Leader {
       const [mine, theirs] = channelPair<ToRank, FromRank>();
       mine.onMessage((message) => onRank(hello.rank, message));
       sit(hello, mine);
+      mine.onClose(() => {
+        if (slots.get(hello.rank)?.channel === mine) onRankGone(hello.rank);
+      });
       return theirs;
     },
+    handOver: (rank) => slots.delete(rank),
+    gone: onRankGone,
     ownDone: () => {
       ownDone = true;
       maybeDone();

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -14,6 +14,8 @@ export async function sweepHostFolders({ base, folder }: HostPaths, now: number 
   await Promise.all(
     names(base).map(async (name) => {
       const path = join(base, name);
+      if (name.startsWith("post-") && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path))
+        rmSync(path, { force: true });
       if (path === folder || !/^[0-9a-f]{16}$/.test(name) || changed(path) > now - settledAfter) return;
       const sockets = names(path).filter((file) => file.includes(".sock"));
       const alive = await Promise.all(sockets.map((file) => listens(join(path, file))));

@@ -23,7 +23,11 @@ export function starterOf(parent: number, proc: string): number | undefined {
   return findStarter(parent, proc)?.pid;
 }
 
-function findStarter(parent: number, proc: string): { readonly pid: number; readonly start: string } | undefined {
+/** The launcher's process on this host, at or above `parent`, with its start time in clock ticks (proc(5)); undefined when there is none of a known name. */
+export function findStarter(
+  parent: number,
+  proc: string,
+): { readonly pid: number; readonly start: string } | undefined {
   let pid = parent;
   for (let up = 0; up < 8 && pid > 1; up++) {
     const stat = readStat(`${proc}/${pid}/stat`);

@@ -37,6 +37,8 @@ export type ChildEvent =
 export interface ChildSpawn {
   readonly id: string;
   readonly request: ChildRequest;
+  /** The rank's process, where another one asks for it: its cores, limits and cgroup are the child's. */
+  readonly rankPid?: number;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   /** Where the host's fork server listens; undefined to start a Python of its own. */
@@ -83,7 +85,14 @@ function forkChild(options: ChildSpawn, path: string): Child {
   options.output(stdio);
   const control: Socket = connect(path);
   const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptEvent);
-  channel.send({ op: "fork", id: options.id, env: options.env, cwd: options.cwd, ...options.request });
+  channel.send({
+    op: "fork",
+    id: options.id,
+    env: options.env,
+    cwd: options.cwd,
+    ...(options.rankPid === undefined ? {} : { rank_pid: options.rankPid }),
+    ...options.request,
+  });
   channel.onMessage((event) => {
     if (event.event === "forked") pid = event.pid;
     if (event.event === "exit" || event.event === "refused") finish(event);

@@ -24,6 +24,15 @@ export interface RankAgentContext {
   readonly idle: () => void;
   /** Called when this rank has nothing left to do, with its exit code. */
   readonly exit: (code: number) => void;
+  /** For a rank that is a shell, whose part its host's agent plays. */
+  readonly shell?: ShellSide;
+}
+
+export interface ShellSide {
+  readonly pid: number;
+  readonly start: (spawn: ChildSpawn) => Child;
+  /** The worker needs a Python of its own, started by its own rank: that becomes a Node. */
+  readonly toNode: () => void;
 }
 
 export interface Member {
@@ -78,9 +87,10 @@ export function runRankAgent(context: RankAgentContext): Member {
           });
           outputs.add(output);
         },
+        ...(context.shell === undefined ? {} : { rankPid: context.shell.pid }),
         onEvent,
       };
-      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, host, report);
+      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, { host, report, shell: context.shell });
     };
     return { start, lastWords: () => output?.tail() ?? "" };
   };
@@ -191,7 +201,18 @@ export function runRankAgent(context: RankAgentContext): Member {
  * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server that is
  * not there is the leader's to report, which ends the launch: only if it does not for a while, a Python is started after all.
  */
-function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent) => void): Child {
+function forkElseExec(
+  spawn: ChildSpawn,
+  {
+    host,
+    report,
+    shell,
+  }: {
+    readonly host: string;
+    readonly report: (event: RankEvent) => void;
+    readonly shell: ShellSide | undefined;
+  },
+): Child {
   let current: Child | undefined;
   let waiting: NodeJS.Timeout | undefined;
   const told: Readonly<Record<string, unknown>>[] = [];
@@ -209,7 +230,7 @@ function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent
     spawn.onEvent({ event: "exit", code: null, signal: signalNumber("SIGTERM") });
     return true;
   };
-  current = startChild({
+  current = (shell?.start ?? startChild)({
     ...spawn,
     onEvent: (event) => {
       if (event.event !== "refused") spawn.onEvent(event);
@@ -218,6 +239,7 @@ function forkElseExec(spawn: ChildSpawn, host: string, report: (event: RankEvent
         spawn.onEvent({ event: "exit", code: null, signal: signalNumber("SIGTERM") });
       else if (event.reason === "server")
         waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
+      else if (shell !== undefined) shell.toNode();
       else startOwn(event.message ?? event.reason);
     },
   });

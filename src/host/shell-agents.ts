@@ -1,0 +1,141 @@
+import { deadlines } from "../deadlines.ts";
+import type { Hello } from "../protocol/messages.ts";
+import { childEnvironment } from "../launcher/strip.ts";
+import type { World } from "../launcher/world.ts";
+import { secondSignalAfter, signalNumber } from "../rank/child.ts";
+import { helloOf } from "../rank/follower.ts";
+import { runRankAgent, type Member } from "../rank/rank-agent.ts";
+import type { Out } from "../ui/out.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
+import { forkQueue } from "./fork-queue.ts";
+import type { ForkServer } from "./fork-server.ts";
+import type { Leader } from "./leader.ts";
+import { dismissShells, openShellRanks, type ShellRank, type ShellRanks } from "./shell-ranks.ts";
+
+export interface ShellAgents {
+  /** The shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come yet. */
+  readonly release: (absent: number) => Promise<void>;
+  /** Kills what was started for them at once. */
+  readonly killNow: () => void;
+}
+
+interface Played {
+  readonly rank: number;
+  readonly member: Member;
+  signalled?: number;
+}
+
+/**
+ * Plays the part of those ranks of this host that stay shells: each has its place with the leader as if it were a Node, what it would have
+ * started is started here, in its environment and folder and with its cores and limits, and its output goes out here under its name.
+ */
+export function playShells({
+  world,
+  paths,
+  post,
+  out,
+  forkServer,
+  leader,
+  needsNode,
+}: {
+  readonly world: World;
+  readonly paths: HostPaths;
+  readonly post: string;
+  readonly out: Out;
+  readonly forkServer: ForkServer;
+  readonly leader: Leader;
+  /** Whether a rank has a part that needs a process of its own. */
+  readonly needsNode: (rank: number) => boolean;
+}): ShellAgents {
+  const played = new Map<number, Played>();
+  const start = forkQueue();
+  let shells: ShellRanks | undefined;
+  let over = false;
+
+  const take = (shell: ShellRank): void => {
+    const { pid, env, cwd } = shell;
+    const { rank, size, launcher } = shell.world;
+    if (size !== world.size || launcher !== world.launcher || needsNode(rank)) {
+      shells?.toNode(pid);
+      return;
+    }
+    const hello: Hello = { ...helloOf(shell.world, shell.argv, env, cwd), pid };
+    const up = leader.join(hello);
+    const toNode = (): void => {
+      played.delete(pid);
+      leader.handOver(rank);
+      shells?.toNode(pid);
+    };
+    const member = runRankAgent({
+      rank,
+      up,
+      childEnv: () => childEnvironment(env),
+      cwd,
+      out,
+      joinPmi: () => undefined,
+      idle: () => undefined,
+      exit: up.close,
+      shell: { pid, start, toNode },
+    });
+    played.set(pid, { rank, member });
+    forkServer.watchRank(pid);
+  };
+
+  const signalled = (pid: number, signal: string): void => {
+    const one = played.get(pid);
+    if (one === undefined) return;
+    const now = performance.now();
+    if (one.signalled === undefined) {
+      one.signalled = now;
+      one.member.signal(signal as NodeJS.Signals);
+    } else if (now - one.signalled > secondSignalAfter) {
+      one.member.killNow();
+      shells?.dismiss(pid, 128 + signalNumber(signal));
+    }
+  };
+
+  forkServer.onRankGone((pid) => {
+    const one = played.get(pid);
+    if (one === undefined || over) return;
+    played.delete(pid);
+    one.member.killNow();
+    leader.gone(one.rank);
+  });
+  const opened = forkServer.listening.then(() => {
+    forkServer.own({ links: [post] });
+    shells = openShellRanks({ paths, post, onRank: take, onSignal: signalled });
+  });
+  // A server that never listened has made no pipes: its failure is told elsewhere, and ends the launch.
+  opened.catch(() => undefined);
+
+  return {
+    release: async (absent) => {
+      over = true;
+      await opened.catch(() => undefined);
+      if (shells !== undefined) await shells.release(0);
+      else if (absent > 0) await dismissLate(paths, post, absent);
+    },
+    killNow: () => {
+      for (const { member } of played.values()) member.killNow();
+    },
+  };
+}
+
+/** Without a fork server, the shells that have not come yet are waited for, and leave with 0. */
+async function dismissLate(paths: HostPaths, post: string, absent: number): Promise<void> {
+  let left = absent;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const late = setTimeout(resolve, deadlines.badUsage);
+  const shells = await dismissShells({
+    paths,
+    post,
+    code: Promise.resolve(0),
+    onGone: () => {
+      left -= 1;
+      if (left <= 0) resolve();
+    },
+  });
+  await promise;
+  clearTimeout(late);
+  await shells.release(0);
+}

@@ -1,0 +1,214 @@
+import { execFile } from "node:child_process";
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import { Socket } from "node:net";
+import { basename } from "node:path";
+import { promisify } from "node:util";
+import { deadlines } from "../deadlines.ts";
+import { findStarter } from "../launcher/host-key.ts";
+import { identify, type World } from "../launcher/world.ts";
+import { killPid } from "../rank/child.ts";
+import type { HostPaths } from "../launcher/host-paths.ts";
+
+/**
+ * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the host's folder join
+ * them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not mix), `h <pid>` when it is there and
+ * `s <pid> <signal>` for a signal; and `end`, whose end of file is the end of the launch. What else is to be known of a rank is in
+ * `/proc/<pid>`, since it is a process of the same user. The shells find the folder by a link whose name they can tell without a process.
+ */
+export interface ShellRanks {
+  /** A rank's process may not stay a shell: it becomes a Node, which meets this host's agent as any other. */
+  readonly toNode: (pid: number) => void;
+  /** One shell leaves with this code now. */
+  readonly dismiss: (pid: number, code: number) => void;
+  /** All shells leave with this code; resolves when they are gone, after `deadlines.shellRanks` at the latest. */
+  readonly release: (code: number) => Promise<void>;
+}
+
+/** A rank that is a shell: who it is, and what it was started with. */
+export interface ShellRank {
+  readonly pid: number;
+  readonly world: World;
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+export interface ShellRanksContext {
+  readonly paths: HostPaths;
+  /** The link by which the shells find the folder; see `postOf`. */
+  readonly post: string;
+  readonly onRank: (rank: ShellRank) => void;
+  readonly onSignal: (pid: number, signal: string) => void;
+}
+
+/** The two pipes of a host's folder. */
+export function pipesOf({ folder }: HostPaths): { readonly ranks: string; readonly end: string } {
+  return { ranks: `${folder}/ranks`, end: `${folder}/end` };
+}
+
+/**
+ * The link that leads this launch's shells on this host to their agent: named after the built-in launcher's id of the launch, else after the
+ * launcher's process (pid and start time) and the host. Undefined where there is neither: no rank stays a shell then. Never throws.
+ */
+export function postOf(world: World, { base }: HostPaths, parent: number): string | undefined {
+  const starter = findStarter(parent, "/proc");
+  const name = world.launcher === "tsdask" ? world.launchId : starter && `${starter.pid}.${starter.start}`;
+  return name === undefined || !/^[\w.-]+$/.test(name) ? undefined : `${base}/post-${name}.${hostname()}`;
+}
+
+/** Takes the word of this host's shells from now on; the pipes must be there. Throws what the system says when they cannot be opened. */
+export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksContext): ShellRanks {
+  const pipes = pipesOf(paths);
+  const seen = new Set<number>();
+  const ranks = openSync(pipes.ranks, constants.O_RDWR | constants.O_NONBLOCK);
+  // Held open until the end, which its closing is.
+  const end = openSync(pipes.end, constants.O_RDWR | constants.O_NONBLOCK);
+  const lines = new Socket({ fd: ranks, readable: true, writable: false });
+  let rest = "";
+  let released: Promise<void> | undefined;
+
+  const take = (line: string): void => {
+    const [what, pidText = "", signal = ""] = line.split(" ");
+    const pid = Number(pidText);
+    if (what === "s" && seen.has(pid)) onSignal(pid, signal);
+    if (what !== "h" || seen.has(pid)) return;
+    const rank = readShell(pid);
+    if (rank === undefined) return;
+    seen.add(pid);
+    onRank(rank);
+  };
+  lines.on("data", (chunk: Buffer) => {
+    const whole = (rest + chunk.toString("latin1")).split("\n");
+    rest = whole.pop() ?? "";
+    for (const line of whole) take(line);
+  });
+  lines.on("error", () => lines.destroy());
+  lines.unref();
+  link(paths, post);
+
+  return {
+    toNode: (pid) => {
+      seen.delete(pid);
+      killPid(pid, "SIGURG");
+    },
+    dismiss: (pid, code) => {
+      writeFileSync(`${paths.folder}/code.${pid}`, `${code}\n`, { mode: 0o600 });
+      killPid(pid, "SIGURG");
+    },
+    release: (code) => {
+      released ??= (async () => {
+        writeFileSync(`${paths.folder}/ended`, `${code}\n`, { mode: 0o600 });
+        closeSync(end);
+        await gone(seen);
+        lines.destroy();
+        removePost(post);
+      })();
+      return released;
+    },
+  };
+}
+
+/**
+ * For a host whose agent fails before it has begun: every shell that comes leaves with this code once it is known, and `onGone` is called for it;
+ * with `asNodes` it becomes a Node, for ranks that have an exchange to take part in. Makes the pipes, which no fork server has made. Rejects
+ * with what the system says when it cannot.
+ */
+export async function dismissShells({
+  paths,
+  post,
+  code,
+  asNodes = false,
+  onGone,
+}: {
+  readonly paths: HostPaths;
+  readonly post: string;
+  readonly code: Promise<number>;
+  readonly asNodes?: boolean;
+  readonly onGone: () => void;
+}): Promise<ShellRanks> {
+  const { ranks, end } = pipesOf(paths);
+  await promisify(execFile)("mkfifo", ["-m", "600", ranks, end]);
+  const shells = openShellRanks({
+    paths,
+    post,
+    onSignal: () => undefined,
+    onRank: ({ pid }) => {
+      if (asNodes) shells.toNode(pid);
+      else
+        void code.then((known) => {
+          shells.dismiss(pid, known);
+          onGone();
+        });
+    },
+  });
+  return shells;
+}
+
+/** What a shell was started with (proc(5)); undefined when it is gone, or is no rank. */
+function readShell(pid: number): ShellRank | undefined {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+    const program = words.findIndex((word) => basename(word) === "tsdask-mpi");
+    const env = environment(readFileSync(`/proc/${pid}/environ`, "utf8"));
+    const world = identify(env);
+    if (world === undefined || program < 0) return undefined;
+    return { pid, world, argv: words.slice(program + 1), env, cwd: readlinkSync(`/proc/${pid}/cwd`) };
+  } catch {
+    // It has ended, or contradicts itself, which it says as a Node.
+    return undefined;
+  }
+}
+
+function environment(text: string): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {};
+  for (const entry of text.split("\0")) {
+    const at = entry.indexOf("=");
+    if (at > 0) env[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+  for (const own of ["TSDASK_COMMAND", "TSDASK_PROMPT", "TSDASK_PARENT_FD"]) delete env[own];
+  return env;
+}
+
+/** The link appears when everything behind it is there. */
+function link({ folder }: HostPaths, post: string): void {
+  removePost(post);
+  symlinkSync(basename(folder), post);
+}
+
+/** Removes the link to a host's folder; one that is gone already is what was wanted. */
+export function removePost(post: string): void {
+  try {
+    unlinkSync(post);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+async function gone(pids: ReadonlySet<number>): Promise<void> {
+  const until = performance.now() + deadlines.shellRanks;
+  const left = new Set(pids);
+  for (let wait = 1; left.size > 0 && performance.now() < until; wait = Math.min(wait * 2, 20)) {
+    for (const pid of left) if (!runs(pid)) left.delete(pid);
+    if (left.size > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+/** Whether a process runs; one that has ended and is not yet waited for does not (proc(5), the state in stat). */
+function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return !/^\s*[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
+  } catch {
+    return false;
+  }
+}
