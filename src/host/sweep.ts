@@ -11,22 +11,29 @@ const settledAfter = 10_000;
  * batch systems do: folders in which nobody listens any more. Never throws: whatever cannot be removed stays.
  */
 export async function sweepHostFolders({ base, folder }: HostPaths, now: number = Date.now()): Promise<void> {
-  await Promise.all(
-    names(base).map(async (name) => {
-      const path = join(base, name);
-      if (name.startsWith("post-") && lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path))
-        rmSync(path, { force: true });
-      if (path === folder || !/^[0-9a-f]{16}$/.test(name) || changed(path) > now - settledAfter) return;
-      const sockets = names(path).filter((file) => file.includes(".sock"));
-      const alive = await Promise.all(sockets.map((file) => listens(join(path, file))));
-      if (alive.includes(true)) return;
-      try {
-        rmSync(path, { recursive: true, force: true });
-      } catch {
-        // Somebody else's, or on a file system that fails: it is no business of this launch.
-      }
-    }),
-  );
+  const found = names(base);
+  await Promise.all(found.map(async (name) => sweepFolder(join(base, name), name, folder, now)));
+  for (const name of found) if (name.startsWith("post-")) sweepLink(join(base, name));
+}
+
+async function sweepFolder(path: string, name: string, own: string, now: number): Promise<void> {
+  if (path === own || !/^[0-9a-f]{16}$/.test(name) || changed(path) > now - settledAfter) return;
+  const sockets = names(path).filter((file) => file.includes(".sock"));
+  const alive = await Promise.all(sockets.map((file) => listens(join(path, file))));
+  if (!alive.includes(true)) remove(path);
+}
+
+/** A link that led a dead launch's shells to its folder. */
+function sweepLink(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path)) remove(path);
+}
+
+function remove(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // Somebody else's, or on a file system that fails: it is no business of this launch.
+  }
 }
 
 function names(folder: string): string[] {

@@ -252,11 +252,19 @@ function partOf(cast: Cast, part: Part): number | undefined {
   }
 }
 
+/** A rank is a Node, or stays the shell that starts one. */
+function isRank([program = "", file = "", ...words]: readonly string[]): boolean {
+  return (
+    [file, ...words].some((word) => word.endsWith("/dist/main.js")) ||
+    (program.endsWith("sh") && file.endsWith("/bin/tsdask-mpi"))
+  );
+}
+
 function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast {
   const all = clean.processes();
   const ranks = new Map<number, number>();
   for (const { pid, arguments: words } of all) {
-    if (!words.some((word) => word.endsWith("/dist/main.js"))) continue;
+    if (!isRank(words)) continue;
     const rank = rankOf(environmentOf(pid));
     if (rank !== undefined) ranks.set(rank, pid);
   }
