@@ -1,15 +1,19 @@
 """What runs in Python: the fork server of a host, and the Dask scheduler or worker in each of its children.
 
-For scripts that are started without `tsdask-mpi` in front there are `initialize`, `execute` and `send_close_signal`, loaded when asked for.
+`clusters` lists the user's clusters. For scripts that are started without `tsdask-mpi` in front there are `initialize`, `execute` and `send_close_signal`, loaded when asked for.
 """
 
-__all__ = ["WorldTooSmallException", "execute", "initialize", "send_close_signal"]
+__all__ = ["WorldTooSmallException", "clusters", "execute", "initialize", "send_close_signal"]
 
 
 def __getattr__(name: str) -> object:
     """Return what scripts import from here."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "clusters":
+        from tsdask_mpi.clusters import list_clusters
+
+        return list_clusters
     from tsdask_mpi import spmd
 
     return getattr(spmd, name)

@@ -105,19 +105,17 @@ function clustersVariable(options: Options, workers: number): Record<string, str
 
 /**
  * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
- * ended after it, and the server after them.
+ * ended after it, and the server after them; `afterNotebook`: only the server, when no kernel is left.
  */
-function jupyterArgs(kind: JupyterKind, { idleTimeout, https }: Options, folder: string): string[] {
+function jupyterArgs(kind: JupyterKind, { idleTimeout, afterNotebook, https }: Options, folder: string): string[] {
   const { cert, key } = clusterFiles(folder);
   const pages = https === "auto" ? [] : https === "on" ? [cert, key] : ["", ""];
   const tls = pages.length === 0 ? [] : [`--certfile=${pages[0]}`, `--keyfile=${pages[1]}`];
-  const idle =
-    idleTimeout === undefined
-      ? []
-      : [
-          `--ServerApp.shutdown_no_activity_timeout=${Math.ceil(idleTimeout)}`,
-          `--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`,
-        ];
+  const unused = Math.min(idleTimeout ?? Number.POSITIVE_INFINITY, afterNotebook ?? Number.POSITIVE_INFINITY);
+  const idle = [
+    ...(Number.isFinite(unused) ? [`--ServerApp.shutdown_no_activity_timeout=${Math.ceil(unused)}`] : []),
+    ...(idleTimeout === undefined ? [] : [`--MappingKernelManager.cull_idle_timeout=${Math.ceil(idleTimeout)}`]),
+  ];
   const root = process.getuid?.() === 0 ? ["--allow-root"] : [];
   return [jupyterModules[kind], "--no-browser", ...idle, ...tls, ...root];
 }

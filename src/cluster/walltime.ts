@@ -30,6 +30,17 @@ export function watchWalltime({
 }): () => void {
   const started = Date.now() / 1000;
   let timer: NodeJS.Timeout | undefined;
+  const lifetime =
+    options.lifetimeCluster === undefined
+      ? undefined
+      : setTimeout(
+          () => {
+            log.info("the cluster's lifetime is over", { seconds: options.lifetimeCluster });
+            leave();
+          },
+          Math.min(longestTimer, options.lifetimeCluster * 1000),
+        );
+  lifetime?.unref();
   const arm = (end: number | undefined, start: number): void => {
     const now = Date.now() / 1000;
     const plan = drainPlan({ now, end, drain: options.drain, started: start, grace: options.grace });
@@ -58,7 +69,10 @@ export function watchWalltime({
       timer.unref();
     }
   }
-  return () => clearTimeout(timer);
+  return () => {
+    clearTimeout(timer);
+    clearTimeout(lifetime);
+  };
 }
 
 async function askFor(

@@ -100,6 +100,8 @@ export interface Options {
   /** More keyword arguments for `distributed.Scheduler`. */
   readonly schedulerOptions: Readonly<Record<string, unknown>>;
   readonly idleTimeout: number | undefined;
+  /** Seconds after which the whole launch ends in order. */
+  readonly lifetimeCluster: number | undefined;
   readonly dashboard: boolean;
   /** `host:port` or `:port`. */
   readonly dashboardAddress: string;
@@ -121,6 +123,8 @@ export interface Options {
   readonly jupyter: JupyterKind | undefined;
   /** `undefined`: 8888 or a free port after it. */
   readonly jupyterPort: number | undefined;
+  /** Seconds without a kernel after which Jupyter, and so the launch, ends. */
+  readonly afterNotebook: number | undefined;
   readonly loginHost: string | undefined;
   readonly tunnel: "direct" | "jump" | "reverse";
 

@@ -349,6 +349,14 @@ export const table: Table = {
     otherwise: "none",
     help: "end the cluster after this long without work",
   },
+  lifetimeCluster: {
+    group: "Scheduler and dashboard",
+    value: "<time>",
+    read: orWord(off, duration("positive")),
+    initial: undefined,
+    otherwise: "none",
+    help: "end the cluster in order when it has run this long",
+  },
   dashboard: {
     group: "Scheduler and dashboard",
     negative: "no-dashboard",
@@ -456,6 +464,14 @@ export const table: Table = {
     initial: undefined,
     otherwise: "8888, or a free one",
     help: "port of Jupyter",
+  },
+  afterNotebook: {
+    group: "Jupyter and tunnels",
+    value: "<time>",
+    read: orWord(off, duration("positive")),
+    initial: undefined,
+    otherwise: "never",
+    help: "with --jupyter: end the cluster when no kernel has run, and nobody has used the server, for this long",
   },
   loginHost: {
     group: "Jupyter and tunnels",

@@ -62,7 +62,7 @@ function whatHappened(ending: Ending, when: string): string {
     case "idle":
       return `the cluster was idle for ${durationText(ending.seconds)} and was shut down${when}`;
     case "walltime":
-      return `the job's time is nearly over: the launch ended in order${when}`;
+      return `its time was over: the launch ended in order${when}`;
     case "cluster-gone":
       return `the cluster that these workers had joined has ended${when}`;
     case "retired":

@@ -1,0 +1,27 @@
+"""The user's clusters, as `tsdask-mpi list --json` tells of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from tsdask_mpi.started import PROGRAM
+
+WAIT_SECONDS = 30.0
+
+
+def list_clusters() -> list[dict[str, Any]]:
+    """Return the user's clusters, those that live first, then the newest: a dictionary each, times in seconds since 1970.
+
+    `state` is pending, starting, running, silent, unknown or ended; `scheduler_file` is what `Client(scheduler_file=…)` takes. Raises RuntimeError with
+    what `tsdask-mpi list` said when it fails, and subprocess.TimeoutExpired after 30 s.
+    """
+    ran = subprocess.run(
+        [os.fspath(PROGRAM), "list", "--json"], capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    if ran.returncode != 0:
+        raise RuntimeError(ran.stderr.strip() or f"tsdask-mpi list ended with {ran.returncode}")
+    found: list[dict[str, Any]] = json.loads(ran.stdout)
+    return found
