@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** The folder after `--out`, absolute; `otherwise` in the project's folder. */
 export function outFolder(otherwise) {
@@ -22,6 +22,17 @@ export function run(file, ...args) {
   if (status !== 0) fail(`${[file, ...args].join(" ")} failed${error === undefined ? "" : `: ${error.message}`}.`);
 }
 
+/** What a command prints; ends this process when it fails. */
+export function outputOf(file, ...args) {
+  const { status, stdout, error } = spawnSync(file, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit"],
+    encoding: "utf8",
+  });
+  if (status !== 0) fail(`${[file, ...args].join(" ")} failed${error === undefined ? "" : `: ${error.message}`}.`);
+  return stdout;
+}
+
 /** dist/, up to date. */
 export function build() {
   run(process.execPath, "scripts/build.mjs");
@@ -32,7 +43,7 @@ export function python() {
   return process.env["PYTHON"] || "python3";
 }
 
-function fail(message) {
+export function fail(message) {
   console.error(message);
   process.exit(1);
 }
