@@ -20,8 +20,15 @@ export async function tellRankZero(
   return Promise.race([late, tell(context, place, failure).catch(() => undefined)]);
 }
 
-/** A rank that has no leader takes part in the launcher's exchange, so that nobody waits in it. Never rejects. */
+/**
+ * A rank that has no leader takes part in the launcher's exchange, so that nobody waits in it; without one it stays until its leader has been
+ * heard, because a launcher may end all as soon as one has left. Never rejects.
+ */
 export async function takePart({ world }: Pick<LeadContext, "world">): Promise<void> {
+  if (world.pmi === undefined) {
+    await pause(deadlines.tellRankZero);
+    return;
+  }
   const { passThrough } = await import("../rendezvous/exchange.ts");
   await Promise.race([
     pause(deadlines.tellRankZero, undefined, { ref: false }),
