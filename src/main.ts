@@ -153,7 +153,7 @@ async function run(world: World): Promise<void> {
   if (leads && (await lead())) return;
   // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs this one all the same.
   if (!existsSync(dirname(paths.base))) {
-    if (!singleHost && world.pmi !== undefined) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
+    if (!singleHost) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
     exit(noLeader);
     return;
   }

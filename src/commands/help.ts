@@ -17,7 +17,7 @@ Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] 
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
        tsdask-mpi list | status | logs | stop | connect | env | scale | adapt | script | config
-                  | explain | completion [--help]`;
+                  | explain | doctor | completion [--help]`;
 
 const SHORT = `\
 tsdask-mpi: a Dask cluster in any MPI allocation. In your script, \`Client()\` is connected.
@@ -43,8 +43,8 @@ Options asked for most:
 More:
   --help starting | roles | workers | scheduler | network | security | jupyter | batch | messages
   --help all             every option with its default, values, exit codes; docs/options.md
-  list, status, logs, stop, connect, env, scale, adapt, script, config, explain, completion,
-  install-drop-in        commands, each with its own --help: \`tsdask-mpi help scale\`
+  doctor, list, status, logs, stop, connect, env, scale, adapt, script, config, explain,
+  completion, install-drop-in    commands, each with its own --help: \`tsdask-mpi help scale\`
 
 A failure has a code (TSD-...), its cause and its cure; docs/runbook.md says more about each.`;
 
@@ -69,6 +69,7 @@ Commands (each has its own --help):
   connect          prints how to reach a running cluster: ssh line, links, Python lines
   env              prints what connects a shell: eval "$(tsdask-mpi env)"
   script <system>  writes a job script: slurm, pbs, sge, lsf, flux, htcondor or kubernetes
+  doctor           looks at all that a launch needs, here or behind a launcher: what to mend
   explain TSD-...  prints the runbook's entry about a message
   scale, adapt     grow and shrink a running cluster by submitting worker jobs
   completion       prints what completes command lines in bash, zsh or fish

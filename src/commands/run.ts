@@ -25,6 +25,8 @@ export async function runCommand(
       return (await import("./logs.ts")).logsCommand(command.argv, context);
     case "explain":
       return (await import("./explain.ts")).explainCommand(command.argv, context);
+    case "doctor":
+      return (await import("./doctor.ts")).doctorCommand(command.argv, context);
     case "stop":
       return (await import("./stop.ts")).stopCommand(command.argv, context);
     case "list":

@@ -168,6 +168,7 @@ export const SUBCOMMANDS = [
   "status",
   "logs",
   "explain",
+  "doctor",
   "stop",
   "install-drop-in",
   "completion",

@@ -13,6 +13,7 @@ const COMMANDS: readonly string[] = [
   "status",
   "logs",
   "explain",
+  "doctor",
   "stop",
   "completion",
 ] satisfies readonly Subcommand[];

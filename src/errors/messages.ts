@@ -504,8 +504,8 @@ export const messages = define({
   "TSD-100": {
     exit: 64,
     what: "{path} exists already.",
-    cause: "A script is never written over another file unasked.",
-    cure: "Give another name with -o, or --force.",
+    cause: "A file is never written over another one unasked.",
+    cure: "Give another name (-o, --bundle), or remove it first; `tsdask-mpi script` takes --force.",
   },
   "TSD-112": {
     exit: 64,

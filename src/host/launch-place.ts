@@ -52,6 +52,6 @@ export function launchPlace({
 }
 
 /** Whether the launcher says that all ranks are on this host. */
-function isSingleHost(world: World): boolean {
+export function isSingleHost(world: World): boolean {
   return world.localSize !== undefined && world.localSize === world.size;
 }

@@ -204,6 +204,8 @@ export type FromLeader =
   | { readonly t: "python"; readonly report: PythonReport }
   | { readonly t: "event"; readonly rank: number; readonly event: RankEvent }
   | { readonly t: "gone"; readonly rank: number }
+  /** What `tsdask-mpi doctor` has found on a host, as JSON. */
+  | { readonly t: "findings"; readonly text: string }
   | { readonly t: "host-done" };
 
 /** The launch's credentials as they travel, over an authenticated connection only. PEM texts; null with `--security none`. */
@@ -225,6 +227,12 @@ export type ToLeader =
       readonly granted?: Granted | undefined;
       /** Workers are called by their ranks' numbers. */
       readonly namedByRank: boolean;
+    }
+  /** Of `tsdask-mpi doctor`: try whether these hosts take a connection, and whether this file is seen. */
+  | {
+      readonly t: "probe";
+      readonly peers: readonly { readonly host: string; readonly addresses: readonly string[] }[];
+      readonly file: string;
     }
   | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly t: "address"; readonly scheduler: string }

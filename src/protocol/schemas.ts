@@ -113,6 +113,7 @@ const fromLeader = v.variant("t", [
   }),
   v.object({ t: v.literal("event"), rank, event }),
   v.object({ t: v.literal("gone"), rank }),
+  v.object({ t: v.literal("findings"), text: text(65_536) }),
   v.object({ t: v.literal("host-done") }),
 ]);
 
@@ -126,6 +127,11 @@ const toLeader = v.variant("t", [
     token: v.nullable(short),
     granted: v.optional(v.object({ cpus: v.optional(count), memory: v.optional(count), why: short })),
     namedByRank: v.boolean(),
+  }),
+  v.object({
+    t: v.literal("probe"),
+    peers: v.array(v.object({ host: short, addresses: v.array(short) })),
+    file: short,
   }),
   v.object({ t: v.literal("refused"), code, facts }),
   v.object({ t: v.literal("address"), scheduler: short }),

@@ -1,0 +1,61 @@
+"""What a Python is and has, as one JSON line for `tsdask-mpi doctor`: `python look.py FOLDER`, the folder in which a script would be."""
+
+import json
+import os
+import sys
+
+PACKAGES = ("dask", "distributed", "bokeh", "jupyterlab", "numpy", "pandas", "msgpack", "tornado", "cloudpickle")
+
+
+def main():
+    """Import Dask as a launch would, and say what came of it."""
+    found = {
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+        "executable": sys.executable,
+        "packages": {},
+        "hidden": [],
+        "settings": {},
+    }
+    if sys.version_info < (3, 10):
+        message = "Python %s is too old: 3.10 or newer is needed" % found["python"]
+        found["problem"] = {"reason": "old-python", "message": message}
+    else:
+        look(found, sys.argv[1])
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+def look(found, folder):
+    """Fill in what can be found out."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]
+    from tsdask_mpi.diagnosis import explain, hidden_beside
+
+    try:
+        from importlib import metadata
+
+        import distributed
+
+        import dask
+
+        for name in PACKAGES:
+            try:
+                found["packages"][name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                pass
+        found["packages"].update(dask=dask.__version__, distributed=distributed.__version__)
+        if tuple(int(part) for part in distributed.__version__.split(".")[:2]) < (2022, 12):
+            message = "distributed %s is too old: 2022.12 or newer is needed" % distributed.__version__
+            found["problem"] = {"reason": "old-dask", "message": message}
+        found["settings"] = {
+            "address": dask.config.get("scheduler-address", None),
+            "encryption": dask.config.get("distributed.comm.require-encryption", None),
+        }
+        found["hidden"] = hidden_beside(folder)
+    except Exception as error:
+        kind, what = explain(error)
+        missing = kind == "missing"
+        found["problem"] = {"reason": "no-dask" if missing else kind, "message": "%s: %s" % (sys.executable, what)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+import { randomBytes } from "node:crypto";
+import { constants, accessSync } from "node:fs";
+import { open, stat, statfs, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { probeCluster } from "../dask/live-cluster.ts";
+import { deadlines } from "../deadlines.ts";
+import { hostPaths } from "../launcher/host-paths.ts";
+import { unwritable } from "../security/file-problems.ts";
+import { bytesText } from "../ui/format.ts";
+import { checked, fine, message, type Row } from "./row.ts";
+import type { DoctorContext } from "./context.ts";
+
+/** Below this much space (bytes), or so few files, a launch is likely to fail half-way. */
+const littleSpace = 64 * 1024 * 1024;
+const fewFiles = 200;
+const slowWrite = 500;
+
+/** Types of file systems (statfs(2), linux/magic.h) by name; those of one host alone, and those that hosts share. */
+const fileSystems: Readonly<Record<number, string>> = {
+  61267: "ext4",
+  1481003842: "xfs",
+  2435016766: "btrfs",
+  16914836: "tmpfs (memory)",
+  2240043254: "ramfs (memory)",
+  2035054128: "overlay",
+  26985: "NFS",
+  198183888: "Lustre",
+  1196443219: "GPFS",
+  428016422: "9p",
+  1702057286: "FUSE",
+};
+
+/** The working folder, where `scheduler.json` goes, and the host's temporary folder. */
+export async function fileRows({ cwd, env, uid, options }: DoctorContext): Promise<Row[]> {
+  const schedulerFile = options.schedulerFile?.replaceAll("{job_id}", "job") ?? join(cwd, "scheduler.json");
+  const folder = dirname(schedulerFile);
+  const tmp = dirname(hostPaths({ key: "doctor", tmpdir: env["TMPDIR"], uid }).base);
+  const rows = [
+    await checked("files", "cluster's folder", () =>
+      folderRow("cluster's folder", folder, "TSD-072", join(folder, ".tsdask")),
+    ),
+    await checked("files", "TMPDIR", () => folderRow("TMPDIR", tmp, "TSD-072", join(tmp, `tsdask-${uid}`))),
+    await checked("files", "scheduler.json", () => schedulerFileRow(schedulerFile)),
+  ];
+  if (env["TMPDIR"] !== undefined && tmp !== env["TMPDIR"].replace(/\/+$/, ""))
+    rows.push(
+      fine("files", "socket path", `TMPDIR (${env["TMPDIR"]}) is too long for a socket's path: ${tmp} is used`),
+    );
+  return rows;
+}
+
+/** Whether a folder takes a file, how quickly, and what space is left. `made` is the path that a launch would make there. */
+async function folderRow(name: string, folder: string, code: "TSD-072", made: string): Promise<Row> {
+  const probe = join(folder, `.tsdask-doctor-${randomBytes(6).toString("hex")}`);
+  const began = performance.now();
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    await using file = await open(probe, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+    await file.writeFile("x".repeat(4096));
+  } catch (error) {
+    throw unwritable(made, error);
+  } finally {
+    await unlink(probe).catch(() => undefined);
+  }
+  const took = performance.now() - began;
+  const { bavail, bsize, ffree, files, type } = await statfs(folder);
+  const space = bavail * bsize;
+  if (space < littleSpace || (files > 0 && ffree < fewFiles))
+    return {
+      ...message("files", name, code, {
+        path: folder,
+        problem: space < littleSpace ? `${bytesText(space)} are left` : `${ffree} more files are left`,
+        cause: "The file system is nearly full.",
+        cure: "Free some space there, or use a folder on another file system (--scheduler-file, TMPDIR).",
+      }),
+      state: "warning",
+    };
+  const kind = fileSystems[type] ?? `file system 0x${type.toString(16)}`;
+  if (took > slowWrite)
+    return {
+      group: "files",
+      name,
+      state: "warning",
+      text: `${folder} is slow: a small file took ${(took / 1000).toFixed(1)} s (${kind})`,
+      cause: "The file system is far away or busy.",
+      cure: "Start in a folder on another one, or give the start longer: --start-timeout 10m.",
+      code: "TSD-034",
+    };
+  return fine("files", name, `${folder}: ${kind}, ${bytesText(space)} free`);
+}
+
+async function schedulerFileRow(path: string): Promise<Row> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return fine("files", "scheduler.json", "none here: no cluster runs in this folder");
+  const probe = await probeCluster(path, { deadline: deadlines.liveCluster });
+  return fine(
+    "files",
+    "scheduler.json",
+    probe.state === "live"
+      ? `${path} belongs to a cluster that runs now; the next one here gets a name of its own`
+      : `${path} was left by a cluster that is over; the next launch replaces it`,
+  );
+}

@@ -1,0 +1,60 @@
+import { lookup } from "node:dns/promises";
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { refuseLoopback } from "../host/reach.ts";
+import { interfaceAddresses, listeningAddress, type InterfaceAddress } from "../net/interfaces.ts";
+import { checked, fine, message, type Row } from "./row.ts";
+import type { DoctorContext } from "./context.ts";
+
+const lookupDeadline = 2_000;
+
+/** This host's name and addresses, and the one that others would be told. */
+export async function hostRows({ host, options, world }: DoctorContext): Promise<Row[]> {
+  const known = interfaceAddresses();
+  const single = world === undefined || world.localSize === world.size;
+  return [
+    await checked("hosts", "address", () => {
+      refuseLoopback({ ...options, size: world?.size ?? 1, localSize: world?.localSize });
+      const address = listeningAddress({ interface: options.interface, singleHost: single, addresses: known });
+      const one = known.find((other) => other.address === address);
+      return fine(
+        "hosts",
+        "address",
+        `${options.host ?? address}${one === undefined ? "" : ` (${one.name}${speedOf(one)})`}`,
+      );
+    }),
+    await checked("hosts", "name", () => nameRow(host, options.contact === "hostname", known)),
+  ];
+}
+
+async function nameRow(host: string, needed: boolean, known: readonly InterfaceAddress[]): Promise<Row> {
+  const found = await Promise.race([
+    lookup(host, { all: true }).catch(() => []),
+    pause(lookupDeadline, undefined, { ref: false }),
+  ]);
+  if (found === undefined)
+    return {
+      group: "hosts",
+      name: "name",
+      state: "warning",
+      text: `the name service did not answer for ${host} within ${lookupDeadline / 1000} s`,
+      cause: "The name server that /etc/resolv.conf names is slow or gone.",
+      cure: "Ask the site; launches use addresses, but ssh, batch commands and imports may hang for it.",
+    };
+  const own = found.find(({ address }) => known.some((one) => one.address === address && !one.internal));
+  if (own !== undefined) return fine("hosts", "name", `${host} is ${own.address}`);
+  const problem = found.length === 0 ? "it is not known" : `it is ${found.map(({ address }) => address).join(", ")}`;
+  return needed
+    ? message("hosts", "name", "TSD-064", { host, problem })
+    : fine("hosts", "name", `${host} (${problem}; addresses are used)`);
+}
+
+function speedOf({ name }: InterfaceAddress): string {
+  try {
+    const megabits = Number(readFileSync(`/sys/class/net/${name}/speed`, "latin1"));
+    return megabits > 0 ? `, ${megabits >= 1000 ? `${megabits / 1000} Gbit/s` : `${megabits} Mbit/s`}` : "";
+  } catch {
+    // Virtual interfaces have none.
+    return "";
+  }
+}

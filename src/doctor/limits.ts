@@ -1,0 +1,78 @@
+import { readFileSync } from "node:fs";
+import { hostGrant } from "../host/grant.ts";
+import { bytesText } from "../ui/format.ts";
+import { count } from "../ui/ranges.ts";
+import { fine, message, type Row } from "./row.ts";
+import type { DoctorContext } from "./context.ts";
+
+/** Soft limits of this process as the system has them; undefined: none. */
+export interface Limits {
+  readonly files: number | undefined;
+  readonly processes: number | undefined;
+  /** Bytes. */
+  readonly addressSpace: number | undefined;
+}
+
+/** As bin/tsdask-mpi has them. */
+const leastProcesses = 48;
+const leastAddressSpace = 1_500_000_000;
+/** A scheduler has a connection or two for each worker and client. */
+const leastFiles = 1024;
+
+/** What this host grants, and the limits that a launch would meet. */
+export function limitRows({ env, host, uid }: DoctorContext): Row[] {
+  const grant = hostGrant({ env, host });
+  const cpus = grant.limit === undefined ? grant.cpus : Math.min(grant.cpus, grant.limit);
+  return [
+    fine("limits", "cores", `${count(cpus, "core")} (${grant.why.cpus})`),
+    fine("limits", "memory", `${bytesText(grant.memory)} (${grant.why.memory})`),
+    ...rowsOfLimits(readLimits(), { host, root: uid === 0 }),
+  ];
+}
+
+/** The rows of a process's limits; pure. */
+export function rowsOfLimits(
+  { files, processes, addressSpace }: Limits,
+  { host, root }: { readonly host: string; readonly root: boolean },
+): Row[] {
+  const rows: Row[] = [];
+  if (files !== undefined && files < leastFiles)
+    rows.push({
+      group: "limits",
+      name: "open files",
+      state: "warning",
+      text: `${files} files may be open at once`,
+      cause: "`ulimit -n` says so. The scheduler needs a few for each worker, and each worker some for the others.",
+      cure: "`ulimit -n 65536` in the job's script before the launcher; the hard limit is the site's.",
+      code: "TSD-051",
+    });
+  else rows.push(fine("limits", "open files", amount(files)));
+  const facts = { host, kind: "processes", limit: processes, letter: "u", enough: "4096" };
+  if (processes !== undefined && processes < leastProcesses && !root)
+    rows.push(message("limits", "processes", "TSD-156", { ...facts, needed: "ten or so, threads included" }));
+  else rows.push(fine("limits", "processes", amount(processes)));
+  if (addressSpace !== undefined && addressSpace < leastAddressSpace)
+    rows.push(
+      message("limits", "address space", "TSD-156", {
+        host,
+        kind: "address space",
+        limit: bytesText(addressSpace),
+        letter: "v",
+        enough: "unlimited",
+        needed: "about 1.5 GiB of it",
+      }),
+    );
+  else rows.push(fine("limits", "address space", addressSpace === undefined ? "no limit" : bytesText(addressSpace)));
+  return rows;
+}
+
+const amount = (limit: number | undefined): string => (limit === undefined ? "no limit" : String(limit));
+
+function readLimits(): Limits {
+  const text = readFileSync("/proc/self/limits", "latin1");
+  const soft = (name: string): number | undefined => {
+    const value = new RegExp(`^${name} +(\\S+)`, "m").exec(text)?.[1];
+    return value === undefined || value === "unlimited" ? undefined : Number(value);
+  };
+  return { files: soft("Max open files"), processes: soft("Max processes"), addressSpace: soft("Max address space") };
+}

@@ -1,0 +1,165 @@
+import { execa } from "execa";
+import { findPython } from "../host/python.ts";
+import { pythonTrouble } from "../host/python-trouble.ts";
+import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
+import { fine, foretold, message, type Row } from "./row.ts";
+import type { DoctorContext } from "./context.ts";
+
+/** What `python/tsdask_mpi/look.py` says of a Python, as one JSON line. */
+export interface PythonLook {
+  readonly python: string;
+  readonly executable: string;
+  readonly problem?: { readonly reason: string; readonly message: string };
+  readonly packages: Readonly<Record<string, string>>;
+  readonly hidden: readonly (readonly [string, string])[];
+  readonly settings: { readonly address?: string | null; readonly encryption?: boolean | null };
+}
+
+/** Python gets this long (ms) to import Dask; a slow shared file system is a finding, not a reason to hang. */
+const lookDeadline = 20_000;
+
+/** The Python that would run Dask, what is in it, and what would break it. */
+export async function pythonRows(context: DoctorContext): Promise<Row[]> {
+  const { env, cwd, host, options } = context;
+  try {
+    const found = findPython({ wish: options.python, env, cwd, host });
+    const began = performance.now();
+    const ran = await execa(found.path, [`${context.pythonRoot}/tsdask_mpi/look.py`, cwd], {
+      env: childEnvironment(env),
+      extendEnv: false,
+      cwd,
+      reject: false,
+      timeout: lookDeadline,
+      stdin: "ignore",
+    });
+    const seconds = (performance.now() - began) / 1000;
+    const look = parsed(ran.stdout);
+    const environment = environmentRows(env);
+    if (look === undefined) {
+      const words = (ran.stderr ?? "").slice(-8000);
+      const last = words.trim().split("\n").at(-1) ?? "";
+      const why = ran.timedOut
+        ? `it did not import Dask within ${lookDeadline / 1000} s`
+        : last || String(ran.exitCode);
+      const reason = ran.code === undefined ? "ended" : "spawn";
+      return [troubleRow(context, found.path, { reason, message: why, words }), ...environment];
+    }
+    return [...lookRows(context, found, look, seconds), ...environment];
+  } catch (error) {
+    return [foretold("python", "python", error)];
+  }
+}
+
+/** The rows of what a Python said of itself; pure. */
+export function lookRows(
+  context: Pick<DoctorContext, "env" | "host" | "options">,
+  found: { readonly path: string; readonly from: string },
+  { python, problem, packages, hidden, settings }: PythonLook,
+  seconds: number,
+): Row[] {
+  const rows: Row[] = [
+    fine("python", "python", `${python} (${found.path}, from ${found.from})`, {
+      same: python.split(".").slice(0, 2).join("."),
+    }),
+  ];
+  if (problem !== undefined) return [...rows, troubleRow(context, found.path, problem)];
+  const dask = `Dask ${packages["dask"]}, distributed ${packages["distributed"]}`;
+  rows.push(fine("python", "dask", dask, { same: dask }));
+  rows.push(
+    seconds < 8
+      ? fine("python", "imports", `Dask imported in ${seconds < 3 ? "a moment" : `${seconds.toFixed(0)} s`}`)
+      : {
+          group: "python",
+          name: "imports",
+          state: "warning",
+          text: `Dask took ${seconds.toFixed(0)} s to import`,
+          cause: "The environment is on a slow or busy file system.",
+          cure: "Put the environment on a faster one (the host's own disk, an image), or give the start longer: --start-timeout 10m.",
+          code: "TSD-050",
+        },
+  );
+  if (packages["bokeh"] === undefined && options(context).dashboard)
+    rows.push(message("python", "bokeh", "TSD-158", { problem: `bokeh is not in ${found.path}` }));
+  else rows.push(fine("python", "bokeh", packages["bokeh"] ?? "not there, and no dashboard is asked for"));
+  const { jupyter } = options(context);
+  const lab = packages["jupyterlab"];
+  if (jupyter === "lab" && lab === undefined)
+    rows.push(
+      message("python", "jupyter", "TSD-161", {
+        kind: jupyter,
+        module: "jupyterlab",
+        package: "jupyterlab",
+        python: found.path,
+      }),
+    );
+  else
+    rows.push(
+      fine("python", "jupyter", lab === undefined ? "not there (only --jupyter needs it)" : `JupyterLab ${lab}`),
+    );
+  for (const [name, path] of hidden.slice(0, 3))
+    rows.push(message("python", `hidden ${name}`, "TSD-155", { name, path }));
+  return [...rows, ...settingsRows(context, settings)];
+}
+
+const options = ({ options: all }: Pick<DoctorContext, "options">): DoctorContext["options"] => all;
+
+function settingsRows(context: Pick<DoctorContext, "options">, settings: PythonLook["settings"]): Row[] {
+  const rows: Row[] = [];
+  if (settings.address)
+    rows.push({
+      group: "python",
+      name: "dask's settings",
+      state: "warning",
+      text: `Dask's own configuration names a scheduler (${settings.address})`,
+      cause:
+        "`scheduler-address` in a YAML file of Dask's, or DASK_SCHEDULER_ADDRESS: outside of a launch, `Client()` goes there.",
+      cure: "Take it out (`grep -r scheduler-address ~/.config/dask`, `unset DASK_SCHEDULER_ADDRESS`); a launch sets its own for its script.",
+    });
+  if (settings.encryption === true && context.options.security === "none")
+    rows.push(
+      message("python", "encryption", "TSD-050", {
+        rank: 0,
+        host: "the scheduler's host",
+        why: "Dask's configuration says `distributed.comm.require-encryption: true`, the options say --security none",
+        cause: "The two exclude each other.",
+        cure: "Leave out --security none, or set require-encryption to false.",
+      }),
+    );
+  return rows;
+}
+
+function troubleRow(
+  { env, host }: Pick<DoctorContext, "env" | "host">,
+  python: string,
+  problem: { readonly reason: string; readonly message: string; readonly words?: string },
+): Row {
+  const trouble = pythonTrouble({ host, python, env, ...problem });
+  return message("python", "dask", trouble.code, trouble.facts);
+}
+
+/** Variables that break a Python, seen without starting one; pure. */
+export function environmentRows(env: NodeJS.ProcessEnv): Row[] {
+  const rows: Row[] = [];
+  const home = env["PYTHONHOME"];
+  if (home)
+    rows.push({
+      group: "python",
+      name: "PYTHONHOME",
+      state: "warning",
+      text: `PYTHONHOME is ${home}`,
+      cause: "It sends every Python there for its library: those of other versions, and of environments, break.",
+      cure: "`unset PYTHONHOME`; no environment needs it.",
+      code: "TSD-047",
+    });
+  if (namesWorkingFolder(env["PYTHONPATH"])) rows.push(message("python", "PYTHONPATH", "TSD-127", {}));
+  return rows;
+}
+
+function parsed(text: string | undefined): PythonLook | undefined {
+  try {
+    return JSON.parse((text ?? "").trim().split("\n").at(-1) ?? "") as PythonLook;
+  } catch {
+    // It ended before it could say anything.
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Failure } from "../errors/failure.ts";
+import { hostPaths } from "../launcher/host-paths.ts";
+import { readSiteCertificates } from "../security/site-certificates.ts";
+import { refuseReplaceable } from "../security/trusted-file.ts";
+import { checked, fine, message, type Row } from "./row.ts";
+import type { DoctorContext } from "./context.ts";
+
+/** Who else could read or replace what a launch writes. */
+export async function securityRows({ cwd, env, uid, options }: DoctorContext): Promise<Row[]> {
+  const file = options.schedulerFile ?? join(cwd, "scheduler.json");
+  const { base } = hostPaths({ key: "doctor", tmpdir: env["TMPDIR"], uid });
+  return [
+    await checked("security", "cluster's folder", () => replaceableRow(file, options.trustSharedFolder)),
+    await checked("security", "host's folder", () => ownRow(base, uid)),
+    fine("security", "umask", umaskText()),
+    await checked("security", "connections", () => {
+      if (options.security === "none")
+        return {
+          group: "security",
+          name: "connections",
+          state: "warning",
+          text: "no TLS (--security none): everyone who reaches this network can run code as you",
+          cause: "An option, a variable or a file says --security none.",
+          cure: "Leave it out; `tsdask-mpi config` shows where it was said.",
+        };
+      if (options.tls !== undefined) readSiteCertificates(options.tls);
+      return fine(
+        "security",
+        "connections",
+        options.tls === undefined ? "TLS, with certificates of each launch's own" : "TLS, with the site's certificates",
+      );
+    }),
+  ];
+}
+
+function replaceableRow(file: string, trusted: boolean): Row {
+  const folder = dirname(file);
+  if (trusted || !existsSync(folder)) return fine("security", "cluster's folder", folder);
+  try {
+    refuseReplaceable(file);
+  } catch (error) {
+    if (error instanceof Failure)
+      return message("security", "cluster's folder", "TSD-122", { folder, problem: String(error.facts["problem"]) });
+    throw error;
+  }
+  return fine("security", "cluster's folder", `${folder} is yours to write in`);
+}
+
+function ownRow(base: string, uid: number): Row {
+  const parent = lstatSync(`${dirname(base)}/.`, { throwIfNoEntry: false });
+  const open = parent !== undefined && (parent.mode & 0o002) !== 0 && (parent.mode & 0o1000) === 0;
+  if (open)
+    return message("security", "host's folder", "TSD-071", {
+      path: base,
+      problem: `everyone may replace it, because ${dirname(base)} is writable for all and has no sticky bit`,
+    });
+  const found = lstatSync(base, { throwIfNoEntry: false });
+  const problem =
+    found === undefined
+      ? undefined
+      : !found.isDirectory()
+        ? "it is not a folder"
+        : found.uid !== uid
+          ? `it belongs to another user (uid ${found.uid})`
+          : (found.mode & 0o022) !== 0
+            ? "others may write in it"
+            : undefined;
+  return problem === undefined
+    ? fine("security", "host's folder", `${base} is private`)
+    : message("security", "host's folder", "TSD-071", { path: base, problem });
+}
+
+/** proc(5), `Umask` of status: `process.umask()` would have to set it to read it. */
+function umaskText(): string {
+  const umask = /^Umask:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "unknown";
+  return `${umask}; what a launch writes is private whatever it is`;
+}
