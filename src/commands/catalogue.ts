@@ -54,6 +54,15 @@ export function commands(): readonly ListedCommand[] {
     { name: "logs", about: "shows what a cluster's processes said", options: small(LOGS), words: "cluster" },
     { name: "stop", about: "ends a cluster in order", options: small(STOP), words: "cluster" },
     { name: "explain", about: "prints the runbook's entry about a message", options: small(EXPLAIN), words: "none" },
+    {
+      name: "doctor",
+      about: "looks at all that a launch needs, and says what to mend",
+      options: [
+        { flag: "--json", help: "the same as JSON" },
+        { flag: "--bundle", value: "<file>", help: "all of it in one text for a ticket" },
+      ],
+      words: "none",
+    },
     { name: "connect", about: "prints how to reach a running cluster", options: small(CONNECT), words: "cluster" },
     { name: "env", about: "prints what connects a shell to a cluster", options: small(ENV), words: "cluster" },
     { name: "script", about: "writes a job script", options: plain(scriptOptions), words: scriptSystems },
