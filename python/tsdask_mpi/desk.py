@@ -1,4 +1,6 @@
-"""What `tsdask-mpi status` and `tsdask-mpi stop` ask a scheduler for, over its own RPC: only holders of the cluster's credentials reach it.
+"""What `tsdask-mpi status`, `tsdask-mpi stop` and rank 0 ask a scheduler for, over its own RPC: only holders of the cluster's credentials reach it.
+
+The same figures stand on the scheduler's /metrics, where prometheus_client is there.
 
 Facts relied on (distributed/scheduler.py, distributed/core.py):
 - `Scheduler.handlers` maps the names of operations to functions; keyword arguments come from the message.
@@ -9,9 +11,13 @@ Facts relied on (distributed/scheduler.py, distributed/core.py):
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 from tsdask_mpi.channel import Channel
 from tsdask_mpi.wire import Message
@@ -43,9 +49,57 @@ class Idle:
         self._looked = now
 
 
-def answer(scheduler: Any, channel: Channel) -> None:
-    """Have the scheduler answer `tsdask_status` and `tsdask_stop`."""
+class Workers(SchedulerPlugin):
+    """How many workers there were, how many came back after they were lost, and when the first came."""
+
+    name = "tsdask-desk"
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.restarts = 0
+        self.first: float | None = None
+
+    def add_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
+        """Count a worker that has registered."""
+        name = str(scheduler.workers[worker].name)
+        self.first = self.first or time.time()
+        self.restarts += name in self.names
+        self.names.add(name)
+
+
+class Figures:
+    """A collector of prometheus_client: what Dask's own figures leave out."""
+
+    def __init__(self, idle: Idle, workers: Workers, launched: float | None) -> None:
+        self._idle = idle
+        self._workers = workers
+        self._launched = launched
+
+    def collect(self) -> Iterator[Any]:
+        """Yield the figures as they are now."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        self._idle.look()
+        since = self._idle.since
+        workers = self._workers
+        yield CounterMetricFamily(
+            "tsdask_idle_thread_seconds", "Seconds of workers' threads without work", value=self._idle.thread_seconds
+        )
+        yield GaugeMetricFamily(
+            "tsdask_idle_seconds", "Seconds since there was work", value=0.0 if since is None else time.time() - since
+        )
+        yield CounterMetricFamily("tsdask_worker_restarts", "Workers that came back", value=workers.restarts)
+        yield GaugeMetricFamily("tsdask_worker_ranks", "Ranks whose worker was ever in", value=len(workers.names))
+        if self._launched is not None and workers.first is not None:
+            seconds = max(0.0, workers.first - self._launched)
+            yield GaugeMetricFamily("tsdask_startup_seconds", "From the start to the first worker", value=seconds)
+
+
+def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> None:
+    """Have the scheduler answer `tsdask_status`, `tsdask_stop` and `tsdask_targets`; `launched` is when the launch began (seconds since 1970)."""
     idle = Idle(scheduler)
+    workers = Workers()
+    scheduler.add_plugin(workers, name=Workers.name, idempotent=True)
 
     def status() -> Message:
         idle.look()
@@ -62,6 +116,11 @@ def answer(scheduler: Any, channel: Channel) -> None:
 
     scheduler.handlers["tsdask_status"] = status
     scheduler.handlers["tsdask_stop"] = stop
+    scheduler.handlers["tsdask_targets"] = lambda: page_addresses(scheduler)
+    # Dask's own page of figures has imported it, where it is there.
+    client = sys.modules.get("prometheus_client")
+    if client is not None:
+        client.REGISTRY.register(Figures(idle, workers, launched))
     loop = asyncio.get_running_loop()
 
     def look() -> None:
@@ -69,6 +128,12 @@ def answer(scheduler: Any, channel: Channel) -> None:
         loop.call_later(LOOK_SECONDS, look)
 
     loop.call_later(LOOK_SECONDS, look)
+
+
+def page_addresses(scheduler: Any) -> list[str]:
+    """Return where each worker serves its pages and figures, as host:port."""
+    found = ((worker.host, worker.services.get("dashboard")) for worker in scheduler.workers.values())
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found if port]
 
 
 def finished(scheduler: Any) -> int:

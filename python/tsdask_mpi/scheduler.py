@@ -39,7 +39,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
-    desk.answer(scheduler, channel)
+    desk.answer(scheduler, channel, params.get("launched"))
     turn.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()

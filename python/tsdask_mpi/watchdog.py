@@ -92,9 +92,10 @@ class CleanupRegistry:
     folders: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     scheduler_files: list[tuple[str, str]] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, order: Message) -> None:
-        """Take an order `own`: `paths` are folders, `links` symbolic links, `scheduler_file` with `launch` is removed only if it is still that launch's."""
+        """Take an order `own`: `paths` are folders, `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's."""
         for folder in order.get("paths") or []:
             if isinstance(folder, str) and os.path.isabs(folder):
                 with suppress(OSError):
@@ -104,6 +105,9 @@ class CleanupRegistry:
         path, launch = order.get("scheduler_file"), order.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))
+        path = order.get("file")
+        if isinstance(path, str) and isinstance(launch, str):
+            self.files.append((path, launch))
 
     def remove(self) -> None:
         """Remove everything; what is gone already, or belongs to another launch by now, is left alone."""
@@ -115,6 +119,14 @@ class CleanupRegistry:
                     plain = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size < _LARGEST
                     ours = plain and json.load(file).get("tsdask", {}).get("launch") == launch
                 if ours:
+                    os.unlink(path)
+        for path, launch in self.files:
+            with (
+                suppress(OSError, ValueError),
+                open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8") as file,
+            ):
+                found = os.fstat(file.fileno())
+                if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and launch in file.read(_LARGEST):
                     os.unlink(path)
         for path in self.links:
             with suppress(OSError):

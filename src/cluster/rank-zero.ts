@@ -25,6 +25,7 @@ import type { Out } from "../ui/out.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { count } from "../ui/ranges.ts";
 import { waitingText } from "../ui/waiting.ts";
+import { hostPort } from "../dask/address.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
 import {
   ownText,
@@ -174,6 +175,24 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     show(reachText({ record, token, certificate: credentials?.cert, ownerReads: readByOwner(out.tty), schedulerFile }));
   };
 
+  let stopTargets: (() => Promise<void>) | undefined;
+  const keepLaunchTargets = async (scheduler: SchedulerFacts): Promise<typeof stopTargets> => {
+    if (options.prometheusTargets === undefined || register === undefined || scheduler.dashboard === null)
+      return undefined;
+    const [{ keepTargets }, { credentials, token }] = await Promise.all([import("./prometheus-targets.ts"), secrets]);
+    return keepTargets({
+      folder: options.prometheusTargets,
+      name: register.name,
+      launch: launchName,
+      pages: hostPort(dashboardHost(options, scheduler.address), scheduler.dashboard),
+      https: scheduler.https === true,
+      token: options.security === "none" ? null : token,
+      scheduler: { address: scheduler.address, tls: credentials ?? undefined },
+      onFile: (path) => void context.forkServer.then((server) => server.own({ file: path, launch: launchName })),
+      onProblem: (problem, path) => failures.add({ code: "TSD-152", facts: { problem, path } }),
+    });
+  };
+
   const tellUsage = async (ending: Ending, code: number, seconds: number, used: Usage): Promise<void> => {
     const text = usageText(used, ending);
     if (text !== "") say(text);
@@ -247,6 +266,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             void context.forkServer.then((server) => server.own({ scheduler_file: schedulerFile, launch: launchName }));
           }
         }
+        stopTargets = await keepLaunchTargets(scheduler);
         register?.running({
           hosts,
           scheduler: {
@@ -364,6 +384,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
             ...(options.logDir === undefined ? {} : { log: options.logDir }),
           }),
         );
+        await stopTargets?.();
         if (published) await removeSchedulerFile(schedulerFile, launchName);
         await tellUsage(ending, facts.code, seconds, await told);
         await register?.ended(howItEnded(ending), facts.code);

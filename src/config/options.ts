@@ -137,6 +137,8 @@ export interface Options {
 
   readonly logLevel: LogLevel;
   readonly logDir: string | undefined;
+  /** Absolute: where Prometheus looks for files of targets. */
+  readonly prometheusTargets: string | undefined;
   /** Absolute: where to write how the launch ended. */
   readonly jsonSummary: string | undefined;
   readonly quiet: boolean;

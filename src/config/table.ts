@@ -521,6 +521,14 @@ export const table: Table = {
     otherwise: "your state folder, for a week",
     help: "where the logs (JSON lines) go, to be kept; `tsdask-mpi logs` shows them",
   },
+  prometheusTargets: {
+    group: "Messages",
+    value: "<folder>",
+    read: path,
+    initial: undefined,
+    otherwise: "none",
+    help: "keep a file of the cluster's /metrics there, for Prometheus's file_sd_configs; it holds the token",
+  },
   jsonSummary: {
     group: "Messages",
     value: "<file>",

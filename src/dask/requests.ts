@@ -52,6 +52,7 @@ export function schedulerRequest(input: RequestInput, cpus: number): ChildReques
       kwargs,
       user_kwargs: options.schedulerOptions,
       dashboard: options.dashboard,
+      launched: performance.timeOrigin / 1000,
       worker_prefix: options.name,
     },
   };

@@ -754,6 +754,12 @@ export const messages = define({
     cause: "It is no code of this version of tsdask-mpi, or the installation is incomplete.",
     cure: "Write the code as the message has it, as in `tsdask-mpi explain TSD-053`; `tsdask-mpi explain` lists all.",
   },
+  "TSD-152": {
+    exit: 0,
+    what: "Prometheus does not find this cluster: {path} cannot be written ({problem}).",
+    cause: "The folder of --prometheus-targets is not there, or not one that you may write in.",
+    cure: "The launch goes on. Make the folder before the next one, and name it in Prometheus's file_sd_configs.",
+  },
   "TSD-166": {
     exit: 64,
     what: "There is a dask-mpi of somebody else's: {path}.",
