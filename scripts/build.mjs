@@ -145,15 +145,16 @@ async function sharedFiles(bundled) {
   const folder = await mkdtemp(join(tmpdir(), "tsdask-mpi-build-"));
   try {
     await writeAll(bundled, folder);
-    const places = {
-      man: "man/man1/tsdask-mpi.1",
-      bash: "bash-completion/completions/tsdask-mpi",
-      zsh: "zsh/site-functions/_tsdask-mpi",
-      fish: "fish/vendor_completions.d/tsdask-mpi.fish",
-    };
+    const places = [
+      [["man"], "man/man1/tsdask-mpi.1"],
+      [["runbook", join(root, "docs/runbook.md")], "man/man7/tsdask-mpi-runbook.7"],
+      [["bash"], "bash-completion/completions/tsdask-mpi"],
+      [["zsh"], "zsh/site-functions/_tsdask-mpi"],
+      [["fish"], "fish/vendor_completions.d/tsdask-mpi.fish"],
+    ];
     return await Promise.all(
-      Object.entries(places).map(async ([word, place]) => {
-        const { stdout } = await runFile(process.execPath, [join(folder, "main.js"), "completion", word]);
+      places.map(async ([words, place]) => {
+        const { stdout } = await runFile(process.execPath, [join(folder, "main.js"), "completion", ...words]);
         return [place, Buffer.from(stdout)];
       }),
     );

@@ -12,7 +12,7 @@ Prints what completes tsdask-mpi's command lines: options, their values, command
   fish:  tsdask-mpi completion fish | source             in ~/.config/fish/config.fish
 `;
 
-/** `tsdask-mpi completion SHELL`: prints that shell's completion (or, for the build, the manual page); resolves to the exit code. Throws TSD-006. */
+/** `tsdask-mpi completion SHELL`: prints that shell's completion (or, for the build, a manual page); resolves to the exit code. Throws TSD-006. */
 export async function completionCommand(
   [word, ...more]: readonly string[],
   { stdout, stderr }: CommandContext,
@@ -23,6 +23,11 @@ export async function completionCommand(
   }
   if (word === "man") {
     stdout.write((await import("./man-page.ts")).manPage());
+    return 0;
+  }
+  if (word === "runbook" && more.length === 1) {
+    const [{ runbookPage }, { readFileSync }] = await Promise.all([import("./runbook-page.ts"), import("node:fs")]);
+    stdout.write(runbookPage(readFileSync(more[0] ?? "", "utf8")));
     return 0;
   }
   const write = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion }[word];

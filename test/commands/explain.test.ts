@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { entriesOf, explainCommand } from "../../src/commands/explain.ts";
+import { runbookPage } from "../../src/commands/runbook-page.ts";
 import { messages } from "../../src/errors/messages.ts";
 
 async function explain(...argv: string[]): Promise<string> {
@@ -26,4 +27,10 @@ test("without a code all are listed, and a code that is none is refused", async 
   expect(await explain()).toMatch(/^TSD-\d{3} {2}\S/);
   await expect(explain("TSD-999")).rejects.toThrow("TSD-151");
   await expect(explain("hello")).rejects.toThrow("TSD-151");
+});
+
+test("the runbook as a manual page has every entry, and no character that a C locale lacks", () => {
+  const page = runbookPage(readFileSync(new URL("../../docs/runbook.md", import.meta.url), "utf8"));
+  for (const code of Object.keys(messages)) expect(page).toContain(`.SS ${code.replace("-", "\\-")} `);
+  expect(page).not.toMatch(/[^\n\x20-\x7e]|\*\*|\]\(/);
 });
