@@ -4,7 +4,7 @@ import { VERSION } from "../config/version.ts";
 export function runbookPage(markdown: string): string {
   const blocks = markdown
     .replace(/^# .*\n/, "")
-    .split(/\n{2,}/)
+    .split(/\n{2,}|\n(?=#{2,3} )/)
     .filter((block) => block.trim() !== "");
   return [
     `.TH TSDASK-MPI-RUNBOOK 7 "" "tsdask-mpi ${VERSION}" "Runbook"`,
