@@ -9,6 +9,8 @@ Facts relied on:
 - distributed/http/scheduler/json.py serves the scheduler's identity at json/identity.json, with each worker's host and ports;
   distributed/http/templates/worker-table.html links to `../../proxy/<port>/<host>/status`.
 - Bokeh's pages and Dask's name everything relative to where they are, but redirections, which begin at the scheduler's root.
+- dask_labextension/__init__.py shows a cluster of its manager at `<base URL>dask/dashboard/<cluster id>/…`, from where its `dashboard_link` leads to; its clusters
+  here are handles on this launch (tsdask_adopt), whose link is relative. tornado/web.py Application.add_handlers() puts rules before the last one, behind earlier ones.
 - Bokeh's WebSocket has the session's token as its second subprotocol, and wants the first one accepted (bokeh/server/views/ws.py).
 """
 
@@ -153,19 +155,25 @@ def elsewhere(location: str, server: str, own: str) -> str:
     return own + path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
 
-class Page(JupyterHandler):
+class Placed:
+    """A handler below a path that stands for the scheduler's root."""
+
+    request: httputil.HTTPServerRequest
+
+    def initialize(self, pages: Pages, place: re.Pattern[str]) -> None:
+        """Take the cluster's pages, and what the path below which they are shown looks like."""
+        self.pages = pages
+        # As it came: addresses of workers are escaped in it.
+        self.own, self.rest = place.fullmatch(self.request.path).groups()  # type: ignore[union-attr]
+
+
+class Page(Placed, JupyterHandler):
     """One page, script, style sheet or set of data."""
 
-    def initialize(self, pages: Pages, own: str) -> None:
-        """Take the cluster's pages, and the path below which they are shown."""
-        self.pages = pages
-        self.own = own
-
     @web.authenticated  # type: ignore[untyped-decorator]
-    async def get(self, _: str) -> None:
+    async def get(self, *_: str) -> None:
         """Answer with what Dask answers."""
-        path = self.request.path[len(self.own) :]  # As it came: addresses of workers are escaped in it.
-        url, server = await self.pages.locate(path)
+        url, server = await self.pages.locate(self.rest)
         query = f"?{self.request.query}" if self.request.query else ""
         headers = {name: self.request.headers[name] for name in PASSED_ON if name in self.request.headers}
         answer = await self.pages.fetch(url + without_token(query), self.request.method or "GET", headers)
@@ -175,7 +183,7 @@ class Page(JupyterHandler):
         self.clear_header("Content-Type")
         for name, value in answer.headers.get_all():
             if name.lower() == "location":
-                self.set_header(name, elsewhere(value, server, self._shown(path)))
+                self.set_header(name, elsewhere(value, server, self._shown()))
             elif name.lower() == "content-security-policy":
                 self.set_header(name, f"{value}; frame-ancestors 'self'")
             elif name.lower() not in DROPPED:
@@ -189,8 +197,8 @@ class Page(JupyterHandler):
     def compute_etag(self) -> None:
         """Leave the tag to Dask."""
 
-    def _shown(self, path: str) -> str:
-        found = WORKER.fullmatch(path)
+    def _shown(self) -> str:
+        found = WORKER.fullmatch(self.rest)
         return self.own if found is None else f"{self.own}proxy/{found[1]}/{found[2]}/"
 
 
@@ -200,22 +208,17 @@ def without_token(query: str) -> str:
     return f"?{'&'.join(kept)}" if kept else ""
 
 
-class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):
+class Socket(Placed, WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):
     """One WebSocket, passed on both ways until either side closes it."""
 
     upstream: Any = None
     relay: Any = None
 
-    def initialize(self, pages: Pages, own: str) -> None:
-        """Take the cluster's pages, and the path below which they are shown."""
-        self.pages = pages
-        self.own = own
-
-    async def get(self, path: str) -> None:
+    async def get(self, *args: str) -> None:
         """Open the other side first: who cannot have it hears so before anything is promised."""
         if self.current_user is None or not self.check_origin():
             raise web.HTTPError(403)
-        url, _ = await self.pages.locate(self.request.path[len(self.own) :])
+        url, _ = await self.pages.locate(self.rest)
         query = without_token(f"?{self.request.query}") if self.request.query else ""
         request = httpclient.HTTPRequest(
             re.sub("^http", "ws", url) + query,
@@ -233,7 +236,7 @@ class Socket(WebSocketMixin, websocket.WebSocketHandler, JupyterHandler):
             )
         except (OSError, httpclient.HTTPError, websocket.WebSocketError) as error:
             raise silent(url, error) from None
-        await websocket.WebSocketHandler.get(self, path)
+        await websocket.WebSocketHandler.get(self, *args)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """Return what Dask has chosen."""
@@ -283,17 +286,19 @@ class Upgrades(routing.PathMatches):
 
 def serve(application: Any, base_url: str, url: str, token: str, ca_file: str = "") -> str:
     """Add the pages at `url` to a Jupyter server's application; returns the path of the first one, relative to the server's address."""
+    base = re.escape(base_url.rstrip("/"))
     own = f"{base_url.rstrip('/')}/{FOLDER}/"
-    settings = {"pages": Pages(url, token, ca_file), "own": own}
-    pattern = re.escape(own) + "(.*)"
-    application.add_handlers(
-        ".*$",
-        [
-            routing.Rule(
-                routing.PathMatches(re.escape(own[:-1]) + "/?"), web.RedirectHandler, {"url": own + FIRST_PAGE}
-            ),
-            routing.Rule(Upgrades(pattern), Socket, settings),
-            routing.Rule(routing.PathMatches(pattern), Page, settings),
-        ],
-    )
+    pages = Pages(url, token, ca_file)
+    rules = [
+        routing.Rule(routing.PathMatches(re.escape(own[:-1]) + "/?"), web.RedirectHandler, {"url": own + FIRST_PAGE})
+    ]
+    for folder in (FOLDER, r"dask/dashboard/\w+(?:-\w+){4}"):
+        pattern = f"({base}/{folder}/)(.*)"
+        settings = {"pages": pages, "place": re.compile(pattern, re.DOTALL)}
+        rules.append(routing.Rule(Upgrades(pattern), Socket, settings))
+        rules.append(routing.Rule(routing.PathMatches(pattern), Page, settings))
+    application.add_handlers(".*$", rules)
+    # Before those of extensions, which were there first.
+    all_rules = application.default_router.rules
+    all_rules.insert(0, all_rules.pop(-2))
     return own + FIRST_PAGE

@@ -126,6 +126,8 @@ def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
         application, application.settings["base_url"], dashboard.url, dashboard.token, dashboard.ca_file
     )
     os.environ["DASK_DISTRIBUTED__DASHBOARD__LINK"] = path.replace("{", "{{").replace("}", "}}")
+    if "dask.config" in sys.modules:  # An extension has loaded it, and what the environment said then.
+        sys.modules["dask.config"].set({"distributed.dashboard.link": os.environ["DASK_DISTRIBUTED__DASHBOARD__LINK"]})
     with open(DASHBOARD_FILE, "w", encoding="utf-8") as file:
         file.write(path)
 

@@ -1,11 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Browser, Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command, projectRoot } from "./bed/command.ts";
+import { drawn, newNotebook, open, picture } from "./bed/lab.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { output, start } from "./bed/run.ts";
 import { sshdAvailable, startSshd } from "./bed/sshd.ts";
@@ -18,48 +17,6 @@ print("dashboard at", client.dashboard_link)
 slow = client.map(lambda x: time.sleep(0.1), range(300), pure=False)
 print("sum", client.submit(sum, range(100)).result(), "on", len(client.run(lambda: 1)))
 client`;
-
-/** What a person would look at; kept where TSDASK_TEST_PICTURES says. */
-async function picture(page: Page, name: string): Promise<void> {
-  const folder = process.env["TSDASK_TEST_PICTURES"];
-  if (folder === undefined) return;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`) });
-}
-
-/** Opens a link until the tunnel behind it stands. */
-async function open(browser: Browser, link: string): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
-  const page = await context.newPage();
-  for (let round = 0; ; round += 1) {
-    try {
-      await page.goto(link, { timeout: 30_000, waitUntil: "domcontentloaded" });
-      return page;
-    } catch (error) {
-      if (round === 40 || !String(error).includes("ERR_CONNECTION")) throw error;
-      await sleep(250);
-    }
-  }
-}
-
-/** Clicks the launcher's Python. On a busy machine JupyterLab's page sometimes stays empty until it is loaded again. */
-async function newNotebook(lab: Page): Promise<void> {
-  const card = lab.locator(".jp-LauncherCard", { hasText: "Python 3" }).first();
-  if (
-    !(await card.waitFor({ timeout: 40_000 }).then(
-      () => true,
-      () => false,
-    ))
-  )
-    await lab.reload();
-  await card.click({ timeout: 40_000 }).finally(() => picture(lab, "launcher"));
-}
-
-/** In the browser: whether anything that Bokeh holds for the page's plots says this. */
-function drawn(text: string): boolean {
-  const { Bokeh } = globalThis as unknown as { Bokeh?: { documents: readonly { to_json_string(): string }[] } };
-  return (Bokeh?.documents ?? []).some((document) => document.to_json_string().includes(text));
-}
 
 if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyter())) {
   test.each([

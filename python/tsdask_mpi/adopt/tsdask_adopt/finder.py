@@ -15,6 +15,7 @@ HOOKS = {
     "dask_kubernetes.classic.kubecluster": "kube_classic",
     "dask_kubernetes.operator.kubecluster.kubecluster": "kube_operator",
     "coiled": "coiled",
+    "dask_labextension": "labextension",
 }
 
 #: Those that a script finds even where they are not installed, or do not import (dask_mpi without its MPI).

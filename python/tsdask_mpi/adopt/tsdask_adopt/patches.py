@@ -210,6 +210,15 @@ def _kube_operator(module):
         kubernetes_names.with_groups(module.KubeCluster)
 
 
+def _labextension(module):
+    """The side bar of JupyterLab: it lists this launch, and what it makes are handles on it."""
+    if not adopting():
+        return
+    from . import labextension
+
+    labextension.configure()
+
+
 def _coiled(module):
     if not adopting():
         return

@@ -1,0 +1,72 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
+import { command } from "./bed/command.ts";
+import { drawn, open, picture } from "./bed/lab.ts";
+import { nothingLeft } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { output } from "./bed/run.ts";
+import { startCluster } from "./security/cluster.ts";
+
+/** Whether the Python to test with has the Dask extension of JupyterLab. */
+const hasExtension = await output(command(python().path, "-c", "import jupyterlab, dask_labextension")).then(
+  () => true,
+  () => false,
+);
+
+const WORK = `
+import time
+from distributed import Client
+with Client() as client:
+    assert client.gather(client.map(lambda x: time.sleep(0.05) or x, range(60), pure=False))[-1] == 59
+`;
+
+interface Model {
+  readonly id: string;
+  readonly name: string;
+  readonly workers: number;
+}
+
+if (hasExtension && chromiumAvailable() === true)
+  test("the Dask extension of JupyterLab lists the launch, shows it live without anything pasted, and its stop leaves it running", async () => {
+    await using clean = nothingLeft();
+    clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
+    mkdirSync(join(clean.tmp, "home"));
+    await using cluster = await startCluster(clean, { jupyter: true, env: { HOME: join(clean.tmp, "home") } });
+    const { host, port } = cluster.file.tsdask?.jupyter ?? {};
+    const page = `http://${host}:${port}`;
+    const ask = async (path: string, method = "GET"): Promise<Response> =>
+      fetch(`${page}/dask/${path}`, { method, headers: { Authorization: `token ${cluster.token}` } });
+    const listed = async (): Promise<Model[]> => (await (await ask("clusters")).json()) as Model[];
+
+    const [launch] = await listed();
+    expect(launch).toMatchObject({ name: "this launch", workers: 2, dashboard_link: "/tsdask/status" });
+    expect((await fetch(`${page}/dask/dashboard/${launch?.id}/individual-plots.json`)).url).toContain("/login");
+
+    await using browser = await launchChromium();
+    const lab = await open(browser, `${page}/lab?token=${cluster.token}`);
+    await lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]').click({ timeout: 60_000 });
+    await lab.locator(".dask-ClusterListing", { hasText: "this launch" }).waitFor({ timeout: 30_000 });
+    const panes = ["Task Stream", "Progress", "Workers"];
+    for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
+    const work = clean.write("work.py", WORK);
+    const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
+    await output(command(python().path, work), { folder: clean.folder, env: environment });
+    for (const [index, text] of [
+      [1, "lambda"],
+      [2, "total: 60"],
+      [3, "tsdask-2"],
+    ] as const) {
+      const pane = lab.frames()[index];
+      await pane?.waitForFunction(drawn, text, { timeout: 30_000 }).finally(() => picture(lab, `pane-${index}`));
+    }
+
+    const made = (await (await ask("clusters/", "PUT")).json()) as Model;
+    expect(made).toMatchObject({ workers: 2 });
+    for (const { id } of await listed()) expect((await ask(`clusters/${id}`, "DELETE")).status).toBe(204);
+    expect(await listed()).toEqual([]);
+    await output(command(python().path, work), { folder: clean.folder, env: environment });
+    await cluster.stop();
+    expect((await cluster.running.finished).code).toBe(0);
+  });
