@@ -53,6 +53,8 @@ export const deadlines = {
   lateInput: 1_500,
   /** JupyterLab answers on its port. */
   jupyter: 120_000,
+  /** The JupyterHub that started this launch answers one question. */
+  jupyterHub: 15_000,
   /** The script gets this long to end when the launch fails under it. */
   scriptAfterLoss: 2_000,
   /** Scheduler and workers have said what they were used for; what is not known by then is left out. */

@@ -73,7 +73,8 @@ export async function clientStart({
     args: jupyterArgs(options.jupyter, options, folder),
     env: {
       ...env,
-      ...(token === null ? {} : { JUPYTER_TOKEN: token }),
+      // A Hub has logins of its own.
+      ...(token === null || options.jupyter === "hub" ? {} : { JUPYTER_TOKEN: token }),
       DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
       ...(pages === undefined ? {} : { TSDASK_PAGES: pages }),
       ...(pages?.startsWith("https:") === true ? { TSDASK_PAGES_CA_FILE: clusterFiles(folder).ca } : {}),
@@ -83,6 +84,7 @@ export async function clientStart({
     jupyter: {
       ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }),
       loopback: options.tunnel !== "direct",
+      ...(options.jupyter === "hub" ? { hub: true } : {}),
     },
     grace: options.grace,
   };
@@ -109,7 +111,8 @@ function clustersVariable(options: Options, workers: number): Record<string, str
  */
 function jupyterArgs(kind: JupyterKind, { idleTimeout, afterNotebook, https }: Options, folder: string): string[] {
   const { cert, key } = clusterFiles(folder);
-  const pages = https === "auto" ? [] : https === "on" ? [cert, key] : ["", ""];
+  // A Hub has certificates of its own, or none.
+  const pages = kind === "hub" || https === "auto" ? [] : https === "on" ? [cert, key] : ["", ""];
   const tls = pages.length === 0 ? [] : [`--certfile=${pages[0]}`, `--keyfile=${pages[1]}`];
   const unused = Math.min(idleTimeout ?? Number.POSITIVE_INFINITY, afterNotebook ?? Number.POSITIVE_INFINITY);
   const idle = [

@@ -5,4 +5,5 @@ export const jupyterModules: Readonly<Record<JupyterKind, string>> = {
   lab: "jupyterlab",
   notebook: "notebook",
   server: "jupyter_server",
+  hub: "jupyterhub.singleuser",
 };

@@ -123,6 +123,7 @@ function headline({ address, tsdask }: SchedulerFile, state: State): string[] {
       ? []
       : [`workers    ${workers.length} with ${threads} ${threads === 1 ? "thread" : "threads"}`]),
     ...(tsdask === undefined ? [] : [`folder     ${tsdask.folder}`]),
+    ...(tsdask?.jupyter?.hub === true ? ["jupyter    in the JupyterHub that started the cluster"] : []),
     ...(tsdask?.security === "tls"
       ? []
       : ["security   none: everyone who reaches this network can use it, and run code as its owner"]),

@@ -30,7 +30,7 @@ export interface TlsFiles {
 export type LogLevel = "debug" | "info" | "warning" | "error" | "critical";
 /** What a script gets that asks Dask for a cluster: the launch's own, one of its own and a warning, or one of its own. */
 export type OwnClusters = "adopt" | "warn" | "allow";
-export type JupyterKind = "lab" | "notebook" | "server";
+export type JupyterKind = "lab" | "notebook" | "server" | "hub";
 
 /** All options of a launch. Durations are seconds, sizes are bytes, paths are absolute, `undefined` means "not said: decide". */
 export interface Options {

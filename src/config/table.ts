@@ -452,10 +452,10 @@ export const table: Table = {
   jupyter: {
     group: "Jupyter and tunnels",
     value: "<kind>",
-    read: choice(["lab", "notebook", "server"]),
+    read: choice(["lab", "notebook", "server", "hub"]),
     initial: undefined,
     otherwise: "no",
-    help: "run JupyterLab (lab), Notebook or a bare server in place of a script",
+    help: "run JupyterLab (lab), Notebook, a bare server, or the server of a JupyterHub (hub) in place of a script",
   },
   jupyterPort: {
     group: "Jupyter and tunnels",

@@ -34,7 +34,7 @@ const ClusterRecord = v.object({
   hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
   folder: v.pipe(v.string(), v.startsWith("/"), plain),
   dashboard: v.nullable(Place),
-  jupyter: v.nullable(v.object({ ...Place.entries, dashboard: v.optional(LinkPath) })),
+  jupyter: v.nullable(v.object({ ...Place.entries, dashboard: v.optional(LinkPath), hub: v.optional(v.boolean()) })),
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),

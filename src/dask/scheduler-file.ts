@@ -45,7 +45,13 @@ export interface ClusterRecord {
   readonly folder: string;
   readonly dashboard: Place | null;
   /** `dashboard` is the path at which Jupyter shows Dask's dashboard, behind its own login; absent where it does not. */
-  readonly jupyter: (Place & { readonly dashboard?: string | undefined }) | null;
+  readonly jupyter:
+    | (Place & {
+        readonly dashboard?: string | undefined;
+        /** A JupyterHub leads there, and no tunnel. */
+        readonly hub?: boolean | undefined;
+      })
+    | null;
   readonly hosts: readonly string[];
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */

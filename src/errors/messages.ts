@@ -772,6 +772,25 @@ export const messages = define({
     cause: "The folder is not there, is not yours, or is on a file system that is mounted read-only.",
     cure: "Name a folder of PATH that you may write in: `tsdask-mpi install-drop-in ~/bin`; for all users, let the administrator run it.",
   },
+  "TSD-170": {
+    exit: 64,
+    what: "--jupyter hub is for a JupyterHub that starts it: {variable} is not set.",
+    cause: "It was typed by hand, or the launcher does not pass the spawner's variables on to its ranks.",
+    cure: "Name it in the Hub's `c.Spawner.cmd`; without a Hub take --jupyter lab. Open MPI across hosts passes variables with `-x NAME`.",
+  },
+  "TSD-171": {
+    exit: 77,
+    what: "The JupyterHub at {url} does not know this server's token (it answers {status}).",
+    cause: "The server was stopped or started anew in the Hub meanwhile, or JUPYTERHUB_API_TOKEN is another Hub's.",
+    cure: "Stop the server in the Hub's control panel and start it again.",
+  },
+  "TSD-172": {
+    exit: 69,
+    what: "The JupyterHub cannot be asked at {url}: {problem}.",
+    cause:
+      "The Hub's API listens where compute nodes do not reach it (often 127.0.0.1), or batchspawner is not installed beside the Hub.",
+    cure: "Set `c.JupyterHub.hub_connect_ip` to an address that compute nodes reach, and `import batchspawner` in the Hub's configuration: docs/jupyterhub.md.",
+  },
   "TSD-179": {
     exit: 69,
     what: "The Dask on {host} cannot be kept private: {problem}",

@@ -55,6 +55,7 @@ export function tunnelLines({ onNode, onLaptop, links, notes }: Tunnel, tokenHin
 }
 
 function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["record"]): Service[] {
+  if (jupyter?.hub === true) return [];
   if (jupyter !== null && jupyter.dashboard !== undefined)
     return [{ ...service("JupyterLab", jupyter, host, "/lab"), dashboard: jupyter.dashboard }];
   return [

@@ -95,6 +95,8 @@ export type RankEvent =
       readonly https?: boolean | undefined;
       readonly path: string;
       readonly dashboard?: string | undefined;
+      /** A JupyterHub leads there. */
+      readonly hub?: boolean | undefined;
     }
   | { readonly k: "signal"; readonly signal: string }
   /** The script has taken what it got of rank 0's standard input: the next piece may come. */
@@ -161,7 +163,7 @@ export interface ClientStart {
   /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
   readonly env: Readonly<Record<string, string | null>>;
   /** Set for JupyterLab and the like, which get a port and an address on their own host. */
-  readonly jupyter?: { readonly port?: number; readonly loopback: boolean };
+  readonly jupyter?: { readonly port?: number; readonly loopback: boolean; readonly hub?: boolean };
   readonly grace: number;
   /** Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the rank's own is the script's. */
   readonly stdin?: "relay" | "relay-if-null";

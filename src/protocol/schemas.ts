@@ -24,6 +24,7 @@ const event = v.variant("k", [
     identity: v.record(short, v.unknown()),
     dashboard: port,
     https: v.optional(v.boolean()),
+    hub: v.optional(v.boolean()),
   }),
   v.object({
     k: v.literal("scheduler-exit"),

@@ -57,6 +57,7 @@ export async function runClient({
       ? undefined
       : await (await import("./jupyter.ts")).prepareJupyter({
           start,
+          env: full,
           address,
           folder: dirname(guardSocket),
           pythonRoot,

@@ -22,10 +22,12 @@ export interface JupyterStart {
 
 /**
  * Prepares JupyterLab on this rank's host: a runtime folder of its own, and the command line that listens on one address and nowhere
- * else. Jupyter chooses its port by taking it. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken.
+ * else. Jupyter chooses its port by taking it. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken,
+ * TSD-170 to TSD-172 where a JupyterHub should have started it.
  */
 export async function prepareJupyter({
   start,
+  env,
   address,
   folder,
   pythonRoot,
@@ -33,6 +35,8 @@ export async function prepareJupyter({
   report,
 }: {
   readonly start: ClientStart;
+  /** The environment of the server to be started. */
+  readonly env: Readonly<Record<string, string>>;
   /** This host's address that others reach. */
   readonly address: string;
   /** The launch's private folder on this host (0700), which goes with the launch. */
@@ -43,6 +47,8 @@ export async function prepareJupyter({
   readonly report: (event: RankEvent) => void;
 }): Promise<JupyterStart> {
   const host = start.jupyter?.loopback === true ? "127.0.0.1" : address;
+  const { hub } = start.jupyter ?? {};
+  const ofHub = hub === true ? await (await import("./hub-server.ts")).prepareHubServer(env) : {};
   const wanted = start.jupyter?.port;
   if (wanted !== undefined) await requirePort(host, wanted, "--jupyter-port");
   const runtime = `${folder}/jupyter`;
@@ -56,11 +62,10 @@ export async function prepareJupyter({
       module,
       cwd,
       ...args,
-      `--ip=${host}`,
-      `--port=${wanted ?? firstPort}`,
-      `--ServerApp.port_retries=${retries}`,
+      // A Hub says itself where its server is to listen.
+      ...(hub === true ? [] : [`--ip=${host}`, `--port=${wanted ?? firstPort}`, `--ServerApp.port_retries=${retries}`]),
     ],
-    env: { JUPYTER_RUNTIME_DIR: runtime },
+    env: { JUPYTER_RUNTIME_DIR: runtime, ...ofHub },
     announce: async (pid, over) => {
       const until = performance.now() + deadlines.jupyter;
       while (!over()) {
@@ -70,7 +75,7 @@ export async function prepareJupyter({
           const dashboard = ignoreGone(() => readFileSync(`${runtime}/dashboard`, "utf8"));
           // The server's root leads to the first page of whatever it is.
           const path = `${base}${module === "jupyterlab" ? "lab" : ""}`;
-          report({ k: "jupyter-ready", host, port, path, dashboard, ...(https ? { https } : {}) });
+          report({ k: "jupyter-ready", host, port, path, dashboard, hub, ...(https ? { https } : {}) });
           return;
         }
         if (performance.now() > until) {
