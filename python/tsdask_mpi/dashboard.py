@@ -21,25 +21,32 @@ logger = logging.getLogger("tsdask_mpi")
 class Waiting(web.RequestHandler):
     """The page that stands in for the dashboard until it is there; a visit asks for it."""
 
-    def initialize(self, wanted: asyncio.Event) -> None:
-        """Take what to set when the dashboard is wanted."""
+    def initialize(self, wanted: asyncio.Event, there: asyncio.Event) -> None:
+        """Take what to set when the dashboard is wanted, and what is set when it has come."""
         self.wanted = wanted
+        self.there = there
 
-    def get(self, *_: str) -> None:
-        """Answer with a page that loads itself anew."""
+    async def get(self, path: str | None = None) -> None:
+        """Answer with a page that loads itself anew; a program that asks for data waits, and is sent to the real ones."""
         self.wanted.set()
+        if (path or "").endswith(".json"):
+            await self.there.wait()
+            self.redirect(path or "")
+            return
         self.set_header("Refresh", "1")
         self.write("<!doctype html><title>Dask</title><p>The dashboard is being loaded.</p>")
 
 
 async def when_wanted(scheduler: Any, prefix: str, wanted: asyncio.Event, channel: Channel) -> None:
     """Load the dashboard when the rank asks for it, or when somebody visits one of its pages; the rank is told when it is there."""
-    standing_in = web.Application([(prefix.rstrip("/") + PAGES, Waiting, {"wanted": wanted})])
+    there = asyncio.Event()
+    standing_in = web.Application([(prefix.rstrip("/") + PAGES, Waiting, {"wanted": wanted, "there": there})])
     applications = dashboard_pages.applications(scheduler)
     applications.append(standing_in)
     await wanted.wait()
     problem = await add_dashboard(scheduler, prefix)
     applications.remove(standing_in)
+    there.set()
     channel.send({"event": "dashboard", "loaded": problem is None, "problem": problem})
 
 
