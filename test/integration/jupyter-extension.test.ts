@@ -53,13 +53,19 @@ if (hasExtension && chromiumAvailable() === true)
     const work = clean.write("work.py", WORK);
     const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
     await output(command(python().path, work), { folder: clean.folder, env: environment });
-    for (const [index, text] of [
-      [1, "lambda"],
-      [2, "total: 60"],
-      [3, "tsdask-2"],
+    // Only the pane in front draws.
+    for (const [pane, text] of [
+      ["task-stream", '"lambda"'],
+      ["progress", "total: 60"],
+      ["workers", "tsdask-2"],
     ] as const) {
-      const pane = lab.frames()[index];
-      await pane?.waitForFunction(drawn, text, { timeout: 30_000 }).finally(() => picture(lab, `pane-${index}`));
+      const title = panes.find((one) => one.toLowerCase().replace(" ", "-") === pane);
+      await lab.locator(".lm-TabBar-tab", { hasText: title ?? "" }).click();
+      const frame = lab.frames().find((one) => one.url().endsWith(`/individual-${pane}`));
+      await frame
+        ?.waitForFunction(drawn, text, { timeout: 30_000, polling: 250 })
+        .finally(() => picture(lab, `pane-${pane}`));
+      expect(frame?.url()).toContain(`/dask/dashboard/${launch?.id}/`);
     }
 
     const made = (await (await ask("clusters/", "PUT")).json()) as Model;
