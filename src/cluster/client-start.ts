@@ -5,7 +5,7 @@ import type { ClientStart, ToRank } from "../protocol/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
 import { render } from "../errors/failure.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
-import type { SchedulerFacts } from "./launch.ts";
+import type { SchedulerFacts } from "./state.ts";
 import type { LaunchSecrets } from "./secrets.ts";
 
 /**

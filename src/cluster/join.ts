@@ -7,7 +7,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, versions, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { Failure } from "../errors/failure.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
-import type { SchedulerFacts } from "./launch.ts";
+import type { SchedulerFacts } from "./state.ts";
 
 /** A running cluster that this launch's workers join, and what opens its doors. */
 export interface JoinedCluster {

@@ -1,6 +1,6 @@
 import type { Options } from "../config/options.ts";
 import { isLoopback } from "../net/interfaces.ts";
-import type { SchedulerFacts } from "./launch.ts";
+import type { SchedulerFacts } from "./state.ts";
 
 type PageOptions = Pick<Options, "dashboard" | "dashboardAddress" | "https" | "schedulerOptions" | "tunnel">;
 

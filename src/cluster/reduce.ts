@@ -1,0 +1,450 @@
+import { Failure } from "../errors/failure.ts";
+import type { RankEvent, ToRank } from "../protocol/messages.ts";
+import type { Ending } from "../ui/end.ts";
+import { knownRanks, rankOf, withRank } from "./rank-table.ts";
+import { startTrouble } from "./start-trouble.ts";
+import {
+  absentRanks,
+  hasEnded,
+  notEnough,
+  registeredWorkers,
+  tooFewCanCome,
+  type DeadlineOfLaunch,
+  type Effect,
+  type LaunchEvent,
+  type LaunchState,
+  type SchedulerFacts,
+} from "./state.ts";
+
+/** A state and what is to be done on the way to it. */
+export type Step = readonly [LaunchState, readonly Effect[]];
+
+const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
+/** Signals by which the system, or the hardware, ends a script. */
+const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
+/** A script that did not end within its grace is not given it twice: seconds until it, and whatever else is left, is killed. */
+const afterGrace = 1;
+/** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
+const leftInOrder: ReadonlySet<string> = new Set([
+  "retired",
+  "lifetime",
+  "idle",
+  "stop",
+  "scheduler-closed",
+  "scheduler-lost",
+]);
+
+/** The life of a launch: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output. */
+export function reduce(state: LaunchState, event: LaunchEvent): Step {
+  switch (event.e) {
+    case "host-joined":
+      return hostJoined(state, event.name, event.rank);
+    case "ranks":
+      return then([seen(state, event.host, event.ranks), []], startClient);
+    case "rank-event":
+      return rankEvent(state, event.host, event.rank, event.event);
+    case "rank-gone":
+      return rankGone(state, event.host, event.rank);
+    case "host-done":
+      return then([hostDone(state, event.host), []], finishIfDone);
+    case "host-lost":
+      return hostLost(state, event.host);
+    case "welcomed":
+      return [state, whatIsKnown(state, event.host)];
+    case "scheduler":
+      return schedulerAnswers(state, event.facts);
+    case "published":
+      return then([state, [...workersShown(state), { do: "wait", deadline: "dashboard" }]], startClient);
+    case "failed":
+      return fail(state, event.failure);
+    case "end":
+      return end(state, event.ending, event.code);
+    case "signal":
+      return interrupt(state, event.signal);
+    case "leave":
+      return isOpen(state) ? depart(state, { kind: "walltime" }, 0, "SIGTERM") : [state, []];
+    case "retired":
+      return state.phase === "departing" ? end(state, state.ending, state.code) : [state, []];
+    case "taken-back":
+      return state.phase === "ending" ? then([{ ...state, takenBack: true }, []], finishIfDone) : [state, []];
+    case "deadline":
+      return deadline(state, event.deadline, event.seconds);
+  }
+}
+
+/** One step after another: the effects of both, in order. */
+function then([state, effects]: Step, next: (state: LaunchState) => Step): Step {
+  const [after, more] = next(state);
+  return [after, [...effects, ...more]];
+}
+
+const isOpen = (state: LaunchState): boolean => state.phase === "forming" || state.phase === "running";
+
+// --- hosts and ranks
+
+function hostJoined(state: LaunchState, name: string, rank: number): Step {
+  const host = state.hosts.length;
+  const joined = seen({ ...state, hosts: [...state.hosts, { name, done: false }] }, host, [rank]);
+  return [
+    joined,
+    [
+      { do: "log", level: "info", text: "a host has joined", facts: { host: name, rank } },
+      { do: "welcome", host },
+    ],
+  ];
+}
+
+function seen(state: LaunchState, host: number, ranks: readonly number[]): LaunchState {
+  let table = state.ranks;
+  for (const rank of ranks) {
+    const known = rankOf(table, rank);
+    if (known.host === undefined) table = withRank(table, rank, { ...known, host });
+  }
+  return { ...state, ranks: table };
+}
+
+/** What a host that comes late has missed. */
+function whatIsKnown(state: LaunchState, host: number): Effect[] {
+  const hosts = [host];
+  const { scheduler, options } = state;
+  return [
+    ...(scheduler === undefined
+      ? []
+      : [{ do: "send", hosts, message: { t: "address", scheduler: scheduler.address } } as const]),
+    ...(hasEnded(state)
+      ? [{ do: "send", hosts, message: { t: "end", code: state.code, grace: options.grace } } as const]
+      : []),
+  ];
+}
+
+const hostDone = (state: LaunchState, number: number): LaunchState => ({
+  ...state,
+  hosts: state.hosts.map((host, at) => (at === number ? { ...host, done: true } : host)),
+});
+
+function hostLost(state: LaunchState, number: number): Step {
+  if (state.hosts[number]?.done !== false) return [state, []];
+  let step: Step = [hostDone(state, number), []];
+  for (const [rank, { host, gone }] of knownRanks(state.ranks))
+    if (host === number && gone === undefined) step = then(step, (now) => rankGone(now, number, rank));
+  return then(step, finishIfDone);
+}
+
+function rankGone(state: LaunchState, hostNumber: number, rank: number): Step {
+  const { schedulerRank, clientRank, workerRanks } = state.options.plan;
+  const known = rankOf(state.ranks, rank);
+  // A rank that nobody has seen cannot have gone.
+  if (known.host === undefined || known.gone) return [state, []];
+  const host = state.hosts[hostNumber]?.name ?? "?";
+  const gone: LaunchState = {
+    ...state,
+    ranks: withRank(state.ranks, rank, { ...known, gone: true }),
+    schedulerOver: state.schedulerOver || rank === schedulerRank,
+  };
+  if (hasEnded(state)) return [gone, []];
+  const said: Effect = { do: "log", level: "warn", text: "a rank is gone", facts: { rank, host } };
+  const why = "its rank's process is gone";
+  if (rank === schedulerRank)
+    return then(
+      [gone, [said, { do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]],
+      (now) => end(now, { kind: "scheduler-lost" }, 72),
+    );
+  if (rank === clientRank && state.client !== "over")
+    return then(
+      [gone, [said, { do: "report", report: { code: "TSD-060", facts: { rank, host }, rank, host } }]],
+      (now) => end(now, { kind: "rank-lost", rank, host }, 137),
+    );
+  if (!workerRanks.includes(rank)) return [gone, [said]];
+  return then([gone, [said, { do: "report", report: { code: "TSD-061", facts: { rank, host }, rank, host } }]], (now) =>
+    loseWorker(now, rank, why),
+  );
+}
+
+// --- what ranks say
+
+function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: RankEvent): Step {
+  const host = state.hosts[hostNumber]?.name ?? "?";
+  switch (event.k) {
+    case "scheduler-ready": {
+      const { address, identity, dashboard, https } = event;
+      return schedulerAnswers(state, { address, identity, dashboard, ...(https === true ? { https } : {}), host });
+    }
+    case "scheduler-exit":
+      return schedulerExit(state, event, rank, host);
+    case "worker-ready":
+      return workerReady(state, event, rank, host);
+    case "worker-lost":
+      return workerLost(state, event, rank, host);
+    case "worker-away":
+      return then(
+        [state, [{ do: "log", level: "info", text: "a worker has left", facts: { rank, host, why: event.why } }]],
+        (now) => loseWorker(now, rank, event.why),
+      );
+    case "client-exit":
+      return clientExit(state, event, rank, host);
+    case "signal":
+      return interrupt(state, event.signal);
+    case "failure": {
+      if (hasEnded(state)) return [state, []];
+      const reports = (event.ranks ?? [rank]).map(
+        (one): Effect => ({ do: "report", report: { code: event.code, facts: event.facts, rank: one, host } }),
+      );
+      return then([state, reports], (now) => end(now, { kind: "failed", code: event.code }, event.exit));
+    }
+    case "warning":
+      return [state, [{ do: "report", report: { code: event.code, facts: event.facts, rank, host } }]];
+    default:
+      return [state, [{ do: "rank-said", host, rank, event }]];
+  }
+}
+
+function schedulerAnswers(state: LaunchState, scheduler: SchedulerFacts): Step {
+  const phase = state.phase === "forming" ? { phase: "running" as const } : {};
+  return [
+    { ...state, ...phase, scheduler },
+    [
+      { do: "log", level: "info", text: "the scheduler answers", facts: { address: scheduler.address } },
+      { do: "send", hosts: openHosts(state), message: { t: "address", scheduler: scheduler.address } },
+      { do: "publish", scheduler, hosts: state.hosts.map(({ name }) => name) },
+    ],
+  ];
+}
+
+type Exit = Extract<RankEvent, { k: "scheduler-exit" }>;
+
+function schedulerExit(before: LaunchState, event: Exit, rank: number, host: string): Step {
+  const state: LaunchState = { ...before, schedulerOver: true };
+  if (hasEnded(state)) return [state, []];
+  const { code, signal, why, kind } = event;
+  const { options, scheduler } = state;
+  const said: Effect = { do: "log", level: "info", text: "the scheduler has ended", facts: { code, signal, why } };
+  if (code !== 0 || scheduler === undefined) {
+    const facts = { rank, host, why, ...(scheduler === undefined ? startTrouble(kind) : {}) };
+    const report = { code: scheduler === undefined ? "TSD-050" : "TSD-051", facts, rank, host } as const;
+    return then([state, [said, { do: "report", report }]], (now) =>
+      end(now, { kind: "scheduler-lost" }, scheduler === undefined ? 69 : 72),
+    );
+  }
+  // Client.shutdown(), or the idle timeout: no failure. A script that still runs may finish what it does.
+  const closed: Step = [{ ...state, schedulerClosed: true }, [said]];
+  if (state.client === "started") return closed;
+  if (state.client === "waiting")
+    return then(closed, (now) => fail(now, new Failure("TSD-159", { script: options.scriptName, why })));
+  const idle = why.includes("idle") ? options.idleTimeout : undefined;
+  return then(closed, (now) => end(now, idle === undefined ? { kind: "closed" } : { kind: "idle", seconds: idle }, 0));
+}
+
+function workerReady(
+  state: LaunchState,
+  { address, name, nthreads, memoryLimit }: Extract<RankEvent, { k: "worker-ready" }>,
+  rank: number,
+  host: string,
+): Step {
+  const { away: _, ...known } = rankOf(state.ranks, rank);
+  const worker = { rank, host, address, name, nthreads, memoryLimit };
+  const ranks = withRank(state.ranks, rank, { ...known, worker });
+  const ready: LaunchState = { ...state, ranks, everRegistered: Math.max(state.everRegistered, ranks.registered) };
+  const said: Effect = { do: "log", level: "info", text: "a worker is in", facts: { rank, host, address } };
+  const step = then([ready, [said, ...workersShown(ready, rank)]], startClient);
+  return ranks.registered >= state.options.plan.workerRanks.length - ranks.away ? then(step, loadDashboard) : step;
+}
+
+function workerLost(
+  state: LaunchState,
+  { why, restarting }: Extract<RankEvent, { k: "worker-lost" }>,
+  rank: number,
+  host: string,
+): Step {
+  const said: Effect = { do: "log", level: "warn", text: "a worker was lost", facts: { rank, host, why, restarting } };
+  if (hasEnded(state)) return [state, [said]];
+  const code = restarting ? "TSD-055" : "TSD-056";
+  const effects: Effect[] = [said, { do: "report", report: { code, facts: { rank, host, why }, rank, host } }];
+  if (!restarting) return then([state, effects], (now) => loseWorker(now, rank, why));
+  const { worker: _, ...known } = rankOf(state.ranks, rank);
+  const lost: LaunchState = {
+    ...state,
+    ranks: withRank(state.ranks, rank, known),
+    restarts: state.restarts + 1,
+  };
+  return [lost, [...effects, ...workersShown(lost, rank)]];
+}
+
+/** A worker that will not come back. */
+function loseWorker(before: LaunchState, rank: number, why: string): Step {
+  const { worker: _, ...known } = rankOf(before.ranks, rank);
+  const state: LaunchState = { ...before, ranks: withRank(before.ranks, rank, { ...known, away: why }) };
+  const shown = workersShown(state, rank);
+  const { ranks, options } = state;
+  const alive = ranks.away < options.plan.workerRanks.length;
+  if (alive) return [state, tooFewCanCome(state) ? [...shown, { do: "wait", deadline: "too-few" }] : shown];
+  if (!isOpen(state) || state.schedulerClosed) return [state, shown];
+  const reasons = [...knownRanks(ranks)].flatMap(([, { away }]) => away ?? []);
+  const { joins } = options;
+  if (joins && reasons.every((reason) => reason.startsWith("scheduler")))
+    return then([state, shown], (now) => end(now, { kind: "cluster-gone" }, 0));
+  if (joins && reasons.every((reason) => leftInOrder.has(reason)))
+    return then([state, shown], (now) => end(now, { kind: "retired" }, 0));
+  const lost = reasons.some((reason) => !leftInOrder.has(reason));
+  return [state, lost ? [...shown, { do: "wait", deadline: "all-lost" }] : shown];
+}
+
+type ClientExit = Extract<RankEvent, { k: "client-exit" }>;
+
+function clientExit(before: LaunchState, { code, signal }: ClientExit, rank: number, host: string): Step {
+  const state: LaunchState = { ...before, client: "over" };
+  const { jupyter, scriptName } = state.options;
+  // Jupyter ends with 0 however it was asked to; a script that saved what it had may say 0 as well, and is believed.
+  if (state.phase === "departing" && (code >= 128 || jupyter)) return end(state, state.ending, code);
+  if (jupyter) return end(state, { kind: "jupyter", code }, code);
+  if (signal === undefined) return end(state, { kind: "script", name: scriptName, code }, code);
+  // Whoever sends another signal than these knows that he did.
+  const facts = { script: scriptName, signal, rank, host };
+  const crashed: Effect[] = crashes.has(signal)
+    ? [{ do: "report", report: { code: "TSD-065", facts, rank, host } }]
+    : [];
+  return then([state, crashed], (now) => end(now, { kind: "script-killed", name: scriptName, signal }, code));
+}
+
+// --- the script and the dashboard
+
+function startClient(state: LaunchState): Step {
+  const { scheduler, options, ranks } = state;
+  if (state.client !== "waiting" || scheduler === undefined || ranks.registered < options.wanted) return [state, []];
+  // The client's host may join after the scheduler answers.
+  const host = rankOf(ranks, options.plan.clientRank as number).host;
+  if (hasEnded(state) || host === undefined) return [state, []];
+  const sameHost = state.hosts[host]?.name === scheduler.host;
+  return [{ ...state, client: "started" }, [{ do: "start-client", scheduler, sameHost }]];
+}
+
+function loadDashboard(state: LaunchState): Step {
+  if (state.dashboardLoaded) return [state, []];
+  return [{ ...state, dashboardLoaded: true }, told(state, state.options.plan.schedulerRank, { t: "dashboard" })];
+}
+
+/** A message to a rank whose host is known. */
+function told({ ranks }: LaunchState, rank: number | undefined, message: ToRank): Effect[] {
+  const host = rank === undefined ? undefined : rankOf(ranks, rank).host;
+  return rank === undefined || host === undefined ? [] : [{ do: "tell", host, rank, message }];
+}
+
+const workersShown = (state: LaunchState, changed?: number): Effect[] =>
+  hasEnded(state) ? [] : [{ do: "show-workers", ...(changed === undefined ? {} : { changed }) }];
+
+// --- leaving
+
+function interrupt(state: LaunchState, signal: string): Step {
+  const own = state.options.prompt && signal === "SIGINT" && state.client === "started";
+  if (!isOpen(state) || own) return [state, []];
+  // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
+  const forScript = signal.startsWith("SIGUSR") ? "SIGTERM" : signal;
+  return depart(state, { kind: "signal", signal }, 128 + (signals[signal] ?? 15), forScript);
+}
+
+function depart(state: LaunchState, ending: Ending, code: number, scriptSignal: string): Step {
+  const departing: LaunchState = { ...state, phase: "departing", ending, code };
+  const { options, ranks } = state;
+  if (options.joins && ranks.registered > 0) {
+    const addresses = registeredWorkers(state).map(({ address }) => address);
+    const facts = { workers: addresses.length };
+    return [
+      departing,
+      [
+        { do: "log", level: "info", text: "the workers are retired", facts },
+        { do: "retire", addresses },
+      ],
+    ];
+  }
+  if (state.client !== "started") return end(departing, ending, code);
+  // The script hears it first and may save what it has; its own exit then ends the launch.
+  const message = { t: "script-signal", signal: scriptSignal } as const;
+  return [departing, [...told(state, options.plan.clientRank, message), { do: "wait", deadline: "departed" }]];
+}
+
+function fail(state: LaunchState, failure: Failure): Step {
+  if (hasEnded(state)) return [state, []];
+  const report: Effect = { do: "report", report: { code: failure.code, facts: failure.facts } };
+  return then([state, [report]], (now) => end(now, { kind: "failed", code: failure.code }, failure.exitCode));
+}
+
+/** The one place where a launch gets its exit code. `grace` in seconds. */
+function end(state: LaunchState, ending: Ending, code: number, grace: number = state.options.grace): Step {
+  if (hasEnded(state)) return [state, []];
+  const { ending: _, ...rest } = { ending: undefined, ...state };
+  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false };
+  const facts = {
+    code,
+    workers: state.everRegistered,
+    restarts: state.restarts,
+    telling: [...knownRanks(state.ranks)].flatMap(([rank, { worker, gone }]) => (worker && !gone ? rank : [])),
+    schedulerTells:
+      state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
+  };
+  return [
+    ended,
+    [
+      { do: "log", level: "info", text: "the launch ends", facts: { ending, code } },
+      { do: "send", hosts: openHosts(state), message: { t: "end", code, grace } },
+      { do: "take-back", ending, facts },
+      { do: "wait", deadline: "hosts-done" },
+    ],
+  ];
+}
+
+function finishIfDone(state: LaunchState): Step {
+  if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
+  const { takenBack: _, ...rest } = state;
+  return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
+}
+
+const openHosts = ({ hosts }: LaunchState): number[] => hosts.flatMap(({ done }, number) => (done ? [] : number));
+
+// --- deadlines
+
+function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number): Step {
+  const { options, ranks } = state;
+  switch (which) {
+    case "start":
+      return hasEnded(state) ? [state, []] : startTimedOut(state);
+    case "dashboard":
+      return loadDashboard(state);
+    case "too-few":
+      return tooFewCanCome(state) ? fail(state, notEnough(state, seconds)) : [state, []];
+    case "all-lost": {
+      const expected = options.plan.workerRanks.length;
+      if (hasEnded(state) || state.schedulerClosed || ranks.away < expected) return [state, []];
+      const why = [...knownRanks(ranks)].map(([, { away }]) => away).find((reason) => reason !== undefined);
+      const report = { code: "TSD-054", facts: { workers: expected, why } } as const;
+      return then([state, [{ do: "report", report }]], (now) => end(now, { kind: "workers-lost" }, 73));
+    }
+    case "departed":
+      return state.phase === "departing"
+        ? end(state, state.ending, state.code, Math.min(options.grace, afterGrace))
+        : [state, []];
+    case "hosts-done":
+      return state.phase === "ending"
+        ? finishIfDone({ ...state, takenBack: true, hosts: state.hosts.map((host) => ({ ...host, done: true })) })
+        : [state, []];
+  }
+}
+
+function startTimedOut(state: LaunchState): Step {
+  const { options, scheduler, client, ranks } = state;
+  const { plan, startTimeout: seconds, wanted } = options;
+  const absent = absentRanks(state);
+  const clientAbsent = client === "waiting" && absent.includes(plan.clientRank as number);
+  if (absent.length > 0 && (scheduler === undefined || clientAbsent)) {
+    const missing = absent.slice(0, 20).join(", ");
+    return fail(
+      state,
+      new Failure("TSD-034", { seconds, joined: plan.size - absent.length, size: plan.size, missing }),
+    );
+  }
+  if (scheduler === undefined) {
+    const why = `it did not answer within ${seconds} s`;
+    const host = state.hosts[0]?.name;
+    return fail(state, new Failure("TSD-050", { rank: plan.schedulerRank, host, why, ...startTrouble("timeout") }));
+  }
+  const waits = client === "waiting" && ranks.registered < Math.max(1, wanted);
+  return waits || state.everRegistered === 0 ? fail(state, notEnough(state, seconds)) : [state, []];
+}
