@@ -24,7 +24,7 @@ export interface Summary {
 /**
  * Writes the summary for programs with `"state": "running"` at once: an unusable path is found before anything is started, an older
  * launch's summary is not taken for this one's, and after a kill it says that nothing ended. Mode 0600, each time as a whole; a symbolic
- * link is not followed. Throws TSD-115.
+ * link is not followed, and another user's file not replaced. Throws TSD-115.
  */
 export async function openSummary(path: string, launch: string): Promise<Summary> {
   const problem = problemOf(path);
@@ -83,6 +83,7 @@ function problemOf(path: string): string | undefined {
   }
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.isSymbolicLink() === true) return "it is a symbolic link";
+  if (found !== undefined && found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
   if (found !== undefined && !found.isFile()) return "there is something else of that name, not a file";
   return undefined;
 }

@@ -1,6 +1,7 @@
 import {
   chmodSync,
   chownSync,
+  cpSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -124,6 +125,38 @@ if (strangerAvailable() === true) {
       expect(lines.stdout, tell(lines)).toContain("DASK_SCHEDULER_ADDRESS");
       expect(cluster.running.stderr()).toContain("TSD-122");
       await cluster.compute();
+      await cluster.stop();
+    });
+
+    it("whose cluster folder somebody may replace, or is another user's, has no credentials for us", async () => {
+      await using clean = nothingLeft();
+      clean.allow(/^shared/);
+      await using cluster = await startCluster(clean);
+      const shared = join(clean.folder, "shared");
+      const moved = join(shared, "cluster");
+      mkdirSync(shared);
+      cpSync(cluster.folder, moved, { recursive: true, filter: (path) => !/owner|log/.test(path) });
+      const { tsdask, ...plain } = cluster.file;
+      clean.write("forged.json", JSON.stringify({ ...plain, tsdask: { ...tsdask, folder: moved } }));
+      const tried = async (): Promise<readonly Finished[]> => [
+        await ours(clean, "connect", "forged.json"),
+        await ours(clean, "env", "forged.json"),
+        await ours(clean, "scale", "0", "forged.json"),
+        await joining(clean, "--scheduler-file", "forged.json"),
+      ];
+      chmodSync(clean.folder, 0o755);
+      chownSync(shared, process.getuid?.() ?? 0, stranger);
+      expect((await ours(clean, "env", "forged.json")).code).toBe(0);
+      for (const mode of [0o2775, 0o777]) {
+        chmodSync(shared, mode);
+        for (const finished of await tried()) {
+          expect(finished.code, tell(finished)).toBe(69);
+          expect(finished.stderr).toMatch(/TSD-120 .*cluster\/key\.pem.*may replace it/);
+          expect(finished.stdout).toBe("");
+        }
+      }
+      chmodSync(shared, 0o2775);
+      expect((await ours(clean, "env", "forged.json", "--trust-shared-folder")).code).toBe(0);
       await cluster.stop();
     });
 
