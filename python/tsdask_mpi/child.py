@@ -106,6 +106,8 @@ def main() -> None:
     from tsdask_mpi.channel import Channel, Turn
     from tsdask_mpi.wire import Malformed
 
+    linux.leave_group()
+    linux.leave_signals_to_rank()
     linux.die_with_parent(os.getppid())
     channel = Channel(socket.socket(fileno=3))
     try:

@@ -1,6 +1,6 @@
 """The fork server's children: who they are, how they end, and that nothing of them stays.
 
-A child leads a session of its own. What it leaves behind in its process group is killed with it; what left the group and lost
+A child leads a process group of its own. What it leaves behind in it is killed with it; what left the group and lost
 its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment.
 """
 

@@ -42,7 +42,8 @@ def _become(
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL if number != signal.SIGPIPE else signal.SIG_IGN)
-        os.setsid()
+        linux.leave_signals_to_rank()
+        linux.leave_group()
         linux.die_with_parent(parent)
         output = start.stdio.fileno()
         os.set_blocking(output, True)

@@ -10,6 +10,8 @@ import sys
 
 def main() -> None:
     """Check the Python, make the package importable, and serve."""
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)  # before anything else: a signal that ends the rank's group must leave who cleans up after it
     if sys.version_info < (3, 10):
         sys.stdin.readline()
         version = ".".join(str(part) for part in sys.version_info[:3])

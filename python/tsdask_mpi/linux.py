@@ -55,6 +55,26 @@ def die_with_parent(parent: int) -> None:
         os._exit(0)
 
 
+def leave_group() -> None:
+    """Make this process the leader of a process group of its own where it is in its parent's, so that signals to that one pass it by.
+
+    It stays in its session, by which PBS counts and kills; what has a session already leads a group. A terminal of that session must not stop it.
+    """
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+        for number in (signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def leave_signals_to_rank() -> None:
+    """Do nothing at the signals that a batch system sends to every process of a job: the rank hears them too, and decides.
+
+    A handler, not SIG_IGN, which the programs that tasks start would inherit.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
+
+
 def name_process(name: str) -> None:
     """Have tools such as top and `ps -o comm` show this name, of at most 15 bytes."""
     _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
+import { ownSession } from "../rank/own-session.ts";
 import { lineChannel } from "../protocol/channel.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
@@ -73,7 +74,7 @@ const accept = (value: unknown): FromServer | undefined =>
     : undefined;
 
 /**
- * Starts the host's fork server: one Python that imports Dask once. It is a session of its own, so that it outlives a rank
+ * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so that it outlives a rank
  * that is killed, ends what it started, and removes the host's folder.
  */
 export function startForkServer({
@@ -113,7 +114,7 @@ export function startForkServer({
     cwd,
     env: { ...preSpawn, ...env },
     stdio: ["pipe", "pipe", "pipe"],
-    detached: true,
+    detached: ownSession(env),
   });
   let onReady: ((ready: ForkServerReady) => void) | undefined;
   let onFailed: ((failure: ForkServerFailure) => void) | undefined;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { ChildRequest } from "../protocol/messages.ts";
+import { ownSession } from "./own-session.ts";
 import { lineChannel, type Channel } from "../protocol/channel.ts";
 
 /** What a Python child, or the fork server on its behalf, reports on its control connection. */
@@ -118,7 +119,7 @@ function execChild(options: ChildSpawn): Child {
     cwd: options.cwd,
     env: options.env,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
-    detached: true,
+    detached: ownSession(options.env),
   });
   const control = child.stdio[3] as Socket;
   const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptEvent);

@@ -86,7 +86,7 @@ def look(dask_worker):
     import dask, dask.system, distributed.system, os, random, sys
     return [os.environ.get(name) for name in ("ONLY_HERE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")] + [
         os.getcwd(), os.getcwd() in sys.path, dask.config.get("foo.bar"), dask.config.get("baz.quux"),
-        dask.system.CPU_COUNT, distributed.system.MEMORY_LIMIT, os.getsid(0) == os.getpid(), sys.modules["__main__"].__dict__.get("__file__")], random.random()
+        dask.system.CPU_COUNT, distributed.system.MEMORY_LIMIT, os.getpgrp() == os.getpid(), sys.modules["__main__"].__dict__.get("__file__")], random.random()
 import json
 answers = list(client.run(look).values())
 print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] != answers[1][1]]))`,

@@ -1,0 +1,110 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { until } from "../batch-jobs.ts";
+import { isAlive, type Process, signalAll } from "../bed/processes.ts";
+import { tell } from "../bed/run.ts";
+import { endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, type Launched } from "./fault.ts";
+
+// PBS's daemon on a node sums up the processor time of the sessions of a job's tasks, and kills by session. It does not run here: these tests do as it does.
+
+/** Two workers that compute for two seconds of processor time each, and say what they used, in seconds. */
+const computing = `
+import os, sys, time
+from dask.distributed import Client
+
+def compute(_):
+    end = time.thread_time() + 2
+    while time.thread_time() < end:
+        sum(range(1000))
+
+if __name__ == "__main__":
+    client = Client()
+    client.wait_for_workers(2)
+    client.gather(client.map(compute, range(2), pure=False))
+    print("used", sum(client.run(time.process_time).values()), flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    sys.exit(int(sys.argv[1]))
+`;
+
+const inPbs = { PBS_JOBID: "7.pbs01", PBS_O_HOST: "login1", TSDASK_WALLTIME: "1h" };
+const ticks = 100; // per second, USER_HZ of Linux (time(7))
+
+/** Session and processor time (s) of a process, that of children it has waited for included: proc(5), fields 6 and 14 to 17 of stat. */
+function statOf(pid: number): { readonly session: number; readonly seconds: number } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const used = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    return { session: Number(fields[3]), seconds: used / ticks };
+  } catch {
+    return undefined; // It has ended meanwhile.
+  }
+}
+
+/** The processes of the sessions that the ranks are in. */
+function job({ clean, cast }: Launched): readonly Process[] {
+  const sessions = new Set([...cast().ranks.values()].map((pid) => statOf(pid)?.session));
+  return clean.processes().filter(({ pid }) => sessions.has(statOf(pid)?.session));
+}
+
+const kill = (processes: readonly Process[], signal: NodeJS.Signals): void =>
+  signalAll(
+    processes.map(({ pid }) => pid),
+    signal,
+  );
+
+describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job under $name", (launcher) => {
+  test.each([[[]], [["--spawn", "exec"]]])("the job's session has what the workers used (%j)", async (options) => {
+    await using one = await launch(launcher, { script: computing, env: inPbs, options });
+    const used = Number((await one.running.says(/^used (.*)$/m, 50))[1]);
+    const counted = job(one).reduce((sum, { pid }) => sum + (statOf(pid)?.seconds ?? 0), 0);
+    expect(used).toBeGreaterThan(2);
+    expect(counted).toBeGreaterThan(0.95 * used);
+    letGo(one);
+    const finished = await one.ends();
+    expect(finished.code, tell(finished)).toBe(7);
+  });
+
+  test("SIGTERM to all of the session, as qdel sends it first: the launch ends in order", async () => {
+    await using one = await launch(launcher, { env: inPbs });
+    await one.running.says(/^running$/m);
+    kill(job(one), "SIGTERM");
+    const finished = await one.ends();
+    expect(finished.stderr, tell(finished)).toMatch(/stopped by SIGTERM/);
+    expect(finished.stderr).not.toMatch(/TSD-05|TSD-06/);
+  });
+
+  test("SIGKILL to all of the session leaves no process, and the next launch removes the files", async () => {
+    await using one = await launch(launcher, { env: inPbs });
+    await one.running.says(/^running$/m);
+    kill(job(one), "SIGKILL");
+    await endsOrIsSwept(one, launcher);
+  });
+
+  test.each(["rank 0", "worker's rank", "client's rank", "launcher"] as const)(
+    "%s killed: nothing stays",
+    async (part) => {
+      await using one = await launch(launcher, { env: inPbs });
+      await one.running.says(/^running$/m);
+      const everybody = one.clean.processes().map(({ pid }) => pid);
+      await one.kill(part);
+      if (part === "worker's rank" && launcher.name === "local") letGo(one);
+      await one.ends();
+      expect(everybody.filter(isAlive)).toEqual([]);
+    },
+  );
+
+  test("a worker killed: another takes its place, in the session too", async () => {
+    await using one = await launch(launcher, { env: inPbs });
+    await one.running.says(/^running$/m);
+    await one.kill("worker");
+    await one.running.says(/TSD-055/);
+    await until("two workers", 30, () => one.cast().workers.length === 2);
+    const inside = new Set(job(one).map(({ pid }) => pid));
+    expect(one.cast().workers.filter((pid) => !inside.has(pid))).toEqual([]);
+    letGo(one);
+    const finished = await one.ends();
+    expect(finished.stderr, tell(finished)).toMatch(message("TSD-055"));
+  });
+});
