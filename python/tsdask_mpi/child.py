@@ -70,7 +70,8 @@ def _run(request: Message, channel: Channel, turn: Turn, rank: int | None, basel
     from tsdask_mpi import child_environment, linux, listeners, logs
 
     kind = request.get("kind")
-    linux.name_process(f"dask {kind}")
+    # No space: Slurm does not count what a process with one in its name uses.
+    linux.name_process(f"dask-{kind}")
     sys.argv[:] = [f"dask-{kind}"]
     blank_main()
     lines_at_once()

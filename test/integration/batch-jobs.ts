@@ -7,6 +7,26 @@ import { python } from "./bed/pythons.ts";
 import { run } from "./bed/run.ts";
 import { slurmEnvironment } from "./bed/slurm.ts";
 
+/** Two workers that compute for two seconds of processor time each, and say what they used, in seconds. */
+export const computing = `
+import os, sys, time
+from dask.distributed import Client
+
+def compute(_):
+    end = time.thread_time() + 2
+    while time.thread_time() < end:
+        sum(range(1000))
+
+if __name__ == "__main__":
+    client = Client()
+    client.wait_for_workers(2)
+    client.gather(client.map(compute, range(2), pure=False))
+    print("used", sum(client.run(time.process_time).values()), flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.05)
+    sys.exit(int((sys.argv + ["0"])[1]))
+`;
+
 /** A script of `scripts/<system>/` with replacements in its marked lines only; throws when one of them matches nothing there. */
 export function markedScript(
   system: "slurm" | "pbs",

@@ -1,11 +1,12 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { jobEnvironment, markedScript, mpiruns, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
+import { computing, jobEnvironment, markedScript, mpiruns, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
 import { command, projectRoot, which } from "./bed/command.ts";
 import { nothingLeft } from "./bed/left.ts";
-import { output, run, tell } from "./bed/run.ts";
+import { output, run, start, tell } from "./bed/run.ts";
 import { jobState, queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+import { program } from "./launch.ts";
 
 /** Says what every worker sees, sorted, and exits with the code it is given. */
 const analysis = `
@@ -159,6 +160,56 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
     await queueEmpty(60);
     expect(outputOf(clean, finished.stdout.trim())).toContain("total 499500");
+  });
+
+  test("what the workers use stands in the accounting of Slurm", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    const file = clean.write("computing.py", computing);
+    const words = ["--mpi=none", "--nodes=1", "--ntasks=4", ...program(file)];
+    await using running = start(command("srun", ...words), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+      deadline: 100,
+    });
+    const used = Number((await running.says(/^used (.*)$/m, 80))[1]);
+    const [step = ""] = (await queuedJobs()).slice(-1);
+    const counted = await until("what Slurm has counted", 10, async () => {
+      const words = ["-n", "-P", "-a", "-j", step, "--format=TRESUsageInTot"];
+      const text = await output(command("sstat", ...words), { env: jobEnvironment(clean) });
+      const [, hours, minutes, seconds] = /cpu=(\d+):(\d+):(\d+)/.exec(text) ?? [];
+      const sum = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+      // whole seconds, rounded down
+      return sum + 1 > 0.95 * used ? sum : undefined;
+    });
+    expect(counted).toBeGreaterThan(4);
+    await output(command("scancel", step), { env: jobEnvironment(clean) });
+    await running.finished;
+    await queueEmpty(30);
+  });
+
+  test("--wait says when the job runs, why it does not, and ends at once for one that never will", async () => {
+    await startSlurm();
+    await using clean = nothingLeft();
+    clean.allow(/\.out$/);
+    clean.write("analysis.py", "");
+    const submit = (...words: string[]) =>
+      run(ours("script", "slurm", "--memory", "500MiB", ...words, "--submit", "analysis.py"), {
+        folder: clean.folder,
+        env: jobEnvironment(clean),
+      });
+    const runs = await submit("--time", "2m", "--wait", "60s");
+    expect(runs, tell(runs)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
+    expect(runs.stderr).toMatch(/job \d+ (runs|has ended)\.\n$/);
+    const never = await submit("--queue", "short", "--time", "10m", "--wait", "60s");
+    expect(never, tell(never)).toMatchObject({ code: 69 });
+    expect(never.stderr).toMatch(/TSD-141 slurm will not run \d+: Partition/);
+    expect(never.seconds).toBeLessThan(30);
+    const later = await submit("--time", "2m", "--directive=--begin=now+1hour", "--wait", "3s");
+    expect(later, tell(later)).toMatchObject({ code: 69 });
+    expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 3 s; it stays in the queue/);
+    await output(command("scancel", never.stdout.trim(), later.stdout.trim()), { env: jobEnvironment(clean) });
+    await queueEmpty(60);
   });
 
   test.each([

@@ -157,6 +157,8 @@ SlurmdPidFile=${folder}/%n/pid
 SlurmctldLogFile=${folder}/slurmctld.log
 SlurmdLogFile=${folder}/%n/log
 ProctrackType=proctrack/linuxproc
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=pmi2

@@ -1,31 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { until } from "../batch-jobs.ts";
+import { computing, until } from "../batch-jobs.ts";
 import { isAlive, type Process, signalAll } from "../bed/processes.ts";
 import { tell } from "../bed/run.ts";
 import { endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, type Launched } from "./fault.ts";
 
 // PBS's daemon on a node sums up the processor time of the sessions of a job's tasks, and kills by session. It does not run here: these tests do as it does.
-
-/** Two workers that compute for two seconds of processor time each, and say what they used, in seconds. */
-const computing = `
-import os, sys, time
-from dask.distributed import Client
-
-def compute(_):
-    end = time.thread_time() + 2
-    while time.thread_time() < end:
-        sum(range(1000))
-
-if __name__ == "__main__":
-    client = Client()
-    client.wait_for_workers(2)
-    client.gather(client.map(compute, range(2), pure=False))
-    print("used", sum(client.run(time.process_time).values()), flush=True)
-    while not os.path.exists("go"):
-        time.sleep(0.05)
-    sys.exit(int(sys.argv[1]))
-`;
 
 const inPbs = { PBS_JOBID: "7.pbs01", PBS_O_HOST: "login1", TSDASK_WALLTIME: "1h" };
 const ticks = 100; // per second, USER_HZ of Linux (time(7))
