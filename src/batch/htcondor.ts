@@ -20,6 +20,7 @@ export const htcondor: BatchSystem = {
   inquire,
   submit,
   marks,
+  reasons,
   cancel,
   states,
 };
@@ -92,6 +93,22 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine))
     throw notCancelled("htcondor", "condor_rm", ids, ran);
 }
+
+/** The line of `condor_q -better-analyze` that says what the last try to match a job came to. Each job is analysed alone, so no more than a few. */
+async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const id of ids.slice(0, mostAnalysed)) {
+    const ran = await shell.run("condor_q", ["-better-analyze", id]);
+    const said =
+      /(?:Reason for last match failure:\s*(.+)|(.*has not yet been considered.*|.*No (?:machines|resources) matched.*))/i;
+    const [, failure, other] = said.exec(ran.stdout) ?? [];
+    const reason = (failure ?? other)?.trim();
+    if (reason !== undefined) found.set(id, reason);
+  }
+  return found;
+}
+
+const mostAnalysed = 3;
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();

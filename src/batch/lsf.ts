@@ -21,6 +21,7 @@ export const lsf: BatchSystem = {
   inquire,
   submit,
   marks,
+  reasons,
   cancel,
   states,
 };
@@ -98,6 +99,21 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   const fine = /being terminated|no matching job|already finished|is not found|being signaled/i;
   if (ran.code !== 0 && !onlySays({ ...ran, stdout: "", stderr: ran.stdout + ran.stderr }, fine))
     throw notCancelled("lsf", "bkill", ids, ran);
+}
+
+/** `bjobs -p`: a line for each pending job, and below it, indented, why: bjobs(1). */
+async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const ran = await shell.run("bjobs", ["-p", ...ids]);
+  const found = new Map<string, string>();
+  let job: string | undefined;
+  for (const line of ran.stdout.split("\n")) {
+    const [, id, index] = /^(\d+)\s.*?(?:\[(\d+)\])?\s/.exec(line) ?? [];
+    if (id !== undefined) job = ids.includes(`${id}[${index}]`) ? `${id}[${index}]` : id;
+    else if (job !== undefined && /^\s+\S/.test(line))
+      found.set(job, [found.get(job), line.trim()].filter((part) => part !== undefined).join(" "));
+  }
+  return found;
 }
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {

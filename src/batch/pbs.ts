@@ -106,7 +106,9 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
   return new Map(
     waiting.flatMap(({ id, fields }) => {
       const comment = fields.get("comment");
-      return comment === undefined ? [] : [[ids.find((asked) => sameJob(asked, id)) ?? id, comment] as const];
+      const start = fields.get("estimated.start_time");
+      const text = start === undefined ? comment : `${comment ?? "Not running"}, expected to start at ${start}`;
+      return text === undefined ? [] : [[ids.find((asked) => sameJob(asked, id)) ?? id, text] as const];
     }),
   );
 }
@@ -187,6 +189,14 @@ const jobStates: Readonly<Record<string, JobState>> = {
 };
 
 const hints: readonly Hint[] = [
+  [
+    /queue is not enabled/i,
+    "This queue takes no jobs now; `qstat -Q` shows which are enabled (Ena): name one of those with --queue.",
+  ],
+  [
+    /illegal -W|invalid -W|-W value/i,
+    "A -W line of the script is none that PBS knows: `-W depend=afterok:ID`, `-W block=true`, `-W umask=…`; qsub(1B) lists them.",
+  ],
   [/unknown queue/i, "`qstat -Q` lists the queues; put one into the script (#PBS -q) or give --queue."],
   [
     /account|project|allocation/i,

@@ -10,6 +10,7 @@ export const sge: BatchSystem = {
   inquire,
   submit,
   marks,
+  reasons,
   cancel,
   states,
 };
@@ -90,6 +91,24 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ran.code !== 0 && !onlySays({ ...ran, stderr: ran.stderr + ran.stdout }, fine))
     throw notCancelled("sge", "qdel", ids, ran);
 }
+
+/** What `qalter -w v` says of an empty cluster: only whether a job can run at all. Each job is asked for alone, so no more than a few. */
+async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const id of ids.slice(0, mostVerified)) {
+    const ran = await shell.run("qalter", ["-w", "v", id]);
+    const said = lines(ran.stdout + ran.stderr);
+    const verdict = said.find((line) => /^verification:/i.test(line));
+    if (verdict === undefined || /found suitable/i.test(verdict)) continue;
+    found.set(
+      id,
+      [verdict.replace(/^verification:\s*/i, ""), ...said.filter((line) => /cannot run/i.test(line))].join("; "),
+    );
+  }
+  return found;
+}
+
+const mostVerified = 3;
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();

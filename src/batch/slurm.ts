@@ -123,12 +123,13 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
 
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", ids.join(","), "-o", "%F|%i|%r"]);
+  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", ids.join(","), "-o", "%F|%i|%r|%S"]);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return new Map(
     lines(ran.stdout).flatMap((line) => {
-      const [array = "", id = "", reason = ""] = line.split("|");
-      return reason === "" || reason === "None" ? [] : [[array, reason] as const, [id, reason] as const];
+      const [array = "", id = "", reason = "", start = "N/A"] = line.split("|");
+      const text = start === "N/A" ? reason : `${reason}, expected to start at ${start}`;
+      return reason === "" || reason === "None" ? [] : [[array, text] as const, [id, text] as const];
     }),
   );
 }
@@ -189,6 +190,10 @@ const hints: readonly Hint[] = [
   [
     /unable to contact|connection refused|socket timed out/i,
     "Slurm's controller does not answer; `scontrol ping` tells when it is back.",
+  ],
+  [
+    /configuration source|failed to fetch config|munge|authentication/i,
+    "Slurm is not set up on this host: submit on a login node, or set SLURM_CONF to the site's slurm.conf.",
   ],
   [/unable to open file|no such file/i, "Check the script's path."],
 ];

@@ -11,6 +11,7 @@ import { batchSystem } from "./job.ts";
 import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
 import { jobListPath } from "./job-list-path.ts";
 import { cancelMarked, markOf, refuseForeign } from "./mark.ts";
+import { whyPending, type Pending } from "./pending.ts";
 import type { BatchName, JobState, Shell, Submission } from "./system.ts";
 
 /** A cluster that grows and shrinks by worker jobs. */
@@ -24,6 +25,8 @@ export interface WorkerJobs {
   readonly sameCluster: () => Promise<boolean>;
   /** How many workers Dask's own adaptive scaling would have now. */
   readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
+  /** Why those of the view's jobs that wait do so, as far as their batch systems say. */
+  readonly pending: (view: View) => Promise<readonly Pending[]>;
   readonly submit: (count: number) => Promise<readonly string[]>;
   /** Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had no other place). */
   readonly release: (plan: Pick<GrowthPlan, "retire" | "cancel">) => Promise<readonly string[]>;
@@ -147,6 +150,14 @@ export async function openWorkerJobs({
     schedulerFile,
     listPath,
     look,
+    pending: ({ jobs }) =>
+      whyPending(
+        jobs.flatMap(({ id, state }) => {
+          const job = state === "pending" ? listed.find((one) => one.id === id) : undefined;
+          return job === undefined ? [] : [job];
+        }),
+        shell,
+      ),
     submit,
     release,
     sameCluster: async () => {

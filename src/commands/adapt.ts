@@ -2,12 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
 import { growthPlan, type GrowthPlan, type JobSeen } from "../batch/growth.ts";
 import { lockJobList } from "../batch/job-list.ts";
+import { cannotRun } from "../batch/pending.ts";
 import { commandShell } from "../batch/run.ts";
 import { Failure } from "../errors/failure.ts";
+import { count } from "../ui/ranges.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { optionLines, type CommandOption } from "../config/command-line.ts";
 import { growthOptions, readGrowthLine, workerJob } from "./growth-options.ts";
-import { jobsFailed, jobsText, listPathOf } from "./scale.ts";
+import { jobsFailed, jobsText, leftText, listPathOf, pendingWatch } from "./scale.ts";
 import type { CommandPlace } from "./script.ts";
 import { duration, flag, integer, show } from "../config/values.ts";
 
@@ -119,12 +121,13 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
   }
 }
 
-/** Looks and acts until the cluster ends or `ended` fires. Throws Failure TSD-090 to TSD-097. */
+/** Looks and acts until the cluster ends or `ended` fires. Throws Failure TSD-090 to TSD-097, and TSD-141 for jobs that can never run. */
 export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   const { workers, perJob, min, max, interval, waitCount, targetDuration, say, ended } = input;
   const idle = new Map<string, number>();
   let missed = 0;
   let failures: string[] = [];
+  const reasons = pendingWatch(workers, say);
   while (!ended.aborted) {
     const seen = await lookedAt(workers, targetDuration);
     if (seen === undefined) {
@@ -136,6 +139,8 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
       failures =
         view.jobs.some(({ joined }) => joined) && view.failed.length === 0 ? [] : [...failures, ...view.failed];
       if (failures.length >= mostFailures) throw jobsFailed(failures);
+      const stuck = cannotRun(await reasons(view), { limits: false });
+      if (stuck !== undefined) throw stuck;
       const target = Math.min(max, Math.max(min, wanted));
       const plan = patient(
         growthPlan({
@@ -191,15 +196,19 @@ async function act({
       view.jobs.reduce((sum, job) => sum + Math.max(job.workers.length, job.joined ? 0 : job.expected), 0)) /
       perJob,
   );
-  const count = Math.min(plan.submit, Math.max(room, view.workers === 0 && view.jobs.length === 0 ? 1 : 0));
-  if (count > 0) {
-    const ids = await workers.submit(count);
-    say(`${target} workers wanted, ${view.workers} are in: ${jobsText(ids)} submitted.`);
+  const jobs = Math.min(plan.submit, Math.max(room, view.workers === 0 && view.jobs.length === 0 ? 1 : 0));
+  if (jobs > 0) {
+    const ids = await workers.submit(jobs);
+    say(`${wantedText(target, view.workers)}: ${jobsText(ids)} submitted.`);
   }
   if (plan.retire.length + plan.cancel.length > 0) {
     const left = await workers.release(plan);
-    if (left.length > 0) say(`${target} workers wanted, ${view.workers} were in: ${jobsText(left)} left.`);
+    if (left.length > 0) say(`${wantedText(target, view.workers)}: ${leftText(plan, left)}.`);
   }
+}
+
+function wantedText(target: number, workers: number): string {
+  return `${count(target, "worker")} wanted, ${workers} in`;
 }
 
 /** Keeps those jobs in the plan that were to leave at `waitCount` looks in a row; pending jobs too, since demand may come back. */

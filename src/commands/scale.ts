@@ -3,11 +3,13 @@ import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../bat
 import { refuseForeign } from "../batch/mark.ts";
 import { jobListPath } from "../batch/job-list-path.ts";
 import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
-import { countsFor, growthPlan } from "../batch/growth.ts";
+import { cannotRun, pendingLines, type Pending } from "../batch/pending.ts";
+import { countsFor, growthPlan, type GrowthPlan } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Trust } from "../security/trusted-file.ts";
+import { count } from "../ui/ranges.ts";
 import { durationText } from "../ui/format.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { optionLines, type CommandOption } from "../config/command-line.ts";
@@ -27,6 +29,8 @@ export const scaleOptions = {
 const wholeNumber = integer(0, 1_000_000);
 /** How often the scheduler is looked at while waiting, in ms. */
 const lookEvery = 500;
+/** How often the batch system is asked why jobs wait, in ms. */
+const askEvery = 5_000;
 
 /**
  * `tsdask-mpi scale N [scheduler.json]`: brings a cluster to N workers by submitting worker jobs, or by retiring those of jobs that were
@@ -76,15 +80,18 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   if (plan.submit > 0) {
     const ids = await workers.submit(plan.submit);
     say(
-      `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more workers; ${view.workers} are in.`,
+      `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more ${plan.submit * job.perJob === 1 ? "worker" : "workers"}; ${view.workers} ${view.workers === 1 ? "is" : "are"} in.`,
     );
     for (const id of ids) stdout.write(`${id}\n`);
   } else if (plan.retire.length + plan.cancel.length > 0) {
     const left = await workers.release(plan);
-    say(`${jobsText(left)} left the cluster.`);
+    say(`${leftText(plan, left)}.`);
     const stayed = plan.retire.map(({ id }) => id).filter((id) => !left.includes(id));
     if (stayed.length > 0) say(`${jobsText(stayed)} stayed: the results that its workers hold have no other place.`);
-  } else say(`nothing to do: ${view.workers} workers are in${pendingText(view)}.`);
+  } else {
+    say(`nothing to do: ${count(view.workers, "worker")} ${view.workers === 1 ? "is" : "are"} in${pendingText(view)}.`);
+    for (const line of pendingLines(await workers.pending(view))) say(`waits: ${line}`);
+  }
   if (plan.submit === 0 && target < view.others)
     say(`${view.others} workers were not brought by scale or adapt, and stay.`);
   return wait === undefined ? 0 : await waitFor({ workers, target, seconds: wait, say });
@@ -102,19 +109,51 @@ async function waitFor({
   readonly say: (text: string) => void;
 }): Promise<number> {
   const until = Date.now() + seconds * 1000;
+  const reasons = pendingWatch(workers, say);
   for (;;) {
     const view = await workers.look();
     if (view.failed.length > 0) throw jobsFailed(view.failed);
     if (view.workers >= target && view.jobs.every((job) => countsFor(job) <= job.workers.length)) {
-      say(`${view.workers} workers are in.`);
+      say(`${count(view.workers, "worker")} ${view.workers === 1 ? "is" : "are"} in.`);
       return 0;
     }
+    const stuck = cannotRun(await reasons(view), { limits: true });
+    if (stuck !== undefined) throw stuck;
     if (Date.now() > until) {
       say(`only ${view.workers} of ${target} workers are in after ${durationText(seconds)}${pendingText(view)}.`);
       return 69;
     }
     await sleep(lookEvery);
   }
+}
+
+/** Asks now and then why jobs wait, and says it when it is something new; returns what it was told last. */
+export function pendingWatch(
+  workers: Pick<WorkerJobs, "pending">,
+  say: (text: string) => void,
+): (view: View) => Promise<readonly Pending[]> {
+  let asked = -Infinity;
+  let last: readonly Pending[] = [];
+  let said = "";
+  return async (view) => {
+    if (performance.now() - asked < askEvery) return last;
+    last = await workers.pending(view);
+    asked = performance.now();
+    const lines = pendingLines(last);
+    if (lines.length > 0 && lines.join() !== said) for (const line of lines) say(`waits: ${line}`);
+    said = lines.join();
+    return last;
+  };
+}
+
+/** `2 jobs (12 13) left the cluster`, or of those that never were in it, `cancelled before they joined`. */
+export function leftText({ cancel }: Pick<GrowthPlan, "cancel">, left: readonly string[]): string {
+  const never = left.filter((id) => cancel.some((job) => job.id === id && !job.joined));
+  const were = left.filter((id) => !never.includes(id));
+  return [
+    ...(were.length === 0 && never.length > 0 ? [] : [`${jobsText(were)} left the cluster`]),
+    ...(never.length === 0 ? [] : [`${jobsText(never)} cancelled before any worker joined`]),
+  ].join("; ");
 }
 
 /** Failure TSD-097 for jobs that ended before any worker of theirs joined. */

@@ -97,6 +97,11 @@ export const scriptOptions = {
   out: option({ value: "<file>", short: "o", read: path, help: "write to this file instead of standard output" }),
   force: option({ read: flag, help: "write over that file" }),
   submit: option({ read: flag, help: "submit it, and print the job's id" }),
+  wait: option({
+    value: "<time>",
+    read: duration("positive"),
+    help: "with --submit, wait until it runs, at most so long; say why it does not",
+  }),
 };
 
 /** A spec from what was said; `words` are tsdask-mpi's options and the job itself. */

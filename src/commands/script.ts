@@ -1,6 +1,8 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { cannotRun, whyPending } from "../batch/pending.ts";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { renderScript, scriptSystems } from "../batch/script/render.ts";
@@ -10,6 +12,7 @@ import { optionLines, readCommandLine, type Defaults } from "../config/command-l
 import { readConfigFiles } from "../config/config-files.ts";
 import { programName } from "./program.ts";
 import { jobOptions, scriptOptions, specOf } from "./script-options.ts";
+import { durationText } from "../ui/format.ts";
 import { nearest } from "../config/suggest.ts";
 import { show } from "../config/values.ts";
 
@@ -21,12 +24,15 @@ export interface CommandPlace {
   readonly stderr: { write(text: string): unknown };
 }
 
+/** How often the batch system is asked whether a job runs, in ms. */
+const askEvery = 2_000;
+
 /** Batch systems whose jobs do not get the environment they are submitted from: PATH may not lead to us there. */
 const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
 
 /**
  * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit code, 0.
- * Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100 (the file exists).
+ * Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100 (the file exists), TSD-141 (`--wait`).
  */
 export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, cwd, stdout, stderr } = place;
@@ -46,7 +52,7 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
     return help ? 0 : 64;
   }
   const system = systemOf(word);
-  const { array, join: schedulerFile, out, force, submit, ...job } = said;
+  const { array, join: schedulerFile, out, force, submit, wait, ...job } = said;
   const spec = specOf(job, {
     command: system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) }),
     words,
@@ -64,9 +70,50 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
     await writeScript(out, text, force ?? false);
     stderr.write(`Written to ${out}.\n`);
   }
-  if (submit === true) stdout.write(`${await submitText(system, text, out, place)}\n`);
-  else if (out === undefined) stdout.write(text);
+  if (submit === true) {
+    const id = await submitText(system, text, out, place);
+    stdout.write(`${id}\n`);
+    if (wait !== undefined)
+      return await waitForStart({ system, id, seconds: wait, env, say: (line) => stderr.write(line) });
+  } else if (out === undefined) stdout.write(text);
   return 0;
+}
+
+/** Waits until a job runs, or has run; returns 0, or 69 when the time is over. Throws Failure TSD-141 for a job that will not run. */
+async function waitForStart({
+  system,
+  id,
+  seconds,
+  env,
+  say,
+}: {
+  readonly system: ScriptSystem;
+  readonly id: string;
+  readonly seconds: number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly say: (line: string) => void;
+}): Promise<number> {
+  const shell = commandShell({ env });
+  const until = performance.now() + seconds * 1000;
+  let said = "";
+  for (;;) {
+    const state = (await batchSystem(system).states([id], shell)).get(id) ?? "gone";
+    if (state !== "pending" && state !== "held") {
+      say(`tsdask-mpi: job ${id} ${state === "gone" ? "has ended" : "runs"}.\n`);
+      return 0;
+    }
+    const pending = await whyPending([{ system, id }], shell);
+    const stuck = cannotRun(pending, { limits: true });
+    if (stuck !== undefined) throw stuck;
+    const why = pending[0]?.reason ?? (state === "held" ? "it is held" : "");
+    if (why !== "" && why !== said) say(`tsdask-mpi: job ${id} waits: ${why}\n`);
+    said = why;
+    if (performance.now() > until) {
+      say(`tsdask-mpi: job ${id} does not run after ${durationText(seconds)}; it stays in the queue.\n`);
+      return 69;
+    }
+    await sleep(Math.min(askEvery, Math.max(100, until - performance.now())));
+  }
 }
 
 /** The `script:` sections of the user's and the site's file, the user's first. */
@@ -130,7 +177,7 @@ async function submitText(
 }
 
 function usage(): string {
-  const { array, join: joining, out, force, submit } = scriptOptions;
+  const { array, join: joining, out, force, submit, wait } = scriptOptions;
   return [
     `Usage: tsdask-mpi script ${scriptSystems.join("|")} [options] [--] [tsdask-mpi's options] [script [args…]]`,
     "",
@@ -139,7 +186,7 @@ function usage(): string {
     "  tsdask-mpi script pbs --time 4h -- --jupyter lab",
     "  tsdask-mpi script slurm --join scheduler.json --array 10 --submit",
     "",
-    ...optionLines({ ...jobOptions, array, join: joining, out, force, submit }),
+    ...optionLines({ ...jobOptions, array, join: joining, out, force, submit, wait }),
     "",
     "Defaults may stand in the `script:` section of the site's and the user's file (`tsdask-mpi config` names them).",
     "",

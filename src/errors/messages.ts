@@ -588,6 +588,12 @@ export const messages = define({
       "Hosts that the launcher reached over ssh have none of the job's variables; without this answer each of them takes what its cgroup and its cores allow, which may be more than the job has there.",
     cure: "Limit the workers yourself, --nthreads and --memory-limit, or have qstat found on the job's first host.",
   },
+  "TSD-141": {
+    exit: 69,
+    what: "{system} will not run {jobs}: {reason}.",
+    cause: "That is the batch system's own reason; waiting longer changes nothing.",
+    cure: "{hint}",
+  },
   "TSD-108": {
     exit: 64,
     what: "The notebook cannot be executed: {python} has no {problem}.",

@@ -194,7 +194,7 @@ test("the jobs of scale are deleted with qdel", async () => {
   expect(up, tell(up)).toMatchObject({ code: 0, stdout: "1235.pbs01\n" });
   clean.write("pbs/qstat", '#!/bin/sh\nprintf "Job Id: 1235.pbs01\\n    job_state = Q\\n\\n"\n');
   const down = await run(ours("scale", "0", ...words), { folder: clean.folder, env });
-  expect(down.stderr).toContain("1 job (1235.pbs01) left the cluster");
+  expect(down.stderr).toContain("1 job (1235.pbs01) cancelled before any worker joined");
   expect(readFileSync(join(clean.folder, "pbs/deleted"), "utf8")).toBe("1235.pbs01\n");
   cluster.signal("SIGTERM");
   await cluster.finished;
