@@ -1,9 +1,18 @@
 """What runs in Python: the fork server of a host, and the Dask scheduler or worker in each of its children.
 
-`clusters` lists the user's clusters. For scripts that are started without `tsdask-mpi` in front there are `initialize`, `execute` and `send_close_signal`, loaded when asked for.
+`clusters` lists the user's clusters, and `Cluster` makes one for a notebook. For scripts that are started without `tsdask-mpi` in front
+there are `initialize`, `execute` and `send_close_signal`; each is loaded when it is asked for.
 """
 
-__all__ = ["WorldTooSmallException", "clusters", "execute", "initialize", "send_close_signal"]
+__all__ = [
+    "Cluster",
+    "ClusterStartError",
+    "WorldTooSmallException",
+    "clusters",
+    "execute",
+    "initialize",
+    "send_close_signal",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -14,6 +23,10 @@ def __getattr__(name: str) -> object:
         from tsdask_mpi.clusters import list_clusters
 
         return list_clusters
+    if name in ("Cluster", "ClusterStartError"):
+        from tsdask_mpi import cluster
+
+        return getattr(cluster, name)
     from tsdask_mpi import spmd
 
     return getattr(spmd, name)

@@ -778,6 +778,18 @@ export const messages = define({
     cause: "The folder is not there, is not yours, or is on a file system that is mounted read-only.",
     cure: "Name a folder of PATH that you may write in: `tsdask-mpi install-drop-in ~/bin`; for all users, let the administrator run it.",
   },
+  "TSD-168": {
+    exit: 69,
+    what: "The cluster of tsdask_mpi.Cluster did not come up.",
+    cause: "Its launch failed, with a message of its own that follows, or its batch job still waits.",
+    cure: "Do what that message says; for a job that waits, give start_timeout= more seconds.",
+  },
+  "TSD-169": {
+    exit: 64,
+    what: "An argument of a cluster of tsdask_mpi.jobqueue has no meaning there.",
+    cause: "It is one of dask-jobqueue's that tsdask-mpi does in another way, or it is mistyped.",
+    cure: "Use what the error names in its place.",
+  },
   "TSD-170": {
     exit: 64,
     what: "--jupyter hub is for a JupyterHub that starts it: {variable} is not set.",

@@ -1,0 +1,358 @@
+"""`tsdask_mpi.Cluster`: a launch of tsdask-mpi as one of Dask's cluster objects, for notebooks and programs that are there first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import weakref
+from typing import Any
+
+from distributed.comm import CommClosedError
+from distributed.core import Status, rpc
+from distributed.deploy.cluster import Cluster as BaseCluster
+from distributed.objects import SchedulerInfo
+from distributed.security import Security
+from distributed.utils import Log
+from tornado.ioloop import PeriodicCallback
+
+from tsdask_mpi import kept
+from tsdask_mpi.kept import ClusterStartError, Kept, Source
+from tsdask_mpi.started import PROGRAM
+
+__all__ = ["Cluster", "ClusterStartError"]
+
+# How often an asynchronous cluster asks after its workers, in ms.
+_REFRESH = 1000
+
+
+class Cluster(BaseCluster):
+    """A cluster of tsdask-mpi, started here, by a batch job, or running already.
+
+    It ends when it is closed or garbage-collected, and when the process that made it ends, also by SIGKILL; nothing of it stays. One that
+    was only connected to goes on.
+
+    Parameters
+    ----------
+    np : int, optional
+        Ranks to start on this machine: one is the scheduler, the others are workers.
+    n_workers : int, optional
+        Workers, instead of `np`; without either there is one rank for each core, and one for the scheduler.
+    start_timeout : float
+        Seconds until the scheduler must be up.
+    folder : str, optional
+        Where the cluster's private folder is made; for workers on other hosts, one that they share. The temporary folder by default.
+    scale_options : dict, optional
+        Options of `tsdask-mpi scale`, which `scale` and `adapt` submit worker jobs with.
+    asynchronous, loop, name
+        As Dask's clusters have them.
+    **options
+        Options of tsdask-mpi: `nthreads=2`, `memory_limit="4GiB"`, `interface="ib0"`, `nanny=False`.
+
+    Raises
+    ------
+    ClusterStartError
+        It did not come up; with what tsdask-mpi said.
+
+    Examples
+    --------
+    >>> from tsdask_mpi import Cluster
+    >>> with Cluster(np=3, dashboard=False) as cluster, cluster.get_client() as client:
+    ...     client.submit(sum, range(10)).result()
+    45
+    """
+
+    _supports_scaling = True
+    _adaptive: Any
+    _latest: dict[str, Any] = {"workers": {}}
+
+    def __init__(
+        self,
+        np: int | None = None,
+        *,
+        n_workers: int | None = None,
+        start_timeout: float = 300.0,
+        folder: str | None = None,
+        scale_options: dict[str, Any] | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        name: str | None = None,
+        _source: Source | None = None,
+        **options: Any,
+    ) -> None:
+        if np is not None and n_workers is not None:
+            raise ValueError("np and n_workers say the same twice: np is n_workers and one rank for the scheduler")
+        if _source is None:
+            ranks = np if np is not None else (n_workers or _cores()) + 1
+            _source = kept.here(ranks, options, start_timeout, folder)
+        self._scale_options: dict[str, Any] = (
+            {"batch": "local", "ranks_per_node": 1} if scale_options is None else dict(scale_options)
+        )
+        self._kept = Kept(_source)
+        super().__init__(asynchronous=asynchronous, loop=loop, name=name, quiet=True)
+        self.security = Security()
+        if not self.asynchronous:
+            self._loop_runner.start()
+            try:
+                self.sync(self._start)
+            except BaseException:
+                self._fail()
+                raise
+
+    @classmethod
+    def batch(
+        cls,
+        system: str,
+        *,
+        launch: dict[str, Any] | None = None,
+        start_timeout: float = 3600.0,
+        folder: str | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        name: str | None = None,
+        **job: Any,
+    ) -> Cluster:
+        """Submit a job that is the cluster, and return it when it is up.
+
+        Parameters
+        ----------
+        system : str
+            slurm, pbs, sge, lsf, flux or htcondor.
+        launch : dict, optional
+            Options of the launch: `{"nthreads": 2}`.
+        start_timeout : float
+            Seconds that the job may wait and start.
+        folder : str, optional
+            A folder that the job's hosts share; the working directory by default.
+        **job
+            Options of `tsdask-mpi script`: `nodes=2`, `ranks_per_node=16`, `time="2h"`, `queue="compute"`, `account="a1"`.
+
+        Examples
+        --------
+        >>> cluster = Cluster.batch("slurm", nodes=2, ranks_per_node=8, time="1h")  # doctest: +SKIP
+        """
+        source = kept.batch(system, job, launch or {}, start_timeout, folder)
+        rest = {"asynchronous": asynchronous, "loop": loop, "name": name}
+        return cls(_source=source, scale_options={"batch": system}, **rest)
+
+    @classmethod
+    def connect(cls, cluster: str = "scheduler.json", **words: Any) -> Cluster:
+        """Return a cluster that runs: by the path of its scheduler.json, or by the name that `tsdask-mpi list` shows.
+
+        Closing it leaves it running.
+
+        Examples
+        --------
+        >>> cluster = Cluster.connect("scheduler.json")  # doctest: +SKIP
+        """
+        return cls(_source=Source(cluster), scale_options=words.pop("scale_options", {}), **words)
+
+    # Start and end.
+
+    def __await__(self) -> Any:
+        async def ready() -> Cluster:
+            if self.status == Status.created:
+                try:
+                    await self._start()
+                except BaseException:
+                    self._fail()
+                    raise
+            return self
+
+        return ready().__await__()
+
+    async def _start(self) -> None:
+        info = await asyncio.get_running_loop().run_in_executor(None, self._kept.wait)
+        self._file: str = info["file"]
+        files = info.get("credentials")
+        if files:
+            self.security = Security(
+                require_encryption=True,
+                tls_ca_file=files["caFile"],
+                tls_client_cert=files["cert"],
+                tls_client_key=files["key"],
+            )
+        self.scheduler_comm = rpc(info["address"], connection_args=self.security.get_connection_args("client"))
+        # Where nobody closes it: Dask would tell of the connections that were left open.
+        weakref.finalize(self, _close_later, self.loop, self.scheduler_comm).atexit = False
+        await self._refresh()
+        self.status = Status.running
+        if self.asynchronous:
+            self._refresh_often()
+
+    def _refresh_often(self) -> None:
+        # By a weak reference: the event loop must not keep alive what nobody else does.
+        reference = weakref.ref(self)
+
+        async def refresh() -> None:
+            cluster = reference()
+            if cluster is None:
+                callback.stop()
+            else:
+                await cluster._refresh()
+
+        callback = PeriodicCallback(refresh, _REFRESH)
+        self.periodic_callbacks["launch"] = callback
+        callback.start()
+
+    def _fail(self) -> None:
+        self._kept.end()
+        self.status = Status.closed
+        if not self.asynchronous:
+            self._loop_runner.stop()
+
+    async def _close(self) -> None:
+        if self.status == Status.closed:
+            return
+        self.status = Status.closing
+        if self._adaptive is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._adaptive.stop)
+        for callback in self.periodic_callbacks.values():
+            callback.stop()
+        if self.scheduler_comm is not None:
+            await self.scheduler_comm.close_rpc()
+        await asyncio.get_running_loop().run_in_executor(None, self._kept.end)
+        self.status = Status.closed
+
+    def close(self, timeout: float | None = None) -> Any:
+        """End the cluster, and return when nothing of it is left; one that was connected to goes on.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most.
+        """
+        closing = super().close(timeout=timeout)
+        if not self.asynchronous:
+            self._loop_runner.stop()
+        return closing
+
+    # What Dask's own classes are asked for.
+
+    @property
+    def _may_ask(self) -> bool:
+        return self.status == Status.running and not self.asynchronous
+
+    async def _refresh(self) -> None:
+        try:
+            try:
+                self._latest = await self.scheduler_comm.identity(n_workers=-1)
+            except TypeError:
+                self._latest = await self.scheduler_comm.identity()  # before 2025.4
+        except (OSError, CommClosedError):
+            if self.status == Status.created:
+                raise
+
+    @property
+    def scheduler_info(self) -> Any:
+        """What the scheduler tells of itself and its workers: now, or, asked from the event loop, what it told last."""
+        if self._may_ask:
+            self.sync(self._refresh)
+        return SchedulerInfo(self._latest)
+
+    @scheduler_info.setter
+    def scheduler_info(self, value: Any) -> None:
+        self._latest = dict(value)
+
+    @property
+    def workers(self) -> dict[Any, Any]:
+        """The workers that are in: name to what the scheduler knows of each."""
+        return {worker["name"]: worker for worker in self.scheduler_info["workers"].values()}
+
+    @property
+    def scheduler_file(self) -> str:
+        """The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like."""
+        return self._file
+
+    def scale(self, n: int) -> Any:
+        """Bring the cluster to `n` workers: by worker jobs up, and down by retiring those whose results others can take.
+
+        Examples
+        --------
+        >>> cluster.scale(20)  # doctest: +SKIP
+        """
+        return self.sync(self._scale, int(n))
+
+    def _job_words(self) -> list[str]:
+        """The options of worker jobs; their Python is this one where nobody said otherwise."""
+        options = dict(self._scale_options)
+        if not options.keys() & {"script", "environment"}:
+            options["env"] = [f"TSDASK_PYTHON={sys.executable}", *options.get("env", [])]
+        return kept.words(options)
+
+    async def _scale(self, n: int) -> None:
+        line = ["scale", str(n), self._file, *self._job_words()]
+        await asyncio.get_running_loop().run_in_executor(None, lambda: kept.run(*line))
+        await self._refresh()
+        # Those of the launch itself are no jobs: Dask retires them.
+        if len(self._latest["workers"]) > n:
+            surplus = await self.scheduler_comm.workers_to_close(n=len(self._latest["workers"]) - n)
+            await self.scheduler_comm.retire_workers(workers=surplus, close_workers=True, remove=True)
+            await self._refresh()
+
+    def adapt(self, minimum: int = 0, maximum: int | None = None, **options: Any) -> Adapting:
+        """Follow the work between `minimum` and `maximum` workers by worker jobs, until `stop()` of what it returns, or the end.
+
+        Parameters
+        ----------
+        minimum, maximum : int
+            Workers; `maximum` is needed.
+        **options
+            `interval`, `wait_count` and `target_duration`, as Dask's Adaptive has them.
+        """
+        if maximum is None:
+            raise ValueError("adapt() needs maximum=: it bounds what may be submitted")
+        if self._adaptive is not None:
+            self._adaptive.stop()
+        line = kept.words({"min": minimum, "max": maximum, **options})
+        adapting = Adapting([str(PROGRAM), "adapt", self._file, *line, *self._job_words()])
+        self._adaptive = adapting
+        return adapting
+
+    async def _wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> None:
+        from dask.utils import parse_timedelta
+
+        async def enough() -> None:
+            while len(self._latest["workers"]) < n_workers:
+                await asyncio.sleep(0.1)
+                await self._refresh()
+
+        await asyncio.wait_for(enough(), parse_timedelta(timeout) if timeout else None)
+
+    def wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> Any:
+        """Return when `n_workers` are in; TimeoutError after `timeout` (seconds, or text such as "2m")."""
+        return self.sync(self._wait_for_workers, n_workers, timeout=timeout)
+
+    async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: Any = True) -> Any:
+        logs = await super()._get_logs(cluster=False, scheduler=scheduler, workers=workers)
+        if cluster:
+            logs["Cluster"] = Log(self._kept.said())
+        return logs
+
+
+class Adapting:
+    """What `adapt()` returns; `stop()` ends it, and the worker jobs that it started."""
+
+    def __init__(self, command: list[str]) -> None:
+        source = Source("", command=command, private=tempfile.mkdtemp(prefix="tsdask-adapt-"))
+        self._kept: Kept | None = Kept(source)
+        self.periodic_callback: object = self._kept
+
+    def stop(self) -> None:
+        """End it, and return when its worker jobs are cancelled; a second call does nothing."""
+        held, self._kept, self.periodic_callback = self._kept, None, None
+        if held is not None:
+            held.end()
+
+
+def _close_later(loop: Any, connection: Any) -> None:
+    try:
+        loop.add_callback(connection.close_rpc)
+    except RuntimeError:
+        # The loop is closed, and with it all that it had open.
+        return
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else (os.cpu_count() or 1)

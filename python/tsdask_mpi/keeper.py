@@ -1,0 +1,87 @@
+"""Keeps what a Python process started for its cluster: when that process ends, in whatever way, nothing of it stays.
+
+Started as `python -I -S keeper.py SPECIFICATION`, in a session of its own. Its standard input is a pipe of which the process has the other
+end: end of file means that the cluster was closed, garbage-collected, or that its process is gone, killed or not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from typing import Any
+
+# Seconds: between two looks at the launch; for its orderly end, and for each command that ends something else.
+LOOK = 0.1
+GRACE = 40.0
+COMMAND = 90.0
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Run `command` of the specification until the end of input; then run those of `end`, and remove `remove`."""
+    spec: dict[str, Any] = json.loads(sys.argv[1])
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: None)
+    process = _start(spec)
+    while not select.select([0], [], [], LOOK)[0]:
+        if process is not None and process.poll() is not None:
+            _tell(f"ended {process.returncode}\n")
+            process = None
+    if process is not None:
+        _end(process)
+    for command in spec.get("end", []):
+        _run(command)
+    for path in spec.get("remove", []):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _start(spec: dict[str, Any]) -> subprocess.Popen[bytes] | None:
+    if not spec.get("command"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def end_with_keeper() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    with open(spec["log"], "wb") as log:
+        # Only this thread is there: what runs between fork and exec disturbs nobody.
+        return subprocess.Popen(
+            spec["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_keeper
+        )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=COMMAND
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        # The next one, and the batch system's own limits, end what this did not.
+        pass
+
+
+def _tell(text: str) -> None:
+    try:
+        os.write(1, text.encode())
+    except OSError:
+        # Who would read it is gone.
+        pass
+
+
+if __name__ == "__main__":
+    main()
