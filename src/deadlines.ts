@@ -86,3 +86,28 @@ export const deadlines = {
   /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */
   liveCluster: 2_000,
 } as const;
+
+/** The waits of the Python part, in milliseconds; `npm run contract` writes them into python/tsdask_mpi/contract.py, in seconds. */
+export const pythonDeadlines = {
+  /** A connection to the fork server has become a whole request. */
+  request: 10_000,
+  /** A rank reads an event that is sent to it. */
+  controlSend: 5_000,
+  /** What the fork server still runs ends, when its leader is gone without a word. */
+  orphans: 1_000,
+  /** A child that is told to stop without a time ends. */
+  childStop: 2_000,
+  /** A scheduler or worker that closes by itself has closed. */
+  close: 10_000,
+  /** A worker that closes with its scheduler, or to be started again, has closed. */
+  quickClose: 1_500,
+  /** A worker that has not started yet has closed. */
+  unstartedClose: 300,
+  /** A worker that was asked to restart answers before it goes. */
+  nannyReply: 100,
+  /** A child that starts gives its place to the next. */
+  startPlace: 1_000,
+  /** A stranger's connection proves itself; where others wait for a place, the second. */
+  unproved: 30_000,
+  unprovedCrowded: 2_000,
+} as const;

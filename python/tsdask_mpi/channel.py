@@ -9,10 +9,9 @@ import select
 import socket
 from collections.abc import Callable
 
+from tsdask_mpi.contract import CONTROL_SEND_SECONDS, ChildEvent
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode, encode
-
-SEND_SECONDS = 5.0
 
 logger = logging.getLogger("tsdask_mpi")
 
@@ -26,15 +25,15 @@ class Channel:
         self._rest = rest
         connection.setblocking(False)
 
-    def send(self, message: Message) -> None:
-        """Send one event; waits at most SEND_SECONDS for a rank that does not read, and drops the event when the rank is gone."""
-        data = encode(message)
+    def send(self, message: ChildEvent) -> None:
+        """Send one event; waits at most CONTROL_SEND_SECONDS for a rank that does not read, and drops the event when the rank is gone."""
+        data = encode(dict(message))
         while data:
             try:
                 sent = self._connection.send(data, socket.MSG_NOSIGNAL)
                 data = data[sent:]
             except BlockingIOError:
-                if not select.select([], [self._connection], [], SEND_SECONDS)[1]:
+                if not select.select([], [self._connection], [], CONTROL_SEND_SECONDS)[1]:
                     return
             except OSError:
                 return

@@ -14,8 +14,9 @@ import socket
 from collections.abc import Container
 from dataclasses import dataclass
 
+from tsdask_mpi.contract import ChildEvent
 from tsdask_mpi.start_throttle import Slot
-from tsdask_mpi.wire import Message, encode
+from tsdask_mpi.wire import encode
 
 MARK = "TSDASK_CHILD"
 MOST_DESCRIPTORS = 65536
@@ -56,18 +57,18 @@ def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]
         gone.append(os.wait4(info.si_pid, 0))
 
 
-def exit_event(status: int, used: resource.struct_rusage) -> Message:
+def exit_event(status: int, used: resource.struct_rusage) -> ChildEvent:
     """Return the message that tells a rank how its child ended, its seconds of processor and its greatest resident memory in bytes (getrusage(2))."""
-    use = {"cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024}
+    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
     if os.WIFSIGNALED(status):
-        return {"event": "exit", "code": None, "signal": os.WTERMSIG(status), **use}
-    return {"event": "exit", "code": os.WEXITSTATUS(status), "signal": None, **use}
+        return {"event": "exit", "code": None, "signal": os.WTERMSIG(status), "cpu": cpu, "peak": peak}
+    return {"event": "exit", "code": os.WEXITSTATUS(status), "signal": None, "cpu": cpu, "peak": peak}
 
 
-def tell(control: socket.socket, message: Message) -> None:
+def tell(control: socket.socket, message: ChildEvent) -> None:
     """Send a line to a rank without ever waiting for it; a rank that is gone or does not read misses it."""
     try:
-        control.send(encode(message), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+        control.send(encode(dict(message)), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
     except OSError:
         return
 

@@ -7,9 +7,8 @@ import signal
 from collections.abc import Callable
 
 from tsdask_mpi.channel import Channel
+from tsdask_mpi.contract import CHILD_STOP_SECONDS
 from tsdask_mpi.wire import Message
-
-STOP_SECONDS = 2.0
 
 
 def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> asyncio.Future[float]:
@@ -30,12 +29,12 @@ def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> as
         operation = message.get("op")
         if operation == "stop":
             grace = message.get("grace")
-            ask_stop(float(grace) if isinstance(grace, (int, float)) else STOP_SECONDS)
+            ask_stop(float(grace) if isinstance(grace, (int, float)) else CHILD_STOP_SECONDS)
         elif operation in others:
             others[operation](message)
 
     channel.listen(order, lambda: ask_stop(0.0))
-    loop.add_signal_handler(signal.SIGINT, ask_stop, STOP_SECONDS)
+    loop.add_signal_handler(signal.SIGINT, ask_stop, CHILD_STOP_SECONDS)
     # A handler, not SIG_IGN, which the programs that tasks start would inherit.
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         loop.add_signal_handler(number, lambda: None)

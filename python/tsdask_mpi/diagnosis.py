@@ -9,7 +9,10 @@ import os
 import re
 import sys
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tsdask_mpi.contract import Diagnosis
 
 LIBRARY = re.compile(r"shared object|undefined symbol|version `|\.so\b")
 
@@ -17,7 +20,7 @@ LIBRARY = re.compile(r"shared object|undefined symbol|version `|\.so\b")
 class Finding(NamedTuple):
     """A kind (yaml, missing, library, hidden, encryption, preload, broken) and one line that says what."""
 
-    kind: str
+    kind: Diagnosis
     what: str
 
 

@@ -9,14 +9,14 @@ import traceback
 
 from tsdask_mpi import diagnosis
 from tsdask_mpi.compat.log_messages import ENCRYPTION_REQUIRED, MALFORMED_YAML, PRELOADING_FILE, REFUSED_WORKER
+from tsdask_mpi.contract import ChildEvent, ChildFailure
 from tsdask_mpi.preloads import PreloadFailed
-from tsdask_mpi.wire import Message
 
 TIMEOUTS = (asyncio.TimeoutError, TimeoutError)
 
 
-def code_of(error: BaseException) -> str:
-    """Return the word for an exception: timeout, tls, port, address, preload, import, encryption, yaml, arguments, refused, or the exception's own name."""
+def code_of(error: BaseException) -> ChildFailure:
+    """Return the word for an exception: timeout, tls, port, permission, address, preload, import, encryption, yaml, arguments, refused, other."""
     chain = _chain(error)
     if isinstance(error, PreloadFailed) or _in_preload(error):
         return "preload"
@@ -27,6 +27,8 @@ def code_of(error: BaseException) -> str:
             return "import"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
             return "port"
+        if isinstance(cause, OSError) and cause.errno == errno.EACCES:
+            return "permission"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:
             return "address"
         if ENCRYPTION_REQUIRED in str(cause):
@@ -39,10 +41,10 @@ def code_of(error: BaseException) -> str:
         return "arguments"
     if any(REFUSED_WORKER in str(cause) for cause in chain):
         return "refused"
-    return type(error).__name__
+    return "other"
 
 
-def failed(error: BaseException) -> Message:
+def failed(error: BaseException) -> ChildEvent:
     """Return the event that tells a rank of an exception; the traceback is for its log."""
     innermost = _chain(error)[-1]
     message = str(error) or type(error).__name__

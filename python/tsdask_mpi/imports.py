@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tsdask_mpi import diagnosis, import_cache
 from tsdask_mpi.compat import package_versions
+from tsdask_mpi.contract import ServerFailure
 from tsdask_mpi.linux import thread_count
 from tsdask_mpi.wire import Message
 
@@ -44,7 +45,7 @@ PACKAGES = ("msgpack", "tornado", "cloudpickle", "toolz", "numpy", "pandas", "lz
 class ImportFailure(Exception):
     """A module that must be there cannot be imported; `reason` is the word that goes to the leader."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: ServerFailure, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -53,7 +54,7 @@ class Refused(NamedTuple):
     """A module of --warm that is not kept warm, and why."""
 
     module: str
-    reason: str
+    reason: ServerFailure
     message: str
 
 
@@ -76,7 +77,7 @@ def _import_engine() -> None:
             if name in ("dask", "distributed") and getattr(error, "name", None) == name:
                 raise ImportFailure("no-dask", f"{sys.executable} has no module {name}") from error
             kind, what = diagnosis.explain(error)
-            reason = "no-dask" if kind == "missing" else kind
+            reason: ServerFailure = "no-dask" if kind == "missing" else kind
             raise ImportFailure(
                 reason, f"{sys.executable} cannot import {name}: {what}" if kind != "yaml" else what
             ) from error

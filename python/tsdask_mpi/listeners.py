@@ -17,9 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tsdask_mpi.compat import accept as compat_accept
+from tsdask_mpi.contract import UNPROVED_CROWDED_SECONDS, UNPROVED_SECONDS
 
-PATIENCE = 30.0
-CROWDED_PATIENCE = 2.0
 SWEEP_SECONDS = 0.5
 FULL_SECONDS = 0.5
 ACCEPT_AT_ONCE = 128
@@ -112,13 +111,13 @@ class Gate:
         loop = asyncio.get_running_loop()
         now = loop.time()
         # While others wait for a place, who has it and sends nothing is soon gone; what has been sent and not read yet is our delay, not theirs.
-        patience = CROWDED_PATIENCE if self._resume else PATIENCE
+        patience = UNPROVED_CROWDED_SECONDS if self._resume else UNPROVED_SECONDS
         for stream, since in list(self._since.items()):
             if now - since < patience:
                 break
             if stream.closed():
                 self.leave(stream)
-            elif now - since >= PATIENCE or not has_unread(stream):
+            elif now - since >= UNPROVED_SECONDS or not has_unread(stream):
                 refusals.count(f"that did not prove themselves in time ({self._name})")
                 stream.close()
                 self.leave(stream)

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tsdask_mpi.compat import nanny_methods
-
-REPLY_SECONDS = 0.1
+from tsdask_mpi.contract import NANNY_REPLY_SECONDS
 
 
 def written_otherwise(address: str) -> str:
@@ -33,7 +32,7 @@ def answer_for_nanny(worker: Any, restarting: Callable[[], None]) -> None:
         restarting()
         await worker.batched_stream.close()
         asyncio.get_running_loop().call_later(
-            REPLY_SECONDS, lambda: asyncio.ensure_future(worker.close(nanny=False, executor_wait=False))
+            NANNY_REPLY_SECONDS, lambda: asyncio.ensure_future(worker.close(nanny=False, executor_wait=False))
         )
 
     async def kill(**_: Any) -> None:

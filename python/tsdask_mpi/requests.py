@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tsdask_mpi.children import tell
+from tsdask_mpi.contract import REQUEST_SECONDS, Refusal
 from tsdask_mpi.linux import Peer, owner_of, peer_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 
-REQUEST_SECONDS = 10.0
 MOST_PENDING = 4096
 # A host's agent asks for all its ranks at once, with two connections for each.
 MOST_PENDING_PER_PEER = 2048
@@ -146,7 +146,7 @@ class Requests:
             self._drop(table[key], "malformed", "another connection has the same id")
         table[key] = connection
 
-    def _drop(self, connection: Connection, reason: str = "", message: str = "") -> None:
+    def _drop(self, connection: Connection, reason: Refusal | None = None, message: str = "") -> None:
         self._forget(connection)
         if reason:
             tell(connection.socket, {"event": "refused", "reason": reason, "message": message})

@@ -21,12 +21,11 @@ from tsdask_mpi import control_commands, dashboard, desk, logs, token_gate, usag
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.compat import check, close_reasons, contact_address, nanny_methods
+from tsdask_mpi.contract import CLOSE_SECONDS, CloseReason
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
-
-CLOSE_SECONDS = 10.0
 
 
 async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
@@ -36,7 +35,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     check_preloads = keep_failures()
     scheduler = make_scheduler(params)
     find_by_rank(scheduler, str(params.get("worker_prefix")))
-    closing: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    closing: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
     watch_close(scheduler, closing, channel, tell_usage)
     desk.answer(scheduler, channel, params.get("launched"))
@@ -116,20 +115,20 @@ def find_by_rank(scheduler: Any, prefix: str) -> None:
     scheduler.coerce_address = by_rank
 
 
-def watch_close(scheduler: Any, closing: asyncio.Future[str], channel: Channel, tell_usage: Callable[[], None]) -> None:
+def watch_close(
+    scheduler: Any, closing: asyncio.Future[CloseReason], channel: Channel, tell_usage: Callable[[], None]
+) -> None:
     """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for."""
     close = scheduler.close
 
-    def note(reason: str) -> None:
+    def note(reason: CloseReason) -> None:
         if not closing.done():
             closing.set_result(reason)
             tell_usage()
             channel.send({"event": "closing", "reason": reason})
 
     async def closed(*args: Any, **kwargs: Any) -> None:
-        given = kwargs.get("reason")
-        unnamed = "idle" if scheduler.idle_timeout else "closed"
-        note("idle" if given == close_reasons.IDLE else str(given or unnamed))
+        note(close_reasons.of_scheduler(kwargs.get("reason"), bool(scheduler.idle_timeout)))
         await close(*args, **kwargs)
 
     async def terminated(*args: Any, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from tsdask_mpi import diagnosis, imports, linux
 from tsdask_mpi.compat import interpreter
-from tsdask_mpi.requests import REQUEST_SECONDS
+from tsdask_mpi.contract import REQUEST_SECONDS, VERSION, ServerFailure
 from tsdask_mpi.server import Server, allow_many_files, tell_leader
 from tsdask_mpi.wire import Message
 
@@ -100,7 +100,7 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     server.run()
 
 
-def _fail(reason: str, message: str) -> NoReturn:
+def _fail(reason: ServerFailure, message: str) -> NoReturn:
     """Tell the leader why there is no fork server on this host, and end."""
     tell_leader({"event": "failed", "reason": reason, "executable": sys.executable, "message": message})
     sys.exit(1)
@@ -116,7 +116,9 @@ def _say_ready(state: Message, versions: Message) -> None:
             "threads": linux.thread_count(),
             "hidden": diagnosis.hidden_beside(state["script_folder"]) if state.get("script_folder") else [],
             "missing": _missing(state.get("modules") or []),
-            **versions,
+            "dask": versions["dask"],
+            "distributed": versions["distributed"],
+            "packages": versions["packages"],
         }
     )
 
@@ -135,7 +137,7 @@ def _begin() -> tuple[Message, socket.socket]:
     listener = _bind(str(config["socket"]))
     for pipe in config.get("pipes") or []:
         os.mkfifo(str(pipe), 0o600)
-    tell_leader({"event": "listening"})
+    tell_leader({"event": "listening", "version": VERSION})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)
     state = {

@@ -21,21 +21,21 @@ from typing import Any, NoReturn
 
 from tsdask_mpi import cgroup_check, children, watchdog
 from tsdask_mpi.children import Child
+from tsdask_mpi.contract import ORPHANS_SECONDS, Refusal, ServerEvent
 from tsdask_mpi.fork import fork
 from tsdask_mpi.linux import Descriptor
 from tsdask_mpi.requests import Requests, Start
 from tsdask_mpi.start_throttle import StartThrottle
 from tsdask_mpi.wire import Message, encode
 
-GRACE_SECONDS = 1.0
 STARTING_PER_CORE = 4
 MAX_ORDER_BYTES = 65536
 
 
-def tell_leader(message: Message) -> None:
+def tell_leader(message: ServerEvent) -> None:
     """Send one line to the leader; a leader that is gone is noticed on stdin."""
     try:
-        os.write(1, encode(message))
+        os.write(1, encode(dict(message)))
     except OSError:
         return
 
@@ -149,7 +149,7 @@ class Server:
         *lines, self._orders = (self._orders + data).split(b"\n")
         if not data or len(self._orders) > MAX_ORDER_BYTES:
             self._epoll.unregister(0)
-            self.end(GRACE_SECONDS)
+            self.end(ORPHANS_SECONDS)
         for line in lines:
             try:
                 order = json.loads(line)
@@ -158,7 +158,7 @@ class Server:
                 elif order.get("op") == "rank":
                     self._watch_rank(int(order["pid"]))
                 elif order.get("op") == "end":
-                    self.end(float(order.get("grace", GRACE_SECONDS)))
+                    self.end(float(order.get("grace", ORPHANS_SECONDS)))
             except (ValueError, TypeError, AttributeError, KeyError) as error:
                 print(f"fork server: an order that cannot be read: {error}", file=sys.stderr, flush=True)
 
@@ -219,7 +219,7 @@ class Server:
             except OSError as error:
                 self._refuse(start, "fork", str(error))
 
-    def _refuse(self, start: Start, reason: str, message: str) -> None:
+    def _refuse(self, start: Start, reason: Refusal, message: str) -> None:
         children.tell(start.control, {"event": "refused", "reason": reason, "message": message})
         start.control.close()
         start.stdio.close()
@@ -279,7 +279,7 @@ class Server:
     def _kill_all(self) -> None:
         for pid in [*self._children, *self._sweepers]:
             children.kill_group(pid)
-        self._deadline = time.monotonic() + GRACE_SECONDS
+        self._deadline = time.monotonic() + ORPHANS_SECONDS
 
 
 def remove_host_folder(path: str) -> None:

@@ -1,7 +1,7 @@
 """How many children start at once: a scheduler before all, then workers in a pipeline of a few per core.
 
 A worker that waits for the scheduler's address gives its place up until it has it, and one that takes long (its preloads may be
-slow) holds up nobody for more than PLACE_SECONDS. See `channel.Turn` for a child's side.
+slow) holds up nobody for more than START_PLACE_SECONDS. See `channel.Turn` for a child's side.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
-PLACE_SECONDS = 1.0
+from tsdask_mpi.contract import START_PLACE_SECONDS
 
 Place = Literal["starting", "waiting", "queued", "started"]
 
@@ -72,12 +72,12 @@ class StartThrottle:
 
     def wait(self) -> float | None:
         """Return the seconds until a place becomes free for want of news, or None when there are free ones."""
-        return None if self.free() else max(0.0, self.starting[0].since + PLACE_SECONDS - time.monotonic())
+        return None if self.free() else max(0.0, self.starting[0].since + START_PLACE_SECONDS - time.monotonic())
 
     def expire(self) -> None:
-        """Give away the places of those that have held them for PLACE_SECONDS."""
+        """Give away the places of those that have held them for START_PLACE_SECONDS."""
         now = time.monotonic()
-        while self.starting and self.starting[0].since + PLACE_SECONDS <= now:
+        while self.starting and self.starting[0].since + START_PLACE_SECONDS <= now:
             self.leave(self.starting[0])
 
     def _said(self, slot: Slot, line: bytes) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from tsdask_mpi.channel import Channel
-from tsdask_mpi.wire import Message
+from tsdask_mpi.contract import ChildEvent
 
 LOOK_SECONDS = 2.0
 WORKERS_OWN = "Client-worker-"
@@ -53,7 +53,7 @@ class Usage(SchedulerPlugin):
         now = sum(where.get("disk", 0) for where in spilled if isinstance(where, dict))
         self._most_on_disk = max(self._most_on_disk, now)
 
-    def message(self) -> Message:
+    def message(self) -> ChildEvent:
         """Return the event for the rank; a worker that was started again counts once, by its name."""
         self.look_at_disks()
         metrics = getattr(self._scheduler, "cumulative_worker_metrics", {})

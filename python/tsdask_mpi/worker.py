@@ -30,14 +30,18 @@ from tsdask_mpi.classes import (
 )
 from tsdask_mpi.compat import contact_address, nanny_methods
 from tsdask_mpi.compat.close_reasons import reason_of
+from tsdask_mpi.contract import (
+    CLOSE_SECONDS,
+    NANNY_REPLY_SECONDS,
+    QUICK_CLOSE_SECONDS,
+    UNSTARTED_CLOSE_SECONDS,
+    ChildEvent,
+    CloseReason,
+)
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
-
-CLOSE_SECONDS = 10.0
-SHORT_CLOSE_SECONDS = 1.5
-UNSTARTED_CLOSE_SECONDS = 0.3
 
 ENDED_WITH_SCHEDULER = ("scheduler-closed", "scheduler-lost")
 QUICK = (*ENDED_WITH_SCHEDULER, "restart")
@@ -97,7 +101,7 @@ def place_for_files(params: Message) -> Message:
 async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[float]) -> int:
     """Start a worker and stay with it until it has closed, by itself or because the rank says so."""
     loop = asyncio.get_running_loop()
-    closing: asyncio.Future[str] = loop.create_future()
+    closing: asyncio.Future[CloseReason] = loop.create_future()
     watch_close(worker, closing, channel)
     turn.folder(nanny_methods.work_folder(worker))
     check_preloads = keep_failures()
@@ -114,7 +118,7 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
             if not closing.done():
                 closing.set_result("nanny")
                 channel.send({"event": "closing", "reason": "nanny"})
-            limit = SHORT_CLOSE_SECONDS if closing.result() in QUICK else CLOSE_SECONDS
+            limit = QUICK_CLOSE_SECONDS if closing.result() in QUICK else CLOSE_SECONDS
             await first_of(finished, stop, timeout=limit)
             logs.quiet()
             return 0
@@ -133,13 +137,13 @@ async def _started(worker: Any) -> None:
     await worker
 
 
-def ready(worker: Any) -> Message:
+def ready(worker: Any) -> ChildEvent:
     """Return the event for a worker that is registered with its scheduler."""
     memory = getattr(getattr(worker, "memory_manager", None), "memory_limit", None)
     threads = getattr(getattr(worker, "state", None), "nthreads", None)
     return {
         "event": "ready",
-        "address": getattr(worker, "worker_address", None) or getattr(worker, "address", None),
+        "address": str(getattr(worker, "worker_address", None) or worker.address),
         "name": getattr(worker, "name", None),
         "dashboard": getattr(getattr(worker, "http_server", None), "port", None),
         "nthreads": threads if threads is not None else getattr(worker, "nthreads", None),
@@ -149,7 +153,7 @@ def ready(worker: Any) -> Message:
     }
 
 
-def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> None:
+def watch_close(worker: Any, closing: asyncio.Future[CloseReason], channel: Channel) -> None:
     """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the worker."""
     in_nanny = not hasattr(worker, "state")
     passed_on: list[str] = []
@@ -171,7 +175,7 @@ def watch_close(worker: Any, closing: asyncio.Future[str], channel: Channel) -> 
         if called:
             return await worker.finished()
         if closing.done() and closing.result() == "restart":
-            await asyncio.sleep(nanny_shim.REPLY_SECONDS)
+            await asyncio.sleep(NANNY_REPLY_SECONDS)
         called.append(True)
         note(given_reason(kwargs))
         return await close(*args, **kwargs)

@@ -3,24 +3,14 @@ import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { ownSession } from "../rank/own-session.ts";
 import { lineChannel } from "../protocol/channel.ts";
+import { acceptServerEvent, forkServerVersion, type ServerEvent, type ServerFailure } from "../protocol/fork-server.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
-export interface ForkServerReady {
-  readonly python: string;
-  readonly executable: string;
-  readonly dask: string;
-  readonly distributed: string;
-  readonly seconds: number;
-  readonly threads: number;
-  readonly packages: Readonly<Record<string, string>>;
-  /** Those of the modules that were asked for which this Python does not have. */
-  readonly missing?: readonly string[];
-  /** Modules that Dask imports, for which a script in the script's folder gets a file of that folder: names and paths. */
-  readonly hidden?: readonly (readonly [string, string])[];
-}
+export type ForkServerReady = Extract<ServerEvent, { event: "ready" }>;
 
 export interface ForkServerFailure {
-  readonly reason: string;
+  /** Its word, or ours where it could not be started, ended without one, or speaks another version of the protocol. */
+  readonly reason: ServerFailure | "spawn" | "ended" | "version";
   readonly message: string;
   /** All that Python wrote last, where it ended without a word to us. */
   readonly words?: string;
@@ -60,18 +50,7 @@ const wordsKept = 8000;
 const holdBack = 10_000;
 
 /** The fork server's words for what it goes on without. */
-const goesOn: ReadonlySet<string> = new Set(["warm", "threads", "lacking"]);
-
-type FromServer =
-  | { readonly event: "listening" }
-  | { readonly event: "rank-gone"; readonly pid: number }
-  | ({ readonly event: "ready" } & ForkServerReady)
-  | ({ readonly event: "failed" } & ForkServerFailure);
-
-const accept = (value: unknown): FromServer | undefined =>
-  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string"
-    ? (value as FromServer)
-    : undefined;
+const goesOn: ReadonlySet<ServerFailure> = new Set(["warm", "threads", "lacking"]);
 
 /**
  * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so that it outlives a rank
@@ -159,9 +138,14 @@ export function startForkServer({
     modules,
     ...(scriptFolder === undefined ? {} : { script_folder: scriptFolder }),
   });
-  lineChannel<never, FromServer>(child.stdout as unknown as Socket, accept).onMessage((message) => {
+  lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent).onMessage((message) => {
     isListening();
-    if (message.event === "rank-gone") onRankGone?.(message.pid);
+    if (message.event === "listening" && message.version !== forkServerVersion)
+      fail({
+        reason: "version",
+        message: `its part of tsdask-mpi speaks version ${message.version} of our protocol, and this one ${forkServerVersion}`,
+      });
+    else if (message.event === "rank-gone") onRankGone?.(message.pid);
     else if (message.event === "ready") {
       ready = message;
       show();

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { Failure } from "../errors/failure.ts";
+import { portWords } from "./port-words.ts";
 import { systemCode } from "../security/file-problems.ts";
 
 /** Checks that a port the user asked for is free. Throws TSD-028, which names the option that asked for it. */
@@ -25,8 +26,8 @@ async function tryPort(host: string, port: number): Promise<string | undefined> 
 
 function portProblem(error: unknown): string {
   const code = systemCode(error);
-  if (code === "EADDRINUSE") return "another process listens there";
-  if (code === "EACCES") return "ports below 1024 are for the system's own services";
+  if (code === "EADDRINUSE") return portWords.taken;
+  if (code === "EACCES") return portWords.reserved;
   if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return "that is no address of this host";
   return error instanceof Error ? error.message : String(error);
 }

@@ -2,38 +2,7 @@ import { connect, type Socket } from "node:net";
 import type { ChildRequest } from "../protocol/messages.ts";
 import { ownSession } from "./own-session.ts";
 import { lineChannel, type Channel } from "../protocol/channel.ts";
-
-/** What a Python child, or the fork server on its behalf, reports on its control connection. */
-export type ChildEvent =
-  | { readonly event: "forked"; readonly pid: number }
-  | { readonly event: "refused"; readonly reason: string; readonly message?: string }
-  | { readonly event: "started" }
-  | { readonly event: "ready"; readonly [key: string]: unknown }
-  | { readonly event: "closing"; readonly reason: string }
-  /** The dashboard's pages are there, or why not. */
-  | { readonly event: "dashboard"; readonly loaded: boolean; readonly problem?: string | null }
-  /** What the script sent cannot be read here, for want of this module. */
-  | { readonly event: "missing-module"; readonly module: string }
-  | { readonly event: "failed"; readonly code: string; readonly message: string }
-  /** `tsdask-mpi stop` has asked the scheduler for the cluster's end: in order, or at once. */
-  | { readonly event: "stop-asked"; readonly now: boolean }
-  /** What a scheduler was used for, just before it closes. */
-  | {
-      readonly event: "usage";
-      readonly clients: number;
-      readonly tasks: number;
-      readonly used: number;
-      readonly seen: number;
-      readonly spilled: number;
-    }
-  /** A forked child's end comes with its seconds of processor and its greatest resident memory in bytes. */
-  | {
-      readonly event: "exit";
-      readonly code: number | null;
-      readonly signal: number | null;
-      readonly cpu?: number;
-      readonly peak?: number;
-    };
+import { acceptChildEvent, type ChildEvent } from "../protocol/fork-server.ts";
 
 export interface ChildSpawn {
   readonly id: string;
@@ -58,11 +27,6 @@ export interface Child {
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
-const acceptEvent = (value: unknown): ChildEvent | undefined =>
-  typeof value === "object" && value !== null && typeof (value as { event?: unknown }).event === "string"
-    ? (value as ChildEvent)
-    : undefined;
-
 /**
  * Starts a Dask scheduler or worker, forked by the host's fork server or as a Python of its own. What happens to it comes
  * as events, `exit` last and exactly once; `refused` comes alone and means that nothing was started.
@@ -85,7 +49,7 @@ function forkChild(options: ChildSpawn, path: string): Child {
   stdio.on("error", () => stdio.destroy());
   options.output(stdio);
   const control: Socket = connect(path);
-  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptEvent);
+  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptChildEvent);
   channel.send({
     op: "fork",
     id: options.id,
@@ -122,7 +86,7 @@ function execChild(options: ChildSpawn): Child {
     detached: ownSession(options.env),
   });
   const control = child.stdio[3] as Socket;
-  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptEvent);
+  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptChildEvent);
   channel.onMessage((event) => options.onEvent(event));
   channel.onClose(() => undefined);
   if (child.stdout) options.output(child.stdout);

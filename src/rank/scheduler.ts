@@ -1,5 +1,7 @@
 import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
-import { secondSignalAfter, type Child, type ChildEvent } from "./child.ts";
+import { portWords } from "../net/port-words.ts";
+import { secondSignalAfter, type Child } from "./child.ts";
+import type { ChildEvent, ChildFailure, CloseReason } from "../protocol/fork-server.ts";
 import { describeExit, endChild } from "./worker.ts";
 
 export interface SchedulerSupervision {
@@ -22,8 +24,8 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
   let child: Child | undefined;
   let why: string | undefined;
   /** Python's word for the exception that `why` tells of. */
-  let kind: string | undefined;
-  let closing: string | undefined;
+  let kind: ChildFailure | undefined;
+  let closing: CloseReason | undefined;
   let answers = false;
   let ending = false;
   let over: (() => void) | undefined;
@@ -35,10 +37,10 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         answers = true;
         options.report({
           k: "scheduler-ready",
-          address: String(event["address"]),
-          identity: (event["identity"] ?? {}) as Record<string, unknown>,
-          dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
-          ...(event["https"] === true ? { https: true } : {}),
+          address: event.address,
+          identity: (event.identity ?? {}) as Record<string, unknown>,
+          dashboard: event.dashboard ?? null,
+          ...(event.https === true ? { https: true } : {}),
         });
         break;
       case "usage":
@@ -72,10 +74,10 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         break;
       case "failed":
         why = event.message;
-        if (typeof event["code"] === "string") kind = event["code"];
+        kind = event.code;
         break;
       case "refused":
-        gone(null, null, `it could not be started: ${event.message ?? event.reason}`);
+        gone(null, null, `it could not be started: ${event.message}`);
         break;
       case "exit":
         gone(
@@ -92,7 +94,7 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
 
   const gone = (code: number | null, signal: number | null, text: string): void => {
     child = undefined;
-    const problem = portProblem(text);
+    const problem = portProblem(kind);
     if (ending) over?.();
     else if (!answers && kind === "preload")
       options.report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: text }, exit: 69 });
@@ -128,9 +130,8 @@ function portOf({ params }: ChildRequest): number | undefined {
   return typeof kwargs?.port === "number" ? kwargs.port : undefined;
 }
 
-/** What the system's errors of bind(2), as Python words them, mean for a port. */
-function portProblem(text: string): string | undefined {
-  if (text.includes("[Errno 98]")) return "another program listens there";
-  if (text.includes("[Errno 13]")) return "ports below 1024 are the system's own";
-  return undefined;
+/** What the system's errors of bind(2) mean for a port. */
+function portProblem(kind: ChildFailure | undefined): string | undefined {
+  if (kind === "port") return portWords.taken;
+  return kind === "permission" ? portWords.reserved : undefined;
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
 import { workerMeter } from "./worker-meter.ts";
-import { signalName, type Child, type ChildEvent } from "./child.ts";
+import { signalName, type Child } from "./child.ts";
+import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
 
 export interface WorkerSupervision {
   readonly request: ChildRequest;
@@ -32,7 +33,7 @@ const longestPause = 5_000;
 const memoryInterval = 200;
 
 /** Why a worker that closed by itself is not started again: the scheduler wanted it gone, or there is no scheduler. */
-const staysAway: ReadonlySet<string> = new Set([
+const staysAway: ReadonlySet<CloseReason> = new Set([
   "retired",
   "scheduler-lost",
   "scheduler-closed",
@@ -48,7 +49,7 @@ const staysAway: ReadonlySet<string> = new Set([
 export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
   let scheduler: string | undefined;
   let child: Child | undefined;
-  let closing: string | undefined;
+  let closing: CloseReason | undefined;
   let why: string | undefined;
   let failures = 0;
   let readyAt: number | undefined;
@@ -73,21 +74,21 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
     switch (event.event) {
       case "ready": {
         readyAt = performance.now();
-        const limit = Number(event["memory_limit"] ?? 0);
-        terminateAt = terminateBytes({ terminate: event["terminate"], limit, planned: options.terminateAt });
+        const limit = Number(event.memory_limit ?? 0);
+        terminateAt = terminateBytes({ terminate: event.terminate, limit, planned: options.terminateAt });
         options.report({
           k: "worker-ready",
-          address: String(event["address"]),
-          name: String(event["name"]),
-          dashboard: typeof event["dashboard"] === "number" ? event["dashboard"] : null,
-          nthreads: Number(event["nthreads"] ?? 0),
+          address: event.address,
+          name: String(event.name),
+          dashboard: event.dashboard ?? null,
+          nthreads: event.nthreads ?? 0,
           memoryLimit: limit,
           pid: child?.pid() ?? 0,
         });
         meter.ready({
           pid: child?.pid(),
-          threads: Number(event["nthreads"] ?? 0),
-          limit: Number(event["memory_limit"] ?? 0),
+          threads: event.nthreads ?? 0,
+          limit: Number(event.memory_limit ?? 0),
         });
         break;
       }
@@ -106,7 +107,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
         preloadFailed = event.code === "preload";
         break;
       case "refused":
-        gone(`it could not be started: ${event.message ?? event.reason}`);
+        gone(`it could not be started: ${event.message}`);
         break;
       case "exit":
         meter.ended(event);

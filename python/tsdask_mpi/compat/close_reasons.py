@@ -7,8 +7,9 @@ older versions name none. Seen: 2022.12 to 2026.8.
 from __future__ import annotations
 
 from tsdask_mpi.compat.names import lacking
+from tsdask_mpi.contract import CloseReason
 
-REASONS = {
+REASONS: dict[str, CloseReason] = {
     "scheduler-close": "scheduler-closed",
     "worker-close": "closed",
     "scheduler-close-worker": "retired",
@@ -20,7 +21,7 @@ REASONS = {
     "nanny-kill": "restart",
 }
 #: What a rank is told of a reason that is not in the table: the worker has closed, by itself.
-UNKNOWN = "closed"
+UNKNOWN: CloseReason = "closed"
 IDLE = "idle-timeout-exceeded"
 
 
@@ -31,7 +32,14 @@ def probe() -> str | None:
     return lacking("distributed.Worker", Worker, "close") or lacking("distributed.Scheduler", Scheduler, "close")
 
 
-def reason_of(reason: str, was_retired: bool) -> str:
+def reason_of(reason: str, was_retired: bool) -> CloseReason:
     """Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a plain close."""
     word = REASONS.get(reason, UNKNOWN)
     return "retired" if word == "restart" and was_retired else word
+
+
+def of_scheduler(reason: object, has_idle_timeout: bool) -> CloseReason:
+    """Translate the reason that a scheduler closes for; old releases give none, and then one that may get idle is taken for idle."""
+    if reason == IDLE or (not reason and has_idle_timeout):
+        return "idle"
+    return "stop" if reason == "stop" else UNKNOWN
