@@ -1,4 +1,5 @@
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
+import { parseProcStat } from "../launcher/proc-stat.ts";
 
 /**
  * Where there is no batch system: a "job" is a process group in the background of this machine. Its id, `local.<pid>.<start>`, holds
@@ -120,6 +121,6 @@ async function environmentOf(pid: number): Promise<readonly string[]> {
 async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {
   const { readFile } = await import("node:fs/promises");
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields === undefined ? undefined : { state: fields[0] ?? "", start: Number(fields[19]) };
+  const found = stat === undefined ? undefined : parseProcStat(stat);
+  return found === undefined ? undefined : { state: found.state, start: Number(found.start) };
 }

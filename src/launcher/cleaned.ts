@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { procStat } from "./proc-stat.ts";
 
 /** Programs that start ranks on a host: the launcher itself, or what it has there. */
 const starters =
@@ -15,14 +16,15 @@ export function startedBy(
 ): { readonly name: string; readonly first: boolean } | undefined {
   let child = own;
   for (let pid = parent; pid > 1; ) {
-    const stat = read(`${proc}/${pid}/stat`);
-    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    const stat = procStat(pid, proc);
+    if (stat === undefined) return undefined;
+    const name = stat.command;
     if (starters.test(name)) {
       const children = read(`${proc}/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
       return { name, first: children.length === 0 || child === Math.min(...children) };
     }
     child = pid;
-    pid = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
+    pid = stat.parent;
   }
   return undefined;
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-
 import type { World } from "./world.ts";
+import { procStat } from "./proc-stat.ts";
 
 /** The processes by which launchers start ranks on a host: one per launch and host. */
 export const starters =
@@ -30,24 +29,10 @@ export function findStarter(
 ): { readonly pid: number; readonly start: string } | undefined {
   let pid = parent;
   for (let up = 0; up < 8 && pid > 1; up++) {
-    const stat = readStat(`${proc}/${pid}/stat`);
+    const stat = procStat(pid, proc);
     if (stat === undefined) break;
     if (starters.test(stat.command)) return { pid, start: stat.start };
     pid = stat.parent;
   }
   return undefined;
-}
-
-function readStat(path: string): { command: string; parent: number; start: string } | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "latin1");
-  } catch {
-    return undefined; // it ended, or /proc is hidden: the caller falls back on the parent's pid
-  }
-  const close = text.lastIndexOf(")");
-  const fields = text.slice(close + 2).split(" ");
-  const [parent, start] = [fields[1], fields[19]];
-  if (close < 0 || parent === undefined || start === undefined) return undefined;
-  return { command: text.slice(text.indexOf("(") + 1, close), parent: Number(parent), start };
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
@@ -9,6 +8,7 @@ import { watchInput, watchReturn } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./orphans.ts";
 import type { RelayedInput } from "./stdin.ts";
+import { procStat } from "../launcher/proc-stat.ts";
 
 export interface ClientRun {
   readonly signal: (name: NodeJS.Signals) => void;
@@ -167,9 +167,8 @@ function pathWithOurs(pythonRoot: string, theirs = ""): string {
 
 /** Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of stat). */
 function hearsTerminal(): boolean {
-  const stat = readFileSync("/proc/self/stat", "latin1");
-  const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return group === foreground;
+  const stat = procStat("self");
+  return stat !== undefined && stat.group === stat.foreground;
 }
 
 /** What the system's error numbers of execve(2) mean to whoever wrote the command. */

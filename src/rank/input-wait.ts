@@ -22,20 +22,15 @@ export function watchInput({
   readonly after?: number;
   readonly every?: number;
 }): () => void {
-  let waiting: { readonly who: string; readonly since: number } | undefined;
-  const look = setInterval(() => {
-    const who = processTree(pid)
-      .map(readerAt)
-      .find((found) => found !== undefined);
-    if (who === undefined) waiting = undefined;
-    else if (waiting?.who !== who) waiting = { who, since: performance.now() };
-    else if (performance.now() - waiting.since >= after) {
-      clearInterval(look);
-      onWait(Math.round((performance.now() - waiting.since) / 1000));
-    }
-  }, every);
-  look.unref();
-  return () => clearInterval(look);
+  return watchUntilSame({
+    look: () =>
+      processTree(pid)
+        .map(readerAt)
+        .find((found) => found !== undefined),
+    onSame: (_, seconds) => onWait(seconds),
+    after,
+    every,
+  });
 }
 
 /** The name that python/tsdask_mpi/adopt gives to a script that has returned while a thread of it still runs. */
@@ -56,20 +51,37 @@ export function watchReturn({
   readonly after?: number;
   readonly every?: number;
 }): () => void {
-  let since: number | undefined;
-  const look = setInterval(() => {
-    const stays = processTree(pid).find((one) => nameOf(one) === returned);
-    if (stays === undefined) {
-      since = undefined;
-      return;
-    }
-    since ??= performance.now();
-    if (performance.now() - since < after) return;
-    clearInterval(look);
-    onStay(stays, Math.round((performance.now() - since) / 1000));
+  return watchUntilSame({
+    look: () => processTree(pid).find((one) => nameOf(one) === returned),
+    onSame: onStay,
+    after,
+    every,
+  });
+}
+
+/** Looks every `every` ms; calls `onSame` once when it has seen the same for `after` ms, and not undefined. Returns what ends it. */
+function watchUntilSame<T extends string | number>({
+  look,
+  onSame,
+  after,
+  every,
+}: {
+  readonly look: () => T | undefined;
+  readonly onSame: (what: T, seconds: number) => void;
+  readonly after: number;
+  readonly every: number;
+}): () => void {
+  let seen: { readonly what: T; readonly since: number } | undefined;
+  const timer = setInterval(() => {
+    const what = look();
+    if (what === undefined) seen = undefined;
+    else if (seen?.what !== what) seen = { what, since: performance.now() };
+    if (seen === undefined || performance.now() - seen.since < after) return;
+    clearInterval(timer);
+    onSame(seen.what, Math.round((performance.now() - seen.since) / 1000));
   }, every);
-  look.unref();
-  return () => clearInterval(look);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 function nameOf(pid: number): string | undefined {

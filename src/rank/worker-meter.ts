@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { processTree } from "./children.ts";
+import { procStat } from "../launcher/proc-stat.ts";
 
 /** What a rank's worker used of what it had. */
 export interface WorkerUse {
@@ -70,9 +71,8 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
 /** Seconds of processor of a process and its children that have ended, and its greatest resident memory in bytes (proc(5)). */
 function useOf(pid: number): { readonly cpu: number; readonly peak: number } | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const spent = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+    const spent = procStat(pid)?.ticks;
+    if (spent === undefined) return undefined;
     const [, most = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
     return { cpu: spent / ticks, peak: Number(most) * 1024 };
   } catch {

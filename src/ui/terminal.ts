@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
+import { procStat } from "../launcher/proc-stat.ts";
 
 /** Launchers that pass on what a rank writes as it is. */
 const launchers = new Set([
@@ -79,9 +80,8 @@ function launcherOptions(args: readonly string[]): string[] {
 function readProcess(pid: number): ProcessView | undefined {
   if (pid <= 1) return undefined;
   try {
-    const status = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name stands in brackets and may hold anything; the parent is the second field after it (proc(5)).
-    const parent = Number(status.slice(status.lastIndexOf(")") + 2).split(" ")[1]);
+    const parent = procStat(pid)?.parent;
+    if (parent === undefined) return undefined;
     const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
     const name = (args[0] ?? "").split("/").at(-1) ?? "";
     return { parent, name, args, stderr: readlinkSync(`/proc/${pid}/fd/2`) };

@@ -1,0 +1,44 @@
+import { readFileSync } from "node:fs";
+
+/** What `/proc/<pid>/stat` says of a process (proc(5)). */
+export interface ProcStat {
+  /** The first 15 bytes of its program's name. */
+  readonly command: string;
+  /** One letter: `R` running, `S` sleeping, `Z` ended and not waited for. */
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+  /** The foreground process group of its terminal; -1 without one. */
+  readonly foreground: number;
+  /** Processor time of the process and of its children that were waited for, in clock ticks. */
+  readonly ticks: number;
+  /** When it started, in clock ticks since boot. */
+  readonly start: string;
+}
+
+/** Reads it; undefined for a process that is gone, and where /proc is hidden. */
+export function procStat(pid: number | "self", proc = "/proc"): ProcStat | undefined {
+  try {
+    return parseProcStat(readFileSync(`${proc}/${pid}/stat`, "latin1"));
+  } catch {
+    // It has ended, or the system does not show it.
+    return undefined;
+  }
+}
+
+/** The fields of the text; undefined when it is none. The name stands in parentheses and may hold anything, parentheses too. */
+export function parseProcStat(text: string): ProcStat | undefined {
+  const close = text.lastIndexOf(")");
+  const fields = text.slice(close + 2).split(" ");
+  const start = fields[19];
+  if (close < 0 || start === undefined) return undefined;
+  return {
+    command: text.slice(text.indexOf("(") + 1, close),
+    state: fields[0] ?? "",
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    foreground: Number(fields[5]),
+    ticks: fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0),
+    start,
+  };
+}
