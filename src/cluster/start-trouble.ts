@@ -31,6 +31,10 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
     cause: "A port that was asked for is taken.",
     cure: "Let Dask choose (leave out --scheduler-port and --dashboard-address), or free the port: `ss -ltnp` shows who has it.",
   },
+  permission: {
+    cause: "The system refuses a port below 1024, or a file or folder that is not this user's.",
+    cure: "Choose another port with --scheduler-port, or another folder for what the words above name.",
+  },
   address: {
     cause: "The address that --host or --interface names is not one of this host's.",
     cure: "Leave out --host and --interface, or name what `ip -br addr` lists on that host.",

@@ -1,4 +1,5 @@
-import { startChild, type Child, type ChildEvent, type ChildSpawn } from "../rank/child.ts";
+import { startChild, type Child, type ChildSpawn } from "../rank/child.ts";
+import type { ChildEvent } from "../protocol/fork-server.ts";
 
 /** So many requests wait at the fork server at once: each has two connections there, and open files are few on some hosts. */
 const atOnce = 64;
@@ -23,7 +24,7 @@ export function forkQueue(start: (spawn: ChildSpawn) => Child = startChild): (sp
     let asking = true;
     const told: Readonly<Record<string, unknown>>[] = [];
     const taken = (event: ChildEvent): void => {
-      if (asking && event.event !== "started") {
+      if (asking) {
         asking = false;
         running -= 1;
         next();

@@ -15,6 +15,7 @@ import { basename } from "node:path";
 import { promisify } from "node:util";
 import { deadlines } from "../deadlines.ts";
 import { findStarter } from "../launcher/host-key.ts";
+import { procStat } from "../launcher/proc-stat.ts";
 import { identify, type World } from "../launcher/world.ts";
 import { killPid } from "../rank/child.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -205,10 +206,6 @@ async function gone(pids: ReadonlySet<number>): Promise<void> {
 
 /** Whether a process runs; one that has ended and is not yet waited for does not (proc(5), the state in stat). */
 function runs(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return !/^\s*[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 1));
-  } catch {
-    return false;
-  }
+  const state = procStat(pid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
 }
