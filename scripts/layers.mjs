@@ -7,6 +7,7 @@ import { dirname, join, relative } from "node:path";
 const order = [
   ["main.ts"],
   ["commands"],
+  ["doctor"],
   ["cluster", "host"],
   ["rank"],
   ["registry"],

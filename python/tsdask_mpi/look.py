@@ -3,13 +3,14 @@
 import json
 import os
 import sys
+from typing import Any
 
 PACKAGES = ("dask", "distributed", "bokeh", "jupyterlab", "numpy", "pandas", "msgpack", "tornado", "cloudpickle")
 
 
-def main():
+def main() -> None:
     """Import Dask as a launch would, and say what came of it."""
-    found = {
+    found: dict[str, Any] = {
         "python": ".".join(str(part) for part in sys.version_info[:3]),
         "executable": sys.executable,
         "packages": {},
@@ -24,7 +25,7 @@ def main():
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def look(found, folder):
+def look(found: "dict[str, Any]", folder: str) -> None:
     """Fill in what can be found out."""
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path != here] + [os.path.dirname(here)]

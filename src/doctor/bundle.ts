@@ -29,7 +29,7 @@ export function bundleText(
 }
 
 /** Text without the names of other users; the own home folder is `~`; pure. */
-export function anonymous(text: string, env: NodeJS.ProcessEnv): string {
+function anonymous(text: string, env: NodeJS.ProcessEnv): string {
   const home = env["HOME"];
   const own = env["USER"] ?? env["LOGNAME"];
   const short = home === undefined || home.length < 2 ? text : text.replaceAll(home, "~");

@@ -51,7 +51,7 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
 }
 
 /** The rows of what a Python said of itself; pure. */
-export function lookRows(
+function lookRows(
   context: Pick<DoctorContext, "env" | "host" | "options">,
   found: { readonly path: string; readonly from: string },
   { python, problem, packages, hidden, settings }: PythonLook,
@@ -138,7 +138,7 @@ function troubleRow(
 }
 
 /** Variables that break a Python, seen without starting one; pure. */
-export function environmentRows(env: NodeJS.ProcessEnv): Row[] {
+function environmentRows(env: NodeJS.ProcessEnv): Row[] {
   const rows: Row[] = [];
   const home = env["PYTHONHOME"];
   if (home)
