@@ -21,8 +21,8 @@ import {
   type FailureReportOfRank,
   type LaunchEvent,
   type SchedulerFacts,
-  type WorkerFacts,
 } from "./state.ts";
+import type { WorkerFacts } from "./rank-table.ts";
 import type { UsageEvent } from "./usage.ts";
 
 export interface Secrets {

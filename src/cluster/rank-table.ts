@@ -1,4 +1,12 @@
-import type { WorkerFacts } from "./state.ts";
+/** What the hub knows of a worker that has registered. */
+export interface WorkerFacts {
+  readonly rank: number;
+  readonly host: string;
+  readonly address: string;
+  readonly name: string;
+  readonly nthreads: number;
+  readonly memoryLimit: number;
+}
 
 /** What a launch knows of one rank. */
 export interface RankState {

@@ -3,17 +3,7 @@ import type { MessageCode } from "../errors/messages.ts";
 import type { RankEvent, ToLeader, ToRank } from "../protocol/messages.ts";
 import type { Ending } from "../ui/end.ts";
 import type { Plan } from "./plan.ts";
-import { emptyTable, knownRanks, rankOf, type RankTable } from "./rank-table.ts";
-
-/** What the hub knows of a worker that has registered. */
-export interface WorkerFacts {
-  readonly rank: number;
-  readonly host: string;
-  readonly address: string;
-  readonly name: string;
-  readonly nthreads: number;
-  readonly memoryLimit: number;
-}
+import { emptyTable, knownRanks, rankOf, type RankTable, type WorkerFacts } from "./rank-table.ts";
 
 export interface SchedulerFacts {
   readonly address: string;
