@@ -108,6 +108,20 @@ def _dask_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DASK_")}
 
 
+def take_derived(settings: dict[str, Any]) -> None:
+    """Set what follows from the launch's size where the configuration still says what Dask's own defaults do."""
+    if not settings:
+        return
+    import dask.config
+
+    defaults = dask.config.merge(*dask.config.defaults)
+    absent = object()
+    for name, value in settings.items():
+        usual = dask.config.get(name, absent, config=defaults)
+        if usual is not absent and dask.config.get(name, absent) == usual:
+            dask.config.set({name: value})
+
+
 def take_scratch(folder: str | None) -> None:
     """Have Dask keep its local files in `folder`, which goes with the launch, unless the user's configuration names a place."""
     import dask.config
@@ -160,6 +174,7 @@ def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
     sys.path[:0] = [path for path in request.get("sys_path") or [] if path not in sys.path]
     take_config(baseline)
     params = request.get("params") or {}
+    take_derived(params.get("derived") or {})
     if params.get("config"):
         import dask.config
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import struct
+import sys
 from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
@@ -95,3 +97,13 @@ def trim_threshold(size: int) -> None:
 def thread_count() -> int:
     """Return how many threads this process has now, Python's and others'."""
     return len(os.listdir("/proc/self/task"))
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError) as error:
+            print(f"the limit of {soft} open files stays: {error}", file=sys.stderr, flush=True)

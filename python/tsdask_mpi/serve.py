@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from tsdask_mpi import diagnosis, imports, linux
 from tsdask_mpi.compat import interpreter
 from tsdask_mpi.contract import REQUEST_SECONDS, VERSION, ServerFailure
-from tsdask_mpi.server import Server, allow_many_files, tell_leader
+from tsdask_mpi.server import Server, tell_leader
 from tsdask_mpi.wire import Message
 
 BACKLOG = 4096
@@ -59,7 +59,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
         message = f"distributed {distributed.__version__} has no {missing.convenience}"
         tell_leader({"event": "failed", "reason": "lacking", "message": message})
     linux.adopt_orphans()
-    allow_many_files()
+    linux.allow_many_files()
     classes.named_arguments(distributed.Worker)
 
     def prepare(request: Message) -> None:
@@ -82,7 +82,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
 def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     """Serve without Dask (`--spawn exec`): watch over scripts, and clean up after a leader that was killed."""
     linux.adopt_orphans()
-    allow_many_files()
+    linux.allow_many_files()
     server = Server(
         listener,
         state["host_dir"],

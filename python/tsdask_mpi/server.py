@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -287,13 +286,3 @@ def remove_host_folder(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         os.rmdir(os.path.dirname(path))
-
-
-def allow_many_files() -> None:
-    """Raise the limit of open files as far as it goes; children take their rank's again."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError) as error:
-            print(f"fork server: the limit of {soft} open files stays: {error}", file=sys.stderr, flush=True)

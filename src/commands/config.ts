@@ -1,4 +1,7 @@
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { plan } from "../cluster/plan.ts";
+import { derivedSettings, type DerivedSetting } from "../dask/settings.ts";
 import { defaultText } from "./help.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
 import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
@@ -13,7 +16,7 @@ Usage: tsdask-mpi config [--json] [options of a launch]
 Shows every option, its value, and where it was set: on the command line, by a TSDASK_ variable, in a user's or the site's file, or nowhere.
 Options after \`config\` are read as those of a launch: \`tsdask-mpi config --nthreads 2 script.py\`.
 
-  --json  the same as JSON: {"options": {"nthreads": {"value": 2, "source": "the command line"}, …}, "files": […], "warnings": […]}
+  --json  the same as JSON: {"options": {"nthreads": {"value": 2, "source": "the command line"}, …}, "derived": {…}, "files": […], "warnings": […]}
 `;
 
 /** `tsdask-mpi config`: prints the options of a launch with their sources; resolves to the exit code. Throws as `readOptions` does. */
@@ -31,8 +34,9 @@ export async function configCommand(
     return 0;
   }
   const files = placesOf({ env, cwd }).map(({ kind, file }) => ({ kind, file, found: existsSync(file) }));
+  const derived = derivedFor(result.options);
   if (json) {
-    stdout.write(`${JSON.stringify({ ...asJson(result), files, warnings: result.warnings }, null, 2)}\n`);
+    stdout.write(`${JSON.stringify({ ...asJson(result), derived, files, warnings: result.warnings }, null, 2)}\n`);
     return 0;
   }
   const rows = optionKeys.map((key) => [kebab(key), valueText(key, result), sourceName(result.sources[key])]);
@@ -40,8 +44,23 @@ export async function configCommand(
   stdout.write(
     `${columns([["option", "value", "source"], ...launched(result.options), ...rows])}\n\n${places.join("\n")}\n`,
   );
+  const names = Object.entries(derived);
+  if (names.length > 0) {
+    const settings = names.map(([name, { value, why }]) => [name, String(value), why]);
+    stdout.write(
+      `\nDask's settings that follow from --np, where its own configuration says nothing:\n${columns(settings)}\n`,
+    );
+  }
   for (const warning of result.warnings) stderr.write(`${warning}\n`);
   return 0;
+}
+
+/** What follows from the size of a launch on this host alone; of others only their launcher knows the size. */
+function derivedFor({ np, script, jupyter, ...options }: Options): Readonly<Record<string, DerivedSetting>> {
+  if (np === undefined) return {};
+  const client = script !== undefined || jupyter !== undefined;
+  const { workerRanks } = plan({ ...options, size: np, client });
+  return derivedSettings({ workers: workerRanks.length, here: workerRanks.length, cores: availableParallelism() });
 }
 
 const SCRIPT_NAMES = {

@@ -1,5 +1,6 @@
 import type { ChildRequest } from "../protocol/messages.ts";
 import type { Options } from "../config/options.ts";
+import { settingValues, type LaunchSize } from "./settings.ts";
 
 /** Paths of this host's copies of the launch's credentials; all files of mode 0600 in a private folder. */
 export interface HostSecrets {
@@ -28,6 +29,7 @@ export interface RequestInput {
   readonly hostMemory: number;
   /** This host's name. */
   readonly host: string;
+  readonly size: LaunchSize;
 }
 
 /** What the fork server is asked for on the scheduler's rank; keyword arguments are those of `distributed.Scheduler`. */
@@ -104,13 +106,14 @@ export function workerRequest(
   };
 }
 
-function common({ options, rank, secrets, host, scratch }: RequestInput): Readonly<Record<string, unknown>> {
+function common({ options, rank, secrets, host, scratch, size }: RequestInput): Readonly<Record<string, unknown>> {
   return {
     security: secrets.security,
     token_file: secrets.tokenFile,
     preload: options.preload,
     log_level: options.logLevel,
     config: pagesConfig(options, secrets),
+    derived: settingValues(size),
     scratch,
     rank,
     ...(options.contact === "hostname" ? { contact_host: host } : {}),

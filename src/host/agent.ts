@@ -468,6 +468,11 @@ async function assignment({
     // One for each: in a common one every worker that starts asks after the locks of all others (distributed/diskutils.py).
     scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
+    size: {
+      workers: plan.workerRanks.length,
+      here: sharers.filter(({ role }) => role === "worker").length,
+      cores: grant.cpus,
+    },
     host,
   };
   const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? {
