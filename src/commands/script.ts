@@ -73,10 +73,21 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   if (submit === true) {
     const id = await submitText(system, text, out, place);
     stdout.write(`${id}\n`);
+    // Workers for a cluster that runs, and the tasks of an array, are no cluster of their own.
+    if (schedulerFile === undefined && array === undefined) {
+      const { registerSubmission } = await import("../registry/submission.ts");
+      await registerSubmission({ system, id, name: nameIn(words), cwd, env });
+    }
     if (wait !== undefined)
       return await waitForStart({ system, id, seconds: wait, env, say: (line) => stderr.write(line) });
   } else if (out === undefined) stdout.write(text);
   return 0;
+}
+
+/** What the launch that is submitted will be called, if its words say so. */
+function nameIn(words: readonly string[]): string | undefined {
+  const at = words.findIndex((word) => word === "--cluster-name" || word.startsWith("--cluster-name="));
+  return at < 0 ? undefined : (words[at]?.split("=")[1] ?? words[at + 1]);
 }
 
 /** Waits until a job runs, or has run; returns 0, or 69 when the time is over. Throws Failure TSD-141 for a job that will not run. */

@@ -1,6 +1,7 @@
 import { visibleLine } from "../errors/visible.ts";
 import { Failure } from "../errors/failure.ts";
 import { ambiguous, clustersNamed, listClusters, type Listed } from "../registry/find.ts";
+import { clearLeftovers } from "../registry/leftovers.ts";
 import { stopCluster } from "../registry/stop.ts";
 import { isPath, targetOf } from "../registry/target.ts";
 import { durationText } from "../ui/format.ts";
@@ -49,7 +50,12 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
       suggestion: "`tsdask-mpi list` shows the names; --all means all of them. ",
     });
   if (word === undefined) {
-    const live = (await listClusters(context.env)).filter(({ state }) => state !== "ended");
+    const clusters = await listClusters(context.env);
+    for (const { entry } of clusters.filter(({ state }) => state === "ended")) {
+      if (await clearLeftovers(entry, context.env))
+        context.stderr.write(`tsdask-mpi: ${visibleLine(entry.name)} had been killed; what it left is removed.\n`);
+    }
+    const live = clusters.filter(({ state }) => state !== "ended");
     if (live.length === 0) context.stderr.write("tsdask-mpi: no cluster of yours runs.\n");
     return live;
   }
@@ -70,7 +76,8 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
 async function stopOne(one: Listed, now: boolean, { env, stderr }: CommandContext): Promise<void> {
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${visibleLine(`${one.entry.name} ${text}`)}\n`);
   if (one.state === "ended") {
-    say(`had ended already: ${one.why ?? "no more is known"}.`);
+    const cleared = await clearLeftovers(one.entry, env);
+    say(`had ended already: ${one.why ?? "no more is known"}${cleared ? "; what it left is removed" : ""}.`);
     return;
   }
   const from = performance.now();

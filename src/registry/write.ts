@@ -17,7 +17,7 @@ export async function writeEntry(entry: ClusterEntry, env: NodeJS.ProcessEnv): P
   const { clusters, logs } = statePaths(env);
   makeStateFolder(clusters);
   await writePrivateFile(entryFile(clusters, entry), `${JSON.stringify(entry)}\n`);
-  if (entry.state === "running" && entry.job.id !== undefined) await removePending(clusters, entry);
+  if (entry.state !== "pending" && entry.job.id !== undefined) await removePending(clusters, entry);
   if (entry.state !== "ended" || !(await pruneIsDue(clusters))) return;
   await pruneEntries(clusters);
   await pruneLogs(logs, entry.launch);

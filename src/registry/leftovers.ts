@@ -1,0 +1,36 @@
+import { lstatSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { endWorkerJobs } from "../batch/end-jobs.ts";
+import { removeSchedulerFile } from "../dask/scheduler-file.ts";
+import type { ClusterEntry } from "./cluster-entry.ts";
+import { fields } from "./snapshot.ts";
+
+/**
+ * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its scheduler.json, each only if it is still
+ * that launch's. Resolves to whether there was anything. Never throws: what cannot be removed stays.
+ */
+export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv): Promise<boolean> {
+  let found = false;
+  try {
+    if (isOwnFolder(entry)) {
+      found = true;
+      await endWorkerJobs(entry.folder, env);
+      await rm(entry.folder, { recursive: true, force: true });
+    }
+    if (entry.schedulerFile !== undefined && (await removeSchedulerFile(entry.schedulerFile, entry.launch)))
+      found = true;
+  } catch {
+    // Its file system is not there, or not to be written now.
+  }
+  return found;
+}
+
+/** Whether the folder is a cluster's, ours, and still the one of this launch: another one with the same key may have taken it over. */
+function isOwnFolder({ folder, pid, startTime, state }: ClusterEntry): boolean {
+  const about = lstatSync(folder, { throwIfNoEntry: false });
+  if (state === "pending" || !/^\.tsdask-[0-9a-f]{16}$/.test(basename(folder))) return false;
+  if (about === undefined || !about.isDirectory() || about.uid !== process.geteuid?.()) return false;
+  const owner = fields(JSON.parse(readFileSync(join(folder, "owner"), "utf8")));
+  return owner["pid"] === pid && owner["startTime"] === startTime;
+}
