@@ -1,7 +1,8 @@
 import { visibleLine } from "../errors/visible.ts";
 import { Failure } from "../errors/failure.ts";
+import type { ClusterEntry } from "../registry/cluster-entry.ts";
 import { ambiguous, clustersNamed, listClusters, type Listed } from "../registry/find.ts";
-import { clearLeftovers } from "../registry/leftovers.ts";
+import { clearLeftovers, jobLeft } from "../registry/leftovers.ts";
 import { stopCluster } from "../registry/stop.ts";
 import { isPath, targetOf } from "../registry/target.ts";
 import { durationText } from "../ui/format.ts";
@@ -51,10 +52,8 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
     });
   if (word === undefined) {
     const clusters = await listClusters(context.env);
-    for (const { entry } of clusters.filter(({ state }) => state === "ended")) {
-      if (await clearLeftovers(entry, context.env))
-        context.stderr.write(`tsdask-mpi: ${visibleLine(entry.name)} had been killed; what it left is removed.\n`);
-    }
+    for (const { entry } of clusters.filter(({ state }) => state === "ended"))
+      if (await clearLeftovers(entry, context.env)) await tellCleared(entry, "had been killed", context);
     const live = clusters.filter(({ state }) => state !== "ended");
     if (live.length === 0) context.stderr.write("tsdask-mpi: no cluster of yours runs.\n");
     return live;
@@ -73,11 +72,20 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
   });
 }
 
-async function stopOne(one: Listed, now: boolean, { env, stderr }: CommandContext): Promise<void> {
+/** Says that what a killed cluster left is gone, and which job it has still, in which more may run than it. */
+async function tellCleared(entry: ClusterEntry, how: string, { env, stderr }: CommandContext): Promise<void> {
+  const job = await jobLeft(entry, env);
+  const still = job === undefined ? "" : ` Its job, ${job}, is still there: cancel it if nothing else runs in it.`;
+  stderr.write(`tsdask-mpi: ${visibleLine(`${entry.name} ${how}; what it left is removed.${still}`)}\n`);
+}
+
+async function stopOne(one: Listed, now: boolean, context: CommandContext): Promise<void> {
+  const { env, stderr } = context;
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${visibleLine(`${one.entry.name} ${text}`)}\n`);
   if (one.state === "ended") {
-    const cleared = await clearLeftovers(one.entry, env);
-    say(`had ended already: ${one.why ?? "no more is known"}${cleared ? "; what it left is removed" : ""}.`);
+    const how = `had ended already: ${one.why ?? "no more is known"}`;
+    if (await clearLeftovers(one.entry, env)) await tellCleared(one.entry, how, context);
+    else say(`${how}.`);
     return;
   }
   const from = performance.now();

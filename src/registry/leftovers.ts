@@ -2,7 +2,11 @@ import { lstatSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
+import { batchSystem } from "../batch/job.ts";
+import { commandShell } from "../batch/run.ts";
 import { removeSchedulerFile } from "../dask/scheduler-file.ts";
+import { deadlines } from "../deadlines.ts";
+import { Failure } from "../errors/failure.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 import { fields } from "./snapshot.ts";
 
@@ -24,6 +28,19 @@ export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv
     // Its file system is not there, or not to be written now.
   }
   return found;
+}
+
+/** The job of a cluster that was killed, where it is still in the queue: it may hold more than the cluster, so that it is not ours to cancel. */
+export async function jobLeft({ job, code, state }: ClusterEntry, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const { system, id } = job;
+  if (state !== "ended" || code !== undefined || id === undefined || system === "local") return undefined;
+  try {
+    const states = await batchSystem(system).states([id], commandShell({ env, deadline: deadlines.connectCommand }));
+    return ["running", "pending", "held"].includes(states.get(id) ?? "gone") ? `${system} ${id}` : undefined;
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  }
 }
 
 /** Whether the folder is a cluster's, ours, and still the one of this launch: another one with the same key may have taken it over. */
