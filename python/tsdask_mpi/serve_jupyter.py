@@ -160,6 +160,18 @@ def _bind_cookie(server: Any) -> None:
         provider.cookie_options = {"samesite": "Strict", **getattr(provider, "cookie_options", {})}
 
 
+def _believe_proxy() -> None:
+    """Have Jupyter take the host that a proxy was asked for as its own: it compares a page's Origin with it. A page cannot set that header elsewhere."""
+    from jupyter_server.base.handlers import JupyterHandler
+
+    def forwarded(handler: Any) -> None:
+        host = handler.request.headers.get("X-Forwarded-Host", "").split(",")[0].strip()
+        if host:
+            handler.request.headers["Host"] = handler.request.host = host
+
+    _before(JupyterHandler, "prepare", forwarded)
+
+
 def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
     try:
         from jupyter_client.manager import KernelManager
@@ -176,6 +188,8 @@ def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
         except ImportError:
             continue  # Notebook 6 has its own server, all others this one.
         _before(owner, "start", lambda server: _starts(server, shown, dashboard))
+    if os.environ.pop("TSDASK_BEHIND_PROXY", ""):
+        _believe_proxy()
     if module == "jupyter_server":
         return
     try:

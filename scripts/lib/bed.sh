@@ -22,6 +22,7 @@ util-linux=/usr/bin/setpriv
 mount=/usr/bin/mount
 chromium=/usr/bin/chromium
 strace=/usr/bin/strace
+ruby=/usr/bin/ruby
 shellcheck=/usr/bin/shellcheck
 '
 

@@ -85,6 +85,7 @@ export async function clientStart({
       ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }),
       loopback: options.tunnel !== "direct",
       ...(options.jupyter === "hub" ? { hub: true } : {}),
+      ...(options.jupyterPrefix === undefined ? {} : { prefix: options.jupyterPrefix }),
     },
     grace: options.grace,
   };

@@ -36,6 +36,7 @@ import {
 } from "../dask/scheduler-file.ts";
 import { clientStart } from "./client-start.ts";
 import { dashboardHost, pagesUrl } from "./pages.ts";
+import { removeConnection, writeConnection } from "./connection-file.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { hostGrants } from "./granted.ts";
@@ -345,6 +346,10 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
       onJupyter: (jupyter) => {
         if (record === undefined) return;
         record = { ...record, jupyter };
+        if (options.connectionFile !== undefined)
+          void writeConnection(options.connectionFile, jupyter, secrets).catch((error: unknown) =>
+            launch.fail(error as Failure),
+          );
         void showConnection();
         if (published && file !== undefined)
           void writeSchedulerFile(schedulerFile, { ...file, tsdask: record }).catch((error: unknown) =>
@@ -388,6 +393,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
         );
         await stopTargets?.();
         if (published) await removeSchedulerFile(schedulerFile, launchName);
+        if (options.connectionFile !== undefined)
+          await removeConnection(options.connectionFile, record?.jupyter ?? null);
         await tellUsage(ending, facts.code, seconds, await told);
         await register?.ended(howItEnded(ending), facts.code);
         if (facts.code !== 0) await log.keep?.();

@@ -125,6 +125,10 @@ export interface Options {
   readonly jupyterPort: number | undefined;
   /** Seconds without a kernel after which Jupyter, and so the launch, ends. */
   readonly afterNotebook: number | undefined;
+  /** The path below which Jupyter's pages are; `{host}` and `{port}` stand for its own. */
+  readonly jupyterPrefix: string | undefined;
+  /** Where Jupyter's host, port and token are written, for a portal that leads to it. */
+  readonly connectionFile: string | undefined;
   readonly loginHost: string | undefined;
   readonly tunnel: "direct" | "jump" | "reverse";
 

@@ -248,6 +248,8 @@ const reconcileUnused = ({ values, sources, warnings }: Draft, script: Script | 
     warnings.push("--wait-workers has no effect: there is no script to hold back.");
   if (values.jupyter === undefined && said("jupyterPort"))
     warnings.push("--jupyter-port has no effect without --jupyter.");
+  for (const key of ["jupyterPrefix", "connectionFile"] as const)
+    if (values.jupyter === undefined && said(key)) warnings.push(`--${kebab(key)} has no effect without --jupyter.`);
   if (values.jupyter === undefined && said("afterNotebook"))
     warnings.push("--after-notebook has no effect without --jupyter; --idle-timeout ends a cluster without work.");
   if (values.scheduler) return;

@@ -473,6 +473,22 @@ export const table: Table = {
     otherwise: "never",
     help: "with --jupyter: end the cluster when no kernel has run, and nobody has used the server, for this long",
   },
+  jupyterPrefix: {
+    group: "Jupyter and tunnels",
+    value: "<path>",
+    read: text("a path that begins and ends with a slash", /^\/(?:(?:[\w.~@%+-]|\{host\}|\{port\})+\/)*$/),
+    initial: undefined,
+    otherwise: "/, or what Jupyter's configuration says",
+    help: "path of Jupyter where a proxy leads to it, with its {host} and {port}: '/node/{host}/{port}/'",
+  },
+  connectionFile: {
+    group: "Jupyter and tunnels",
+    value: "<file>",
+    read: path,
+    initial: undefined,
+    otherwise: "none",
+    help: "write host, port and password of Jupyter to this file (YAML, for you alone) when it is ready: Open OnDemand's connection.yml",
+  },
   loginHost: {
     group: "Jupyter and tunnels",
     value: "<host>",

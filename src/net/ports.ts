@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { Failure } from "../errors/failure.ts";
 import { portWords } from "./port-words.ts";
 import { systemCode } from "../security/file-problems.ts";
@@ -8,6 +8,15 @@ import { systemCode } from "../security/file-problems.ts";
 export async function requirePort(host: string, port: number, option: string): Promise<void> {
   const problem = await tryPort(host, port);
   if (problem !== undefined) throw new Failure("TSD-028", { port, host, problem, option });
+}
+
+/** A port of `host` that is free now: for a server that must be told of before it opens it. Throws the system's error. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
 }
 
 /** Why a port could not be had; undefined when it could. */

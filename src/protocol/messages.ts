@@ -163,7 +163,12 @@ export interface ClientStart {
   /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
   readonly env: Readonly<Record<string, string | null>>;
   /** Set for JupyterLab and the like, which get a port and an address on their own host. */
-  readonly jupyter?: { readonly port?: number; readonly loopback: boolean; readonly hub?: boolean };
+  readonly jupyter?: {
+    readonly port?: number;
+    readonly loopback: boolean;
+    readonly hub?: boolean;
+    readonly prefix?: string;
+  };
   readonly grace: number;
   /** Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the rank's own is the script's. */
   readonly stdin?: "relay" | "relay-if-null";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { freePort } from "../net/ports.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -24,7 +24,7 @@ export async function prepareHubServer(env: Environment): Promise<Readonly<Recor
   await ask("user");
   if (service.port !== "0") return {};
   // The Hub waits to be told the port of a server that runs in a job of its own (batchspawner/api.py).
-  const port = await freePort(service.hostname);
+  const port = await freePort(service.hostname.replace(/^\[|\]$/g, ""));
   await ask("batchspawner", JSON.stringify({ port }));
   service.port = String(port);
   return { JUPYTERHUB_SERVICE_URL: service.href };
@@ -34,14 +34,6 @@ function needed(env: Environment, name: string): string {
   const value = env[name] ?? "";
   if (value === "") throw new Failure("TSD-170", { variable: name });
   return value;
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host.replace(/^\[|\]$/g, ""));
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 interface Question {

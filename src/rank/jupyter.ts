@@ -1,8 +1,9 @@
+import { hostname } from "node:os";
 import { mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { deadlines } from "../deadlines.ts";
-import { requirePort } from "../net/ports.ts";
+import { freePort, requirePort } from "../net/ports.ts";
 
 /** Jupyter's own first port, from which it looks for a free one, and how many it looks at. */
 const firstPort = 8888;
@@ -49,7 +50,10 @@ export async function prepareJupyter({
   const host = start.jupyter?.loopback === true ? "127.0.0.1" : address;
   const { hub } = start.jupyter ?? {};
   const ofHub = hub === true ? await (await import("./hub-server.ts")).prepareHubServer(env) : {};
-  const wanted = start.jupyter?.port;
+  const { prefix } = start.jupyter ?? {};
+  // A path that names the port must be known before the port is opened.
+  const named = prefix?.includes("{port}") === true ? await freePort(host) : undefined;
+  const wanted = start.jupyter?.port ?? named;
   if (wanted !== undefined) await requirePort(host, wanted, "--jupyter-port");
   const runtime = `${folder}/jupyter`;
   mkdirSync(runtime, { mode: 0o700, recursive: true });
@@ -64,8 +68,9 @@ export async function prepareJupyter({
       ...args,
       // A Hub says itself where its server is to listen.
       ...(hub === true ? [] : [`--ip=${host}`, `--port=${wanted ?? firstPort}`, `--ServerApp.port_retries=${retries}`]),
+      ...(prefix === undefined ? [] : [`--ServerApp.base_url=${filled(prefix, wanted)}`]),
     ],
-    env: { JUPYTER_RUNTIME_DIR: runtime, ...ofHub },
+    env: { JUPYTER_RUNTIME_DIR: runtime, ...(prefix === undefined ? {} : { TSDASK_BEHIND_PROXY: "1" }), ...ofHub },
     announce: async (pid, over) => {
       const until = performance.now() + deadlines.jupyter;
       while (!over()) {
@@ -99,6 +104,11 @@ function serverIn(runtime: string, pid: number | undefined): ServerInfo | undefi
   if (name === undefined) return undefined;
   const found = serverInfo(readFileSync(`${runtime}/${name}`, "utf8"));
   return found !== undefined && name.includes(`-${found.pid}.`) ? found : undefined;
+}
+
+/** The path below which the pages are, with this host's name and the port in their places. */
+function filled(prefix: string, port: number | undefined): string {
+  return prefix.replaceAll("{host}", hostname()).replaceAll("{port}", String(port ?? ""));
 }
 
 /** What `look` finds; undefined when a file or folder went away meanwhile, as at the end of Jupyter or of the launch. */

@@ -6,7 +6,7 @@ import { command } from "./bed/command.ts";
 import { drawn, open, picture } from "./bed/lab.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
-import { output } from "./bed/run.ts";
+import { output, start } from "./bed/run.ts";
 import { startCluster } from "./security/cluster.ts";
 
 /** Whether the Python to test with has the Dask extension of JupyterLab. */
@@ -15,11 +15,14 @@ const hasExtension = await output(command(python().path, "-c", "import jupyterla
   () => false,
 );
 
+/** Computes, says so, and holds what it has computed until its input ends. */
 const WORK = `
-import time
+import sys, time
 from distributed import Client
 with Client() as client:
-    assert client.gather(client.map(lambda x: time.sleep(0.05) or x, range(60), pure=False))[-1] == 59
+    held = client.map(lambda x: time.sleep(0.05) or x, range(60), pure=False)
+    print("sum", sum(client.gather(held)), flush=True)
+    sys.stdin.read()
 `;
 
 interface Model {
@@ -52,7 +55,11 @@ if (hasExtension && chromiumAvailable() === true)
     for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
     const work = clean.write("work.py", WORK);
     const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
-    await output(command(python().path, work), { folder: clean.folder, env: environment });
+    await using working = start(command("sh", "-c", `sleep 60 | ${python().path} ${work}`), {
+      folder: clean.folder,
+      env: environment,
+    });
+    await working.says(/^sum 1770$/m, 40);
     // Only the pane in front draws.
     for (const [pane, text] of [
       ["task-stream", '"lambda"'],
@@ -72,7 +79,10 @@ if (hasExtension && chromiumAvailable() === true)
     expect(made).toMatchObject({ workers: 2 });
     for (const { id } of await listed()) expect((await ask(`clusters/${id}`, "DELETE")).status).toBe(204);
     expect(await listed()).toEqual([]);
-    await output(command(python().path, work), { folder: clean.folder, env: environment });
+    await working[Symbol.asyncDispose]();
+    expect(await output(command(python().path, work), { folder: clean.folder, env: environment })).toContain(
+      "sum 1770",
+    );
     await cluster.stop();
     expect((await cluster.running.finished).code).toBe(0);
   });
