@@ -73,51 +73,72 @@ describe.runIf(which("ruby") !== undefined)("the app for Open OnDemand", () => {
     await output(command("shellcheck", ...files), { deadline: 60 });
   });
 
-  test.runIf(slurm)("starts JupyterLab in a job on two nodes, and its button logs in to it and to the dashboard", async () => {
-    await startSlurm();
-    await using clean = nothingLeft();
-    clean.allow(/\.out$/, /^told\.yml$/, /^node-compile-cache|^home/);
-    const home = join(clean.tmp, "home");
-    mkdirSync(home);
-    for (const [name, text] of [["script.sh", app.script], ["after.sh", app.after], ["job.sh", wrapper]] as const)
-      clean.write(name, text);
-    const file = (name: string): string => join(clean.folder, name);
-    const exported = `--export=ALL,HOME=${home}`;
-    const id = await sbatch(clean, file("job.sh"), ...app.submit.script.native, "--time=3", exported, "--output=job-%j.out");
-    await until(() => `told.yml: ${outputOf(clean, id)}`, 90, () => existsSync(file("told.yml")));
-    const told = readFileSync(file("connection.yml"), "utf8");
-    expect(statSync(file("connection.yml")).mode & 0o777).toBe(0o600);
-    expect(told.replaceAll('"', "")).toBe(readFileSync(file("told.yml"), "utf8"));
+  test.runIf(slurm)(
+    "starts JupyterLab in a job on two nodes, and its button logs in to it and to the dashboard",
+    async () => {
+      await startSlurm();
+      await using clean = nothingLeft();
+      clean.allow(/\.out$/, /^told\.yml$/, /^node-compile-cache|^home/);
+      const home = join(clean.tmp, "home");
+      mkdirSync(home);
+      for (const [name, text] of [
+        ["script.sh", app.script],
+        ["after.sh", app.after],
+        ["job.sh", wrapper],
+      ] as const)
+        clean.write(name, text);
+      const file = (name: string): string => join(clean.folder, name);
+      const exported = `--export=ALL,HOME=${home}`;
+      const id = await sbatch(
+        clean,
+        file("job.sh"),
+        ...app.submit.script.native,
+        "--time=3",
+        exported,
+        "--output=job-%j.out",
+      );
+      await until(
+        () => `told.yml: ${outputOf(clean, id)}`,
+        90,
+        () => existsSync(file("told.yml")),
+      );
+      const told = readFileSync(file("connection.yml"), "utf8");
+      expect(statSync(file("connection.yml")).mode & 0o777).toBe(0o600);
+      expect(told.replaceAll('"', "")).toBe(readFileSync(file("told.yml"), "utf8"));
 
-    const [, host = "", port = "", password = ""] = /^host: "(.*)"\nport: (\d+)\npassword: "(.*)"\n$/.exec(told) ?? [];
-    const { tsdask } = JSON.parse(readFileSync(file("scheduler.json"), "utf8")) as SchedulerFile;
-    const server = `http://${tsdask?.jupyter?.host}:${port}`;
-    const { view } = await render({ host, port: Number(port), password });
-    const actions = [...view.matchAll(/action="([^"]*)"/g)].map(([, action = ""]) => action);
-    expect(actions).toHaveLength(2);
-    const inputs = [...view.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, name = "", value = ""]): [string, string] => [
-      name,
-      value,
-    ]);
-    const portal = { "X-Forwarded-Host": "portal.example.org" };
-    for (const action of actions) {
-      const body = new URLSearchParams(inputs);
-      const login = await fetch(`${server}${action}`, { method: "POST", body, headers: portal, redirect: "manual" });
-      const page = login.headers.get("location") ?? "";
-      expect(page).toMatch(new RegExp(`^/node/n1/${port}/(lab|tsdask/status)$`));
-      const cookies = login.headers.getSetCookie().map((one) => one.split(";")[0]);
-      const shown = await fetch(server + page, { headers: { ...portal, Cookie: cookies.join("; ") }, redirect: "manual" });
-      expect(shown.status).toBe(200);
-      expect((await fetch(server + page)).url).toContain("/login");
-    }
-    await fetch(`${server}/node/n1/${port}/api/shutdown`, {
-      method: "POST",
-      headers: { Authorization: `token ${password}` },
-    });
-    await queueEmpty(60);
-    expect(existsSync(file("connection.yml"))).toBe(false);
-    expect(outputOf(clean, id)).not.toContain(password);
-  });
+      const [, host = "", port = "", password = ""] =
+        /^host: "(.*)"\nport: (\d+)\npassword: "(.*)"\n$/.exec(told) ?? [];
+      const { tsdask } = JSON.parse(readFileSync(file("scheduler.json"), "utf8")) as SchedulerFile;
+      const server = `http://${tsdask?.jupyter?.host}:${port}`;
+      const { view } = await render({ host, port: Number(port), password });
+      const actions = [...view.matchAll(/action="([^"]*)"/g)].map(([, action = ""]) => action);
+      expect(actions).toHaveLength(2);
+      const inputs = [...view.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(
+        ([, name = "", value = ""]): [string, string] => [name, value],
+      );
+      const portal = { "X-Forwarded-Host": "portal.example.org" };
+      for (const action of actions) {
+        const body = new URLSearchParams(inputs);
+        const login = await fetch(`${server}${action}`, { method: "POST", body, headers: portal, redirect: "manual" });
+        const page = login.headers.get("location") ?? "";
+        expect(page).toMatch(new RegExp(`^/node/n1/${port}/(lab|tsdask/status)$`));
+        const cookies = login.headers.getSetCookie().map((one) => one.split(";")[0]);
+        const shown = await fetch(server + page, {
+          headers: { ...portal, Cookie: cookies.join("; ") },
+          redirect: "manual",
+        });
+        expect(shown.status).toBe(200);
+        expect((await fetch(server + page)).url).toContain("/login");
+      }
+      await fetch(`${server}/node/n1/${port}/api/shutdown`, {
+        method: "POST",
+        headers: { Authorization: `token ${password}` },
+      });
+      await queueEmpty(60);
+      expect(existsSync(file("connection.yml"))).toBe(false);
+      expect(outputOf(clean, id)).not.toContain(password);
+    },
+  );
 
   test("says why when JupyterLab does not come up, and the job ends", async () => {
     await using clean = nothingLeft();
