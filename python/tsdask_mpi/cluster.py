@@ -90,6 +90,8 @@ class Cluster(BaseCluster):
             {"batch": "local", "ranks_per_node": 1} if scale_options is None else dict(scale_options)
         )
         self._kept = Kept(_source)
+        # `asynchronous` is also true for what a synchronous cluster runs in its event loop.
+        self._in_loop = asynchronous
         super().__init__(asynchronous=asynchronous, loop=loop, name=name, quiet=True)
         self.security = Security()
         if not self.asynchronous:
@@ -178,7 +180,7 @@ class Cluster(BaseCluster):
         weakref.finalize(self, _close_later, self.loop, self.scheduler_comm).atexit = False
         await self._refresh()
         self.status = Status.running
-        if self.asynchronous:
+        if self._in_loop:
             self._refresh_often()
 
     def _refresh_often(self) -> None:

@@ -89,10 +89,8 @@ class JobQueueCluster(Cluster):
         launch, self._processes, job = translated(self.system, type(self).__name__, settings)
         # The scheduler's launch wants one worker of its own: it goes when the cluster is up.
         source = kept.here(2, {"nthreads": 1, **launch}, 300.0, shared)
-        super().__init__(_source=source, scale_options=job, asynchronous=asynchronous, loop=loop, name=name)
         self._first = n_workers
-        if n_workers and not self.asynchronous:
-            self.scale(n_workers)
+        super().__init__(_source=source, scale_options=job, asynchronous=asynchronous, loop=loop, name=name)
 
     async def _start(self) -> None:
         await super()._start()
@@ -100,7 +98,7 @@ class JobQueueCluster(Cluster):
         own = list(self._latest["workers"])
         await self.scheduler_comm.retire_workers(workers=own, close_workers=True, remove=True)
         await self._refresh()
-        if self.asynchronous and self._first:
+        if self._first:
             await self._scale(self._first)
 
     def scale(self, n: int | None = None, jobs: int = 0, memory: Any = None, cores: int | None = None) -> Any:

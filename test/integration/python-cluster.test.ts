@@ -88,6 +88,15 @@ os.kill(os.getpid(), signal.SIGKILL)
     expect([finished.signal, finished.stdout], tell(finished)).toEqual(["SIGKILL", "True\n"]);
   });
 
+  it("has examples that run", async () => {
+    await using clean = nothingLeft({ within: 20 });
+    const finished = await runs(
+      clean,
+      "import doctest, tsdask_mpi.cluster, tsdask_mpi.jobqueue\nfor module in (tsdask_mpi.cluster, tsdask_mpi.jobqueue):\n    print(doctest.testmod(module).failed)\n",
+    );
+    expect(finished.stdout, tell(finished)).toBe("0\n0\n");
+  });
+
   it("that does not come up says what tsdask-mpi said", async () => {
     await using clean = nothingLeft();
     const finished = await runs(clean, "from tsdask_mpi import Cluster\nCluster(np=2, nthreads='many')\n");

@@ -1,0 +1,19 @@
+# A Spack recipe; written from Spack's documentation, not run. Copy it to var/spack/repos/<repository>/packages/tsdask-mpi/.
+from spack.package import *
+
+
+class TsdaskMpi(PythonPackage):
+    """A Dask cluster from any MPI launcher, without an MPI library."""
+
+    homepage = "https://www.npmjs.com/package/tsdask-mpi"
+    pypi = "tsdask-mpi/tsdask_mpi-0.1.0.tar.gz"
+
+    license("BSD-3-Clause")
+
+    # The checksum is that of the sdist which `npm run wheel` makes: `spack checksum tsdask-mpi`.
+    version("0.1.0")
+
+    depends_on("python@3.10:", type=("build", "run"))
+    depends_on("py-pip", type="build")
+    depends_on("node-js@22.15:", type="run")
+    depends_on("py-distributed@2022.12:", type="run")
