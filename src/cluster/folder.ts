@@ -1,20 +1,10 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
+import { readSmallFile } from "../security/small-file.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { machine, startTime } from "../launcher/process-mark.ts";
 
@@ -223,7 +213,7 @@ function folderNamedIn(text: string): { readonly folder: string; readonly addres
 /** Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any more. */
 function namesAddress(folder: string, address: string): boolean {
   try {
-    return address !== "" && readPlainSync(join(folder, "dask.yaml")).includes(address);
+    return address !== "" && readSmallFile(join(folder, "dask.yaml")).includes(address);
   } catch {
     // A launch that never had a scheduler.
     return false;
@@ -232,7 +222,7 @@ function namesAddress(folder: string, address: string): boolean {
 
 function readOwner(file: string): Owner | undefined {
   try {
-    const found = JSON.parse(readPlainSync(file)) as Partial<Record<keyof Owner, unknown>>;
+    const found = JSON.parse(readSmallFile(file)) as Partial<Record<keyof Owner, unknown>>;
     const { host, pid, startTime: since, machine: where } = found;
     return typeof host === "string" && typeof pid === "number" && typeof since === "string"
       ? { host, pid, startTime: since, machine: typeof where === "string" ? where : "" }
@@ -242,21 +232,6 @@ function readOwner(file: string): Owner | undefined {
     return undefined;
   }
 }
-
-/** The text of a small plain file; throws for anything else, without waiting for a pipe. */
-function readPlainSync(file: string): string {
-  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  try {
-    const found = fstatSync(descriptor);
-    if (!found.isFile() || found.size > largestFile) throw new Error(`${file} is no small plain file`);
-    return readFileSync(descriptor, "utf8");
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** Of our `owner` and `dask.yaml`, in bytes. */
-const largestFile = 1024 * 1024;
 
 const sameOwner = (a: Owner | undefined, b: Owner): boolean =>
   a !== undefined && a.host === b.host && a.pid === b.pid && a.startTime === b.startTime;

@@ -1,6 +1,7 @@
-import { lstatSync, readFileSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
+import { lstatSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
+import { readSmallFile } from "../security/small-file.ts";
 import { installedCommand, ownProgram } from "./program.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
@@ -62,7 +63,7 @@ export function dropInCommand(argv: readonly string[], { cwd, stdout, stderr }: 
 function standsAt(path: string): "nothing" | "ours" | "other" {
   try {
     lstatSync(path);
-    return /TSDASK_COMMAND=dask-mpi/.test(readFileSync(path, "utf8")) ? "ours" : "other";
+    return /TSDASK_COMMAND=dask-mpi/.test(readSmallFile(path, { follow: true })) ? "ours" : "other";
   } catch (error) {
     // A link that leads nowhere is still something that lies there.
     return (error as NodeJS.ErrnoException).code === "ENOENT" && !isLink(path) ? "nothing" : "other";

@@ -21,8 +21,6 @@ export interface Tried {
   readonly within: number;
   /** A scheduler.json of a cluster that has gone is there. */
   readonly file?: boolean;
-  /** Only in the full product. */
-  readonly slow?: boolean;
 }
 
 /** A name that a command uses, relative to the working folder, or to the temporary one. */
@@ -41,7 +39,7 @@ export interface Case {
 
 const group = 65534;
 /** What the user has there himself: what he names on the command line, and what he would miss. */
-const own = ["script.py", "precious", "thesis", "private"];
+const own = ["script.py", "notebook.ipynb", "precious", "thesis", "private"];
 /** As text: another user may not be able to read the project's files. */
 const planter = readFileSync(join(import.meta.dirname, "planter.py"), "utf8");
 const sharedBy = { stranger: asStranger, colleague: asColleague } as const;
@@ -58,6 +56,7 @@ function prepare(clean: Clean, mode: number, { file = false }: Tried): void {
   const put = (name: string, text: string, bits = 0o644): void =>
     writeFileSync(join(clean.folder, name), text, { mode: bits });
   put("script.py", "print('ran')\n");
+  put("notebook.ipynb", JSON.stringify({ cells: [], metadata: {}, nbformat: 4, nbformat_minor: 5 }));
   put("thesis", "mine", 0o600);
   mkdirSync(join(clean.folder, "precious"), { mode: 0o755 });
   put("precious/thesis", "mine");
