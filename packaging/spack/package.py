@@ -1,3 +1,4 @@
+# ruff: noqa: F403, F405 (this is how Spack wants its recipes)
 # A Spack recipe; written from Spack's documentation, not run. Copy it to var/spack/repos/<repository>/packages/tsdask-mpi/.
 from spack.package import *
 
