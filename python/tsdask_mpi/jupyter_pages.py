@@ -164,7 +164,8 @@ class Placed:
         """Take the cluster's pages, and what the path below which they are shown looks like."""
         self.pages = pages
         # As it came: addresses of workers are escaped in it.
-        self.own, self.rest = place.fullmatch(self.request.path).groups()  # type: ignore[union-attr]
+        parts: Any = place.fullmatch(self.request.path)
+        self.own, self.rest = parts.groups()
 
 
 class Page(Placed, JupyterHandler):

@@ -52,7 +52,7 @@ import { createLaunch, type Launch } from "./launch.ts";
 import type { WorkerFacts } from "./rank-table.ts";
 import type { SchedulerFacts } from "./state.ts";
 import { readByOwner, reachText } from "./connection-info.ts";
-import { launcherTitle } from "../launcher/title.ts";
+import { launcherTitle } from "../launcher/known.ts";
 import { watchWalltime } from "./walltime.ts";
 import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
 

@@ -1,6 +1,6 @@
 import { execa } from "execa";
 import { whichIn } from "./which.ts";
-import { launcherTitle } from "../launcher/title.ts";
+import { launcherTitle } from "../launcher/known.ts";
 import type { LauncherName } from "../launcher/world.ts";
 import { fine, foretold, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";

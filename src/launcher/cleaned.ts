@@ -1,9 +1,6 @@
 import { readFileSync } from "node:fs";
+import { starters } from "./known.ts";
 import { procStat } from "./proc-stat.ts";
-
-/** Programs that start ranks on a host: the launcher itself, or what it has there. */
-const starters =
-  /^(mpirun|mpiexec|mpiexec\.hydra|orterun|orted|prte|prted|prterun|hydra_pmi_proxy|hydra_bstrap_pro|pmi_proxy|slurmstepd|palsd|aprun|apinit|jsmd|flux-shell|mpispawn)/;
 
 /**
  * The launcher that did start this process, though none of its variables are here: the nearest one above it (proc(5), `stat`). Undefined

@@ -1,9 +1,6 @@
 import type { World } from "./world.ts";
+import { starters } from "./known.ts";
 import { procStat } from "./proc-stat.ts";
-
-/** The processes by which launchers start ranks on a host: one per launch and host. */
-export const starters =
-  /^(hydra_|pmi_proxy|mpiexec|mpirun|mpispawn|orted|orterun|prte|slurmstepd|flux-shell|palsd|apinit|jsmd|psid)/;
 
 /**
  * A name for this launch that is the same for all its ranks on this host, and different for any other launch there. Where the launcher

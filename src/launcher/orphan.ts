@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
-import { starters } from "./host-key.ts";
+import { starters } from "./known.ts";
 
 /**
  * Whether the launcher had gone before this process could look, so that its parent was process 1 from the beginning (`parent`: its pid).
