@@ -1,3 +1,4 @@
+import type { Options } from "../config/options.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Role } from "../protocol/messages.ts";
 
@@ -70,4 +71,21 @@ function inWorld(option: string, rank: number, size: number): void {
       why: `${option} ${rank} names a rank that does not exist: the ranks are 0 to ${size - 1}.`,
     });
   }
+}
+
+type PlanOptions = Pick<
+  Options,
+  "scheduler" | "schedulerRank" | "clientRank" | "script" | "jupyter" | "exclusiveWorkers"
+>;
+
+/** The plan of a launch of `size` ranks with these options; throws as `plan` does. */
+export function planFor(options: PlanOptions, size: number): Plan {
+  return plan({
+    size,
+    scheduler: options.scheduler,
+    schedulerRank: options.schedulerRank,
+    clientRank: options.clientRank,
+    client: options.script !== undefined || options.jupyter !== undefined,
+    exclusiveWorkers: options.exclusiveWorkers,
+  });
 }

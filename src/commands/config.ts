@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { plan } from "../cluster/plan.ts";
+import { planFor } from "../cluster/plan.ts";
 import { derivedSettings, type DerivedSetting } from "../dask/settings.ts";
 import { defaultText } from "./help.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
@@ -56,10 +56,9 @@ export async function configCommand(
 }
 
 /** What follows from the size of a launch on this host alone; of others only their launcher knows the size. */
-function derivedFor({ np, script, jupyter, ...options }: Options): Readonly<Record<string, DerivedSetting>> {
-  if (np === undefined) return {};
-  const client = script !== undefined || jupyter !== undefined;
-  const { workerRanks } = plan({ ...options, size: np, client });
+function derivedFor(options: Options): Readonly<Record<string, DerivedSetting>> {
+  if (options.np === undefined) return {};
+  const { workerRanks } = planFor(options, options.np);
   return derivedSettings({ workers: workerRanks.length, here: workerRanks.length, cores: availableParallelism() });
 }
 

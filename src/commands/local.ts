@@ -9,7 +9,7 @@ import { messages } from "../errors/messages.ts";
 import { startedBy } from "../launcher/cleaned.ts";
 import { secondSignalAfter, signalNumber } from "../rank/child.ts";
 import type { Out } from "../ui/out.ts";
-import { readFor } from "../host/agent.ts";
+import { readFor } from "../config/read-for.ts";
 import { isPrompt } from "../cluster/prompt.ts";
 import { plan } from "../cluster/plan.ts";
 

@@ -8,7 +8,9 @@ import type { Failure } from "../errors/failure.ts";
 import { failureText } from "../ui/failure-text.ts";
 import type { Member } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
-import { lead, readFor, type LeadContext } from "./agent.ts";
+import { readFor } from "../config/read-for.ts";
+import { lead } from "./agent.ts";
+import type { LeadContext } from "./lead-context.ts";
 import { launchPlace, type LaunchPlace, type MeetingOptions } from "./launch-place.ts";
 import { passOn, tellRankZero } from "./tell-rank-zero.ts";
 

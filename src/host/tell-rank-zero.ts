@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Failure } from "../errors/failure.ts";
 import { livingNeighbours } from "../launcher/neighbours.ts";
-import type { LeadContext } from "./agent.ts";
+import type { LeadContext } from "./lead-context.ts";
 import type { LaunchPlace } from "./launch-place.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { deadlines } from "../deadlines.ts";

@@ -27,6 +27,12 @@ export function livingNeighbours(
   return worlds.some(({ rank }) => rank === own.rank) ? worlds : undefined;
 }
 
+/** The numbers of those ranks, this one's included; undefined where they cannot be told. */
+export function livingRanks(own: World, options: { readonly parent: number }): ReadonlySet<number> | undefined {
+  const worlds = livingNeighbours(own, options);
+  return worlds === undefined ? undefined : new Set(worlds.map(({ rank }) => rank));
+}
+
 function childrenOf(pid: number, proc: string): readonly number[] | undefined {
   try {
     const tasks = readdirSync(`${proc}/${pid}/task`);

@@ -1,0 +1,214 @@
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { readFor } from "../config/read-for.ts";
+import type { Options } from "../config/options.ts";
+import { rolesOf, type Plan } from "../cluster/plan.ts";
+import { schedulerRequest, workerRequest, type HostSecrets } from "../dask/requests.ts";
+import type { Assign, ClientStart, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
+import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+import { affinityOf, hostGrant, type Grant } from "./grant.ts";
+import type { LeadContext } from "./lead-context.ts";
+import { fairShares, type Share, type Sharer } from "./shares.ts";
+
+type Welcome = Extract<ToLeader, { t: "welcome" }>;
+
+/** What the ranks of a host are to do, in the words of this host. */
+export interface HostAssignments {
+  /** The ranks' cores differ: nobody's share is known before all have come. */
+  readonly bound: boolean;
+  /** Writes down what the hub has sent: credentials, grant, names. */
+  readonly prepare: (welcome: Welcome) => Promise<void>;
+  /** What a rank is to do; `present` are the ranks that have met here so far. */
+  readonly assign: (hello: Hello, present: readonly Hello[]) => Promise<Assign>;
+  /** A message to a rank, with this host's copies of files that it cannot see. */
+  readonly localise: (message: ToRank) => ToRank;
+}
+
+export function hostAssignments({
+  context,
+  host,
+  options,
+  plan,
+  python,
+  multiHost,
+  workerPrefix,
+  localAddress,
+}: {
+  readonly context: LeadContext;
+  readonly host: string;
+  readonly options: Options;
+  readonly plan: Plan;
+  readonly python: string;
+  readonly multiHost: boolean;
+  /** Workers' names begin so; those of a joined launch never collide with the cluster's own. */
+  readonly workerPrefix: string;
+  /** This host's address that the others reach, as it is known by then. */
+  readonly localAddress: () => string | undefined;
+}): HostAssignments {
+  const { env, paths } = context;
+  let sharedFolder = "";
+  let numbers = false;
+  let secrets: HostSecrets = { security: null, tokenFile: null };
+  let grant = hostGrant({ env, host });
+  const bound = isBound(grant);
+  return {
+    bound,
+    prepare: async ({ credentials, token, folder, granted, namedByRank }) => {
+      sharedFolder = folder;
+      numbers = namedByRank;
+      if (granted !== undefined) grant = hostGrant({ env, host, granted });
+      if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
+      if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
+      const { ca, cert, key, token: tokenFile } = clusterFiles(paths.folder);
+      secrets = {
+        security: credentials === null ? null : { ca, cert, key },
+        tokenFile: token === null || options.security === "none" ? null : tokenFile,
+      };
+    },
+    assign: async (hello, present) =>
+      assignment({
+        context,
+        hello,
+        own: options,
+        plan,
+        python,
+        secrets,
+        localAddress: localAddress(),
+        host,
+        workerName: numbers ? hello.rank : `${workerPrefix}-${hello.rank}`,
+        grant,
+        sharers: sharersOf({ plan, present, multiHost, bound }),
+      }),
+    localise: (message) =>
+      message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder)
+        ? withFolder(message, sharedFolder, paths.folder)
+        : message,
+  };
+}
+
+async function assignment({
+  context,
+  hello,
+  own,
+  plan,
+  python,
+  secrets,
+  localAddress,
+  host,
+  workerName,
+  grant,
+  sharers,
+}: {
+  readonly context: LeadContext;
+  readonly hello: Hello;
+  readonly own: Options;
+  readonly plan: Plan;
+  readonly python: string;
+  readonly secrets: HostSecrets;
+  readonly localAddress: string | undefined;
+  readonly host: string;
+  readonly workerName: string | number;
+  readonly grant: Grant;
+  readonly sharers: readonly Sharer[];
+}): Promise<Assign> {
+  const { paths, cwd } = context;
+  const same =
+    hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
+  const options = same
+    ? own
+    : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
+  const roles = rolesOf(hello.rank, plan);
+  const input = {
+    options,
+    rank: hello.rank,
+    secrets,
+    address: localAddress,
+    scriptFolder: scriptFolderOf(own, cwd),
+    // One for each: in a common one every worker that starts asks after the locks of all others (distributed/diskutils.py).
+    scratch: `${paths.folder}/scratch-${hello.rank}`,
+    hostMemory: grant.memory,
+    size: {
+      workers: plan.workerRanks.length,
+      here: sharers.filter(({ role }) => role === "worker").length,
+      cores: grant.cpus,
+    },
+    host,
+  };
+  const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? {
+    nthreads: 1,
+    memoryLimit: grant.memory,
+    cpus: grant.cpus,
+  };
+  return {
+    t: "assign",
+    roles,
+    host,
+    leaderPid: process.pid,
+    address: localAddress ?? "127.0.0.1",
+    ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
+    ...(roles.includes("worker") ? { worker: workerRequest(input, share, workerName, null) } : {}),
+    ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
+    guardSocket: paths.forkSocket,
+    python,
+    pythonRoot: context.pythonRoot,
+    restarts: options.restarts,
+    // Dask's own Nanny, and classes like it, watch over their worker's memory themselves.
+    terminateAt: options.workerClass === "distributed.Worker" ? Math.floor(share.memoryLimit * terminateFraction) : 0,
+    logLevel: options.logLevel,
+    grace: options.grace,
+    reportsRankZeroLoss: context.world.rank === 0 && hello.rank === lossReporter(plan),
+  };
+}
+
+/** The one rank on rank 0's host that says so when rank 0 is gone; on other hosts their leaders do. */
+export function lossReporter({ clientRank, workerRanks }: Plan): number | undefined {
+  return clientRank !== undefined && clientRank !== 0 ? clientRank : workerRanks.find((rank) => rank !== 0);
+}
+
+/** Dask's default of `distributed.worker.memory.terminate`: the part of its limit at which a worker is ended. */
+const terminateFraction = 0.95;
+
+/** The folder that Python puts first on the script's path; undefined for commands and notebooks. */
+export function scriptFolderOf({ script }: Options, cwd: string): string | undefined {
+  if (script?.kind !== "python" && script?.kind !== "stdin") return undefined;
+  return dirname(resolve(cwd, script.words[0] ?? ""));
+}
+
+/** Who divides this host: on a single host every rank of the plan, else those that have met here. */
+function sharersOf({
+  plan,
+  present,
+  multiHost,
+  bound,
+}: {
+  readonly plan: Plan;
+  readonly present: readonly Hello[];
+  readonly multiHost: boolean;
+  readonly bound: boolean;
+}): Sharer[] {
+  const pids = new Map(present.map(({ rank, pid }) => [rank, pid]));
+  const ranks = multiHost ? [...pids.keys()] : Array.from({ length: plan.size }, (_, rank) => rank);
+  return ranks.flatMap((rank) => {
+    const pid = pids.get(rank);
+    const cpuList = bound && pid !== undefined ? affinityOf(pid) : undefined;
+    return rolesOf(rank, plan).map((role) => ({ rank, role, ...(cpuList === undefined ? {} : { cpuList }) }));
+  });
+}
+
+/** Whether the launcher gave this rank cores of its own: its affinity differs from that of the process that started it. */
+function isBound(grant: Grant): boolean {
+  const parent = affinityOf(process.ppid);
+  return parent !== undefined && parent.join() !== grant.cpuList.join();
+}
+
+/** The client's environment with this host's copies of the credentials in place of those in a folder that it cannot see. */
+function withFolder(message: ClientStart, from: string, to: string): ClientStart {
+  const env = Object.fromEntries(
+    Object.entries(message.env).map(([name, value]) => [
+      name,
+      value?.startsWith(`${from}/`) ? `${to}${value.slice(from.length)}` : value,
+    ]),
+  );
+  return { ...message, env };
+}
