@@ -679,10 +679,10 @@ export const messages = define({
   },
   "TSD-160": {
     exit: 64,
-    what: "{option} means this host alone, but the launch has {size} ranks on several hosts.",
+    what: "{option} is one host's address, but the launch has {size} ranks on several hosts.",
     cause:
-      "The address {address} is every host's own (loopback): workers of other hosts would look for the scheduler on themselves.",
-    cure: "Leave {option} out, or name the network that the hosts share (`ip -br addr`).",
+      "Every rank would listen at {address}: a loopback address is each host's own, where no other host finds it, and any other is one host's alone.",
+    cure: "Leave {option} out, or name the network that the hosts share with --interface (`ip -br addr` shows it).",
   },
   "TSD-161": {
     exit: 64,

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { deadlines } from "../deadlines.ts";
 import { parseAddress } from "../dask/address.ts";
@@ -16,7 +17,7 @@ export async function schedulerTrouble(address: string, host: string): Promise<F
   return problem === undefined ? undefined : new Failure("TSD-165", { host, address, problem });
 }
 
-/** Throws TSD-160 when the scheduler's address would be one of each host's own, and the ranks are on several. */
+/** Throws TSD-160 when every rank would listen at an address that is one host's (or each host's own), and the ranks are on several. */
 export function refuseLoopback({
   host,
   interface: network,
@@ -29,7 +30,9 @@ export function refuseLoopback({
   readonly localSize: number | undefined;
 }): void {
   if (localSize === undefined || localSize >= size) return;
-  const loopback = host !== undefined && /^(127\.|localhost$|::1$|\[::1\]$)/.test(host);
-  if (loopback) throw new Failure("TSD-160", { option: `--host ${host}`, address: host, size });
+  const bare = host?.replace(/^\[|\]$/g, "") ?? "";
+  const everywhere = ["0.0.0.0", "::"].includes(bare);
+  if (bare === "localhost" || (isIP(bare) !== 0 && !everywhere))
+    throw new Failure("TSD-160", { option: `--host ${host}`, address: host, size });
   if (network === "lo") throw new Failure("TSD-160", { option: "--interface lo", address: "127.0.0.1", size });
 }

@@ -108,7 +108,7 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   throw new Failure("TSD-022", {
     rank: world.rank,
     host,
-    hub: "rank 0",
+    hub: "its host",
     addresses: addresses.join(", "),
     seconds: Math.round((performance.now() - started) / 1000),
   });

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "vitest";
+import { anonymous, bundleText } from "../../src/doctor/bundle.ts";
+import { familyOf, otherFamily } from "../../src/doctor/launcher.ts";
+import { rowsOfLimits } from "../../src/doctor/limits.ts";
+import { mergeReports } from "../../src/doctor/merge.ts";
+import { reportJson, reportText, verdict } from "../../src/doctor/render.ts";
+import { fine, message, type HostReport, type Row } from "../../src/doctor/row.ts";
+
+const host = (name: string, ...rows: Row[]): HostReport => ({ host: name, ranks: 2, rows });
+const python = (version: string): Row => fine("python", "dask", `Dask ${version}`, { same: version });
+
+describe("reports of several hosts", () => {
+  test("what all have stands once, without hosts", () => {
+    const rows = mergeReports([host("h1", python("2026.8.0")), host("h2", python("2026.8.0"))]);
+    expect(rows).toEqual([python("2026.8.0")]);
+    expect(verdict(rows)).toBe("All is well.");
+  });
+
+  test("the odd one out is named, with the code of the message that the launch would end with", () => {
+    const rows = mergeReports([
+      host("h1", python("2026.8.0")),
+      host("h2", python("2024.1.0")),
+      host("h3", python("2026.8.0")),
+    ]);
+    const odd = rows.find(({ state }) => state === "error");
+    expect(odd).toMatchObject({ code: "TSD-044", hosts: ["h2"] });
+    expect(odd?.text).toMatch(/Dask 2026\.8\.0 on \S+; Dask 2024\.1\.0 on h2/);
+  });
+
+  test("what may differ is shown for each, and is no finding", () => {
+    const rows = mergeReports([
+      host("h1", fine("limits", "memory", "64 GiB")),
+      host("h2", fine("limits", "memory", "128 GiB")),
+    ]);
+    expect(rows.map(({ state, hosts }) => [state, hosts])).toEqual([
+      ["ok", ["h1"]],
+      ["ok", ["h2"]],
+    ]);
+  });
+
+  test("the same finding on several hosts is one row, whatever their names are", () => {
+    const missing = (name: string): Row =>
+      message("python", "python", "TSD-041", { python: "/x/python", host: name, problem: "it is not there" });
+    const rows = mergeReports([host("h1", missing("h1")), host("h2", missing("h2")), host("h3", python("1"))]);
+    const [row] = rows.filter(({ code }) => code === "TSD-041");
+    expect(row?.hosts).toEqual(["h1", "h2"]);
+  });
+});
+
+test("a report names cause, cure and code under a finding, and its verdict last", () => {
+  const rows = mergeReports([
+    host("h1", message("files", "TMPDIR", "TSD-071", { path: "/tmp/x", problem: "it is a link" })),
+  ]);
+  const text = reportText(rows, { hosts: ["h1"] });
+  expect(text).toMatch(/ERROR {3}TMPDIR .*\n +cause: .+\n +cure: .+\n +code: {2}TSD-071/);
+  expect(text.trimEnd().endsWith("1 error.")).toBe(true);
+  expect(JSON.parse(reportJson(rows, ["h1"]))).toMatchObject({ state: "error", hosts: ["h1"] });
+});
+
+test("limits: too small ones are findings, and root is not held to that of processes", () => {
+  const small = { files: 256, processes: 20, addressSpace: 1_000_000_000 };
+  const states = (root: boolean): string[] => rowsOfLimits(small, { host: "h1", root }).map(({ state }) => state);
+  expect(states(false)).toEqual(["warning", "error", "error"]);
+  expect(states(true)).toEqual(["warning", "ok", "error"]);
+  const none = { files: undefined, processes: undefined, addressSpace: undefined };
+  expect(rowsOfLimits(none, { host: "h1", root: false }).every(({ state }) => state === "ok")).toBe(true);
+});
+
+test("an mpirun's family is known by its words", () => {
+  expect(familyOf("mpirun (Open MPI) 4.1.4")).toEqual({ launcher: "openmpi", title: "Open MPI 4.1.4" });
+  expect(familyOf("HYDRA build details:\n    Version:    4.0.2")).toMatchObject({
+    launcher: "hydra",
+    title: "MPICH 4.0.2",
+  });
+  expect(familyOf("something")).toBeUndefined();
+  expect(otherFamily("openmpi", "hydra")).toBe(true);
+  expect(otherFamily("slurm", "openmpi")).toBe(false);
+});
+
+test("a bundle has no secrets, no names of others, and only the variables that matter", () => {
+  const env = {
+    HOME: "/home/me",
+    USER: "me",
+    TSDASK_API_KEY: "abc",
+    SLURM_JOB_ID: "7",
+    MAIL: "me@x",
+    PYTHONPATH: "/home/you/lib:/home/me/lib",
+  };
+  const text = bundleText([fine("files", "folder", "/home/me/run and /home/you/run")], {
+    hosts: ["h1"],
+    env,
+    now: new Date(0),
+  });
+  expect(text).toContain("SLURM_JOB_ID=7");
+  expect(text).toContain("TSDASK_API_KEY=[hidden]");
+  expect(text).toContain("PYTHONPATH=/home/[user]/lib:~/lib");
+  expect(text).not.toMatch(/abc|\/home\/you|MAIL/);
+  expect(anonymous("/home/you/x", {})).toBe("/home/[user]/x");
+});
