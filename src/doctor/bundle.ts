@@ -29,7 +29,7 @@ export function bundleText(
 }
 
 /** Text without the names of other users; the own home folder is `~`; pure. */
-function anonymous(text: string, env: NodeJS.ProcessEnv): string {
+export function anonymous(text: string, env: NodeJS.ProcessEnv): string {
   const home = env["HOME"];
   const own = env["USER"] ?? env["LOGNAME"];
   const short = home === undefined || home.length < 2 ? text : text.replaceAll(home, "~");

@@ -38,7 +38,7 @@ function startedRow(world: DoctorContext["world"]): Row {
 }
 
 /** Whether variables of one MPI meet an mpirun of another; pure. Inside of a job started by srun and the like any mpirun may be in PATH. */
-function otherFamily(launcher: LauncherName, found: LauncherName | undefined): boolean {
+export function otherFamily(launcher: LauncherName, found: LauncherName | undefined): boolean {
   const families: readonly LauncherName[] = ["openmpi", "hydra"];
   return found !== undefined && families.includes(launcher) && families.includes(found) && launcher !== found;
 }
@@ -53,7 +53,7 @@ function strangeRow(launcher: LauncherName, path: string, title: string): Row {
 }
 
 /** Which MPI a `--version` is of; pure. */
-function familyOf(version: string): { readonly launcher: LauncherName; readonly title: string } | undefined {
+export function familyOf(version: string): { readonly launcher: LauncherName; readonly title: string } | undefined {
   const number = /(\d+\.\d+(?:\.\d+)?)/.exec(version)?.[1] ?? "";
   if (/Open MPI|OpenRTE|PRRTE/i.test(version)) return { launcher: "openmpi", title: `Open MPI ${number}`.trim() };
   if (/Intel\(R\) MPI/i.test(version)) return { launcher: "hydra", title: `Intel MPI ${number}`.trim() };

@@ -31,7 +31,7 @@ export function limitRows({ env, host, uid }: DoctorContext): Row[] {
 }
 
 /** The rows of a process's limits; pure. */
-function rowsOfLimits(
+export function rowsOfLimits(
   { files, processes, addressSpace }: Limits,
   { host, root }: { readonly host: string; readonly root: boolean },
 ): Row[] {
