@@ -183,6 +183,10 @@ async function main(): Promise<void> {
   const command = subcommandOf(argv, program);
   if (command !== undefined) {
     const { runCommand } = await import("./commands/run.ts");
+    // A reader that has seen enough (`| head`) ends a command, as it ends other programs.
+    process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EPIPE" ? process.exit(128 + signalNumber("SIGPIPE")) : void fail(error),
+    );
     process.exitCode = await runCommand(command, { env, cwd, stdout: process.stdout, stderr: process.stderr }, program);
     return;
   }

@@ -2,12 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { jobEnvironment, ours, until } from "./batch-jobs.ts";
+import { command } from "./bed/command.ts";
 import { availableLaunchers, launcher, type Launcher } from "./bed/launchers.ts";
 import { type Clean, nothingLeft } from "./bed/left.ts";
 import { signalAll, tree } from "./bed/processes.ts";
 import { type Finished, run, type Running, start, tell } from "./bed/run.ts";
 import { queuedJobs, slurmAvailable, startSlurm } from "./bed/slurm.ts";
-import { program } from "./launch.ts";
+import { program, tsdask } from "./launch.ts";
 
 /** A script that waits for SIGTERM, after one task that fails loudly on its worker. */
 const waits = `
@@ -179,3 +180,13 @@ function entryIn(folder: string): string | undefined {
     return undefined; // Not yet made.
   }
 }
+
+test("a reader that has seen enough ends a command quietly, as it ends other programs", async () => {
+  await using clean = nothingLeft();
+  const piped = await run(command("bash", "-c", `"${tsdask}" explain | true; echo "code \${PIPESTATUS[0]}"`), {
+    folder: clean.folder,
+    env: clean.env,
+  });
+  expect(piped.stderr).toBe("");
+  expect(piped.stdout).toMatch(/^code (0|141)\n$/);
+});
