@@ -17,6 +17,8 @@ script=(analysis.py)
 mpirun=(mpirun)
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 cd "$PBS_O_WORKDIR" || exit 1
 # Open MPI would bind each rank to a single core; tsdask-mpi shares a host's cores out itself.
 export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none

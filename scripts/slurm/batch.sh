@@ -19,6 +19,8 @@ script=(analysis.py)
 launch=srun                               # or: mpirun
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 if [ "$launch" = srun ]; then
   # From Slurm 22.05 on, srun does not take the job's --cpus-per-task over by itself.
   export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"

@@ -19,6 +19,8 @@ script=(analysis.py)
 launch=srun                               # or: mpirun
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 # One line for each rank: the first two and the first node's workers on the first node.
 hosts=$(mktemp "$PWD/.dask-hosts-XXXXXX") || exit 1
 trap 'rm -f "$hosts"' EXIT

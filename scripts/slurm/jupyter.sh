@@ -21,6 +21,8 @@ options=(--jupyter lab --idle-timeout 2h)
 launch=srun                               # or: mpirun
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 if [ "$launch" = srun ]; then
   export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
   run=(srun)

@@ -18,6 +18,8 @@ script=(analysis.py)
 launch=srun                               # or: mpirun
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 # The domains of this node stand for those of all: ask for nodes of one kind.
 domains=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)
 if [ "$domains" -eq 0 ]; then domains=1; fi

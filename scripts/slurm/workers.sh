@@ -24,6 +24,8 @@ options=(--start-timeout 30m)
 launch=srun                               # or: mpirun
 # --- to here ---
 
+# A launcher that crashes leaves no core files in this folder.
+ulimit -c 0
 if [ "$launch" = srun ]; then
   export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"
   run=(srun)

@@ -162,6 +162,30 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(outputOf(clean, finished.stdout.trim())).toContain("total 499500");
   });
 
+  const srun = ["srun", "--mpi=none"];
+  test.each<[string, readonly string[], readonly string[]]>([
+    ["a step in an allocation of two nodes", ["-N2", "--ntasks-per-node=2"], srun],
+    ["a step beside another one", ["-N2", "--ntasks-per-node=2"], [...srun, "--overlap"]],
+    ["a step of a part", ["-N2", "--ntasks-per-node=4"], [...srun, "--exact", "-n4", "--ntasks-per-node=2"]],
+    ["a heterogeneous job", ["-N1", "-n2", "--mem=1G", ":", "-N1", "-n2"], [...srun, "--het-group=0,1"]],
+  ])("%s is a cluster, and its last group's memory counts", async (_, allocation, step) => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    const words = [...step, ...program("--wait-workers", "all", clean.write("analysis.py", analysis), "2", "5")];
+    // The other step is there only where this one may overlap it.
+    const beside = step.includes("--overlap") ? "srun --overlap --mpi=none sleep 30 & " : "";
+    const inside = ["bash", "-c", `${beside}"$@"; code=$?; kill $(jobs -p) 2>/dev/null; exit $code`, "bash"];
+    const finished = await run(command("salloc", ...allocation, "--mem=500M", ...inside, ...words), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+    });
+    expect(finished, tell(finished)).toMatchObject({ code: 5 });
+    expect(finished.stdout.match(/^worker n2 /gm)).toHaveLength(2);
+    expect(finished.stderr).toContain("all 2 workers are in");
+    expect(finished.stderr).toContain("500 MiB");
+    await queueEmpty(30);
+  });
+
   test("what the workers use stands in the accounting of Slurm", async () => {
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
@@ -207,7 +231,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(never.seconds).toBeLessThan(30);
     const later = await submit("--time", "2m", "--directive=--begin=now+1hour", "--wait", "3s");
     expect(later, tell(later)).toMatchObject({ code: 69 });
-    expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 3 s; it stays in the queue/);
+    expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 3\.0 s; it stays in the queue/);
     await output(command("scancel", never.stdout.trim(), later.stdout.trim()), { env: jobEnvironment(clean) });
     await queueEmpty(60);
   });
