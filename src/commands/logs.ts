@@ -68,7 +68,10 @@ export async function logsCommand(argv: readonly string[], context: CommandConte
     if (text.length > 0) stdout.write(`${text.join("\n")}\n`);
   };
   print(lines);
-  if (line.options["follow"] !== true) return 0;
+  if (line.options["follow"] !== true) {
+    if (lines.length === 0) stderr.write("nothing of that is in the log\n");
+    return 0;
+  }
   const places = new Map(read);
   for (let over = false; ; ) {
     for (const path of await find()) {
@@ -134,7 +137,7 @@ function rankOfWorker(worker: string, identity: Listed["identity"]): number {
   if (rank !== undefined) return Number(rank);
   throw new Failure("TSD-003", {
     option: "--worker",
-    problem: "it is not the name of a worker, nor the address of one that is in",
+    problem: "is not the name of a worker, nor the address of one that is in",
     value: show(worker),
     source: "the command line",
     hint: "`tsdask-mpi status --json` lists the workers.",
