@@ -164,7 +164,7 @@ export function startForkServer({
   child.on("exit", (code, signal) => {
     isListening();
     isGone();
-    // `failed` may still be on its way through the pipe.
+    // `failed` may still be on its way through the pipe. Once it has served, the loss of its children says more, and comes first.
     setTimeout(
       () =>
         fail({
@@ -172,7 +172,7 @@ export function startForkServer({
           message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${telling(words)}`}`,
           words,
         }),
-      50,
+      ready === undefined ? 50 : 500,
     ).unref();
   });
   return {
