@@ -10,8 +10,8 @@ import { kinds, meetStranger, namesOf, titleOf, tryCase, type Case, type Kind, t
 /** `TSDASK_TEST_PLACES=all` tries the whole product, which takes hours; else a sample of `TSDASK_TEST_SEED`, as large as its time allows. */
 const all = process.env["TSDASK_TEST_PLACES"] === "all";
 const seed = Number(process.env["TSDASK_TEST_SEED"] ?? Date.now() % 1_000_000);
-/** Seconds for the sample of each test. */
-const budget = 45;
+/** Seconds for each test with its sample, the look for names included. */
+const budget = 60;
 
 const place = ["--python", python().path];
 const open = ["--security", "none"];
@@ -93,8 +93,8 @@ async function casesOf(clean: Clean, tried: Tried): Promise<readonly Case[]> {
 }
 
 /** Tries cases until the time is over; the first of each command always. */
-async function tryAll(clean: Clean, cases: readonly (readonly Case[])[]): Promise<void> {
-  const until = performance.now() + budget * 1000;
+async function tryAll(clean: Clean, cases: readonly (readonly Case[])[], began: number): Promise<void> {
+  const until = began + budget * 1000;
   const wrong: string[] = [];
   let [tries, planted] = [0, 0];
   for (let round = 0; cases.some((list) => round < list.length); round += 1) {
@@ -115,7 +115,7 @@ async function tryAll(clean: Clean, cases: readonly (readonly Case[])[]): Promis
 describe.runIf(strangerAvailable() === true && which("strace") !== undefined)(
   `what others put at the names that a command uses, as strace sees them (seed ${seed})`,
   () => {
-    const limit = all ? 6 * 3_600_000 : 150_000;
+    const limit = all ? 6 * 3_600_000 : 240_000;
     const prepared = (): Clean => {
       const clean = nothingLeft({ within: 15 });
       clean.allow(/./);
@@ -125,19 +125,21 @@ describe.runIf(strangerAvailable() === true && which("strace") !== undefined)(
 
     test("is not run, followed, written to, removed or waited for by a launch", { timeout: limit }, async () => {
       await using clean = prepared();
+      const began = performance.now();
       const cases = await casesOf(clean, commands[0] as Tried);
       expect(cases.map(({ place: at }) => at.name)).toEqual(expect.arrayContaining(["scheduler.json", "summary.json"]));
       const random = randomFrom(seed);
       const loops = cases.filter(({ kind }) => kind === "swap");
-      await tryAll(clean, [shuffled(loops, random), shuffled(cases, random)]);
+      await tryAll(clean, [shuffled(loops, random), shuffled(cases, random)], began);
     });
 
     test("nor by the commands that read and write files", { timeout: limit }, async () => {
       await using clean = prepared();
+      const began = performance.now();
       const random = randomFrom(seed);
       const lists: Case[][] = [];
       for (const tried of commands.slice(1)) lists.push([...shuffled(await casesOf(clean, tried), random)]);
-      await tryAll(clean, lists);
+      await tryAll(clean, lists, began);
     });
 
     test("a rank does not connect to a stranger who stands where its leader should, while folders are exchanged", async () => {
