@@ -22,9 +22,8 @@ const make = (...kinds: string[]): Promise<string> =>
     deadline: 110,
   });
 
-afterAll(() => {
-  chmodSync(base, 0o755);
-  if (existsSync(opt)) run(command("chmod", "-R", "u+w", opt)).catch(() => undefined);
+afterAll(async () => {
+  if (existsSync(opt)) await output(command("chmod", "-R", "u+w", opt));
   rmSync(base, { recursive: true, force: true });
 });
 
