@@ -1,7 +1,7 @@
 import { readdir, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { writePrivateFile } from "../security/private-files.ts";
-import { entryFile, makeStateFolder, statePaths } from "./place.ts";
+import { entryFile, makeStateFolder, statePaths, type StatePaths } from "./place.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 
 /** Clusters that have ended, and their logs, are kept so long (ms). */
@@ -14,13 +14,14 @@ const pruneEvery = 3_600_000;
 
 /** Writes a cluster's entry; at its end, what is too old goes. Throws TSD-071 and TSD-072. */
 export async function writeEntry(entry: ClusterEntry, env: NodeJS.ProcessEnv): Promise<void> {
-  const { clusters, logs } = statePaths(env);
+  const paths = statePaths(env);
+  const { clusters } = paths;
   makeStateFolder(clusters);
   await writePrivateFile(entryFile(clusters, entry), `${JSON.stringify(entry)}\n`);
   if (entry.state !== "pending" && entry.job.id !== undefined) await removePending(clusters, entry);
   if (entry.state !== "ended" || !(await pruneIsDue(clusters))) return;
   await pruneEntries(clusters);
-  await pruneLogs(logs, entry.launch);
+  await pruneLogs(paths, entry.launch);
 }
 
 /** Whether an hour has passed since somebody cleared away; takes the turn. */
@@ -53,14 +54,19 @@ async function pruneEntries(clusters: string): Promise<void> {
   }
 }
 
-/** Removes logs of launches that nobody has written for a week, and the oldest beyond the most bytes; never those of this launch. */
-async function pruneLogs(logs: string, own: string): Promise<void> {
+/**
+ * Removes logs that nobody has written for a week and whose launch is not in the list any more (one that runs is, however silent), and the oldest beyond the most
+ * bytes; never those of this launch.
+ */
+async function pruneLogs({ clusters, logs }: StatePaths, own: string): Promise<void> {
+  const listed = (await readdir(clusters)).map((name) => name.slice(name.indexOf("~") + 1, -".json".length));
   let bytes = 0;
   for (const { path, name, age } of await aged(logs)) {
     const files = await aged(path);
     bytes += files.reduce((sum, { size }) => sum + size, 0);
     const newest = Math.min(age, ...files.map((file) => file.age));
-    if (name !== own && (newest > keptFor || bytes > mostLogBytes)) await rm(path, { recursive: true, force: true });
+    const forgotten = !listed.includes(name) && (newest > keptFor || listed.length >= mostEntries);
+    if (name !== own && (forgotten || bytes > mostLogBytes)) await rm(path, { recursive: true, force: true });
   }
 }
 

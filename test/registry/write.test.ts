@@ -1,0 +1,87 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { ClusterEntry } from "../../src/registry/cluster-entry.ts";
+import { readEntries } from "../../src/registry/entry.ts";
+import { statePaths } from "../../src/registry/place.ts";
+import { pendingLaunch, writeEntry } from "../../src/registry/write.ts";
+
+const day = 86_400;
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "tsdask-registry-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const env = (): NodeJS.ProcessEnv => ({ XDG_STATE_HOME: join(folder, "deep/er") });
+
+function entry(more: Partial<ClusterEntry>): ClusterEntry {
+  return {
+    format: 1,
+    name: "nightly",
+    launch: "abc.1",
+    version: "0",
+    state: "running",
+    started: 1,
+    pid: 1,
+    startTime: "1",
+    host: "h",
+    machine: "m",
+    hosts: ["h"],
+    ranks: 3,
+    workers: 1,
+    cwd: "/",
+    folder: "/",
+    security: "tls",
+    job: { system: "slurm", id: "7" },
+    grace: 10,
+    ...more,
+  };
+}
+
+test("an entry is read as it was written, in a private file in a private folder", async () => {
+  await writeEntry(entry({}), env());
+  const { clusters } = statePaths(env());
+  const [found] = await readEntries(clusters);
+  expect(found?.entry).toEqual(entry({}));
+  expect(statSync(found?.path ?? "").mode & 0o777).toBe(0o600);
+  expect(statSync(clusters).mode & 0o777).toBe(0o700);
+});
+
+test("a launch takes the place of the job that was submitted for it", async () => {
+  await writeEntry(entry({ state: "pending", launch: pendingLaunch({ system: "slurm", id: "7" }) }), env());
+  await writeEntry(entry({ state: "pending", launch: pendingLaunch({ system: "slurm", id: "8" }) }), env());
+  await writeEntry(entry({}), env());
+  const found = await readEntries(statePaths(env()).clusters);
+  expect(found.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["abc.1", "job-slurm-8"]);
+});
+
+test("at an end what is older than a week goes, with its logs; what runs stays however old", async () => {
+  const { clusters, logs } = statePaths(env());
+  await writeEntry(entry({ launch: "old-ended.1", state: "ended" }), env());
+  await writeEntry(entry({ launch: "old-running.1" }), env());
+  for (const name of ["old.1", "new.1"]) {
+    mkdirSync(join(logs, name), { recursive: true });
+    writeFileSync(join(logs, name, "hub.jsonl"), "{}\n");
+  }
+  const then = Date.now() / 1000 - 8 * day;
+  for (const path of [
+    ...readdirSync(clusters).map((name) => join(clusters, name)),
+    join(logs, "old.1", "hub.jsonl"),
+    join(logs, "old.1"),
+  ])
+    utimesSync(path, then, then);
+  await writeEntry(entry({ launch: "last.1", state: "ended" }), env());
+  const left = await readEntries(clusters);
+  expect(left.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["last.1", "old-running.1"]);
+  expect([existsSync(join(logs, "old.1")), existsSync(join(logs, "new.1"))]).toEqual([false, true]);
+});
+
+test("a file that is none of ours is passed over", async () => {
+  await writeEntry(entry({}), env());
+  const { clusters } = statePaths(env());
+  writeFileSync(join(clusters, "half~1.json"), '{"format": 1, "na', { mode: 0o600 });
+  writeFileSync(join(clusters, "open~2.json"), JSON.stringify(entry({ launch: "open.1" })), { mode: 0o644 });
+  expect(await readEntries(clusters)).toHaveLength(1);
+});
