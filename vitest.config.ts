@@ -5,7 +5,7 @@ import { closingLine } from "./test/closing-line.ts";
 const startProcesses = [
   "test/{bin,dependencies,shell}.test.ts",
   "test/batch/run.test.ts",
-  "test/commands/{connect,script,shells}.test.ts",
+  "test/commands/{completion,connect,script,shells}.test.ts",
   "test/config/bundled.test.ts",
   "test/dask/{configuration,rpc,scheduler-file}.test.ts",
   "test/fuzz/*.test.ts",
