@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# What needs neither Dask nor a launcher nor the network: format, lint, types, dead code, layers. Sourced after setup.sh, from the project's folder.
+# What needs neither Dask nor a launcher nor the network: format, lint, types, dead code, layers. Sourced from the project's folder.
+. scripts/lib/setup.sh
 
 # What Python's lint and types are checked with, in .tools/lint; exact versions, because each release formats a little differently.
 lint_packages='ruff==0.17.6 mypy==2.4.1'
