@@ -3,7 +3,9 @@ import { channelPair, lineChannel, type Channel } from "../protocol/channel.ts";
 import type { Assign, FromLeader, FromRank, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
 import { acceptFromRank } from "../protocol/schemas.ts";
 import { deadlines } from "../deadlines.ts";
+import type { Failure } from "../errors/failure.ts";
 import { removeHostFolder } from "./election.ts";
+import { initialHost, reduceHost, type HostEffect, type HostEvent } from "./host-state.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import type { ForkServer } from "./fork-server.ts";
 import { callRoll } from "./missing-ranks.ts";
@@ -57,244 +59,164 @@ export interface Leader {
   readonly ownDone: () => void;
 }
 
-interface Slot {
+interface Member {
   readonly hello: Hello;
   readonly channel: Channel<ToRank, FromRank>;
-  assigned: boolean;
-  gone: boolean;
 }
-
-/** Exit code when the hub goes away without a word. */
-const hubLost = 72;
 
 /**
  * Leads one host: meets its ranks, gives them what the hub and the options say, passes on what they report, and leaves
- * after them. It ends the fork server, which removes the host's folder.
+ * after them. It ends the fork server, which removes the host's folder. What is done when, `reduceHost` decides.
  */
 export function leadHost(context: LeaderContext): Leader {
   const { up } = context;
-  const slots = new Map<number, Slot>();
-  let ready = false;
-  let scheduler: string | undefined;
-  let ended: { readonly code: number; readonly grace: number } | undefined;
-  let ownDone = false;
-  let done = false;
-  let complete = !context.waitForAll || context.localSize === 1;
+  const members = new Map<number, Member>();
+  let state = initialHost(context);
 
-  const present = (): Hello[] => [...slots.values()].map(({ hello }) => hello);
+  const dispatch = (event: HostEvent): void => {
+    const [next, effects] = reduceHost(state, event);
+    state = next;
+    for (const effect of effects) perform(effect);
+  };
+  const perform = (effect: HostEffect): void => {
+    switch (effect.do) {
+      case "send":
+        members.get(effect.rank)?.channel.send(effect.message);
+        break;
+      case "up":
+        up.send(effect.message);
+        break;
+      case "assign":
+        assign(effect.rank);
+        break;
+      case "wait-again":
+        quiet?.refresh();
+        break;
+      case "stop-roll-call":
+        roll.stop();
+        break;
+      case "clean":
+        void cleanUp(context, effect).then(() => dispatch({ e: "cleaned" }));
+        break;
+      case "say-hub-gone":
+        context.hubGone();
+        break;
+      case "finish":
+        context.finished(effect.code);
+        break;
+    }
+  };
 
-  const dispatch = (slot: Slot): void => {
-    if (!ready || !complete || slot.assigned || ended !== undefined) return;
-    slot.assigned = true;
-    void context.assign(slot.hello, present()).then(
-      (assign) => {
-        slot.channel.send(assign);
-        if (scheduler !== undefined) slot.channel.send({ t: "address", scheduler });
-        if (ended !== undefined) slot.channel.send(endFor(slot));
-      },
-      (error: unknown) => {
-        const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
-        if (!failure.code?.startsWith("TSD-")) context.report(error instanceof Error ? error.message : String(error));
-        if (failure.code?.startsWith("TSD-")) {
-          up.send({
-            t: "event",
-            rank: slot.hello.rank,
-            event: {
-              k: "failure",
-              code: failure.code as never,
-              facts: failure.facts ?? {},
-              exit: failure.exitCode ?? 70,
-            },
-          });
-        }
-      },
+  const assign = (rank: number): void => {
+    const present = [...members.values()].map(({ hello }) => hello);
+    const member = members.get(rank) as Member;
+    context.assign(member.hello, present).then(
+      (assignment) => dispatch({ e: "assignment", rank, assign: assignment }),
+      (error: unknown) => tellFailure(context, rank, error),
     );
   };
-  const dispatchAll = (): void => {
-    for (const slot of slots.values()) dispatch(slot);
-  };
-  const allHere = (): void => {
-    complete = true;
-    dispatchAll();
-  };
   // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
-  const quiet = complete
-    ? undefined
-    : setTimeout(allHere, context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks).unref();
-
-  const endFor = (slot: Slot): ToRank => ({
-    t: "end",
-    code: slot.hello.rank === context.resultRank ? (ended?.code ?? 0) : 0,
-    grace: ended?.grace ?? 0,
-  });
-
-  const sit = (hello: Hello, channel: Channel<ToRank, FromRank>): void => {
-    if (slots.has(hello.rank)) {
-      channel.close();
-      return;
-    }
-    const slot: Slot = { hello, channel, assigned: false, gone: false };
-    slots.set(hello.rank, slot);
-    if (context.pmi) channel.send({ t: "pmi" });
-    up.send({ t: "ranks", ranks: [hello.rank] });
-    if (slots.size === context.localSize) complete = true;
-    else if (context.localSize === undefined) quiet?.refresh();
-    if (ended !== undefined) channel.send(endFor(slot));
-    else if (complete) dispatchAll();
-  };
-
+  const patience = context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks;
+  const quiet = state.complete ? undefined : setTimeout(dispatch, patience, { e: "all-here" }).unref();
   // Nobody hears a connection close that was never made.
   const roll = callRoll({
     localSize: context.localSize ?? 0,
     size: context.size,
-    met: () => new Set(slots.keys()),
+    met: () => new Set(members.keys()),
     living: context.living,
-    dead: (rank) => {
-      if (ended !== undefined) return;
-      up.send({ t: "ranks", ranks: [rank] });
-      up.send({ t: "gone", rank });
-    },
+    dead: (rank) => dispatch({ e: "died-unseen", rank }),
   });
 
-  const onRank = (rank: number, message: FromRank): void => {
+  const welcome = (hello: Hello, channel: Channel<ToRank, FromRank>): void => {
+    if (members.has(hello.rank)) {
+      channel.close();
+      return;
+    }
+    members.set(hello.rank, { hello, channel });
+    dispatch({ e: "met", rank: hello.rank });
+  };
+  const heard = (rank: number, message: FromRank): void => {
     if (message.t === "event") up.send({ t: "event", rank, event: message.event });
   };
-  const onRankGone = (rank: number): void => {
-    const slot = slots.get(rank);
-    if (slot === undefined || slot.gone) return;
-    slot.gone = true;
-    if (ended === undefined) up.send({ t: "gone", rank });
-    maybeDone();
-  };
-
-  const maybeDone = (): void => {
-    if (ended === undefined || done || !ownDone) return;
-    // The client's rank stays until everybody else has left.
-    if (
-      [...slots.values()].some(
-        (slot) => !slot.gone && slot.hello.rank !== context.clientRank && slot.hello.rank !== context.rank,
-      )
-    )
-      return;
-    done = true;
-    const { grace, code } = ended;
-    void context
-      .releaseShells(Math.max(0, (context.localSize ?? 0) - slots.size))
-      .then(() => context.forkServer)
-      .then((server) =>
-        Promise.race([server.end(grace).then(() => true), delay(grace * 1000 + deadlines.forkServerEnd)]).then(
-          (quiet) => quiet !== true && server.kill(),
-        ),
-      )
-      .catch((error: unknown) => context.report(String(error)))
-      .then(() => sweepHostFolders(context.paths))
-      .then(() => {
-        // The server removes the folder as it ends; one that died could not.
-        removeHostFolder(context.paths);
-        up.send({ t: "host-done" });
-        if (context.rank === 0) return;
-        const clientHere = context.clientRank !== undefined && slots.has(context.clientRank);
-        // With the client's rank here, the host stays until the hub has left.
-        if (!clientHere || hubGone) context.finished(codeFor(code));
-      });
-  };
-  let hubGone = false;
-  const codeFor = (code: number): number => (context.rank === context.resultRank ? code : 0);
-
-  const end = (code: number, grace: number): void => {
-    if (ended !== undefined) return;
-    ended = { code, grace };
-    roll.stop();
-    for (const slot of slots.values()) slot.channel.send(endFor(slot));
-    maybeDone();
+  const left = (rank: number | undefined, channel: Channel<ToRank, FromRank>): void => {
+    if (rank !== undefined && members.get(rank)?.channel === channel) dispatch({ e: "gone", rank });
   };
 
   up.onMessage((message) => {
-    switch (message.t) {
-      case "welcome":
-        void context.prepare(message).then(
-          () => {
-            ready = true;
-            dispatchAll();
-          },
-          (error: unknown) => {
-            const failure = error as { code?: string; facts?: Record<string, string>; exitCode?: number };
-            if (!failure.code?.startsWith("TSD-")) context.report(String(error));
-            if (failure.code?.startsWith("TSD-"))
-              up.send({
-                t: "event",
-                rank: context.rank,
-                event: {
-                  k: "failure",
-                  code: failure.code as never,
-                  facts: failure.facts ?? {},
-                  exit: failure.exitCode ?? 70,
-                },
-              });
-          },
-        );
-        break;
-      case "address":
-        scheduler = message.scheduler;
-        context.onScheduler(scheduler);
-        for (const slot of slots.values()) if (slot.assigned) slot.channel.send({ t: "address", scheduler });
-        break;
-      case "to-rank":
-        slots.get(message.rank)?.channel.send(context.localise(message.message));
-        break;
-      case "end":
-        end(message.code, message.grace);
-        break;
-      default:
-        break;
-    }
+    if (message.t === "welcome")
+      context.prepare(message).then(
+        () => dispatch({ e: "prepared" }),
+        (error: unknown) => tellFailure(context, context.rank, error),
+      );
+    else if (message.t === "address") {
+      context.onScheduler(message.scheduler);
+      dispatch({ e: "scheduler", address: message.scheduler });
+    } else if (message.t === "to-rank") members.get(message.rank)?.channel.send(context.localise(message.message));
+    else if (message.t === "end") dispatch({ e: "end", code: message.code, grace: message.grace });
   });
-  up.onClose(() => {
-    hubGone = true;
-    if (done) {
-      context.finished(codeFor(ended?.code ?? 0));
-      return;
-    }
-    if (ended !== undefined) return;
-    context.hubGone();
-    end(hubLost, deadlines.scriptAfterLoss / 1000);
-  });
+  up.onClose(() => dispatch({ e: "hub-closed" }));
 
   return {
     admit: (socket) => {
       const channel = lineChannel<ToRank, FromRank>(socket, acceptFromRank);
       let rank: number | undefined;
       // A connection that does not say who it is does not stay.
-      const patience = setTimeout(() => socket.destroy(), deadlines.hubProof);
+      const late = setTimeout(() => socket.destroy(), deadlines.hubProof);
       channel.onMessage((message) => {
-        if (rank !== undefined) onRank(rank, message);
+        if (rank !== undefined) heard(rank, message);
         else if (message.t === "hello" && message.size === context.size && message.rank < context.size) {
-          clearTimeout(patience);
+          clearTimeout(late);
           rank = message.rank;
-          sit(message, channel);
+          welcome(message, channel);
         } else socket.destroy();
       });
       channel.onClose(() => {
-        clearTimeout(patience);
-        if (rank !== undefined && slots.get(rank)?.channel === channel) onRankGone(rank);
+        clearTimeout(late);
+        left(rank, channel);
       });
     },
     join: (hello) => {
       const [mine, theirs] = channelPair<ToRank, FromRank>();
-      mine.onMessage((message) => onRank(hello.rank, message));
-      sit(hello, mine);
-      mine.onClose(() => {
-        if (slots.get(hello.rank)?.channel === mine) onRankGone(hello.rank);
-      });
+      mine.onMessage((message) => heard(hello.rank, message));
+      welcome(hello, mine);
+      mine.onClose(() => left(hello.rank, mine));
       return theirs;
     },
-    handOver: (rank) => slots.delete(rank),
-    gone: onRankGone,
-    ownDone: () => {
-      ownDone = true;
-      maybeDone();
+    handOver: (rank) => {
+      members.delete(rank);
+      dispatch({ e: "hand-over", rank });
     },
+    gone: (rank) => dispatch({ e: "gone", rank }),
+    ownDone: () => dispatch({ e: "own-done" }),
   };
+}
+
+/** Tells the hub why a rank cannot be told what to do; what is no message of ours is reported here. */
+function tellFailure({ up, report }: LeaderContext, rank: number, error: unknown): void {
+  const { code, facts = {}, exitCode: exit = 70 } = error as Partial<Failure>;
+  if (code?.startsWith("TSD-")) up.send({ t: "event", rank, event: { k: "failure", code, facts, exit } });
+  else report(error instanceof Error ? error.message : String(error));
+}
+
+/** Ends the ranks that are shells and the fork server, and removes what they have used on this host. */
+async function cleanUp(
+  { releaseShells, forkServer, paths, report }: LeaderContext,
+  { absent, grace }: Extract<HostEffect, { do: "clean" }>,
+): Promise<void> {
+  try {
+    await releaseShells(absent);
+    const server = await forkServer;
+    const ended = await Promise.race([
+      server.end(grace).then(() => true),
+      delay(grace * 1000 + deadlines.forkServerEnd),
+    ]);
+    if (!ended) server.kill();
+  } catch (error) {
+    report(String(error));
+  }
+  await sweepHostFolders(paths);
+  // The server removes the folder as it ends; one that died could not.
+  removeHostFolder(paths);
 }
 
 function delay(ms: number): Promise<false> {
