@@ -15,6 +15,7 @@ import random
 import resource
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tsdask_mpi import blas, import_cache, linux
@@ -127,7 +128,9 @@ def take_scratch(folder: str | None) -> None:
     import dask.config
 
     if folder and not dask.config.get("temporary-directory", None):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        # Its parent is the host's folder: a child that starts when that is gone must not bring it back.
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
         dask.config.set({"temporary-directory": folder})
 
 
