@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { isatty } from "node:tty";
@@ -152,7 +152,7 @@ async function run(world: World): Promise<void> {
     : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
   if (leads && (await lead())) return;
   // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs this one all the same.
-  if (!existsSync(dirname(paths.base))) {
+  if (statSync(dirname(paths.base), { throwIfNoEntry: false })?.isDirectory() !== true) {
     if (!singleHost) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
     exit(noLeader);
     return;
