@@ -24,7 +24,6 @@ const event = v.variant("k", [
     identity: v.record(short, v.unknown()),
     dashboard: port,
     https: v.optional(v.boolean()),
-    hub: v.optional(v.boolean()),
   }),
   v.object({
     k: v.literal("scheduler-exit"),
@@ -62,6 +61,7 @@ const event = v.variant("k", [
     path: short,
     dashboard: v.optional(short),
     https: v.optional(v.boolean()),
+    hub: v.optional(v.boolean()),
   }),
   v.object({ k: v.literal("signal"), signal: short }),
   v.object({ k: v.literal("stdin") }),
