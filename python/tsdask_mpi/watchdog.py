@@ -95,13 +95,11 @@ class CleanupRegistry:
     files: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, order: Message) -> None:
-        """Take an order `own`: `paths` are folders, `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's."""
-        for folder in order.get("paths") or []:
-            if isinstance(folder, str) and os.path.isabs(folder):
-                with suppress(OSError):
-                    found = os.lstat(folder)
-                    self.folders.append((folder, (found.st_dev, found.st_ino)))
-        self.links += [path for path in order.get("links") or [] if isinstance(path, str) and os.path.isabs(path)]
+        """Take an order `own`: `paths` are folders with their `identities` (`<device>:<inode>`), `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's."""
+        for folder, which in zip(order.get("paths") or [], order.get("identities") or [], strict=False):
+            device, _, inode = str(which).partition(":")
+            if isinstance(folder, str) and os.path.isabs(folder) and device.isdecimal() and inode.isdecimal():
+                self.folders.append((folder, (int(device), int(inode))))
         path, launch = order.get("scheduler_file"), order.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))

@@ -54,25 +54,32 @@ export async function takeClusterFolder(
     emptySync(path, left ?? "");
     privateFolder(path, { groupParent: true });
   }
-  if (holdsMore(path)) throw new Failure("TSD-071", { path, problem: "something lies there that is no launch's" });
   // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell is dead.
   const own: Owner = { host, pid: process.pid, startTime: startTime(process.pid), machine: machine() };
-  try {
-    writeFileSync(file, JSON.stringify(own), { mode: 0o600 });
-  } catch (error) {
-    // Nobody would know whose it was: a full disk takes the folder's name, but not its owner's.
-    rmSync(path, { recursive: true, force: true });
-    throw unwritable(file, error);
-  }
-  taken.set(path, identity(path));
+  const which = opened(path, (folder) => {
+    if (holdsMore(folder)) throw new Failure("TSD-071", { path, problem: "something lies there that is no launch's" });
+    try {
+      writeFileSync(join(folder, "owner"), JSON.stringify(own), { mode: 0o600 });
+    } catch (error) {
+      // Nobody would know whose it was: a full disk takes the folder's name, but not its owner's.
+      rmSync(join(folder, "owner"), { force: true });
+      rmdirSync(path);
+      throw unwritable(file, error);
+    }
+    return identity(folder);
+  });
+  taken.set(path, which ?? "");
 }
+
+/** Which folder was taken at a path, as device and inode; empty for none. */
+export const takenFolder = (path: string): string => taken.get(path) ?? "";
 
 /** The folders that this process has taken: at a path in a shared folder, another one may stand later. */
 const taken = new Map<string, string>();
 
 /** Removes the launch's folder with all that is in it, if it is still the one that was taken. */
 export async function removeClusterFolder(path: string): Promise<void> {
-  await removeFolder({ path, identity: taken.get(path) ?? "" });
+  await removeFolder({ path, identity: takenFolder(path) });
   taken.delete(path);
 }
 

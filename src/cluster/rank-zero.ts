@@ -40,7 +40,7 @@ import { removeConnection, writeConnection } from "./connection-file.ts";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { describeJob } from "../batch/job.ts";
 import { hostGrants } from "./granted.ts";
-import { deadClusterFolders, removeClusterFolder, removeFolder, takeClusterFolder } from "./folder.ts";
+import { deadClusterFolders, removeClusterFolder, removeFolder, takeClusterFolder, takenFolder } from "./folder.ts";
 import { hubLog, keptLogFolder, type HubLog } from "./hub-log.ts";
 import { registerLaunch } from "./register-launch.ts";
 import type { Input } from "./input.ts";
@@ -118,7 +118,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
           base: { rank: 0, host: hostname() },
         });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, context.env));
-  void context.forkServer.then((server) => server.own({ paths: [folder] }));
+  void context.forkServer.then((server) => server.own({ paths: [folder], identities: [takenFolder(folder)] }));
   let schedulerFile = context.schedulerFile;
   const secrets = makeSecrets({
     options,
