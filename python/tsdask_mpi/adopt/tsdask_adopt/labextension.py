@@ -14,6 +14,8 @@ class LaunchCluster(SpecCluster):
     def __init__(self, *_, asynchronous=False, **__):
         # patches.py has replaced SpecCluster.__init__: this makes the handle.
         SpecCluster.__init__(self, asynchronous=asynchronous, name="tsdask-mpi")
+        # Dask would wait ten seconds for it at the server's end, on a loop that has stopped.
+        self.shutdown_on_close = False
 
 
 def configure():
