@@ -170,6 +170,11 @@ async function run(world: World): Promise<void> {
     // One rank of a host says it for all of them.
     const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
+    if (socket === undefined) {
+      const { postOf, sendShellsAway } = await import("./host/shell-ranks.ts");
+      const post = postOf(world, paths, process.ppid);
+      if (post !== undefined) await sendShellsAway(paths, post, noLeader);
+    }
     if (world.rank !== first) exit(noLeader);
     else if (socket === undefined)
       await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });

@@ -9,12 +9,14 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from tsdask_mpi import diagnosis, imports, linux
 from tsdask_mpi.compat import interpreter
 from tsdask_mpi.contract import REQUEST_SECONDS, VERSION, ServerFailure
-from tsdask_mpi.server import Server, tell_leader
+from tsdask_mpi.server import Server, remove_host_folder, tell_leader
+from tsdask_mpi.watchdog import CleanupRegistry
 from tsdask_mpi.wire import Message
 
 BACKLOG = 4096
@@ -35,7 +37,7 @@ def serve() -> NoReturn:
         imports.import_engine()
         refused = imports.warm(list(state["warm"]))
     except imports.ImportFailure as failure:
-        _fail(failure.reason, str(failure))
+        _fail(state, failure.reason, str(failure))
     finally:
         imports.restore(variables)
     for module, reason, message in refused:
@@ -54,7 +56,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
 
     missing = check.check()
     if missing.security:
-        _fail("incompatible", f"distributed {distributed.__version__} has no {missing.security}")
+        _fail(state, "incompatible", f"distributed {distributed.__version__} has no {missing.security}")
     if missing.convenience:
         message = f"distributed {distributed.__version__} has no {missing.convenience}"
         tell_leader({"event": "failed", "reason": "lacking", "message": message})
@@ -95,15 +97,34 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     try:
         versions = imports.installed_versions()
     except imports.ImportFailure as failure:
-        _fail(failure.reason, str(failure))
+        _fail(state, failure.reason, str(failure))
     _say_ready(state, versions)
     server.run()
 
 
-def _fail(reason: ServerFailure, message: str) -> NoReturn:
+def _fail(state: Message, reason: ServerFailure, message: str) -> NoReturn:
     """Tell the leader why there is no fork server on this host, and end."""
     tell_leader({"event": "failed", "reason": reason, "executable": sys.executable, "message": message})
+    _outlive_leader(state)
     sys.exit(1)
+
+
+def _outlive_leader(state: Message) -> None:
+    """Wait until the leader is gone or says that this is the end, and remove what one that was killed has left."""
+    left = CleanupRegistry()
+    orders = state["orders"].encode()
+    ended = False
+    while not ended:
+        data = os.read(0, 65536)
+        *lines, orders = (orders + data).split(b"\n")
+        ended = not data
+        for line in lines:
+            with suppress(ValueError, AttributeError):
+                order = json.loads(line)
+                left.add(order)
+                ended = ended or order.get("op") == "end"
+    left.remove()
+    remove_host_folder(state["host_dir"])
 
 
 def _say_ready(state: Message, versions: Message) -> None:
@@ -136,7 +157,9 @@ def _begin() -> tuple[Message, socket.socket]:
     config: dict[str, Any] = json.loads(line)
     listener = _bind(str(config["socket"]))
     for pipe in config.get("pipes") or []:
-        os.mkfifo(str(pipe), 0o600)
+        # An agent that fails meanwhile makes them itself, to send the shells away.
+        with suppress(FileExistsError):
+            os.mkfifo(str(pipe), 0o600)
     tell_leader({"event": "listening", "version": VERSION})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)

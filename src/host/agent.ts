@@ -41,6 +41,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   // Rank 0 that leads itself alone has no ranks, and the shells of its host another agent.
   const post = alone ? undefined : postOf(world, paths, process.ppid);
   const forkServer = serverFor(context, { options, python, host, post });
+  if (post !== undefined) forkServer.own({ links: [post] });
   const place = launchPlace({ world, options, env, cwd, hostKey: context.hostKey });
   const { multiHost, usePmi, key } = place;
   const meeting = await meetHub({ context, host, read, plan, python, place, forkServer });

@@ -66,8 +66,8 @@ export type HostEffect =
   /** Another rank has come where nobody knows how many there are. */
   | { readonly do: "wait-again" }
   | { readonly do: "stop-roll-call" }
-  /** End the ranks that are shells (`absent` have not come), the fork server within `grace` seconds, and remove the host's folder. */
-  | { readonly do: "clean"; readonly absent: number; readonly grace: number }
+  /** End the ranks that are shells, the fork server within `grace` seconds, and remove the host's folder. */
+  | { readonly do: "clean"; readonly grace: number }
   | { readonly do: "say-hub-gone" }
   | { readonly do: "finish"; readonly code: number };
 
@@ -189,11 +189,10 @@ function end(before: HostState, code: number, grace: number): HostStep {
 
 /** Cleans up when everybody else has left; the client's rank stays until then. */
 function cleanIfAlone(state: HostState): HostStep {
-  const { rank: own, clientRank, localSize = 0 } = state.options;
+  const { rank: own, clientRank } = state.options;
   const others = [...state.ranks].some(([rank, here]) => !here.gone && rank !== clientRank && rank !== own);
   if (state.phase !== "ending" || !state.ownDone || others) return [state, []];
-  const absent = Math.max(0, localSize - state.ranks.size);
-  return [{ ...state, phase: "cleaning" }, [{ do: "clean", absent, grace: state.end?.grace ?? 0 }]];
+  return [{ ...state, phase: "cleaning" }, [{ do: "clean", grace: state.end?.grace ?? 0 }]];
 }
 
 function cleaned(before: HostState): HostStep {

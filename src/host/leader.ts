@@ -38,8 +38,8 @@ export interface LeaderContext {
   /** The scheduler's address is known. */
   readonly onScheduler: (address: string) => void;
   readonly report: (problem: string) => void;
-  /** The ranks that are shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come. */
-  readonly releaseShells: (absent: number) => Promise<void>;
+  /** The ranks that are shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come by now. */
+  readonly releaseShells: (absent: () => number) => Promise<void>;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
   /** This host is done, or its hub is gone: the leader's process may leave with this code. */
@@ -96,7 +96,7 @@ export function leadHost(context: LeaderContext): Leader {
         roll.stop();
         break;
       case "clean":
-        void cleanUp(context, effect).then(() => dispatch({ e: "cleaned" }));
+        void cleanUp(context, effect, absent).then(() => dispatch({ e: "cleaned" }));
         break;
       case "say-hub-gone":
         context.hubGone();
@@ -107,6 +107,7 @@ export function leadHost(context: LeaderContext): Leader {
     }
   };
 
+  const absent = (): number => Math.max(0, (context.localSize ?? 0) - members.size);
   const assign = (rank: number): void => {
     const present = [...members.values()].map(({ hello }) => hello);
     const member = members.get(rank) as Member;
@@ -201,7 +202,8 @@ function tellFailure({ up, report }: LeaderContext, rank: number, error: unknown
 /** Ends the ranks that are shells and the fork server, and removes what they have used on this host. */
 async function cleanUp(
   { releaseShells, forkServer, paths, report }: LeaderContext,
-  { absent, grace }: Extract<HostEffect, { do: "clean" }>,
+  { grace }: Extract<HostEffect, { do: "clean" }>,
+  absent: () => number,
 ): Promise<void> {
   try {
     await releaseShells(absent);

@@ -14,7 +14,7 @@ import { dismissShells, openShellRanks, type ShellRank, type ShellRanks } from "
 
 export interface ShellAgents {
   /** The shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come yet. */
-  readonly release: (absent: number) => Promise<void>;
+  readonly release: (absent: () => number) => Promise<void>;
   /** Kills what was started for them at once. */
   readonly killNow: () => void;
 }
@@ -51,9 +51,16 @@ export function playShells({
   const start = forkQueue();
   let shells: ShellRanks | undefined;
   let over = false;
+  /** Shells that came when the launch had ended already. */
+  let late = 0;
 
   const take = (shell: ShellRank): void => {
     const { pid, env, cwd } = shell;
+    if (over) {
+      late += 1;
+      shells?.dismiss(pid, 0);
+      return;
+    }
     const { rank, size, launcher } = shell.world;
     if (size !== world.size || launcher !== world.launcher || needsNode(rank)) {
       shells?.toNode(pid);
@@ -102,7 +109,6 @@ export function playShells({
     leader.gone(one.rank);
   });
   const opened = forkServer.listening.then(() => {
-    forkServer.own({ links: [post] });
     shells = openShellRanks({ paths, post, onRank: take, onSignal: signalled });
   });
   // A server that never listened has made no pipes: its failure is told elsewhere, and ends the launch.
@@ -112,8 +118,11 @@ export function playShells({
     release: async (absent) => {
       over = true;
       await opened.catch(() => undefined);
-      if (shells !== undefined) await shells.release(0);
-      else if (absent > 0) await dismissLate(paths, post, absent);
+      shells ??= absent() > 0 ? await sendAwayAsTheyCome(paths, post, () => late++) : undefined;
+      // Those that come after the end would look for their agent for a while.
+      const until = performance.now() + deadlines.badUsage;
+      while (absent() - late > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 10));
+      await shells?.release(0);
     },
     killNow: () => {
       for (const { member } of played.values()) member.killNow();
@@ -121,21 +130,7 @@ export function playShells({
   };
 }
 
-/** Without a fork server, the shells that have not come yet are waited for, and leave with 0. */
-async function dismissLate(paths: HostPaths, post: string, absent: number): Promise<void> {
-  let left = absent;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const late = setTimeout(resolve, deadlines.badUsage);
-  const shells = await dismissShells({
-    paths,
-    post,
-    code: Promise.resolve(0),
-    onGone: () => {
-      left -= 1;
-      if (left <= 0) resolve();
-    },
-  });
-  await promise;
-  clearTimeout(late);
-  await shells.release(0);
+/** Without a fork server nobody has made the pipes; undefined when they cannot be made, which the shells' own deadline is for. */
+async function sendAwayAsTheyCome(paths: HostPaths, post: string, onGone: () => void): Promise<ShellRanks | undefined> {
+  return dismissShells({ paths, post, code: Promise.resolve(0), onGone }).catch(() => undefined);
 }

@@ -2,9 +2,13 @@ import { execFile } from "node:child_process";
 import {
   closeSync,
   constants,
+  existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   readlinkSync,
+  rmdirSync,
+  rmSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
@@ -138,7 +142,10 @@ export async function dismissShells({
   readonly onGone: () => void;
 }): Promise<ShellRanks> {
   const { ranks, end } = pipesOf(paths);
-  await promisify(execFile)("mkfifo", ["-m", "600", ranks, end]);
+  // A fork server that was started already makes them, too.
+  await promisify(execFile)("mkfifo", ["-m", "600", ranks, end]).catch((error: unknown) => {
+    if (!existsSync(ranks) || !existsSync(end)) throw error;
+  });
   const shells = openShellRanks({
     paths,
     post,
@@ -153,6 +160,23 @@ export async function dismissShells({
     },
   });
   return shells;
+}
+
+/**
+ * For a host whose agent is gone before its shells have met it: they leave with this code. Stands where the link to the host's folder would, for
+ * longer than a shell waits between two looks. Never rejects: where it cannot be said, the shells wait for their own deadline.
+ */
+export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
+  try {
+    mkdirSync(base, { recursive: true, mode: 0o700 });
+    mkdirSync(post, { mode: 0o700 });
+    writeFileSync(`${post}/ended`, `${code}\n`, { mode: 0o600 });
+    await new Promise((resolve) => setTimeout(resolve, deadlines.shellRanks));
+    rmSync(post, { recursive: true, force: true });
+    rmdirSync(base);
+  } catch {
+    // Another rank of this host says it, or the place is not ours, which is told by whoever looks there.
+  }
 }
 
 /** What a shell was started with (proc(5)); undefined when it is gone, or is no rank. */

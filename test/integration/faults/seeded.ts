@@ -8,7 +8,7 @@ import { tsdask } from "../launch.ts";
 import { python } from "../bed/pythons.ts";
 
 /** A script that any worker will do for. */
-export const works = `
+const works = `
 from dask.distributed import Client
 
 if __name__ == "__main__":
@@ -44,7 +44,7 @@ export interface Seeded extends Setting {
 }
 
 /** Each fault is told within this time (s). */
-export const toldWithin = 15;
+const toldWithin = 15;
 
 /** The command of a setting, with its files in the folder. */
 function prepared(clean: Clean, { np = 3, ...setting }: Setting, words: readonly string[]): Command {
