@@ -100,6 +100,7 @@ class CleanupRegistry:
             device, _, inode = str(which).partition(":")
             if isinstance(folder, str) and os.path.isabs(folder) and device.isdecimal() and inode.isdecimal():
                 self.folders.append((folder, (int(device), int(inode))))
+        self.links += [path for path in order.get("links") or [] if isinstance(path, str) and os.path.isabs(path)]
         path, launch = order.get("scheduler_file"), order.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))
