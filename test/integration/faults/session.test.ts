@@ -37,7 +37,7 @@ const kill = (processes: readonly Process[], signal: NodeJS.Signals): void =>
 describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job under $name", (launcher) => {
   test.each([[[]], [["--spawn", "exec"]]])("the job's session has what the workers used (%j)", async (options) => {
     await using one = await launch(launcher, { script: computing, env: inPbs, options });
-    const used = Number((await one.running.says(/^used (.*)$/m, 50))[1]);
+    const used = Number((await one.running.says(/^used (.+)\n/m, 50))[1]);
     const counted = job(one).reduce((sum, { pid }) => sum + (statOf(pid)?.seconds ?? 0), 0);
     expect(used).toBeGreaterThan(2);
     expect(counted).toBeGreaterThan(0.95 * used);
