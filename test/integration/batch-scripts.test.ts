@@ -196,7 +196,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
       env: jobEnvironment(clean),
       deadline: 100,
     });
-    const used = Number((await running.says(/^used (.*)$/m, 80))[1]);
+    const used = Number((await running.says(/^used (.+)\n/m, 80))[1]);
     const [step = ""] = (await queuedJobs()).slice(-1);
     const counted = await until("what Slurm has counted", 10, async () => {
       const words = ["-n", "-P", "-a", "-j", step, "--format=TRESUsageInTot"];
