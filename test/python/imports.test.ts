@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { client, PROGRAMS, pythons, readyHost, scratch, startHost, until } from "./host.ts";
@@ -129,8 +129,12 @@ describe("a Python that will not do", () => {
       executable: python,
       message: `${python} has no module distributed`,
     });
+    // Its leader may be killed as it fails: what that leaves is removed then.
+    expect(host.process.exitCode).toBeNull();
+    host.process.stdin?.end();
     await until(() => host.process.exitCode !== null, "the end");
     expect(host.process.exitCode).toBe(1);
+    expect(existsSync(host.folder)).toBe(false);
   });
 
   test("one whose Dask is broken says how", async () => {
