@@ -17,6 +17,16 @@ export interface HostListener {
  * folder that is not private or cannot be made.
  */
 export async function becomeLeader(paths: HostPaths): Promise<HostListener | undefined> {
+  try {
+    return await elected(paths);
+  } catch (error) {
+    // A full disk takes the folders and no socket; those in which somebody else is are not empty, and stay.
+    for (const folder of [paths.folder, paths.base]) removeEmpty(folder);
+    throw error;
+  }
+}
+
+async function elected(paths: HostPaths): Promise<HostListener | undefined> {
   makeFolders(paths);
   const own = `${paths.socket}.${process.pid}`;
   rmSync(own, { force: true });
@@ -29,6 +39,7 @@ export async function becomeLeader(paths: HostPaths): Promise<HostListener | und
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
         server.close();
+        rmSync(own, { force: true });
         throw error;
       }
     }
@@ -44,6 +55,14 @@ export async function becomeLeader(paths: HostPaths): Promise<HostListener | und
   }
   server.close();
   return undefined;
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It is in use, or was never made, which is what the caller is about to say.
+  }
 }
 
 function makeFolders({ base, folder }: HostPaths): void {

@@ -107,12 +107,12 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
       killPid(pid, "SIGURG");
     },
     dismiss: (pid, code) => {
-      writeFileSync(`${paths.folder}/code.${pid}`, `${code}\n`, { mode: 0o600 });
+      mark(`${paths.folder}/code.${pid}.${code}`);
       killPid(pid, "SIGURG");
     },
     release: (code) => {
       released ??= (async () => {
-        writeFileSync(`${paths.folder}/ended`, `${code}\n`, { mode: 0o600 });
+        mark(`${paths.folder}/ended.${code}`);
         closeSync(end);
         await gone(seen);
         lines.destroy();
@@ -170,12 +170,16 @@ export async function sendShellsAway({ base }: HostPaths, post: string, code: nu
   try {
     mkdirSync(base, { recursive: true, mode: 0o700 });
     mkdirSync(post, { mode: 0o700 });
-    writeFileSync(`${post}/ended`, `${code}\n`, { mode: 0o600 });
+    mark(`${post}/ended.${code}`);
     await new Promise((resolve) => setTimeout(resolve, deadlines.shellRanks));
     rmSync(post, { recursive: true, force: true });
+  } catch {
+    // Another rank of this host says it, or the place is full or not ours, which is told by whoever looks there.
+  }
+  try {
     rmdirSync(base);
   } catch {
-    // Another rank of this host says it, or the place is not ours, which is told by whoever looks there.
+    // Another launch uses it, or it never was.
   }
 }
 
@@ -202,6 +206,15 @@ function environment(text: string): NodeJS.ProcessEnv {
   }
   for (const own of ["TSDASK_COMMAND", "TSDASK_PROMPT", "TSDASK_PARENT_FD"]) delete env[own];
   return env;
+}
+
+/** Makes an empty file; where even that cannot be made, the shells leave as if their agent had gone without a word. */
+function mark(path: string): void {
+  try {
+    writeFileSync(path, "", { mode: 0o600 });
+  } catch {
+    // The disk is full, or the folder is gone.
+  }
 }
 
 /** The link appears when everything behind it is there. */

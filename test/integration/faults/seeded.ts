@@ -82,7 +82,7 @@ export async function tellsAndMends(fault: Seeded): Promise<void> {
 
 /** What is said of a fault: its code first and once, what it names, its cure, and no traceback of machinery. */
 export function expectTold(stderr: string, { code, names, says }: Pick<Seeded, "code" | "names" | "says">): void {
-  const blocks = stderr.split(/^(?:tsdask-mpi: )?(?=TSD-\d{3} )/m).slice(1);
+  const blocks = stderr.split(/^(?:tsdask-mpi: )?(?=TSD-\d{3} )/m);
   expect(blocks.filter((block) => block.startsWith(code)).length, stderr).toBe(1);
   const block = blocks.find((one) => one.startsWith(code)) ?? "";
   expect(block, stderr).toMatch(names);
