@@ -190,9 +190,14 @@ test("the jobs of scale are deleted with qdel", async () => {
   });
   await cluster.says(/the worker is in/, 40);
   const words = ["--batch", "pbs", "--workers-per-job", "2"];
+  const asked = join(clean.folder, "pbs/asked");
+  clean.write("pbs/qsub", `#!/bin/sh\nprintf '%s\\n' "$@" > ${asked}\nenv >> ${asked}\necho 1235.pbs01\n`);
+  clean.allow(/^pbs\/asked$/);
   const up = await run(ours("scale", "3", ...words), { folder: clean.folder, env });
   expect(up, tell(up)).toMatchObject({ code: 0, stdout: "1235.pbs01\n" });
-  clean.write("pbs/qstat", '#!/bin/sh\nprintf "Job Id: 1235.pbs01\\n    job_state = Q\\n\\n"\n');
+  const mark = /TSDASK_WORKER_JOB=[^\s,]+/.exec(readFileSync(asked, "utf8"))?.[0];
+  const shown = `Job Id: 1235.pbs01\\n    job_state = Q\\n    Variable_List = PBS_O_HOST=login1,${mark}\\n\\n`;
+  clean.write("pbs/qstat", `#!/bin/sh\nprintf "${shown}"\n`);
   const down = await run(ours("scale", "0", ...words), { folder: clean.folder, env });
   expect(down.stderr).toContain("1 job (1235.pbs01) cancelled before any worker joined");
   expect(readFileSync(join(clean.folder, "pbs/deleted"), "utf8")).toBe("1235.pbs01\n");
