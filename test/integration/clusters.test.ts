@@ -135,7 +135,8 @@ describe("one cluster, by its name", () => {
 
   test("runs without a place for its entry, and says so once", async () => {
     await using clean = nothingLeft();
-    const file = clean.write("script.py", "print('ran')");
+    // Its entry is written a moment after the scheduler answers.
+    const file = clean.write("script.py", "import time; time.sleep(1.5); print('ran')");
     const finished = await run(launcher("local").command(3, program(file)), {
       folder: clean.folder,
       env: { ...clean.env, XDG_STATE_HOME: "/proc/none" },
