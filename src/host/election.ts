@@ -1,4 +1,4 @@
-import { existsSync, linkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { deadlines } from "../deadlines.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
@@ -21,7 +21,7 @@ export async function becomeLeader(paths: HostPaths): Promise<HostListener | und
     return await elected(paths);
   } catch (error) {
     // A full disk takes the folders and no socket; those in which somebody else is are not empty, and stay.
-    for (const folder of [paths.folder, paths.base]) removeEmpty(folder);
+    for (const folder of [paths.folder, paths.base]) removeOwnEmpty(folder);
     throw error;
   }
 }
@@ -57,11 +57,12 @@ async function elected(paths: HostPaths): Promise<HostListener | undefined> {
   return undefined;
 }
 
-function removeEmpty(folder: string): void {
+/** Removes a folder of this user's in which nothing is; any other stays, also where the system would let root remove it. */
+export function removeOwnEmpty(folder: string): void {
   try {
-    rmdirSync(folder);
+    if (lstatSync(folder).uid === process.geteuid?.()) rmdirSync(folder);
   } catch {
-    // It is in use, or was never made, which is what the caller is about to say.
+    // It is in use, or was never made.
   }
 }
 

@@ -7,7 +7,6 @@ import {
   openSync,
   readFileSync,
   readlinkSync,
-  rmdirSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -23,6 +22,8 @@ import { procStat } from "../launcher/proc-stat.ts";
 import { identify, type World } from "../launcher/world.ts";
 import { killPid } from "../rank/child.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
+import { privateFolder } from "../security/private-files.ts";
+import { removeOwnEmpty } from "./election.ts";
 
 /**
  * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the host's folder join
@@ -168,7 +169,7 @@ export async function dismissShells({
  */
 export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
   try {
-    mkdirSync(base, { recursive: true, mode: 0o700 });
+    privateFolder(base);
     mkdirSync(post, { mode: 0o700 });
     mark(`${post}/ended.${code}`);
     await new Promise((resolve) => setTimeout(resolve, deadlines.shellRanks));
@@ -176,11 +177,7 @@ export async function sendShellsAway({ base }: HostPaths, post: string, code: nu
   } catch {
     // Another rank of this host says it, or the place is full or not ours, which is told by whoever looks there.
   }
-  try {
-    rmdirSync(base);
-  } catch {
-    // Another launch uses it, or it never was.
-  }
+  removeOwnEmpty(base);
 }
 
 /** What a shell was started with (proc(5)); undefined when it is gone, or is no rank. */
