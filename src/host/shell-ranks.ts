@@ -27,7 +27,7 @@ import { removeOwnEmpty } from "./election.ts";
 
 /**
  * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the host's folder join
- * them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not mix), `h <pid>` when it is there and
+ * them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not mix), `h <pid> <number of its arguments>` when it is there and
  * `s <pid> <signal>` for a signal; and `end`, whose end of file is the end of the launch. What else is to be known of a rank is in
  * `/proc/<pid>`, since it is a process of the same user. The shells find the folder by a link whose name they can tell without a process.
  */
@@ -84,12 +84,16 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   let released: Promise<void> | undefined;
 
   const take = (line: string): void => {
-    const [what, pidText = "", signal = ""] = line.split(" ");
+    const [what, pidText = "", word = ""] = line.split(" ");
     const pid = Number(pidText);
-    if (what === "s" && seen.has(pid)) onSignal(pid, signal);
+    if (what === "s" && seen.has(pid)) onSignal(pid, word);
     if (what !== "h" || seen.has(pid)) return;
-    const rank = readShell(pid);
-    if (rank === undefined) return;
+    const rank = readShell(pid, Number(word));
+    if (rank === undefined) {
+      // What is odd about it, it says as a Node.
+      if (pid > 1) killPid(pid, "SIGURG");
+      return;
+    }
     seen.add(pid);
     onRank(rank);
   };
@@ -180,15 +184,14 @@ export async function sendShellsAway({ base }: HostPaths, post: string, code: nu
   removeOwnEmpty(base);
 }
 
-/** What a shell was started with (proc(5)); undefined when it is gone, or is no rank. */
-function readShell(pid: number): ShellRank | undefined {
+/** What a shell was started with (proc(5)), `count` arguments among it; undefined when it is gone, or is no rank. */
+function readShell(pid: number, count: number): ShellRank | undefined {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
-    const program = words.findIndex((word) => basename(word) === "tsdask-mpi");
     const env = environment(readFileSync(`/proc/${pid}/environ`, "utf8"));
     const world = identify(env);
-    if (world === undefined || program < 0) return undefined;
-    return { pid, world, argv: words.slice(program + 1), env, cwd: readlinkSync(`/proc/${pid}/cwd`) };
+    if (world === undefined || !(count >= 0 && count < words.length)) return undefined;
+    return { pid, world, argv: words.slice(words.length - count), env, cwd: readlinkSync(`/proc/${pid}/cwd`) };
   } catch {
     // It has ended, or contradicts itself, which it says as a Node.
     return undefined;
