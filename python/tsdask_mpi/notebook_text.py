@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import keyword
 import math
 import os
@@ -55,9 +56,24 @@ def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
     return [name for name in parameters if re.search(rf"(?m)^{re.escape(name)}\s*[:=]", source) is None]
 
 
+def own_target(path: str) -> str:
+    """Return where this user's own links lead from `path`. Somebody else's link is not followed."""
+    for _ in range(40):
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return path
+        if not stat.S_ISLNK(found.st_mode) or found.st_uid != os.geteuid():
+            return path
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return path
+
+
 def write(path: str, text: str) -> None:
-    """Replace a file by another one in one step, with the old one's mode."""
-    path = os.path.realpath(path)
+    """Replace a file by another one in one step, with the old one's mode; raises PermissionError for what another user has put there."""
+    path = own_target(path)
+    if os.path.lexists(path) and os.lstat(path).st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "what is there belongs to another user")
     folder, name = os.path.split(path)
     handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
     try:

@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import type { NotebookRequest } from "../config/notebook-options.ts";
@@ -51,7 +51,10 @@ function same(a: string, b: string): boolean {
 /** Why a file cannot be made or replaced: it is written beside itself and renamed, which takes a folder that may be written. */
 function writeProblem(path: string): string | undefined {
   try {
+    const there = lstatSync(path, { throwIfNoEntry: false });
+    if (there !== undefined && there.uid !== process.geteuid?.()) return "what is there belongs to another user";
     const found = statSync(path, { throwIfNoEntry: false });
+    if (found !== undefined && found.uid !== process.geteuid?.()) return "what is there belongs to another user";
     if (found?.isDirectory()) return "it is a folder";
     if (found !== undefined && !found.isFile()) return "it is no ordinary file";
     const folder = dirname(found === undefined ? path : realpathSync(path));

@@ -95,6 +95,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       out,
       forkServer,
       leader,
+      prompt: context.prompt,
       needsNode: needsNode(context, options, plan, usePmi),
     });
   meeting.up.catch(async (error: unknown) => {

@@ -37,6 +37,7 @@ export function playShells({
   forkServer,
   leader,
   needsNode,
+  prompt,
 }: {
   readonly world: World;
   readonly paths: HostPaths;
@@ -46,6 +47,8 @@ export function playShells({
   readonly leader: Leader;
   /** Whether a rank has a part that needs a process of its own. */
   readonly needsNode: (rank: number) => boolean;
+  /** Somebody may talk with the script on a terminal. */
+  readonly prompt: boolean;
 }): ShellAgents {
   const played = new Map<number, Played>();
   const start = forkQueue();
@@ -92,6 +95,11 @@ export function playShells({
     const one = played.get(pid);
     if (one === undefined) return;
     const now = performance.now();
+    // Ctrl-C is the script's own while somebody talks with it: the hub knows when.
+    if (prompt && signal === "SIGINT") {
+      one.member.signal(signal);
+      return;
+    }
     if (one.signalled === undefined) {
       one.signalled = now;
       one.member.signal(signal as NodeJS.Signals);

@@ -9,7 +9,7 @@ import { kinds, meetStranger, namesOf, titleOf, tryCase, type Case, type Kind, t
 
 /** `TSDASK_TEST_PLACES=all` tries the whole product, which takes hours; else a sample of `TSDASK_TEST_SEED`, as large as its time allows. */
 const all = process.env["TSDASK_TEST_PLACES"] === "all";
-const seed = Number(process.env["TSDASK_TEST_SEED"] ?? Date.now() % 1_000_000);
+const seed = Number(process.env["TSDASK_TEST_SEED"] ?? 830_117);
 /** Seconds for each test with its sample, the look for names included. */
 const budget = 60;
 
