@@ -174,6 +174,8 @@ export async function dismissShells({
 export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
   try {
     privateFolder(base);
+    // The agent may have died with its link made and its folder gone.
+    if (!existsSync(post)) removePost(post);
     mkdirSync(post, { mode: 0o700 });
     mark(`${post}/ended.${code}`);
     await new Promise((resolve) => setTimeout(resolve, deadlines.shellRanks));
