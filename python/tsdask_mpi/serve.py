@@ -37,7 +37,7 @@ def serve() -> NoReturn:
         imports.import_engine()
         refused = imports.warm(list(state["warm"]))
     except imports.ImportFailure as failure:
-        _fail(state, failure.reason, str(failure))
+        _fail(state, listener, failure.reason, str(failure))
     finally:
         imports.restore(variables)
     for module, reason, message in refused:
@@ -56,7 +56,7 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
 
     missing = check.check()
     if missing.security:
-        _fail(state, "incompatible", f"distributed {distributed.__version__} has no {missing.security}")
+        _fail(state, listener, "incompatible", f"distributed {distributed.__version__} has no {missing.security}")
     if missing.convenience:
         message = f"distributed {distributed.__version__} has no {missing.convenience}"
         tell_leader({"event": "failed", "reason": "lacking", "message": message})
@@ -97,14 +97,16 @@ def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
     try:
         versions = imports.installed_versions()
     except imports.ImportFailure as failure:
-        _fail(state, failure.reason, str(failure))
+        _fail(state, listener, failure.reason, str(failure))
     _say_ready(state, versions)
     server.run()
 
 
-def _fail(state: Message, reason: ServerFailure, message: str) -> NoReturn:
+def _fail(state: Message, listener: socket.socket, reason: ServerFailure, message: str) -> NoReturn:
     """Tell the leader why there is no fork server on this host, and end."""
     tell_leader({"event": "failed", "reason": reason, "executable": sys.executable, "message": message})
+    # Who asks for a child is refused at once.
+    listener.close()
     _outlive_leader(state)
     sys.exit(1)
 
