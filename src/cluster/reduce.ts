@@ -1,11 +1,13 @@
 import { Failure } from "../errors/failure.ts";
-import type { RankEvent, ToRank } from "../protocol/messages.ts";
+import { leftInOrder, type RankEvent, type ToRank } from "../protocol/messages.ts";
+import { signalNumber } from "../rank/child.ts";
 import type { Ending } from "../ui/end.ts";
 import { knownRanks, rankOf, withRank } from "./rank-table.ts";
 import { startTrouble } from "./start-trouble.ts";
 import {
   absentRanks,
   hasEnded,
+  isOpen,
   notEnough,
   registeredWorkers,
   tooFewCanCome,
@@ -19,20 +21,10 @@ import {
 /** A state and what is to be done on the way to it. */
 export type Step = readonly [LaunchState, readonly Effect[]];
 
-const signals: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGUSR1: 10, SIGUSR2: 12 };
 /** Signals by which the system, or the hardware, ends a script. */
 const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
 /** A script that did not end within its grace is not given it twice: seconds until it, and whatever else is left, is killed. */
 const afterGrace = 1;
-/** Reasons of a worker that left because it was asked to, by the scheduler or by its own options. */
-const leftInOrder: ReadonlySet<string> = new Set([
-  "retired",
-  "lifetime",
-  "idle",
-  "stop",
-  "scheduler-closed",
-  "scheduler-lost",
-]);
 
 /** The life of a launch: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output. */
 export function reduce(state: LaunchState, event: LaunchEvent): Step {
@@ -77,8 +69,6 @@ function then([state, effects]: Step, next: (state: LaunchState) => Step): Step 
   const [after, more] = next(state);
   return [after, [...effects, ...more]];
 }
-
-const isOpen = (state: LaunchState): boolean => state.phase === "forming" || state.phase === "running";
 
 // --- hosts and ranks
 
@@ -338,7 +328,7 @@ function interrupt(state: LaunchState, signal: string): Step {
   if (!isOpen(state) || own) return [state, []];
   // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
   const forScript = signal.startsWith("SIGUSR") ? "SIGTERM" : signal;
-  return depart(state, { kind: "signal", signal }, 128 + (signals[signal] ?? 15), forScript);
+  return depart(state, { kind: "signal", signal }, 128 + signalNumber(signal), forScript);
 }
 
 function depart(state: LaunchState, ending: Ending, code: number, scriptSignal: string): Step {

@@ -167,6 +167,9 @@ export function hasEnded(state: LaunchState): state is Extract<LaunchState, { re
   return state.phase === "ending" || state.phase === "done";
 }
 
+/** Whether the launch neither ends nor takes its leave. */
+export const isOpen = ({ phase }: LaunchState): boolean => phase === "forming" || phase === "running";
+
 /** The worker ranks without a registered worker, as people call them. */
 export function missingWorkers({ options, ranks, hosts }: LaunchState): string[] {
   return options.plan.workerRanks.flatMap((rank) => {
@@ -192,10 +195,9 @@ export function registeredWorkers({ ranks }: LaunchState): WorkerFacts[] {
 export function tooFewCanCome(state: LaunchState): boolean {
   const { options, ranks, client, schedulerClosed } = state;
   const expected = options.plan.workerRanks.length;
-  const open = state.phase === "forming" || state.phase === "running";
   return (
     client === "waiting" &&
-    open &&
+    isOpen(state) &&
     !schedulerClosed &&
     options.wanted <= expected &&
     options.wanted > expected - ranks.away

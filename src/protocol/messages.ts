@@ -4,7 +4,7 @@ import type { MessageCode } from "../errors/messages.ts";
 /**
  * The messages of a launch, as plain JSON values. A *member* is one rank's process, a *leader* the first rank of a host,
  * the *hub* is on rank 0: member ↔ leader over the host's unix socket, leader ↔ hub over `wss` (or inside one process).
- * The schemas that check them on arrival are in `schemas.ts`; this file is types and two numbers, and costs next to nothing at run time.
+ * The schemas that check them on arrival are in `schemas.ts`; this file is types, two numbers and a set, and costs next to nothing at run time.
  */
 
 /** The version of these messages; ranks of different versions of tsdask-mpi do not mix. */
@@ -22,6 +22,16 @@ export interface Granted {
 
 /** The most of rank 0's standard input (bytes, before base64) that one message takes to the script's rank. */
 export const largestInput = 48 * 1024;
+
+/** Why a worker left that is not started again and is no loss: it was asked to, by the scheduler or by its own options, or has no scheduler. */
+export const leftInOrder: ReadonlySet<string> = new Set([
+  "retired",
+  "lifetime",
+  "idle",
+  "stop",
+  "scheduler-closed",
+  "scheduler-lost",
+]);
 
 /** What a rank says of itself when it meets its leader. */
 export interface Hello {

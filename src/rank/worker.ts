@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
+import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
 import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
@@ -31,16 +31,6 @@ const firstPause = 200;
 const longestPause = 5_000;
 /** How often the worker's memory is looked at, in ms; Dask's Nanny looks as often (`distributed.worker.memory.monitor-interval`: 100 ms). */
 const memoryInterval = 200;
-
-/** Why a worker that closed by itself is not started again: the scheduler wanted it gone, or there is no scheduler. */
-const staysAway: ReadonlySet<CloseReason> = new Set([
-  "retired",
-  "scheduler-lost",
-  "scheduler-closed",
-  "stop",
-  "idle",
-  "lifetime",
-]);
 
 /**
  * Is the nanny of one worker: starts it, starts it again when it dies, with a growing pause and a limit, ends it when its
@@ -132,7 +122,7 @@ export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
       launch();
       return;
     }
-    if (closing !== undefined && staysAway.has(closing)) {
+    if (closing !== undefined && leftInOrder.has(closing)) {
       options.report({ k: "worker-away", why: closing });
       return;
     }
