@@ -68,7 +68,7 @@ ${shapes.join("\n")}
 
 /** The value as a message of this kind; undefined when it is none. */
 export const accept${name} = (value: unknown): ${name} | undefined =>
-  (isMessage(value, ${JSON.stringify(tag)}, ${table}) ? value : undefined) as ${name} | undefined;`;
+  (isMessage(value, ${JSON.stringify(tag)}, ${table}, enumerations) ? value : undefined) as ${name} | undefined;`;
 }
 
 /** src/protocol/fork-server.ts. */
@@ -78,38 +78,16 @@ export function typescript() {
   );
   const tables = Object.entries(enumerations).map(([name, words]) => `  ${name}: ${JSON.stringify(words)},`);
   return `// Made from fork-server.json by \`npm run contract\`: change that file, not this one.
+import { isMessage, type Enumerations, type Shapes } from "./shapes.ts";
 
 /** The version of these messages, in the fork server's greeting. */
 export const forkServerVersion = ${version};
 
 ${enums.join("\n")}
 
-type Shapes = Readonly<Record<string, Readonly<Record<string, string>>>>;
-
-const enumerations: Readonly<Record<string, readonly string[]>> = {
+const enumerations: Enumerations = {
 ${tables.join("\n")}
 };
-
-function isMessage(value: unknown, tag: string, shapes: Shapes): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const message = value as Readonly<Record<string, unknown>>;
-  const kind = message[tag];
-  const shape = typeof kind === "string" && Object.hasOwn(shapes, kind) ? shapes[kind] : undefined;
-  return shape !== undefined && Object.entries(shape).every(([key, type]) => fits(message[key], type));
-}
-
-function fits(value: unknown, type: string): boolean {
-  if (value === undefined) return type.includes("?");
-  if (value === null) return type.endsWith("|null") || type.startsWith("json");
-  const name = type.replace(/[?|].*$/, "");
-  if (name === "json") return true;
-  if (name === "int") return Number.isSafeInteger(value);
-  if (name === "string[]") return Array.isArray(value) && value.every((item) => typeof item === "string");
-  if (name === "pairs")
-    return Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((item) => typeof item === "string"));
-  if (name === "map") return typeof value === "object" && Object.values(value).every((item) => typeof item === "string");
-  return enumerations[name]?.includes(value as string) ?? typeof value === name;
-}
 
 ${Object.entries(messages).map(tsMessage).join("\n\n")}
 `;

@@ -1,4 +1,5 @@
 // Made from fork-server.json by `npm run contract`: change that file, not this one.
+import { isMessage, type Enumerations, type Shapes } from "./shapes.ts";
 
 /** The version of these messages, in the fork server's greeting. */
 export const forkServerVersion = 1;
@@ -10,9 +11,7 @@ export type Refusal = "ending" | "exec" | "cgroup" | "fork" | "busy" | "malforme
 export type CloseReason = "retired" | "restart" | "lifetime" | "idle" | "stop" | "terminate" | "nanny" | "scheduler-closed" | "scheduler-lost" | "closed";
 export type ChildFailure = "timeout" | "tls" | "port" | "permission" | "address" | "preload" | "import" | "encryption" | "yaml" | "arguments" | "refused" | "malformed" | "missing" | "library" | "hidden" | "broken" | "spawn" | "other";
 
-type Shapes = Readonly<Record<string, Readonly<Record<string, string>>>>;
-
-const enumerations: Readonly<Record<string, readonly string[]>> = {
+const enumerations: Enumerations = {
   Kind: ["scheduler","worker"],
   ServerFailure: ["old-python","no-dask","old-dask","incompatible","lacking","warm","threads","yaml","missing","library","hidden","encryption","preload","broken","server"],
   Diagnosis: ["yaml","missing","library","hidden","encryption","preload","broken"],
@@ -20,27 +19,6 @@ const enumerations: Readonly<Record<string, readonly string[]>> = {
   CloseReason: ["retired","restart","lifetime","idle","stop","terminate","nanny","scheduler-closed","scheduler-lost","closed"],
   ChildFailure: ["timeout","tls","port","permission","address","preload","import","encryption","yaml","arguments","refused","malformed","missing","library","hidden","broken","spawn","other"],
 };
-
-function isMessage(value: unknown, tag: string, shapes: Shapes): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  const message = value as Readonly<Record<string, unknown>>;
-  const kind = message[tag];
-  const shape = typeof kind === "string" && Object.hasOwn(shapes, kind) ? shapes[kind] : undefined;
-  return shape !== undefined && Object.entries(shape).every(([key, type]) => fits(message[key], type));
-}
-
-function fits(value: unknown, type: string): boolean {
-  if (value === undefined) return type.includes("?");
-  if (value === null) return type.endsWith("|null") || type.startsWith("json");
-  const name = type.replace(/[?|].*$/, "");
-  if (name === "json") return true;
-  if (name === "int") return Number.isSafeInteger(value);
-  if (name === "string[]") return Array.isArray(value) && value.every((item) => typeof item === "string");
-  if (name === "pairs")
-    return Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((item) => typeof item === "string"));
-  if (name === "map") return typeof value === "object" && Object.values(value).every((item) => typeof item === "string");
-  return enumerations[name]?.includes(value as string) ?? typeof value === name;
-}
 
 /** The fork server to the agent that started it, on its standard output. */
 export type ServerEvent =
@@ -58,7 +36,7 @@ const serverEvents: Shapes = {
 
 /** The value as a message of this kind; undefined when it is none. */
 export const acceptServerEvent = (value: unknown): ServerEvent | undefined =>
-  (isMessage(value, "event", serverEvents) ? value : undefined) as ServerEvent | undefined;
+  (isMessage(value, "event", serverEvents, enumerations) ? value : undefined) as ServerEvent | undefined;
 
 /** A child, or the fork server on its behalf, to its rank, on the control connection. */
 export type ChildEvent =
@@ -88,7 +66,7 @@ const childEvents: Shapes = {
 
 /** The value as a message of this kind; undefined when it is none. */
 export const acceptChildEvent = (value: unknown): ChildEvent | undefined =>
-  (isMessage(value, "event", childEvents) ? value : undefined) as ChildEvent | undefined;
+  (isMessage(value, "event", childEvents, enumerations) ? value : undefined) as ChildEvent | undefined;
 
 /** A rank to its child, on the control connection. */
 export type ChildOrder =
@@ -104,4 +82,4 @@ const childOrders: Shapes = {
 
 /** The value as a message of this kind; undefined when it is none. */
 export const acceptChildOrder = (value: unknown): ChildOrder | undefined =>
-  (isMessage(value, "op", childOrders) ? value : undefined) as ChildOrder | undefined;
+  (isMessage(value, "op", childOrders, enumerations) ? value : undefined) as ChildOrder | undefined;
