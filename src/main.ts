@@ -14,6 +14,8 @@ import { openOut } from "./ui/out.ts";
 
 /** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
 const noLeader = 69;
+/** Exit code of a rank whose leader went away without a word. */
+const leaderGone = 72;
 /** How often (ms) a rank looks whether its launcher still lives, and how long it gets to end in order without one. */
 const parentEvery = 500;
 const orphanTime = 5_000;
@@ -165,23 +167,27 @@ async function run(world: World): Promise<void> {
     const living = await neighbours();
     return living === undefined || living.some(({ rank, localRank }) => rank === 0 || (!singleHost && localRank === 0));
   };
+  const parent = process.ppid;
+  // The ranks that are shells still look for the leader when nobody tells them that there is none.
+  const sendShellsAway = async (code: number): Promise<void> => {
+    const { postOf, sendShellsAway } = await import("./host/shell-ranks.ts");
+    const post = postOf(world, paths, parent);
+    if (post !== undefined) await sendShellsAway(paths, post, code);
+  };
   const socket = await meetLeader(paths, uid, leaderLives);
   if (socket === undefined || "problem" in socket) {
     // One rank of a host says it for all of them.
     const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
-    if (socket === undefined) {
-      const { postOf, sendShellsAway } = await import("./host/shell-ranks.ts");
-      const post = postOf(world, paths, process.ppid);
-      if (post !== undefined) await sendShellsAway(paths, post, noLeader);
-    }
+    if (socket === undefined) await sendShellsAway(noLeader);
     if (world.rank !== first) exit(noLeader);
     else if (socket === undefined)
       await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
     else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;
   }
-  member = runFollower({ world, socket, argv, env, cwd, out, exit });
+  const leaderLost = (): Promise<void> => sendShellsAway(leaderGone);
+  member = runFollower({ world, socket, argv, env, cwd, out, leaderLost, exit });
 }
 
 async function main(): Promise<void> {

@@ -172,14 +172,18 @@ export async function dismissShells({
  * longer than a shell waits between two looks. Never rejects: where it cannot be said, the shells wait for their own deadline.
  */
 export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
+  const clean = (): void => rmSync(post, { recursive: true, force: true });
   try {
     privateFolder(base);
     // The agent may have died with its link made and its folder gone.
     if (!existsSync(post)) removePost(post);
     mkdirSync(post, { mode: 0o700 });
+    // Also when this rank is told to leave meanwhile.
+    process.once("exit", clean);
     mark(`${post}/ended.${code}`);
     await new Promise((resolve) => setTimeout(resolve, deadlines.shellRanks));
-    rmSync(post, { recursive: true, force: true });
+    clean();
+    process.off("exit", clean);
   } catch {
     // Another rank of this host says it, or the place is full or not ours, which is told by whoever looks there.
   }

@@ -110,6 +110,7 @@ export function runFollower({
   env,
   cwd,
   out,
+  leaderLost,
   exit,
 }: {
   readonly world: World;
@@ -118,6 +119,7 @@ export function runFollower({
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly out: Out;
+  readonly leaderLost: () => Promise<void>;
   readonly exit: (code: number) => void;
 }): Member {
   const up = lineChannel<FromRank, ToRank>(socket, accept);
@@ -141,6 +143,7 @@ export function runFollower({
     out,
     joinPmi,
     idle: () => undefined,
+    leaderLost,
     exit,
   });
 }

@@ -23,6 +23,8 @@ export interface RankAgentContext {
   readonly joinPmi: () => void;
   /** Called when everything that this rank started is gone, before `exit`. */
   readonly idle: () => void;
+  /** Called when the leader is gone without a word; this rank leaves when it has resolved. */
+  readonly leaderLost?: () => Promise<void>;
   /** Called when this rank has nothing left to do, with its exit code. */
   readonly exit: (code: number) => void;
   /** For a rank that is a shell, whose part its host's agent plays. */
@@ -181,7 +183,7 @@ export function runRankAgent(context: RankAgentContext): Member {
       worker?.killNow();
       scheduler?.killNow();
       if (assign?.reportsRankZeroLoss ?? rank === 1) await tellLoss();
-      await script;
+      await Promise.all([script, context.leaderLost?.()]);
       context.exit(schedulerLost);
     })();
   });
