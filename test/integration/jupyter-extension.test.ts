@@ -5,15 +5,11 @@ import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command } from "./bed/command.ts";
 import { drawn, open, picture } from "./bed/lab.ts";
 import { nothingLeft } from "./bed/left.ts";
-import { python } from "./bed/pythons.ts";
+import { hasDaskExtension, python } from "./bed/pythons.ts";
 import { output, start } from "./bed/run.ts";
 import { startCluster } from "./security/cluster.ts";
 
-/** Whether the Python to test with has the Dask extension of JupyterLab. */
-const hasExtension = await output(command(python().path, "-c", "import jupyterlab, dask_labextension")).then(
-  () => true,
-  () => false,
-);
+const available = chromiumAvailable() === true && hasDaskExtension() === true;
 
 /** Computes, says so, and holds what it has computed until its input ends. */
 const WORK = `
@@ -31,8 +27,9 @@ interface Model {
   readonly workers: number;
 }
 
-if (hasExtension && chromiumAvailable() === true)
-  test("the Dask extension of JupyterLab lists the launch, shows it live without anything pasted, and its stop leaves it running", async () => {
+test.skipIf(!available)(
+  "the Dask extension of JupyterLab lists the launch, shows it live without anything pasted, and its stop leaves it running",
+  async () => {
     await using clean = nothingLeft();
     clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
     mkdirSync(join(clean.tmp, "home"));
@@ -85,4 +82,5 @@ if (hasExtension && chromiumAvailable() === true)
     );
     await cluster.stop();
     expect((await cluster.running.finished).code).toBe(0);
-  });
+  },
+);

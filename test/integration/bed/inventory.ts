@@ -4,7 +4,7 @@ import { type Availability, needs, projectRoot } from "./command.ts";
 import { chromiumAvailable } from "./chromium.ts";
 import { hostsAvailable } from "./hosts.ts";
 import { launchers } from "./launchers.ts";
-import { pythons } from "./pythons.ts";
+import { hasDaskExtension, pythons } from "./pythons.ts";
 import { sgeAvailable } from "./sge.ts";
 import { sshdAvailable } from "./sshd.ts";
 import { strangerAvailable } from "./user.ts";
@@ -19,6 +19,7 @@ export function leftOut(): readonly string[] {
     ["another user", strangerAvailable()],
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
+    ["the Dask extension of JupyterLab", hasDaskExtension()],
     ["shellcheck", needs(["shellcheck"], "shellcheck")],
     ["strace", needs(["strace"], "strace")],
     [

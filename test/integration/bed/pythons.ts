@@ -30,6 +30,18 @@ export function availablePythons(): readonly BedPython[] {
   return pythons.filter(({ available }) => available === true);
 }
 
+/** Whether the Python to test with has JupyterLab and its Dask extension. */
+export function hasDaskExtension(): Availability {
+  const found = pythons.find(({ available }) => available === true);
+  if (found === undefined) return { missing: "a Python with Dask" };
+  try {
+    execFileSync(found.path, ["-c", "import jupyterlab, dask_labextension"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return { missing: `dask-labextension from PyPI in ${found.path}` };
+  }
+}
+
 function listed(): (readonly [path: string, source: string])[] {
   const named = process.env["TSDASK_TEST_PYTHON"];
   if (named !== undefined && named !== "")
