@@ -1,9 +1,11 @@
 // How long a cluster takes to start and to end, and what it weighs: ours, its peers, and the floor, side by side.
 // Usage: node bench/startup.ts [--ranks 4,8,16,32] [--runs 5] [--peers ours,floor,…] [--python <program>] [--no-scripts] [--name startup]
+// [--before <another checkout of tsdask-mpi, built>: one peer more]
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { clusterRun, scriptRun, type ClusterRun, type ScriptRun } from "./lib/measure.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { peers, type Peer } from "./lib/peers.ts";
+import { oursOf, peers, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { spread, turned } from "./lib/statistics.ts";
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "5" },
     peers: { type: "string", default: usual.join(",") },
     python: { type: "string" },
+    before: { type: "string" },
     scripts: { type: "boolean", default: true },
     name: { type: "string", default: "startup" },
     chart: { type: "boolean", default: true },
@@ -38,6 +41,7 @@ const chosen = values.peers.split(",").map((name) => {
     throw new Error(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
   return found;
 });
+if (values.before !== undefined) chosen.push(oursOf(resolve(values.before)));
 const begun = machine();
 const python = await benchPython(values.python);
 progress(machineLine(begun));

@@ -107,10 +107,21 @@ function daskMpi(name: string, title: string, workerClass: string): Peer {
   };
 }
 
-function ours(name: string, title: string, under: BedLauncher, words: readonly string[]): Peer {
+/** tsdask-mpi as another checkout of it has it, built there already. */
+export function oursOf(checkout: string): Peer {
+  return ours("ours-before", "tsdask-mpi before", "openmpi4", [], join(checkout, "bin", "tsdask-mpi"));
+}
+
+function ours(
+  name: string,
+  title: string,
+  under: BedLauncher,
+  words: readonly string[],
+  program: string = tsdaskMpi,
+): Peer {
   const start = ({ ranks, python, schedulerFile }: Place, ...script: readonly string[]): Command =>
     launcher(under).command(ranks, [
-      tsdaskMpi,
+      program,
       "--python",
       python.path,
       "--scheduler-file",
