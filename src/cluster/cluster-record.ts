@@ -1,0 +1,59 @@
+import { hostname } from "node:os";
+import { describeJob } from "../batch/job.ts";
+import type { Options } from "../config/options.ts";
+import { VERSION } from "../config/version.ts";
+import type { SchedulerFile } from "../dask/scheduler-file.ts";
+import { loginHost } from "../net/tunnel.ts";
+import { dashboardHost } from "./pages.ts";
+import type { SchedulerFacts } from "./state.ts";
+
+/** What `scheduler.json` says: Dask's own keys as the scheduler told them, and below `tsdask` the launch's. */
+export function schedulerContent({
+  scheduler,
+  hosts,
+  launch,
+  options,
+  env,
+  folder,
+}: {
+  readonly scheduler: SchedulerFacts;
+  readonly hosts: readonly string[];
+  readonly launch: string;
+  readonly options: Options;
+  readonly env: NodeJS.ProcessEnv;
+  readonly folder: string;
+}): SchedulerFile {
+  const identity = scheduler.identity as Partial<SchedulerFile>;
+  const job = describeJob(env);
+  return {
+    type: identity.type ?? "Scheduler",
+    id: identity.id ?? "",
+    address: scheduler.address,
+    services: identity.services ?? {},
+    started: identity.started,
+    workers: identity.workers ?? {},
+    tsdask: {
+      version: VERSION,
+      launch,
+      pid: process.pid,
+      host: hostname(),
+      hub: { addresses: [], fingerprint: "" },
+      folder,
+      dashboard:
+        scheduler.dashboard === null || !options.dashboard
+          ? null
+          : {
+              host: dashboardHost(options, scheduler.address),
+              port: scheduler.dashboard,
+              node: scheduler.host,
+              ...(scheduler.https === true ? { https: true } : {}),
+            },
+      jupyter: null,
+      tunnel: { kind: options.tunnel, login: loginHost({ option: options.loginHost, env }) },
+      hosts,
+      security: options.security,
+      job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+      started: Date.now() / 1000,
+    },
+  };
+}

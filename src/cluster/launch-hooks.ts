@@ -1,0 +1,201 @@
+import { basename } from "node:path";
+import type { Options } from "../config/options.ts";
+import { hostPort } from "../dask/address.ts";
+import { deadlines } from "../deadlines.ts";
+import { Failure } from "../errors/failure.ts";
+import { checkPythons } from "../host/python.ts";
+import type { World } from "../launcher/world.ts";
+import { launchPort } from "../net/tunnel.ts";
+import type { ClientStart, PythonReport } from "../protocol/messages.ts";
+import type { Register } from "../registry/register.ts";
+import { clientStart } from "./client-start.ts";
+import type { Input } from "./input.ts";
+import { otherVersions } from "./join.ts";
+import { launchBanner, together } from "./launch-banner.ts";
+import type { LaunchHooks } from "./launch.ts";
+import { dashboardHost, pagesUrl } from "./pages.ts";
+import type { Plan } from "./plan.ts";
+import type { Publication } from "./publication.ts";
+import type { RankZeroContext } from "./rank-zero-context.ts";
+import type { RankZeroOutput } from "./rank-zero-output.ts";
+import type { LaunchSecrets } from "./secrets.ts";
+import type { SchedulerFacts } from "./state.ts";
+import type { UsageCollector } from "./usage.ts";
+import { workerProgress, type Progress } from "../ui/progress.ts";
+import { waitingText } from "../ui/waiting.ts";
+
+/** What rank 0 has made ready for a launch, and what becomes known of it while it runs. */
+export interface LaunchParts {
+  readonly context: RankZeroContext;
+  /** The launch's name, by which its files are known for its own. */
+  readonly launch: string;
+  readonly output: RankZeroOutput;
+  readonly secrets: Promise<LaunchSecrets>;
+  /** The cluster folder holds the credentials. */
+  readonly credentialsWritten: Promise<void>;
+  readonly publication: Publication;
+  /** The launch's entry in the user's list; a launch that joins has none. */
+  readonly register: Register | undefined;
+  readonly usage: UsageCollector;
+  /** Ends the launch. */
+  readonly fail: (failure: Failure) => void;
+  readonly session: LaunchSession;
+}
+
+export interface LaunchSession {
+  python?: { readonly version: string; readonly dask: string };
+  progress?: Progress;
+  /** When the script was started, in ms of `performance.now()`. */
+  scriptStarted?: number;
+  /** Stops what keeps Prometheus' list of targets, and removes the list. */
+  stopTargets?: () => Promise<void>;
+}
+
+type StartHooks = Pick<LaunchHooks, "onScheduler" | "onWorkers" | "onWaiting" | "onPythons" | "onFailure">;
+
+/** What is done and told while the cluster comes up. */
+export function startHooks(parts: LaunchParts): StartHooks {
+  const { context, output, publication, register, session } = parts;
+  const { options, plan } = context;
+  return {
+    onScheduler: async (scheduler, hosts) => {
+      await parts.credentialsWritten;
+      if (plan.clientRank === undefined) await refusePipedScript(context);
+      if (context.join === undefined) await publication.publish(scheduler, hosts);
+      const stopTargets = await keepLaunchTargets(parts, scheduler);
+      if (stopTargets !== undefined) session.stopTargets = stopTargets;
+      const schedulerFile = publication.schedulerFile();
+      const id = String(scheduler.identity["id"] ?? "");
+      register?.running({
+        hosts,
+        scheduler: { address: scheduler.address, id, rank: plan.schedulerRank ?? 0 },
+        ...(schedulerFile === undefined ? {} : { schedulerFile }),
+      });
+      output.say(
+        launchBanner({ context, name: register?.name, python: session.python, scheduler, hosts, schedulerFile }),
+      );
+      if (plan.clientRank === undefined && context.join === undefined) await publication.showConnection();
+    },
+    onWorkers: (workers, expected, missing) => {
+      session.progress ??= workerProgress({ out: context.out, started: context.started, write: output.say });
+      if (options.quiet) return;
+      session.progress.update({
+        registered: workers.size,
+        expected,
+        get missing() {
+          return missing();
+        },
+        get together() {
+          return together(workers);
+        },
+      });
+    },
+    onWaiting: (waiting) =>
+      output.say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
+    onPythons: (reports) => comparePythons(parts, reports),
+    onFailure: (report) => output.failures.add(report),
+  };
+}
+
+type RunHooks = Pick<LaunchHooks, "client" | "onClient" | "onStdin" | "onJupyter" | "retire" | "onUsage">;
+
+/** What is done for the script or Jupyter, and for workers that leave a cluster that goes on. */
+export function runHooks(parts: LaunchParts): RunHooks {
+  const { context, launch, secrets, publication, session } = parts;
+  const { options, plan, out } = context;
+  /** This rank's standard input, from when a script on another rank asks for it. */
+  let input: Promise<Input | undefined> | undefined;
+  const openInput = async (): Promise<Input | undefined> => (await import("./input.ts")).openInput();
+  return {
+    client: (scheduler, sameHost) =>
+      clientStart({
+        options,
+        stdin: stdinFor(context.world, plan),
+        python: context.python,
+        pythonRoot: context.pythonRoot,
+        cwd: context.cwd,
+        folder: context.folder,
+        schedulerFile: publication.schedulerFile(),
+        scheduler,
+        secrets,
+        pages: pagesUrl({ options, scheduler, sameHost }),
+        dashboardLink: `http${scheduler.https === true ? "s" : ""}://127.0.0.1:${launchPort(launch, "dashboard")}/status`,
+        workers: plan.workerRanks.length,
+      }),
+    onClient: () => {
+      session.scriptStarted = performance.now();
+      out.release();
+    },
+    onStdin: async () => {
+      input ??= openInput();
+      const bytes = await (await input)?.next();
+      return bytes === undefined ? null : bytes.toString("base64");
+    },
+    onJupyter: (jupyter) => void publication.addJupyter(jupyter).catch(parts.fail),
+    retire: async (addresses) => {
+      const { retireWorkers } = await import("../dask/rpc.ts");
+      const joined = await context.join;
+      if (joined === undefined) return;
+      const scheduler = { address: joined.scheduler.address, tls: joined.credentials ?? undefined };
+      await retireWorkers(scheduler, { workers: addresses }, { deadline: deadlines.retire });
+    },
+    onUsage: parts.usage.add,
+  };
+}
+
+/** The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more. Throws TSD-112. */
+async function refusePipedScript({ world }: RankZeroContext): Promise<void> {
+  if (world.launcher !== "tsdask" && (await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
+}
+
+async function keepLaunchTargets(
+  { context, launch, secrets, register, output }: LaunchParts,
+  scheduler: SchedulerFacts,
+): Promise<LaunchSession["stopTargets"]> {
+  const { options } = context;
+  if (options.prometheusTargets === undefined || register === undefined || scheduler.dashboard === null)
+    return undefined;
+  const [{ keepTargets }, { credentials, token }] = await Promise.all([import("./prometheus-targets.ts"), secrets]);
+  return keepTargets({
+    folder: options.prometheusTargets,
+    name: register.name,
+    launch,
+    pages: hostPort(dashboardHost(options, scheduler.address), scheduler.dashboard),
+    https: scheduler.https === true,
+    token: options.security === "none" ? null : token,
+    scheduler: { address: scheduler.address, tls: credentials ?? undefined },
+    onFile: (path) => void context.forkServer.then((server) => server.own({ file: path, launch })),
+    onProblem: (problem, path) => output.failures.add({ code: "TSD-152", facts: { problem, path } }),
+  });
+}
+
+/** Compares the Pythons of all hosts so far, and with those of a cluster to join. Throws what differs too much between the hosts. */
+function comparePythons({ context, output, fail }: LaunchParts, reports: readonly PythonReport[]): void {
+  context.join?.then(
+    ({ versions }) => {
+      const problem = versions === undefined ? undefined : otherVersions(versions, reports);
+      if (problem !== undefined) fail(new Failure("TSD-157", { problem }));
+    },
+    () => undefined, // The launch tells of its failure itself.
+  );
+  if (reports.length < 2) return;
+  const { trouble, warnings } = checkPythons(reports);
+  if (trouble !== undefined) throw new Failure(trouble.code, trouble.facts);
+  for (const warning of warnings) output.log.warn("packages differ between hosts", { warning });
+}
+
+/** Which launchers leave a script on another rank than 0 without input, and how its rank sees that. */
+function stdinFor({ launcher }: World, { clientRank }: Plan): ClientStart["stdin"] {
+  if (clientRank === 0 || launcher === "tsdask" || launcher === "generic") return undefined;
+  // Hydra and its kin give the other ranks a pipe that nobody writes to.
+  return launcher === "hydra" || launcher === "mvapich2" ? "relay" : "relay-if-null";
+}
+
+/** What people call the script. Behind initialize() and execute(), what is run here only stands for it. */
+export function scriptName(options: Options, env: NodeJS.ProcessEnv): string {
+  const { script } = options;
+  return (
+    env["TSDASK_SCRIPT_NAME"] ??
+    (script?.kind === "stdin" ? "the script on standard input" : basename(script?.words[0] ?? "the script"))
+  );
+}

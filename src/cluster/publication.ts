@@ -1,0 +1,140 @@
+import { basename, dirname, join } from "node:path";
+import { publishSchedulerFile } from "../dask/publish.ts";
+import {
+  ownText,
+  removeSchedulerFile,
+  writeSchedulerFile,
+  type ClusterRecord,
+  type SchedulerFile,
+} from "../dask/scheduler-file.ts";
+import { Failure } from "../errors/failure.ts";
+import { shortName } from "../launcher/host-paths.ts";
+import { clusterFiles } from "../security/cluster-folder.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+import { said } from "../ui/banner.ts";
+import { removeConnection, writeConnection } from "./connection-file.ts";
+import { readByOwner, reachText } from "./connection-info.ts";
+import { schedulerContent } from "./cluster-record.ts";
+import type { RankZeroContext } from "./rank-zero-context.ts";
+import type { RankZeroOutput } from "./rank-zero-output.ts";
+import type { LaunchSecrets } from "./secrets.ts";
+import type { SchedulerFacts } from "./state.ts";
+
+/** The files that say where a launch's cluster is, from the scheduler's first answer to the launch's end. */
+export interface Publication {
+  /** Writes Dask's configuration and `scheduler.json`. Throws TSD-025 for another live cluster's file, and TSD-072. */
+  readonly publish: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
+  /** Where `scheduler.json` was written; undefined before, and where none is. */
+  readonly schedulerFile: () => string | undefined;
+  /** Shows how to reach the pages from a laptop; nothing before `publish`. */
+  readonly showConnection: () => Promise<void>;
+  /** Tells where Jupyter serves, in every file and to people; rejects with TSD-072 when the connection file cannot be written. */
+  readonly addJupyter: (jupyter: NonNullable<ClusterRecord["jupyter"]>) => Promise<void>;
+  /** What the `scheduler.json` said whose place ours has taken. */
+  readonly replaced: () => string | undefined;
+  /** Removes what was written, where it is still the launch's own. */
+  readonly takeBack: () => Promise<void>;
+}
+
+export function openPublication({
+  context,
+  launch,
+  secrets,
+  output,
+}: {
+  readonly context: RankZeroContext;
+  readonly launch: string;
+  readonly secrets: Promise<LaunchSecrets>;
+  readonly output: RankZeroOutput;
+}): Publication {
+  const { options, env, folder } = context;
+  let place: string | undefined;
+  let file: SchedulerFile | undefined;
+  let record: ClusterRecord | undefined;
+  let replaced: string | undefined;
+
+  const showConnection = async (): Promise<void> => {
+    if (record === undefined) return;
+    const { token, credentials } = await secrets;
+    const certificate = credentials?.cert;
+    const schedulerFile = place ?? context.schedulerFile;
+    output.show(reachText({ record, token, certificate, ownerReads: readByOwner(context.out.tty), schedulerFile }));
+  };
+
+  return {
+    publish: async (scheduler, hosts) => {
+      const { daskYaml } = await import("../dask/configuration.ts");
+      await writePrivateFile(
+        clusterFiles(folder).daskConfig,
+        daskYaml({ address: scheduler.address, folder, security: options.security }),
+      );
+      file = schedulerContent({ scheduler, hosts, launch, options, env, folder });
+      record = file.tsdask;
+      if (options.schedulerFile === undefined) return;
+      const before = await textOf(context.schedulerFile);
+      const path = await publishAs(context.schedulerFile, context, file, output.say);
+      if (path === context.schedulerFile) replaced = before;
+      await warnOfSharing(path, context, output);
+      place = path;
+      void context.forkServer.then((server) => server.own({ scheduler_file: path, launch }));
+    },
+    schedulerFile: () => place,
+    showConnection,
+    addJupyter: async (jupyter) => {
+      if (record === undefined || file === undefined) return;
+      record = { ...record, jupyter };
+      void showConnection();
+      if (place !== undefined)
+        void writeSchedulerFile(place, { ...file, tsdask: record }).catch((error: unknown) =>
+          output.log.warn("scheduler.json was not renewed", { problem: String(error) }),
+        );
+      if (options.connectionFile !== undefined) await writeConnection(options.connectionFile, jupyter, secrets);
+    },
+    replaced: () => replaced,
+    takeBack: async () => {
+      if (place !== undefined) await removeSchedulerFile(place, launch);
+      if (options.connectionFile !== undefined) await removeConnection(options.connectionFile, record?.jupyter ?? null);
+    },
+  };
+}
+
+/** Says once that the folder of scheduler.json is one that others can change: whoever joins through it must say that he trusts them. */
+async function warnOfSharing(path: string, { options }: RankZeroContext, output: RankZeroOutput): Promise<void> {
+  if (options.trustSharedFolder) return;
+  const { refuseReplaceable } = await import("../security/trusted-file.ts");
+  try {
+    refuseReplaceable(path);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const facts = { folder: dirname(path), problem: String(error.facts["problem"]) };
+    output.failures.add({ code: "TSD-122", facts });
+  }
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await ownText(path);
+  } catch {
+    // Usually there is none; one that cannot be read is found out by whoever publishes.
+    return undefined;
+  }
+}
+
+/** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */
+async function publishAs(
+  path: string,
+  context: RankZeroContext,
+  content: SchedulerFile,
+  say: (text: string) => void,
+): Promise<string> {
+  try {
+    await publishSchedulerFile(path, content);
+    return path;
+  } catch (error) {
+    if (!context.schedulerFileIsDefault || !(error instanceof Failure) || error.code !== "TSD-025") throw error;
+    const own = join(dirname(path), `${basename(path, ".json")}-${shortName(context.key).slice(0, 8)}.json`);
+    say(said(`${path} belongs to another running cluster and is left alone; this one's is ${own}`));
+    await publishSchedulerFile(own, content);
+    return own;
+  }
+}

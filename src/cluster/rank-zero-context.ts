@@ -1,0 +1,33 @@
+import type { Options } from "../config/options.ts";
+import type { ForkServer } from "../host/fork-server.ts";
+import type { World } from "../launcher/world.ts";
+import type { Out } from "../ui/out.ts";
+import type { JoinedCluster } from "./join.ts";
+import type { Plan } from "./plan.ts";
+
+/** What rank 0 knows of its launch before it sets it up. */
+export interface RankZeroContext {
+  readonly world: World;
+  readonly options: Options;
+  readonly plan: Plan;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly out: Out;
+  readonly python: string;
+  readonly pythonRoot: string;
+  /** The key that all hosts share, and the cluster folder that follows from it. */
+  readonly key: string;
+  readonly folder: string;
+  readonly schedulerFile: string;
+  readonly schedulerFileIsDefault: boolean;
+  readonly multiHost: boolean;
+  /** The user has said how workers are called. */
+  readonly workersAreNamed: boolean;
+  readonly addresses: readonly string[];
+  readonly forkServer: Promise<ForkServer>;
+  /** The cluster that this launch joins instead of starting one. */
+  readonly join: Promise<JoinedCluster> | undefined;
+  readonly prompt: boolean;
+  readonly started: number;
+  readonly finished: (code: number) => void;
+}
