@@ -1,5 +1,6 @@
 import { execa } from "execa";
 import { Failure } from "../errors/failure.ts";
+import { launcherVariables } from "../launcher/known.ts";
 import type { Shell } from "./system.ts";
 
 /** How long a command of a batch system may take, in ms: a busy server answers late, a dead one never. */
@@ -44,7 +45,9 @@ export function commandShell({
  * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Where Slurm's files are stays.
  */
 export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const foreign =
-    /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|PMI_|PMIX_|OMPI_|PRTE_|MPI_LOCAL|HYD|MV2_|PALS_|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID|RANK|SIZE|LOCAL_RANK|LOCAL_SIZE)$)/;
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
+  const foreign = [
+    /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|HYD|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID)$)/,
+    ...launcherVariables,
+  ];
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.some((pattern) => pattern.test(name))));
 }

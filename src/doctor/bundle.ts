@@ -1,11 +1,12 @@
+import { launcherVariables } from "../launcher/known.ts";
 import { redactText } from "../ui/redact.ts";
 import { VERSION } from "../config/version.ts";
 import type { MergedRow } from "./merge.ts";
 import { reportText } from "./render.ts";
 
-/** Variables that say how a launch came to be; others are nobody's business. */
+/** Variables that say how a launch came to be, beside the launchers' own; others are nobody's business. */
 const told =
-  /^(PATH|TMPDIR|PYTHON\w*|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|LOADEDMODULES|OMPI_|PMI|PALS_|MV2_|I_MPI_|HYDRA_|MPI_LOCAL|SLURM_|PBS_|LSB_|SGE_|JOB_ID|FLUX_|TSDASK_|DASK_|OMP_NUM_THREADS|LANG|LC_ALL|SHELL)/;
+  /^(PATH|TMPDIR|PYTHON\w*|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|LOADEDMODULES|I_MPI_|SLURM_|PBS_|LSB_|SGE_|JOB_ID|FLUX_|TSDASK_|DASK_|OMP_NUM_THREADS|LANG|LC_ALL|SHELL)/;
 const secretName = /token|secret|passw|key|cookie|credential|auth|jwt/i;
 
 /** One text for a ticket: the report, and the variables that matter; secrets, other users' names and what is in files are left out. */
@@ -14,7 +15,7 @@ export function bundleText(
   { hosts, env, now }: { readonly hosts: readonly string[]; readonly env: NodeJS.ProcessEnv; readonly now: Date },
 ): string {
   const variables = Object.entries(env)
-    .filter(([name]) => told.test(name))
+    .filter(([name]) => told.test(name) || launcherVariables.some((pattern) => pattern.test(name)))
     .map(([name, value]) => `${name}=${secretName.test(name) ? "[hidden]" : (value ?? "")}`)
     .sort();
   const text = [

@@ -8,6 +8,8 @@ interface KnownLauncher {
   readonly strip?: readonly RegExp[];
   /** How its processes that start ranks on a host are called: the launcher itself, or what it has there. Beginnings of names. */
   readonly processes?: readonly string[];
+  /** Those of its programs that pass on what a rank writes, each by its whole name: a rank looks through them for the terminal. */
+  readonly passing?: readonly string[];
 }
 
 const known: Readonly<Record<LauncherName, KnownLauncher>> = {
@@ -24,6 +26,7 @@ const known: Readonly<Record<LauncherName, KnownLauncher>> = {
     title: "Open MPI",
     strip: [/^OMPI_/, /^OPAL_USER_PARAMS_GIVEN$/, /^(ORTE|PRTE|PRRTE)_/],
     processes: ["mpirun", "mpiexec", "orted", "orterun", "prte"],
+    passing: ["mpirun", "mpiexec", "mpirun.openmpi", "orterun", "prterun", "orted", "prted", "prte"],
   },
   mvapich2: { title: "MVAPICH2", strip: [/^(MV2|MPISPAWN|MPIRUN)_/], processes: ["mpispawn"] },
   pals: { title: "Cray PALS", strip: [/^PALS_/], processes: ["palsd"] },
@@ -36,6 +39,7 @@ const known: Readonly<Record<LauncherName, KnownLauncher>> = {
       /^I_MPI_(INFO_|HYDRA_UUID$|PIN_(INFO|MAPPING)$|MPIRUN$|INTERNAL_|BIND_WIN_ALLOCATE$|RETURN_WIN_MEM_NUMA$)/,
     ],
     processes: ["hydra_", "pmi_proxy"],
+    passing: ["mpirun.mpich", "mpiexec.mpich", "mpiexec.hydra", "hydra_pmi_proxy"],
   },
   flux: { title: "Flux", strip: [/^FLUX_(TASK_|JOB_SIZE$|JOB_NNODES$)/], processes: ["flux-shell"] },
   alps: { title: "Cray ALPS", strip: [/^ALPS_APP_/], processes: ["apinit", "aprun"] },
@@ -62,5 +66,11 @@ export function launcherTitle(name: LauncherName): string {
 /** What any launcher puts into a rank's environment (PMI_*, PMI2_* and PMIX_* are Hydra's, Slurm's, PALS's, Flux's and PMIx's). */
 export const launcherVariables: readonly RegExp[] = all.flatMap(({ strip = [] }) => strip);
 
+/** The programs of all launchers that pass on what a rank writes as it is, unless their options say otherwise. */
+export const passingPrograms: ReadonlySet<string> = new Set(all.flatMap(({ passing = [] }) => passing));
+
+/** The beginnings of the names of those processes; `bin/tsdask-mpi` has the same ones. */
+export const starterNames: readonly string[] = all.flatMap(({ processes = [] }) => processes);
+
 /** The processes by which launchers start ranks on a host: one per launch and host. */
-export const starters = new RegExp(`^(${all.flatMap(({ processes = [] }) => processes).join("|")})`);
+export const starters = new RegExp(`^(${starterNames.join("|")})`);

@@ -1,23 +1,9 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
+import { passingPrograms } from "../launcher/known.ts";
 import { procStat } from "../launcher/proc-stat.ts";
 
-/** Launchers that pass on what a rank writes as it is. */
-const launchers = new Set([
-  "mpirun",
-  "mpiexec",
-  "orterun",
-  "prterun",
-  "orted",
-  "prted",
-  "prte",
-  "mpirun.openmpi",
-  "mpirun.mpich",
-  "mpiexec.hydra",
-  "mpiexec.mpich",
-  "hydra_pmi_proxy",
-]);
-/** Options with which they do not: each line gets a label, or goes to a file, or to a window. */
+/** Options with which launchers do not pass on what a rank writes as it is: each line gets a label, or goes to a file, or to a window. */
 const rewriting =
   /^--?(tag-output|timestamp-output|output.*|display-output|merge-stderr.*|xterm|xml|stream-buffering|l|prepend-rank|prepend-pattern|outfile-pattern|errfile-pattern)$/;
 
@@ -65,7 +51,7 @@ function outermost(
   let at = pid;
   for (let next = view(at), depth = 0; next !== undefined && depth < 8; at = next.parent, next = view(at), depth += 1) {
     // Between a rank and its launcher stands at most a shell of the launcher's own.
-    if (launchers.has(next.name)) seen = { pid: at, view: next };
+    if (passingPrograms.has(next.name)) seen = { pid: at, view: next };
     else if (seen !== undefined) break;
   }
   return seen;

@@ -1,4 +1,9 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** The names of all recorded environments. */
+export const environments: readonly string[] = readdirSync(new URL("environments/", import.meta.url))
+  .map((file) => file.replace(/\.env$/, ""))
+  .sort();
 
 /** A launcher's variables as one rank saw them, from `environments/<name>.env` (`NAME=value` lines, `#` for remarks). */
 export function environment(name: string): Record<string, string> {

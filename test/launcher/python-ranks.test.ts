@@ -1,11 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { identify } from "../../src/launcher/world.ts";
-import { environment } from "./environments.ts";
+import { environment, environments as names } from "./environments.ts";
 
-const names = readdirSync(new URL("environments", import.meta.url)).map((file) => file.replace(/\.env$/, ""));
 const extra = {
   communicator: { TSDASK_COMM_RANK: "2", TSDASK_COMM_SIZE: "5", OMPI_COMM_WORLD_RANK: "0", OMPI_COMM_WORLD_SIZE: "9" },
   ours: { TSDASK_RANK: "1", TSDASK_SIZE: "4" },
@@ -51,5 +49,5 @@ print(json.dumps({name: find(env) for name, env in json.load(sys.stdin)}))
     const world = identify(env);
     return world === undefined ? null : [world.rank, world.size];
   });
-  expect(JSON.parse(text)).toEqual(ours);
+  expect(JSON.parse(text), "LAUNCHERS of python/tsdask_mpi/ranks.py tells the same").toEqual(ours);
 });

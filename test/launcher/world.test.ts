@@ -1,11 +1,9 @@
-import { readdirSync } from "node:fs";
-
 import { expect, it } from "vitest";
 
 import { render, type Facts } from "../../src/errors/failure.ts";
 import { identify, type World } from "../../src/launcher/world.ts";
 import type { MessageCode } from "../../src/errors/messages.ts";
-import { environment } from "./environments.ts";
+import { environment, environments } from "./environments.ts";
 
 type Refusal = { readonly code: MessageCode; readonly facts: Facts };
 
@@ -100,9 +98,20 @@ const expected: Readonly<Record<string, World | undefined | MessageCode>> = {
   torchrun: { launcher: "generic", rank: 3, size: 4, localRank: 1, localSize: 2, launchId: "run-7" },
 };
 
+/** What is read now of a new environment, to be checked by eye. */
+function suggest(name: string): string {
+  try {
+    return JSON.stringify(identify(environment(name)));
+  } catch (error) {
+    return (error as Refusal).code;
+  }
+}
+
 it("has an expectation for every recorded environment", () => {
-  const recorded = readdirSync(new URL("environments/", import.meta.url)).map((name) => name.replace(/\.env$/, ""));
-  expect(recorded.sort()).toEqual(Object.keys(expected).sort());
+  const names = Object.keys(expected);
+  const lacking = environments.filter((name) => !names.includes(name)).map((name) => `${name}: ${suggest(name)}`);
+  expect(lacking, "test/launcher/environments/ has these, and `expected` of this file does not").toEqual([]);
+  expect(names.toSorted()).toEqual(environments);
 });
 
 it.each(Object.keys(expected))("reads the environment of %s", (name) => {
