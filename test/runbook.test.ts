@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { messages, type MessageCode } from "../src/errors/messages.ts";
 
@@ -23,7 +23,28 @@ const entries: Entry[] = runbook
 const codes = Object.keys(messages) as MessageCode[];
 
 test("every message has an entry in the runbook, and every entry a message", () => {
-  expect(entries.map(({ code }) => code).sort()).toEqual([...codes].sort());
+  const written = entries.map(({ code }) => code);
+  const without = (some: readonly string[], others: readonly string[]): string[] =>
+    some.filter((code) => !others.includes(code));
+  const form = (code: string): string =>
+    `### ${code} … (exit ${messages[code as MessageCode].exit}), then ${parts.map((part) => `**${part}:** …`).join(", ")}`;
+  expect(without(codes, written).map(form), "docs/runbook.md lacks these entries").toEqual([]);
+  expect(without(written, codes), "entries of docs/runbook.md that no message has").toEqual([]);
+  expect(written.length).toBe(codes.length);
+});
+
+test("every message is said somewhere", () => {
+  const root = new URL("../", import.meta.url);
+  const files = ["src", "bin", "python"].flatMap((folder) =>
+    readdirSync(new URL(folder, root), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !/^messages\.ts$|\.pyc$/.test(entry.name))
+      .map((entry) => readFileSync(`${entry.parentPath}/${entry.name}`, "utf8")),
+  );
+  const said = new Set(files.flatMap((text) => text.match(/TSD-\d{3}/g) ?? []));
+  expect(
+    codes.filter((code) => !said.has(code)),
+    "nothing in src/, bin/ or python/ names these codes",
+  ).toEqual([]);
 });
 
 describe.each(entries)("the entry of $code", ({ code, text, exit }) => {

@@ -2,7 +2,8 @@
  * Every message a user can meet: its stable code, the exit code that goes with it, what failed, the likely cause and the cure.
  * `{names}` are filled from the failure's facts. `docs/runbook.md` has one entry per code; a test keeps the two together.
  * Ranges: 00x-01x usage and configuration · 02x-03x meeting (host, hub, record, PMI) · 04x-05x Python and Dask ·
- * 06x supervision and the end · 07x security, connect and JupyterLab · 08x-09x batch systems.
+ * 06x supervision and the end · 07x security, connect and JupyterLab · 08x-09x batch systems · from 100 on of all kinds, in the order in which
+ * they came. A number that was used once is not used for anything else.
  */
 export interface Message {
   readonly exit: number;
