@@ -3,7 +3,7 @@ import type { ClusterRecord } from "../dask/scheduler-file.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Channel } from "../protocol/channel.ts";
-import type { Credentials, FromLeader, PythonReport, RankEvent, ToLeader, ToRank } from "../protocol/messages.ts";
+import type { Credentials, FromLeader, PythonReport, ToLeader, ToRank } from "../protocol/messages.ts";
 import type { Ending } from "../ui/end.ts";
 import type { Log } from "../ui/log.ts";
 import type { WaitingFacts } from "../ui/waiting.ts";
@@ -20,6 +20,7 @@ import {
   type EndOfLaunch,
   type FailureReportOfRank,
   type LaunchEvent,
+  type LaunchState,
   type SchedulerFacts,
 } from "./state.ts";
 import type { WorkerFacts } from "./rank-table.ts";
@@ -111,80 +112,110 @@ const causeWithin = 500;
  * nothing itself.
  */
 export function createLaunch(context: LaunchContext): Launch {
-  const { plan, hooks, log } = context;
-  const expected = plan.workerRanks.length;
-  let state = initialState({ ...context, wanted: wantedOf(context), joins: context.join !== undefined });
-  const channels: Channel<ToLeader, FromLeader>[] = [];
-  const workers = new Map<number, WorkerFacts>();
-  const pythons = new Map<string, PythonReport>();
-  const began = performance.now();
-  const waits: Readonly<Record<DeadlineOfLaunch, number>> = {
-    start: context.startTimeout * 1000,
-    dashboard: dashboardAfter,
-    "too-few": causeWithin,
-    "all-lost": causeWithin,
-    departed: context.grace * 1000,
-    "hosts-done": context.grace * 1000 + deadlines.hostsDone,
+  const controller = new LaunchController(context);
+  controller.start();
+  return {
+    attach: (channel, name, rank) => controller.attach(channel, name, rank),
+    end: (ending, code) => controller.dispatch({ e: "end", ending, code }),
+    fail: (failure) => controller.dispatch({ e: "failed", failure }),
+    leave: () => controller.dispatch({ e: "leave" }),
+    interrupt: (signal) => controller.dispatch({ e: "signal", signal }),
   };
+}
 
-  const dispatch = (event: LaunchEvent): void => {
-    const [next, effects] = reduce(state, event);
-    state = next;
-    for (const effect of effects) perform(effect);
-  };
-  const wait = (deadline: DeadlineOfLaunch): void => {
-    const late = (): void => {
-      const seconds = Math.round((performance.now() - began) / 1000);
-      dispatch({ e: "deadline", deadline, seconds });
+class LaunchController {
+  readonly #context: LaunchContext;
+  readonly #waits: Readonly<Record<DeadlineOfLaunch, number>>;
+  readonly #channels: Channel<ToLeader, FromLeader>[] = [];
+  readonly #workers = new Map<number, WorkerFacts>();
+  readonly #pythons = new Map<string, PythonReport>();
+  readonly #began = performance.now();
+  #state: LaunchState;
+
+  constructor(context: LaunchContext) {
+    this.#context = context;
+    this.#state = initialState({ ...context, wanted: wantedOf(context), joins: context.join !== undefined });
+    this.#waits = {
+      start: context.startTimeout * 1000,
+      dashboard: dashboardAfter,
+      "too-few": causeWithin,
+      "all-lost": causeWithin,
+      departed: context.grace * 1000,
+      "hosts-done": context.grace * 1000 + deadlines.hostsDone,
     };
-    setTimeout(late, waits[deadline]).unref();
-  };
-  const failed = (error: unknown): void => dispatch({ e: "failed", failure: failureOf(error, state.hosts[0]?.name) });
-  const failureOf = (error: unknown, host: string | undefined): Failure =>
-    error instanceof Failure
-      ? error
-      : new Failure("TSD-070", { rank: 0, host, problem: String(error), log: context.folder }, { cause: error });
+  }
 
-  const perform = (effect: Effect): void => {
+  start(): void {
+    const timer = setInterval(() => {
+      if (this.#state.scheduler !== undefined || hasEnded(this.#state)) clearInterval(timer);
+      else this.#showWaiting();
+    }, waitingEvery);
+    timer.unref();
+    this.#wait("start");
+    this.#context.join?.then((facts) => this.dispatch({ e: "scheduler", facts }), this.#failed);
+  }
+
+  attach(channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number): void {
+    const host = this.#channels.push(channel) - 1;
+    this.dispatch({ e: "host-joined", name, rank: leaderRank });
+    channel.onMessage((message) => {
+      if (message.t === "ranks") this.dispatch({ e: "ranks", host, ranks: message.ranks });
+      else if (message.t === "python") this.#knowPython(name, message.report);
+      else if (message.t === "event")
+        this.dispatch({ e: "rank-event", host, rank: message.rank, event: message.event });
+      else if (message.t === "gone") this.dispatch({ e: "rank-gone", host, rank: message.rank });
+      else if (message.t === "host-done") this.dispatch({ e: "host-done", host });
+    });
+    channel.onClose(() => this.dispatch({ e: "host-lost", host }));
+  }
+
+  dispatch(event: LaunchEvent): void {
+    const [next, effects] = reduce(this.#state, event);
+    this.#state = next;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: Effect): void {
+    const { hooks, log } = this.#context;
     switch (effect.do) {
       case "send":
-        for (const host of effect.hosts) channels[host]?.send(effect.message);
+        for (const host of effect.hosts) this.#channels[host]?.send(effect.message);
         break;
       case "tell":
-        channels[effect.host]?.send({ t: "to-rank", rank: effect.rank, message: effect.message });
+        this.#channels[effect.host]?.send({ t: "to-rank", rank: effect.rank, message: effect.message });
         break;
       case "welcome":
-        welcome(effect.host);
+        this.#welcome(effect.host);
         break;
       case "publish":
-        hooks.onScheduler(effect.scheduler, effect.hosts).then(() => dispatch({ e: "published" }), failed);
+        hooks.onScheduler(effect.scheduler, effect.hosts).then(() => this.dispatch({ e: "published" }), this.#failed);
         break;
       case "show-workers":
-        showWorkers(effect.changed);
+        this.#showWorkers(effect.changed);
         break;
       case "start-client":
-        hooks.client(effect.scheduler, effect.sameHost).then(tellClient, failed);
+        hooks.client(effect.scheduler, effect.sameHost).then(this.#tellClient, this.#failed);
         break;
       case "retire":
         void hooks
           .retire(effect.addresses)
           .catch((error: unknown) => log.warn("the workers could not be retired", { problem: String(error) }))
-          .then(() => dispatch({ e: "retired" }));
+          .then(() => this.dispatch({ e: "retired" }));
         break;
       case "report":
         hooks.onFailure(effect.report);
         break;
       case "rank-said":
-        heard(effect);
+        this.#heard(effect);
         break;
       case "wait":
-        wait(effect.deadline);
+        this.#wait(effect.deadline);
         break;
       case "take-back":
         void hooks
           .onEnd(effect.ending, effect.facts)
           .catch((error: unknown) => log.warn("not everything was taken back", { problem: String(error) }))
-          .then(() => dispatch({ e: "taken-back" }));
+          .then(() => this.dispatch({ e: "taken-back" }));
         break;
       case "finish":
         hooks.finished(effect.code);
@@ -193,31 +224,46 @@ export function createLaunch(context: LaunchContext): Launch {
         log[effect.level](effect.text, effect.facts);
         break;
     }
+  }
+
+  #wait(deadline: DeadlineOfLaunch): void {
+    const late = (): void => {
+      const seconds = Math.round((performance.now() - this.#began) / 1000);
+      this.dispatch({ e: "deadline", deadline, seconds });
+    };
+    setTimeout(late, this.#waits[deadline]).unref();
+  }
+
+  readonly #failed = (error: unknown): void => {
+    const facts = { rank: 0, host: this.#state.hosts[0]?.name, problem: String(error), log: this.#context.folder };
+    const failure = error instanceof Failure ? error : new Failure("TSD-070", facts, { cause: error });
+    this.dispatch({ e: "failed", failure });
   };
 
-  const tellClient = (message: ToRank): void => {
-    const rank = plan.clientRank as number;
-    const { host } = rankOf(state.ranks, rank);
-    if (host !== undefined) channels[host]?.send({ t: "to-rank", rank, message });
+  readonly #tellClient = (message: ToRank): void => {
+    const rank = this.#context.plan.clientRank as number;
+    const { host } = rankOf(this.#state.ranks, rank);
+    if (host !== undefined) this.#channels[host]?.send({ t: "to-rank", rank, message });
   };
 
-  const showWorkers = (changed: number | undefined): void => {
-    const worker = changed === undefined ? undefined : rankOf(state.ranks, changed).worker;
-    if (worker !== undefined) workers.set(worker.rank, worker);
-    else if (changed !== undefined) workers.delete(changed);
-    hooks.onWorkers(workers, expected - state.ranks.away, () => missingWorkers(state));
-  };
+  #showWaiting(): void {
+    const { hooks, plan, join } = this.#context;
+    const importing = this.#state.hosts.map(({ name }) => name).filter((name) => !this.#pythons.has(name));
+    hooks.onWaiting({ size: plan.size, missing: absentRanks(this.#state), importing, joining: join !== undefined });
+  }
+
+  #showWorkers(changed: number | undefined): void {
+    const { hooks, plan } = this.#context;
+    const worker = changed === undefined ? undefined : rankOf(this.#state.ranks, changed).worker;
+    if (worker !== undefined) this.#workers.set(worker.rank, worker);
+    else if (changed !== undefined) this.#workers.delete(changed);
+    const expected = plan.workerRanks.length - this.#state.ranks.away;
+    hooks.onWorkers(this.#workers, expected, () => missingWorkers(this.#state));
+  }
 
   /** What a rank says that changes nothing in the life of the launch. */
-  const heard = ({
-    host,
-    rank,
-    event,
-  }: {
-    readonly host: string;
-    readonly rank: number;
-    readonly event: RankEvent;
-  }): void => {
+  #heard({ host, rank, event }: Extract<Effect, { do: "rank-said" }>): void {
+    const { hooks, log, plan } = this.#context;
     switch (event.k) {
       case "scheduler-usage":
       case "worker-usage":
@@ -227,7 +273,8 @@ export function createLaunch(context: LaunchContext): Launch {
         hooks.onClient(host);
         break;
       case "stdin":
-        if (rank === plan.clientRank) hooks.onStdin().then((data) => tellClient({ t: "stdin", data }), failed);
+        if (rank === plan.clientRank)
+          hooks.onStdin().then((data) => this.#tellClient({ t: "stdin", data }), this.#failed);
         break;
       case "jupyter-ready": {
         const { k: _, ...place } = event;
@@ -240,60 +287,27 @@ export function createLaunch(context: LaunchContext): Launch {
       default:
         break;
     }
-  };
+  }
 
-  const welcome = (host: number): void => {
-    const name = state.hosts[host]?.name ?? "";
-    Promise.all([context.secrets, context.granted]).then(([{ credentials, token }, granted]) => {
-      const { folder, schedulerFile, namedByRank } = context;
-      const known = { folder, schedulerFile, credentials, token, granted: granted(name), namedByRank };
-      channels[host]?.send({ t: "welcome", ...known });
-      dispatch({ e: "welcomed", host });
-    }, failed);
-  };
+  #welcome(host: number): void {
+    const name = this.#state.hosts[host]?.name ?? "";
+    const { secrets, granted, folder, schedulerFile, namedByRank } = this.#context;
+    Promise.all([secrets, granted]).then(([{ credentials, token }, grantedTo]) => {
+      const known = { folder, schedulerFile, credentials, token, granted: grantedTo(name), namedByRank };
+      this.#channels[host]?.send({ t: "welcome", ...known });
+      this.dispatch({ e: "welcomed", host });
+    }, this.#failed);
+  }
 
-  const knowPython = (name: string, report: PythonReport): void => {
-    pythons.set(name, report);
-    if (hasEnded(state)) return;
+  #knowPython(name: string, report: PythonReport): void {
+    this.#pythons.set(name, report);
+    if (hasEnded(this.#state)) return;
     try {
-      hooks.onPythons([...pythons.values()]);
+      this.#context.hooks.onPythons([...this.#pythons.values()]);
     } catch (error) {
-      failed(error);
+      this.#failed(error);
     }
-  };
-
-  const attach = (channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number): void => {
-    const host = channels.push(channel) - 1;
-    dispatch({ e: "host-joined", name, rank: leaderRank });
-    channel.onMessage((message) => {
-      if (message.t === "ranks") dispatch({ e: "ranks", host, ranks: message.ranks });
-      else if (message.t === "python") knowPython(name, message.report);
-      else if (message.t === "event") dispatch({ e: "rank-event", host, rank: message.rank, event: message.event });
-      else if (message.t === "gone") dispatch({ e: "rank-gone", host, rank: message.rank });
-      else if (message.t === "host-done") dispatch({ e: "host-done", host });
-    });
-    channel.onClose(() => dispatch({ e: "host-lost", host }));
-  };
-
-  const waitTimer = setInterval(() => {
-    if (state.scheduler !== undefined || hasEnded(state)) {
-      clearInterval(waitTimer);
-      return;
-    }
-    const importing = state.hosts.map(({ name }) => name).filter((name) => !pythons.has(name));
-    hooks.onWaiting({ size: plan.size, missing: absentRanks(state), importing, joining: context.join !== undefined });
-  }, waitingEvery);
-  waitTimer.unref();
-  wait("start");
-  context.join?.then((facts) => dispatch({ e: "scheduler", facts }), failed);
-
-  return {
-    attach,
-    end: (ending, code) => dispatch({ e: "end", ending, code }),
-    fail: (failure) => dispatch({ e: "failed", failure }),
-    leave: () => dispatch({ e: "leave" }),
-    interrupt: (signal) => dispatch({ e: "signal", signal }),
-  };
+  }
 }
 
 /** How many workers the script waits for. */

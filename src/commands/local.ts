@@ -68,8 +68,48 @@ export async function launchLocally({
     client,
     exclusiveWorkers: options.exclusiveWorkers,
   });
-  const launchId = `local-${process.pid}-${randomBytes(6).toString("hex")}`;
-  const [file = "", ...args] = self;
+  const prompt = isatty(0) && isPrompt(options.script);
+  const environment = {
+    ...env,
+    ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
+    TSDASK_SIZE: String(size),
+    TSDASK_LOCAL_SIZE: String(size),
+    TSDASK_LAUNCH_ID: `local-${process.pid}-${randomBytes(6).toString("hex")}`,
+    TSDASK_PARENT_FD: "3",
+    ...(prompt ? { TSDASK_PROMPT: "1" } : {}),
+  };
+  const { code: ended, killAll } = startRanks({ size, clientRank, self, argv, env: environment, cwd, prompt });
+  let refused: Failure | undefined;
+  const lookAgain = setTimeout(() => {
+    if (input?.inputWaits() !== true) return;
+    refused = new Failure("TSD-112");
+    killAll("SIGTERM");
+  }, deadlines.lateInput);
+  const code = await ended;
+  clearTimeout(lookAgain);
+  if (refused !== undefined) throw refused;
+  return code;
+}
+
+/** Starts the ranks; `code` resolves to the launch's exit code when all have ended. */
+function startRanks({
+  size,
+  clientRank,
+  self: [file = "", ...args],
+  argv,
+  env,
+  cwd,
+  prompt,
+}: {
+  readonly size: number;
+  readonly clientRank: number | undefined;
+  readonly self: readonly string[];
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  /** The script talks with somebody on the terminal. */
+  readonly prompt: boolean;
+}): { readonly code: Promise<number>; readonly killAll: (signal: NodeJS.Signals) => void } {
   const shell = ownProgram();
   const ranks: ChildProcess[] = [];
   const { promise, resolve } = Promise.withResolvers<number>();
@@ -88,46 +128,29 @@ export async function launchLocally({
   const killAll = (signal: NodeJS.Signals): void => {
     for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
   };
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
-    process.on(name, () => killAll(name));
-  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
-  const prompt = isatty(0) && isPrompt(options.script);
-  let interrupts = 0;
-  process.on("SIGINT", () => {
-    interrupts += 1;
-    if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
-  });
-
+  passSignalsOn(killAll, prompt);
   for (let rank = 0; rank < size; rank += 1) {
     // All but the first two stay shells, which is for the start script to see to.
     const [start, ...words] = rank < 2 || shell === undefined ? [file, ...args] : ["/bin/sh", shell];
     const child = spawn(start, [...words, ...argv], {
       cwd,
-      env: {
-        ...env,
-        ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
-        TSDASK_RANK: String(rank),
-        TSDASK_SIZE: String(size),
-        TSDASK_LOCAL_RANK: String(rank),
-        TSDASK_LOCAL_SIZE: String(size),
-        TSDASK_LAUNCH_ID: launchId,
-        TSDASK_PARENT_FD: "3",
-        ...(prompt ? { TSDASK_PROMPT: "1" } : {}),
-      },
+      env: { ...env, TSDASK_RANK: String(rank), TSDASK_LOCAL_RANK: String(rank) },
       stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
     });
     child.on("exit", (status, signal) => onExit(rank, status, signal));
     child.on("error", () => onExit(rank, 70, null));
     ranks.push(child);
   }
-  let refused: Failure | undefined;
-  const lookAgain = setTimeout(() => {
-    if (input?.inputWaits() !== true) return;
-    refused = new Failure("TSD-112");
-    killAll("SIGTERM");
-  }, deadlines.lateInput);
-  const code = await promise;
-  clearTimeout(lookAgain);
-  if (refused !== undefined) throw refused;
-  return code;
+  return { code: promise, killAll };
+}
+
+function passSignalsOn(killAll: (signal: NodeJS.Signals) => void, prompt: boolean): void {
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+    process.on(name, () => killAll(name));
+  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
+  let interrupts = 0;
+  process.on("SIGINT", () => {
+    interrupts += 1;
+    if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
+  });
 }

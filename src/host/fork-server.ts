@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { ownSession } from "../rank/own-session.ts";
@@ -52,25 +52,7 @@ const holdBack = 10_000;
 /** The fork server's words for what it goes on without. */
 const goesOn: ReadonlySet<ServerFailure> = new Set(["warm", "threads", "lacking"]);
 
-/**
- * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so that it outlives a rank
- * that is killed, ends what it started, and removes the host's folder.
- */
-export function startForkServer({
-  python,
-  pythonRoot,
-  socket,
-  folder,
-  pipes,
-  warm,
-  imports,
-  scriptFolder,
-  modules = [],
-  env,
-  cwd,
-  stderr,
-  showAtOnce = false,
-}: {
+export interface ForkServerStart {
   readonly python: string;
   readonly pythonRoot: string;
   readonly socket: string;
@@ -88,48 +70,139 @@ export function startForkServer({
   readonly stderr: (stream: NodeJS.ReadableStream) => void;
   /** True: its output is shown from its first word, not only once its imports are done. */
   readonly showAtOnce?: boolean;
-}): ForkServer {
-  const child = spawn(python, [`${pythonRoot}/tsdask_mpi/forkserver.py`], {
-    cwd,
-    env: { ...preSpawn, ...env },
-    stdio: ["pipe", "pipe", "pipe"],
-    detached: ownSession(env),
-  });
-  let onReady: ((ready: ForkServerReady) => void) | undefined;
-  let onFailed: ((failure: ForkServerFailure) => void) | undefined;
-  let onRankGone: ((pid: number) => void) | undefined;
-  let ready: ForkServerReady | undefined;
-  let failed: ForkServerFailure | undefined;
-  let ending = false;
-  let words = "";
-  const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
-  const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
+}
 
-  const fail = (failure: ForkServerFailure): void => {
-    if (failed !== undefined || ending) return;
-    failed = failure;
-    onFailed?.(failure);
-  };
-  // What Python writes as it fails to start (a list of its paths, a traceback) is told in one line of ours instead.
-  const shown = new PassThrough();
-  let showing = false;
-  const show = (): void => {
-    if (showing || failed !== undefined) return;
-    showing = true;
-    stderr(shown);
-    shown.write(words);
-    child.stderr.pipe(shown);
-  };
-  child.stderr.on("data", (chunk: Buffer) => {
-    words = (words + chunk.toString("utf8")).slice(-wordsKept);
-  });
-  if (showAtOnce) show();
-  else setTimeout(show, holdBack).unref();
-  const send = (message: Readonly<Record<string, unknown>>): void => {
-    if (child.stdin.writable) child.stdin.write(`${JSON.stringify(message)}\n`);
-  };
-  child.stdin.on("error", () => child.stdin.destroy());
-  send({
+/**
+ * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so that it outlives a rank
+ * that is killed, ends what it started, and removes the host's folder.
+ */
+export function startForkServer(options: ForkServerStart): ForkServer {
+  return new ForkServerProcess(options);
+}
+
+class ForkServerProcess implements ForkServer {
+  readonly python: string;
+  readonly pid: number | undefined;
+  readonly listening: Promise<void>;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #gone: Promise<void>;
+  readonly #words: HeldWords;
+  #onReady: ((ready: ForkServerReady) => void) | undefined;
+  #onFailed: ((failure: ForkServerFailure) => void) | undefined;
+  #onRankGone: ((pid: number) => void) | undefined;
+  #ready: ForkServerReady | undefined;
+  #failed: ForkServerFailure | undefined;
+  #ending = false;
+
+  constructor(options: ForkServerStart) {
+    const { python, pythonRoot, cwd, env } = options;
+    const child = spawn(python, [`${pythonRoot}/tsdask_mpi/forkserver.py`], {
+      cwd,
+      env: { ...preSpawn, ...env },
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: ownSession(env),
+    });
+    const { promise: gone, resolve: isGone } = Promise.withResolvers<void>();
+    const { promise: listening, resolve: isListening } = Promise.withResolvers<void>();
+    this.#child = child;
+    this.#gone = gone;
+    this.python = python;
+    this.pid = child.pid;
+    this.listening = listening;
+    this.#words = holdWords(child.stderr, options.stderr, () => this.#failed !== undefined);
+    if (options.showAtOnce === true) this.#words.show();
+    child.stdin.on("error", () => child.stdin.destroy());
+    this.#send(firstOrder(options));
+    lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent).onMessage((message) => {
+      isListening();
+      this.#take(message);
+    });
+    child.on("error", (error) => {
+      this.#fail({ reason: "spawn", message: error.message });
+      isListening();
+      isGone();
+    });
+    child.on("exit", (code, signal) => {
+      isListening();
+      isGone();
+      // `failed` may still be on its way through the pipe. Once it has served, the loss of its children says more, and comes first.
+      const patience = this.#ready === undefined ? 50 : 500;
+      setTimeout(() => this.#ended(`${signal ?? `exit code ${code}`}`), patience).unref();
+    });
+  }
+
+  onReady(reader: (ready: ForkServerReady) => void): void {
+    this.#onReady = reader;
+    if (this.#ready) reader(this.#ready);
+  }
+
+  onFailed(reader: (failure: ForkServerFailure) => void): void {
+    this.#onFailed = reader;
+    if (this.#failed) reader(this.#failed);
+  }
+
+  onRankGone(reader: (pid: number) => void): void {
+    this.#onRankGone = reader;
+  }
+
+  own(what: Readonly<Record<string, unknown>>): void {
+    this.#send({ op: "own", ...what });
+  }
+
+  watchRank(pid: number): void {
+    this.#send({ op: "rank", pid });
+  }
+
+  async end(grace: number): Promise<void> {
+    this.#ending = true;
+    this.#send({ op: "end", grace });
+    this.#child.stdin.end();
+    await this.#gone;
+  }
+
+  kill(): void {
+    this.#ending = true;
+    this.#child.kill("SIGKILL");
+  }
+
+  #send(message: Readonly<Record<string, unknown>>): void {
+    if (this.#child.stdin.writable) this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #take(message: ServerEvent): void {
+    if (message.event === "listening" && message.version !== forkServerVersion)
+      this.#fail({
+        reason: "version",
+        message: `its part of tsdask-mpi speaks version ${message.version} of our protocol, and this one ${forkServerVersion}`,
+      });
+    else if (message.event === "rank-gone") this.#onRankGone?.(message.pid);
+    else if (message.event === "ready") {
+      this.#ready = message;
+      this.#words.show();
+      this.#onReady?.(message);
+    } else if (message.event === "failed") {
+      // A module that could not be warmed, or what this release of Dask lacks, is left out; the server goes on.
+      if (goesOn.has(message.reason)) this.#onFailed?.(message);
+      else this.#fail(message);
+    }
+  }
+
+  #ended(how: string): void {
+    const words = this.#words.last();
+    this.#fail({ reason: "ended", message: words === "" ? how : `${how}: ${telling(words)}`, words });
+  }
+
+  #fail(failure: ForkServerFailure): void {
+    if (this.#failed !== undefined || this.#ending) return;
+    this.#failed = failure;
+    this.#onFailed?.(failure);
+  }
+}
+
+/** The first line that the server reads: what it is to be. */
+function firstOrder(options: ForkServerStart): Readonly<Record<string, unknown>> {
+  const { socket, folder, pipes, warm, imports, modules = [], scriptFolder } = options;
+  return {
     socket,
     host_dir: folder,
     pipes,
@@ -137,72 +210,37 @@ export function startForkServer({
     imports,
     modules,
     ...(scriptFolder === undefined ? {} : { script_folder: scriptFolder }),
-  });
-  lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent).onMessage((message) => {
-    isListening();
-    if (message.event === "listening" && message.version !== forkServerVersion)
-      fail({
-        reason: "version",
-        message: `its part of tsdask-mpi speaks version ${message.version} of our protocol, and this one ${forkServerVersion}`,
-      });
-    else if (message.event === "rank-gone") onRankGone?.(message.pid);
-    else if (message.event === "ready") {
-      ready = message;
-      show();
-      onReady?.(message);
-    } else if (message.event === "failed") {
-      // A module that could not be warmed, or what this release of Dask lacks, is left out; the server goes on.
-      if (goesOn.has(message.reason)) onFailed?.(message);
-      else fail(message);
-    }
-  });
-  child.on("error", (error) => {
-    fail({ reason: "spawn", message: error.message });
-    isListening();
-    isGone();
-  });
-  child.on("exit", (code, signal) => {
-    isListening();
-    isGone();
-    // `failed` may still be on its way through the pipe. Once it has served, the loss of its children says more, and comes first.
-    setTimeout(
-      () =>
-        fail({
-          reason: "ended",
-          message: `${signal ?? `exit code ${code}`}${words === "" ? "" : `: ${telling(words)}`}`,
-          words,
-        }),
-      ready === undefined ? 50 : 500,
-    ).unref();
-  });
-  return {
-    pid: child.pid,
-    python,
-    listening,
-    onReady: (reader) => {
-      onReady = reader;
-      if (ready) reader(ready);
-    },
-    onFailed: (reader) => {
-      onFailed = reader;
-      if (failed) reader(failed);
-    },
-    own: (what) => send({ op: "own", ...what }),
-    watchRank: (pid) => send({ op: "rank", pid }),
-    onRankGone: (reader) => {
-      onRankGone = reader;
-    },
-    end: async (grace) => {
-      ending = true;
-      send({ op: "end", grace });
-      child.stdin.end();
-      await gone;
-    },
-    kill: () => {
-      ending = true;
-      child.kill("SIGKILL");
-    },
   };
+}
+
+interface HeldWords {
+  /** Shows what was held back and all that comes, unless the server has failed. */
+  readonly show: () => void;
+  /** The last words of the server's Python. */
+  readonly last: () => string;
+}
+
+/** Holds back what Python writes: as it fails to start (a list of its paths, a traceback), that is told in one line of ours instead. */
+function holdWords(
+  from: NodeJS.ReadableStream,
+  to: (stream: NodeJS.ReadableStream) => void,
+  failed: () => boolean,
+): HeldWords {
+  const shown = new PassThrough();
+  let words = "";
+  let showing = false;
+  const show = (): void => {
+    if (showing || failed()) return;
+    showing = true;
+    to(shown);
+    shown.write(words);
+    from.pipe(shown);
+  };
+  from.on("data", (chunk: Buffer) => {
+    words = (words + chunk.toString("utf8")).slice(-wordsKept);
+  });
+  setTimeout(show, holdBack).unref();
+  return { show, last: () => words };
 }
 
 /** The lines of Python's last words that say most: from the first that is an error, else the last three. */

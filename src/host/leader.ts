@@ -5,7 +5,7 @@ import { acceptFromRank } from "../protocol/schemas.ts";
 import { deadlines } from "../deadlines.ts";
 import type { Failure } from "../errors/failure.ts";
 import { removeHostFolder } from "./election.ts";
-import { initialHost, reduceHost, type HostEffect, type HostEvent } from "./host-state.ts";
+import { initialHost, reduceHost, type HostEffect, type HostEvent, type HostState } from "./host-state.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import type { ForkServer } from "./fork-server.ts";
 import { callRoll } from "./missing-ranks.ts";
@@ -69,127 +69,152 @@ interface Member {
  * after them. It ends the fork server, which removes the host's folder. What is done when, `reduceHost` decides.
  */
 export function leadHost(context: LeaderContext): Leader {
-  const { up } = context;
-  const members = new Map<number, Member>();
-  let state = initialHost(context);
-
-  const dispatch = (event: HostEvent): void => {
-    const [next, effects] = reduceHost(state, event);
-    state = next;
-    for (const effect of effects) perform(effect);
+  const host = new HostController(context);
+  context.up.onMessage((message) => host.take(message));
+  context.up.onClose(() => host.dispatch({ e: "hub-closed" }));
+  return {
+    admit: (socket) => host.admit(socket),
+    join: (hello) => host.join(hello),
+    handOver: (rank) => host.handOver(rank),
+    gone: (rank) => host.dispatch({ e: "gone", rank }),
+    ownDone: () => host.dispatch({ e: "own-done" }),
   };
-  const perform = (effect: HostEffect): void => {
+}
+
+class HostController {
+  readonly #context: LeaderContext;
+  readonly #members = new Map<number, Member>();
+  readonly #quiet: NodeJS.Timeout | undefined;
+  readonly #roll: ReturnType<typeof callRoll>;
+  #state: HostState;
+
+  constructor(context: LeaderContext) {
+    this.#context = context;
+    this.#state = initialHost(context);
+    // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
+    const patience = context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks;
+    const allHere = (): void => this.dispatch({ e: "all-here" });
+    this.#quiet = this.#state.complete ? undefined : setTimeout(allHere, patience).unref();
+    // Nobody hears a connection close that was never made.
+    this.#roll = callRoll({
+      localSize: context.localSize ?? 0,
+      size: context.size,
+      met: () => new Set(this.#members.keys()),
+      living: context.living,
+      dead: (rank) => this.dispatch({ e: "died-unseen", rank }),
+    });
+  }
+
+  dispatch(event: HostEvent): void {
+    const [next, effects] = reduceHost(this.#state, event);
+    this.#state = next;
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  take(message: ToLeader): void {
+    const { prepare, onScheduler, localise, rank: own } = this.#context;
+    if (message.t === "welcome")
+      prepare(message).then(
+        () => this.dispatch({ e: "prepared" }),
+        (error: unknown) => tellFailure(this.#context, own, error),
+      );
+    else if (message.t === "address") {
+      onScheduler(message.scheduler);
+      this.dispatch({ e: "scheduler", address: message.scheduler });
+    } else if (message.t === "to-rank") this.#members.get(message.rank)?.channel.send(localise(message.message));
+    else if (message.t === "end") this.dispatch({ e: "end", code: message.code, grace: message.grace });
+  }
+
+  admit(socket: Socket): void {
+    const { size } = this.#context;
+    const channel = lineChannel<ToRank, FromRank>(socket, acceptFromRank);
+    let rank: number | undefined;
+    // A connection that does not say who it is does not stay.
+    const late = setTimeout(() => socket.destroy(), deadlines.hubProof);
+    channel.onMessage((message) => {
+      if (rank !== undefined) this.#heard(rank, message);
+      else if (message.t === "hello" && message.size === size && message.rank < size) {
+        clearTimeout(late);
+        rank = message.rank;
+        this.#welcome(message, channel);
+      } else socket.destroy();
+    });
+    channel.onClose(() => {
+      clearTimeout(late);
+      this.#left(rank, channel);
+    });
+  }
+
+  join(hello: Hello): Channel<FromRank, ToRank> {
+    const [mine, theirs] = channelPair<ToRank, FromRank>();
+    mine.onMessage((message) => this.#heard(hello.rank, message));
+    this.#welcome(hello, mine);
+    mine.onClose(() => this.#left(hello.rank, mine));
+    return theirs;
+  }
+
+  handOver(rank: number): void {
+    this.#members.delete(rank);
+    this.dispatch({ e: "hand-over", rank });
+  }
+
+  #perform(effect: HostEffect): void {
+    const { up, hubGone, finished } = this.#context;
     switch (effect.do) {
       case "send":
-        members.get(effect.rank)?.channel.send(effect.message);
+        this.#members.get(effect.rank)?.channel.send(effect.message);
         break;
       case "up":
         up.send(effect.message);
         break;
       case "assign":
-        assign(effect.rank);
+        this.#assign(effect.rank);
         break;
       case "wait-again":
-        quiet?.refresh();
+        this.#quiet?.refresh();
         break;
       case "stop-roll-call":
-        roll.stop();
+        this.#roll.stop();
         break;
       case "clean":
-        void cleanUp(context, effect, absent).then(() => dispatch({ e: "cleaned" }));
+        void cleanUp(this.#context, effect, this.#absent).then(() => this.dispatch({ e: "cleaned" }));
         break;
       case "say-hub-gone":
-        context.hubGone();
+        hubGone();
         break;
       case "finish":
-        context.finished(effect.code);
+        finished(effect.code);
         break;
     }
-  };
+  }
 
-  const absent = (): number => Math.max(0, (context.localSize ?? 0) - members.size);
-  const assign = (rank: number): void => {
-    const present = [...members.values()].map(({ hello }) => hello);
-    const member = members.get(rank) as Member;
-    context.assign(member.hello, present).then(
-      (assignment) => dispatch({ e: "assignment", rank, assign: assignment }),
-      (error: unknown) => tellFailure(context, rank, error),
+  readonly #absent = (): number => Math.max(0, (this.#context.localSize ?? 0) - this.#members.size);
+
+  #assign(rank: number): void {
+    const present = [...this.#members.values()].map(({ hello }) => hello);
+    const member = this.#members.get(rank) as Member;
+    this.#context.assign(member.hello, present).then(
+      (assign) => this.dispatch({ e: "assignment", rank, assign }),
+      (error: unknown) => tellFailure(this.#context, rank, error),
     );
-  };
-  // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
-  const patience = context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks;
-  const quiet = state.complete ? undefined : setTimeout(dispatch, patience, { e: "all-here" }).unref();
-  // Nobody hears a connection close that was never made.
-  const roll = callRoll({
-    localSize: context.localSize ?? 0,
-    size: context.size,
-    met: () => new Set(members.keys()),
-    living: context.living,
-    dead: (rank) => dispatch({ e: "died-unseen", rank }),
-  });
+  }
 
-  const welcome = (hello: Hello, channel: Channel<ToRank, FromRank>): void => {
-    if (members.has(hello.rank)) {
+  #welcome(hello: Hello, channel: Channel<ToRank, FromRank>): void {
+    if (this.#members.has(hello.rank)) {
       channel.close();
       return;
     }
-    members.set(hello.rank, { hello, channel });
-    dispatch({ e: "met", rank: hello.rank });
-  };
-  const heard = (rank: number, message: FromRank): void => {
-    if (message.t === "event") up.send({ t: "event", rank, event: message.event });
-  };
-  const left = (rank: number | undefined, channel: Channel<ToRank, FromRank>): void => {
-    if (rank !== undefined && members.get(rank)?.channel === channel) dispatch({ e: "gone", rank });
-  };
+    this.#members.set(hello.rank, { hello, channel });
+    this.dispatch({ e: "met", rank: hello.rank });
+  }
 
-  up.onMessage((message) => {
-    if (message.t === "welcome")
-      context.prepare(message).then(
-        () => dispatch({ e: "prepared" }),
-        (error: unknown) => tellFailure(context, context.rank, error),
-      );
-    else if (message.t === "address") {
-      context.onScheduler(message.scheduler);
-      dispatch({ e: "scheduler", address: message.scheduler });
-    } else if (message.t === "to-rank") members.get(message.rank)?.channel.send(context.localise(message.message));
-    else if (message.t === "end") dispatch({ e: "end", code: message.code, grace: message.grace });
-  });
-  up.onClose(() => dispatch({ e: "hub-closed" }));
+  #heard(rank: number, message: FromRank): void {
+    if (message.t === "event") this.#context.up.send({ t: "event", rank, event: message.event });
+  }
 
-  return {
-    admit: (socket) => {
-      const channel = lineChannel<ToRank, FromRank>(socket, acceptFromRank);
-      let rank: number | undefined;
-      // A connection that does not say who it is does not stay.
-      const late = setTimeout(() => socket.destroy(), deadlines.hubProof);
-      channel.onMessage((message) => {
-        if (rank !== undefined) heard(rank, message);
-        else if (message.t === "hello" && message.size === context.size && message.rank < context.size) {
-          clearTimeout(late);
-          rank = message.rank;
-          welcome(message, channel);
-        } else socket.destroy();
-      });
-      channel.onClose(() => {
-        clearTimeout(late);
-        left(rank, channel);
-      });
-    },
-    join: (hello) => {
-      const [mine, theirs] = channelPair<ToRank, FromRank>();
-      mine.onMessage((message) => heard(hello.rank, message));
-      welcome(hello, mine);
-      mine.onClose(() => left(hello.rank, mine));
-      return theirs;
-    },
-    handOver: (rank) => {
-      members.delete(rank);
-      dispatch({ e: "hand-over", rank });
-    },
-    gone: (rank) => dispatch({ e: "gone", rank }),
-    ownDone: () => dispatch({ e: "own-done" }),
-  };
+  #left(rank: number | undefined, channel: Channel<ToRank, FromRank>): void {
+    if (rank !== undefined && this.#members.get(rank)?.channel === channel) this.dispatch({ e: "gone", rank });
+  }
 }
 
 /** Tells the hub why a rank cannot be told what to do; what is no message of ours is reported here. */

@@ -19,19 +19,7 @@ export interface ClientRun {
   readonly input: (data: string | null) => void;
 }
 
-/**
- * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
- * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
- */
-export async function runClient({
-  start,
-  env,
-  cwd,
-  address,
-  guardSocket,
-  pythonRoot,
-  report,
-}: {
+export interface ClientOptions {
   readonly start: ClientStart;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
@@ -40,8 +28,80 @@ export async function runClient({
   readonly guardSocket: string;
   readonly pythonRoot: string;
   readonly report: (event: RankEvent) => void;
-}): Promise<ClientRun> {
+}
+
+/**
+ * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
+ * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
+ */
+export async function runClient(options: ClientOptions): Promise<ClientRun> {
+  const { start, cwd, guardSocket, report } = options;
   const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
+  const env = scriptEnvironment(options, mark);
+  // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
+  const terminal = hearsTerminal();
+  const jupyter =
+    start.jupyter === undefined
+      ? undefined
+      : await (await import("./jupyter.ts")).prepareJupyter({ ...options, env, folder: dirname(guardSocket) });
+  const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
+  // execa takes any descriptor; its types know only the standard ones here.
+  const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
+  const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, {
+    cwd,
+    env: { ...env, ...jupyter?.env },
+    extendEnv: false,
+    stdio: [stdin, "inherit", "inherit"],
+    reject: false,
+    cleanup: false,
+    detached: !terminal,
+  });
+  const { pid } = child;
+  const guard = pid === undefined ? undefined : watch(guardSocket, pid);
+  if (pid !== undefined) report({ k: "client-started", pid });
+  relayed?.started();
+  const unwatch = pid === undefined || jupyter !== undefined ? [] : watchScript(pid, start, report);
+  let over = false;
+  let stopped = false;
+  const done = child.then(async (result) => {
+    over = true;
+    for (const stop of unwatch) stop();
+    const left = pid === undefined ? [] : await endLeftBehind(mark);
+    if (left.length > 0) {
+      const text = `the script left processes behind, which were ended: ${left.join(", ")}`;
+      report({ k: "note", level: "info", text });
+    }
+    guard?.destroy();
+    relayed?.close();
+    report(pid === undefined ? couldNotStart(start.file, result) : clientExit(result, stopped));
+  });
+  void jupyter?.announce(pid, () => over);
+  return {
+    signal: (name) => {
+      if (name === "SIGINT" && terminal) return;
+      // Jupyter asks on its terminal whether it should really end on SIGINT.
+      killPid(pid, jupyter === undefined ? name : "SIGTERM");
+    },
+    end: async (grace) => {
+      if (over || pid === undefined) return;
+      killPid(pid, "SIGTERM");
+      const force = setTimeout(() => killPid(pid, "SIGKILL"), grace * 1000);
+      await done;
+      clearTimeout(force);
+    },
+    killNow: () => {
+      stopped = true;
+      killPid(pid, "SIGKILL");
+    },
+    input: (data) => relayed?.take(data),
+  };
+}
+
+/** What the script has in its environment: the rank's own, the cluster's, and a mark by which what it starts is known. */
+function scriptEnvironment(
+  { start, env, guardSocket, pythonRoot }: ClientOptions,
+  mark: string,
+): Record<string, string> {
   const full: Record<string, string> = { ...withPython(env, start.python), [scriptMark]: mark };
   // A notebook's kernel has its sockets in there: the folder goes with the host's, whoever is killed.
   if (guardSocket !== undefined) full["TSDASK_HOST_FOLDER"] = dirname(guardSocket);
@@ -50,104 +110,42 @@ export async function runClient({
     else full[name] = value;
   }
   if (full["TSDASK_CLUSTERS"] !== undefined) full["PYTHONPATH"] = pathWithOurs(pythonRoot, full["PYTHONPATH"]);
-  // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
-  const terminal = hearsTerminal();
-  const jupyter =
-    start.jupyter === undefined
-      ? undefined
-      : await (await import("./jupyter.ts")).prepareJupyter({
-          start,
-          env: full,
-          address,
-          folder: dirname(guardSocket),
-          pythonRoot,
-          cwd,
-          report,
-        });
-  const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
-  // execa takes any descriptor; its types know only the standard ones here.
-  const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
-  const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, {
-    cwd,
-    env: { ...full, ...jupyter?.env },
-    extendEnv: false,
-    stdio: [stdin, "inherit", "inherit"],
-    reject: false,
-    cleanup: false,
-    detached: !terminal,
-  });
-  const guard = child.pid === undefined ? undefined : watch(guardSocket, child.pid);
-  if (child.pid !== undefined) report({ k: "client-started", pid: child.pid });
-  relayed?.started();
-  const [argument = ""] = start.args;
-  const named = basename(argument.endsWith(".py") ? argument : start.file);
-  const watches =
-    child.pid === undefined || jupyter !== undefined
-      ? []
-      : [
-          watchInput({
-            pid: child.pid,
-            onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script: named, seconds } }),
-          }),
-          watchReturn({
-            pid: child.pid,
-            onStay: (pid, seconds) => report({ k: "warning", code: "TSD-118", facts: { script: named, seconds, pid } }),
-          }),
-        ];
-  let over = false;
-  let stopped = false;
-  const done = child.then(async (result) => {
-    over = true;
-    for (const unwatch of watches) unwatch();
-    const left = child.pid === undefined ? [] : await endLeftBehind(mark);
-    if (left.length > 0)
-      report({
-        k: "note",
-        level: "info",
-        text: `the script left processes behind, which were ended: ${left.join(", ")}`,
-      });
-    guard?.destroy();
-    relayed?.close();
-    const error = result as { code?: string; originalMessage?: string };
-    if (child.pid === undefined) {
-      report({
-        k: "failure",
-        code: "TSD-052",
-        facts: { file: start.file, problem: startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code },
-        exit: error.code === "ENOENT" ? 127 : 126,
-      });
-    } else if (stopped && result.signal === "SIGKILL") {
-      // Whoever sent a second signal ended it: its SIGKILL is ours, not one for want of memory.
-      report({ k: "client-exit", code: 128 + signalNumber("SIGINT"), signal: "SIGINT" });
-    } else {
-      report({
-        k: "client-exit",
-        ...(result.signal === undefined
-          ? { code: result.exitCode ?? 1 }
-          : { code: 128 + signalNumber(result.signal), signal: result.signal }),
-      });
-    }
-  });
-  void jupyter?.announce(child.pid, () => over);
-  return {
-    signal: (name) => {
-      if (name === "SIGINT" && terminal) return;
-      // Jupyter asks on its terminal whether it should really end on SIGINT.
-      killPid(child.pid, jupyter === undefined ? name : "SIGTERM");
-    },
-    end: async (grace) => {
-      if (over || child.pid === undefined) return;
-      killPid(child.pid, "SIGTERM");
-      const force = setTimeout(() => killPid(child.pid, "SIGKILL"), grace * 1000);
-      await done;
-      clearTimeout(force);
-    },
-    killNow: () => {
-      stopped = true;
-      killPid(child.pid, "SIGKILL");
-    },
-    input: (data) => relayed?.take(data),
-  };
+  return full;
+}
+
+/** Tells when the script waits for input, or has returned with a thread left; returns what ends the watches. */
+function watchScript(
+  pid: number,
+  { args: [argument = ""], file }: ClientStart,
+  report: ClientOptions["report"],
+): (() => void)[] {
+  const script = basename(argument.endsWith(".py") ? argument : file);
+  return [
+    watchInput({
+      pid,
+      onWait: (seconds) => report({ k: "warning", code: "TSD-117", facts: { script, seconds } }),
+    }),
+    watchReturn({
+      pid,
+      onStay: (stayed, seconds) => report({ k: "warning", code: "TSD-118", facts: { script, seconds, pid: stayed } }),
+    }),
+  ];
+}
+
+function couldNotStart(file: string, result: unknown): RankEvent {
+  const error = result as { code?: string; originalMessage?: string };
+  const problem = startProblems[error.code ?? ""] ?? error.originalMessage ?? error.code;
+  return { k: "failure", code: "TSD-052", facts: { file, problem }, exit: error.code === "ENOENT" ? 127 : 126 };
+}
+
+function clientExit(
+  { exitCode, signal }: { readonly exitCode?: number | undefined; readonly signal?: string | undefined },
+  stopped: boolean,
+): RankEvent {
+  if (signal === undefined) return { k: "client-exit", code: exitCode ?? 1 };
+  // Whoever sent a second signal ended it: its SIGKILL is ours, not one for want of memory.
+  const name = stopped && signal === "SIGKILL" ? "SIGINT" : signal;
+  return { k: "client-exit", code: 128 + signalNumber(name), signal: name };
 }
 
 async function relayFor(

@@ -1,5 +1,5 @@
 import type { Channel } from "../protocol/channel.ts";
-import type { Assign, ChildRequest, FromRank, RankEvent, ToRank } from "../protocol/messages.ts";
+import type { Assign, ChildRequest, ClientStart, FromRank, RankEvent, ToRank } from "../protocol/messages.ts";
 import { deadlines } from "../deadlines.ts";
 import type { Facts } from "../errors/failure.ts";
 import type { MessageCode } from "../errors/messages.ts";
@@ -10,7 +10,7 @@ import type { ChildEvent } from "../protocol/fork-server.ts";
 import type { ClientRun } from "./client.ts";
 import { keepOutput } from "./kept-output.ts";
 import { superviseScheduler, type SupervisedScheduler } from "./scheduler.ts";
-import { superviseWorker, type SupervisedWorker } from "./worker.ts";
+import { superviseWorker, type SupervisedWorker, type WorkerSupervision } from "./worker.ts";
 
 export interface RankAgentContext {
   readonly rank: number;
@@ -53,151 +53,163 @@ const schedulerLost = 72;
  * its leader is gone.
  */
 export function runRankAgent(context: RankAgentContext): Member {
-  const { up, rank } = context;
-  let assign: Assign | undefined;
-  let worker: SupervisedWorker | undefined;
-  let scheduler: SupervisedScheduler | undefined;
-  let client: Promise<ClientRun> | undefined;
-  let exitCode: number | undefined;
-  let children = 0;
-  const outputs = new Set<Relay>();
+  const agent = new RankAgent(context);
+  context.up.onMessage((message) => agent.take(message));
+  context.up.onClose(() => agent.leaderGone());
+  return { signal: (signal) => agent.report({ k: "signal", signal }), killNow: () => agent.killNow() };
+}
 
-  const report = (event: RankEvent): void => up.send({ t: "event", event });
+class RankAgent {
+  readonly #context: RankAgentContext;
+  readonly #outputs = new Set<Relay>();
+  #assign: Assign | undefined;
+  #worker: SupervisedWorker | undefined;
+  #scheduler: SupervisedScheduler | undefined;
+  #client: Promise<ClientRun> | undefined;
+  #exitCode: number | undefined;
+  #children = 0;
 
-  const starter = (): {
-    start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
-    lastWords: () => string;
-  } => {
+  constructor(context: RankAgentContext) {
+    this.#context = context;
+  }
+
+  readonly report = (event: RankEvent): void => this.#context.up.send({ t: "event", event });
+
+  take(message: ToRank): void {
+    switch (message.t) {
+      case "assign":
+        this.#assigned(message);
+        break;
+      case "address":
+        this.#worker?.address(message.scheduler);
+        break;
+      case "pmi":
+        this.#context.joinPmi();
+        break;
+      case "dashboard":
+        this.#scheduler?.dashboard();
+        break;
+      case "client":
+        this.#startClient(message);
+        break;
+      case "stdin":
+        void this.#client?.then((run) => run.input(message.data));
+        break;
+      case "script-signal":
+        void this.#client?.then((run) => run.signal(message.signal as NodeJS.Signals));
+        break;
+      case "end":
+        void this.#end(message.code, message.grace);
+        break;
+      default:
+        break;
+    }
+  }
+
+  killNow(): void {
+    void this.#client?.then((run) => run.killNow());
+    this.#worker?.killNow();
+    this.#scheduler?.killNow();
+  }
+
+  leaderGone(): void {
+    const { exit, rank, leaderLost } = this.#context;
+    const code = this.#exitCode;
+    if (code !== undefined) {
+      whenGone(this.#assign?.leaderPid, () => exit(code));
+      return;
+    }
+    // The leader is gone without a word: the cluster is lost to this rank.
+    this.#exitCode = schedulerLost;
+    void (async () => {
+      const script = this.#client?.then((run) => run.end(deadlines.scriptAfterLoss / 1000));
+      this.#worker?.killNow();
+      this.#scheduler?.killNow();
+      if (this.#assign?.reportsRankZeroLoss ?? rank === 1) await this.#tellLoss();
+      await Promise.all([script, leaderLost?.()]);
+      exit(schedulerLost);
+    })();
+  }
+
+  #assigned(assign: Assign): void {
+    this.#assign = assign;
+    const { host, restarts, terminateAt, scheduler, worker } = assign;
+    const { report } = this;
+    if (scheduler) this.#scheduler = superviseScheduler({ request: scheduler, host, report, ...this.#starter(assign) });
+    if (worker) {
+      const starter = this.#starter(assign);
+      this.#worker = superviseWorker({ request: worker, host, restarts, terminateAt, report, ...starter });
+    }
+  }
+
+  /** How this rank's scheduler or worker is started, again and again, and what it wrote last. */
+  #starter({ forkSocket, python, pythonRoot, host, logLevel }: Assign): Pick<WorkerSupervision, "start" | "lastWords"> {
+    const { rank, out, shell } = this.#context;
     let output: Relay | undefined;
     const start = (request: ChildRequest, onEvent: (event: ChildEvent) => void): Child => {
-      const { forkSocket, python, pythonRoot, host, logLevel } = assign as Assign;
-      children += 1;
+      this.#children += 1;
       const spawn: ChildSpawn = {
-        id: `${rank}-${children}`,
+        id: `${rank}-${this.#children}`,
         request,
-        env: context.childEnv(),
-        cwd: context.cwd,
+        env: this.#context.childEnv(),
+        cwd: this.#context.cwd,
         forkSocket,
         python,
         pythonRoot,
         output: (source) => {
           output = relay({
             source: source as never,
-            out: context.out,
+            out,
             label: `[rank ${rank} ${host}]`,
             level: logLevel as LogLevel,
-            onLine: keepOutput(report),
+            onLine: keepOutput(this.report),
           });
-          outputs.add(output);
+          this.#outputs.add(output);
         },
-        ...(context.shell === undefined ? {} : { rankPid: context.shell.pid }),
+        ...(shell === undefined ? {} : { rankPid: shell.pid }),
         onEvent,
       };
-      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, { host, report, shell: context.shell });
+      return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, { host, report: this.report, shell });
     };
     return { start, lastWords: () => output?.tail() ?? "" };
-  };
+  }
 
-  const end = async (code: number, grace: number): Promise<void> => {
-    if (exitCode !== undefined) return;
-    exitCode = code;
-    for (const output of outputs) output.quieten();
-    await Promise.all([client?.then((run) => run.end(grace)), worker?.end(grace), scheduler?.end(grace)]);
-    context.idle();
+  #startClient(start: ClientStart): void {
+    const { cwd } = this.#context;
+    const env = this.#context.childEnv();
+    const assign = this.#assign as Assign;
+    this.#client = import("./client.ts").then(({ runClient }) =>
+      runClient({ ...assign, start, env, cwd, report: this.report }),
+    );
+    this.#client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
+      this.#client = undefined;
+      const known = error.code?.startsWith("TSD-") === true;
+      const code = known ? (error.code as MessageCode) : "TSD-052";
+      const facts = known ? (error.facts ?? {}) : { file: start.file, problem: String(error) };
+      this.report({ k: "failure", code, facts, exit: known ? (error.exitCode ?? 70) : 126 });
+    });
+  }
+
+  async #end(code: number, grace: number): Promise<void> {
+    if (this.#exitCode !== undefined) return;
+    this.#exitCode = code;
+    for (const output of this.#outputs) output.quieten();
+    const script = this.#client?.then((run) => run.end(grace));
+    await Promise.all([script, this.#worker?.end(grace), this.#scheduler?.end(grace)]);
+    this.#context.idle();
     // The client's rank leaves last: its leader closes the connection when all others are gone.
-    if (assign === undefined || !assign.roles.includes("client")) context.exit(code);
-  };
+    if (this.#assign?.roles.includes("client") !== true) this.#context.exit(code);
+  }
 
-  up.onMessage((message) => {
-    switch (message.t) {
-      case "assign":
-        assign = message;
-        if (message.scheduler)
-          scheduler = superviseScheduler({ request: message.scheduler, host: message.host, report, ...starter() });
-        if (message.worker) {
-          worker = superviseWorker({
-            request: message.worker,
-            host: message.host,
-            restarts: message.restarts,
-            terminateAt: message.terminateAt,
-            report,
-            ...starter(),
-          });
-        }
-        break;
-      case "address":
-        worker?.address(message.scheduler);
-        break;
-      case "pmi":
-        context.joinPmi();
-        break;
-      case "dashboard":
-        scheduler?.dashboard();
-        break;
-      case "client":
-        client = import("./client.ts").then(({ runClient }) =>
-          runClient({ ...(assign as Assign), start: message, env: context.childEnv(), cwd: context.cwd, report }),
-        );
-        client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
-          client = undefined;
-          if (error.code?.startsWith("TSD-"))
-            report({
-              k: "failure",
-              code: error.code as MessageCode,
-              facts: error.facts ?? {},
-              exit: error.exitCode ?? 70,
-            });
-          else
-            report({ k: "failure", code: "TSD-052", facts: { file: message.file, problem: String(error) }, exit: 126 });
-        });
-        break;
-      case "stdin":
-        void client?.then((run) => run.input(message.data));
-        break;
-      case "script-signal":
-        void client?.then((run) => run.signal(message.signal as NodeJS.Signals));
-        break;
-      case "end":
-        void end(message.code, message.grace);
-        break;
-      default:
-        break;
-    }
-  });
-
-  const killNow = (): void => {
-    void client?.then((run) => run.killNow());
-    worker?.killNow();
-    scheduler?.killNow();
-  };
-
-  up.onClose(() => {
-    if (exitCode !== undefined) {
-      whenGone(assign?.leaderPid, () => context.exit(exitCode as number));
-      return;
-    }
-    // The leader is gone without a word: the cluster is lost to this rank.
-    exitCode = schedulerLost;
-    void (async () => {
-      const script = client?.then((run) => run.end(deadlines.scriptAfterLoss / 1000));
-      worker?.killNow();
-      scheduler?.killNow();
-      if (assign?.reportsRankZeroLoss ?? rank === 1) await tellLoss();
-      await Promise.all([script, context.leaderLost?.()]);
-      context.exit(schedulerLost);
-    })();
-  });
-
-  const tellLoss = async (): Promise<void> => {
+  async #tellLoss(): Promise<void> {
     const [{ failureText }, { Failure }, { hostname }] = await Promise.all([
       import("../ui/failure-text.ts"),
       import("../errors/failure.ts"),
       import("node:os"),
     ]);
-    context.out.write(failureText(new Failure("TSD-036", { rank, host: assign?.host ?? hostname() })));
-  };
-
-  return { signal: (name) => report({ k: "signal", signal: name }), killNow };
+    const { rank, out } = this.#context;
+    out.write(failureText(new Failure("TSD-036", { rank, host: this.#assign?.host ?? hostname() })));
+  }
 }
 
 /**

@@ -37,134 +37,149 @@ const memoryInterval = 200;
  * memory passes the limit, and leaves it away when the scheduler retired it.
  */
 export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
-  let scheduler: string | undefined;
-  let child: Child | undefined;
-  let closing: CloseReason | undefined;
-  let why: string | undefined;
-  let failures = 0;
-  let readyAt: number | undefined;
-  let { terminateAt } = options;
-  let pause: NodeJS.Timeout | undefined;
-  let ending = false;
-  /** It would raise the same again. */
-  let preloadFailed = false;
-  let over: (() => void) | undefined;
-  const meter = workerMeter();
+  const nanny = new Nanny(options);
+  nanny.launch();
+  return {
+    address: (scheduler) => nanny.address(scheduler),
+    end: (grace) => nanny.end(grace),
+    killNow: () => nanny.killNow(),
+  };
+}
 
-  const launch = (): void => {
-    closing = undefined;
-    why = undefined;
-    readyAt = undefined;
-    pause = undefined;
-    child = options.start(options.request, onEvent);
-    if (scheduler !== undefined) child.tell({ op: "address", scheduler });
+class Nanny {
+  readonly #options: WorkerSupervision;
+  readonly #meter = workerMeter();
+  readonly #memory: NodeJS.Timeout;
+  #scheduler: string | undefined;
+  #child: Child | undefined;
+  #closing: CloseReason | undefined;
+  #why: string | undefined;
+  #failures = 0;
+  #readyAt: number | undefined;
+  #terminateAt: number;
+  #pause: NodeJS.Timeout | undefined;
+  #ending = false;
+  /** It would raise the same again. */
+  #preloadFailed = false;
+  #over: (() => void) | undefined;
+
+  constructor(options: WorkerSupervision) {
+    this.#options = options;
+    this.#terminateAt = options.terminateAt;
+    this.#memory = setInterval(() => this.#lookAtMemory(), memoryInterval);
+    this.#memory.unref();
+  }
+
+  readonly launch = (): void => {
+    this.#closing = undefined;
+    this.#why = undefined;
+    this.#readyAt = undefined;
+    this.#pause = undefined;
+    this.#child = this.#options.start(this.#options.request, this.#onEvent);
+    if (this.#scheduler !== undefined) this.#child.tell({ op: "address", scheduler: this.#scheduler });
   };
 
-  const onEvent = (event: ChildEvent): void => {
+  address(scheduler: string): void {
+    this.#scheduler = scheduler;
+    this.#child?.tell({ op: "address", scheduler });
+  }
+
+  end(grace: number): Promise<void> {
+    this.#ending = true;
+    clearTimeout(this.#pause);
+    clearInterval(this.#memory);
+    const use = this.#meter.read(this.#child?.pid());
+    if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
+    return endChild(this.#child, grace, (done) => {
+      this.#over = done;
+    });
+  }
+
+  killNow(): void {
+    this.#ending = true;
+    this.#child?.kill("SIGKILL");
+  }
+
+  readonly #onEvent = (event: ChildEvent): void => {
+    const { report, host, lastWords } = this.#options;
     switch (event.event) {
-      case "ready": {
-        readyAt = performance.now();
-        const limit = Number(event.memory_limit ?? 0);
-        terminateAt = terminateBytes({ terminate: event.terminate, limit, planned: options.terminateAt });
-        options.report({
-          k: "worker-ready",
-          address: event.address,
-          name: String(event.name),
-          dashboard: event.dashboard ?? null,
-          nthreads: event.nthreads ?? 0,
-          memoryLimit: limit,
-          pid: child?.pid() ?? 0,
-        });
-        meter.ready({
-          pid: child?.pid(),
-          threads: event.nthreads ?? 0,
-          limit: Number(event.memory_limit ?? 0),
-        });
+      case "ready":
+        this.#ready(event);
         break;
-      }
       case "missing-module":
-        options.report({
-          k: "warning",
-          code: "TSD-162",
-          facts: { role: "worker", host: options.host, module: event.module },
-        });
+        report({ k: "warning", code: "TSD-162", facts: { role: "worker", host, module: event.module } });
         break;
       case "closing":
-        closing = event.reason;
+        this.#closing = event.reason;
         break;
       case "failed":
-        why = event.message;
-        preloadFailed = event.code === "preload";
+        this.#why = event.message;
+        this.#preloadFailed = event.code === "preload";
         break;
       case "refused":
-        gone(`it could not be started: ${event.message}`);
+        this.#gone(`it could not be started: ${event.message}`);
         break;
       case "exit":
-        meter.ended(event);
-        gone(why ?? describeExit(event.code, event.signal, options.lastWords()));
+        this.#meter.ended(event);
+        this.#gone(this.#why ?? describeExit(event.code, event.signal, lastWords()));
         break;
       default:
         break;
     }
   };
 
-  const gone = (text: string): void => {
-    child = undefined;
-    if (ending) {
-      over?.();
-      return;
-    }
-    if (preloadFailed) {
-      options.report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: text }, exit: 69 });
-      return;
-    }
-    if (closing === "restart") {
-      launch();
-      return;
-    }
-    if (closing !== undefined && leftInOrder.has(closing)) {
-      options.report({ k: "worker-away", why: closing });
-      return;
-    }
-    if (readyAt !== undefined && performance.now() - readyAt > cleanRecordAfter) failures = 0;
-    failures += 1;
-    const restarting = failures <= options.restarts;
-    options.report({ k: "worker-lost", why: text, restarting });
-    if (restarting) pause = setTimeout(launch, Math.min(firstPause * 2 ** (failures - 1), longestPause));
-  };
+  #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
+    this.#readyAt = performance.now();
+    const limit = Number(event.memory_limit ?? 0);
+    const threads = event.nthreads ?? 0;
+    const pid = this.#child?.pid();
+    this.#terminateAt = terminateBytes({
+      terminate: event.terminate,
+      limit,
+      planned: this.#options.terminateAt,
+    });
+    this.#options.report({
+      k: "worker-ready",
+      address: event.address,
+      name: String(event.name),
+      dashboard: event.dashboard ?? null,
+      nthreads: threads,
+      memoryLimit: limit,
+      pid: pid ?? 0,
+    });
+    this.#meter.ready({ pid, threads, limit });
+  }
 
-  const memory = setInterval(() => {
-    const pid = child?.pid();
+  #gone(why: string): void {
+    this.#child = undefined;
+    const { report, restarts } = this.#options;
+    if (this.#ending) this.#over?.();
+    else if (this.#preloadFailed)
+      report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: why }, exit: 69 });
+    else if (this.#closing === "restart") this.launch();
+    else if (this.#closing !== undefined && leftInOrder.has(this.#closing))
+      report({ k: "worker-away", why: this.#closing });
+    else {
+      if (this.#readyAt !== undefined && performance.now() - this.#readyAt > cleanRecordAfter) this.#failures = 0;
+      this.#failures += 1;
+      const restarting = this.#failures <= restarts;
+      report({ k: "worker-lost", why, restarting });
+      const pause = Math.min(firstPause * 2 ** (this.#failures - 1), longestPause);
+      if (restarting) this.#pause = setTimeout(this.launch, pause);
+    }
+  }
+
+  #lookAtMemory(): void {
+    const pid = this.#child?.pid();
+    const limit = this.#terminateAt;
     // Before it is ready it has run nothing of the user's: the start is spared these looks.
-    if (pid === undefined || readyAt === undefined || terminateAt === 0) return;
+    if (pid === undefined || this.#readyAt === undefined || limit === 0) return;
     const resident = residentBytes(pid);
-    if (resident === undefined || resident < terminateAt) return;
-    why = `it used ${Math.round(resident / 2 ** 20)} MiB, more than its limit allows (it is ended at ${Math.round(terminateAt / 2 ** 20)} MiB)`;
-    child?.kill("SIGKILL");
-  }, memoryInterval);
-  memory.unref();
-
-  launch();
-  return {
-    address: (address) => {
-      scheduler = address;
-      child?.tell({ op: "address", scheduler: address });
-    },
-    end: (grace) => {
-      ending = true;
-      clearTimeout(pause);
-      clearInterval(memory);
-      const use = meter.read(child?.pid());
-      if (use !== undefined) options.report({ k: "worker-usage", ...use });
-      return endChild(child, grace, (done) => {
-        over = done;
-      });
-    },
-    killNow: () => {
-      ending = true;
-      child?.kill("SIGKILL");
-    },
-  };
+    if (resident === undefined || resident < limit) return;
+    const [used, ended] = [resident, limit].map((bytes) => Math.round(bytes / 2 ** 20));
+    this.#why = `it used ${used} MiB, more than its limit allows (it is ended at ${ended} MiB)`;
+    this.#child?.kill("SIGKILL");
+  }
 }
 
 /** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */

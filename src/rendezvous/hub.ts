@@ -1,4 +1,4 @@
-import { createServer } from "node:https";
+import { createServer, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { randomBytes } from "node:crypto";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -57,6 +57,23 @@ export function joinParts({
   readonly fingerprint: string;
 }): readonly string[] {
   return ["tsdask-mpi join", nonce, launch, String(rank), host, fingerprint];
+}
+
+/** Listens at a port that the system chooses, on all addresses where none is asked for. Rejects with what the system says. */
+async function listenAnywhere(server: Server, host: string | undefined): Promise<void> {
+  const listen = (at: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ port: 0, host: at, exclusive: true }, resolve);
+    });
+  try {
+    await listen(host ?? "::");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // A machine without IPv6.
+    if (code !== "EAFNOSUPPORT" && code !== "EADDRNOTAVAIL") throw error;
+    await listen("0.0.0.0");
+  }
 }
 
 /**
@@ -137,21 +154,7 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
     for (const ws of proved) ws.ping();
   }, pingEvery);
   pings.unref();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port: 0, host: options.host ?? "::", exclusive: true }, resolve);
-  }).catch(async (error: unknown) => {
-    // A machine without IPv6.
-    if (
-      (error as NodeJS.ErrnoException).code !== "EAFNOSUPPORT" &&
-      (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL"
-    )
-      throw error;
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ port: 0, host: "0.0.0.0", exclusive: true }, resolve);
-    });
-  });
+  await listenAnywhere(server, options.host);
   return {
     port: (server.address() as AddressInfo).port,
     close: () => {

@@ -83,26 +83,28 @@ export function kubernetesScript(spec: JobSpec): Rendered {
     "# A Dask cluster as an MPIJob; written by `tsdask-mpi script`. Change what you like.",
     `# The image needs tsdask-mpi, Python with Dask, sshd and ${implementation} for the user mpiuser (uid 1000), as the operator's base images have them.`,
   ];
-  return {
-    text: `${head.join("\n")}\n${manifest(job)}`,
-    notes: [
-      ...(spec.image === undefined
-        ? ["Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun."]
-        : []),
-      ...(implementation === "OpenMPI" && volume === undefined
-        ? [
-            "Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path).",
-          ]
-        : []),
-      ...(spec.join !== undefined && volume === undefined
-        ? ["Kubernetes: to join a cluster, the volume with its scheduler file must be mounted (--volume CLAIM:/path)."]
-        : []),
-      ...(spec.account === undefined ? [] : ["Kubernetes has no accounts: --account is left out."]),
-      ...(spec.array === undefined
-        ? []
-        : ["Kubernetes has no job arrays: create the manifest as often as you want a job."]),
+  return { text: `${head.join("\n")}\n${manifest(job)}`, notes: notesOn(spec, implementation) };
+}
+
+/** What the user must know or do beside the manifest. */
+function notesOn({ image, volume, join, account, array }: JobSpec, implementation: string): string[] {
+  const notes: readonly (readonly [boolean, string])[] = [
+    [
+      image === undefined,
+      "Kubernetes: put your own image in (--image); it needs tsdask-mpi, Python with Dask, sshd and mpirun.",
     ],
-  };
+    [
+      implementation === "OpenMPI" && volume === undefined,
+      "Kubernetes: with Open MPI the ranks meet in the working folder, which a volume must share (--volume CLAIM:/path).",
+    ],
+    [
+      join !== undefined && volume === undefined,
+      "Kubernetes: to join a cluster, the volume with its scheduler file must be mounted (--volume CLAIM:/path).",
+    ],
+    [account !== undefined, "Kubernetes has no accounts: --account is left out."],
+    [array !== undefined, "Kubernetes has no job arrays: create the manifest as often as you want a job."],
+  ];
+  return notes.flatMap(([applies, note]) => (applies ? [note] : []));
 }
 
 /** YAML as Kubernetes reads it: with the words of YAML 1.1 (`yes`, `on`) quoted where they are text, each long line left whole, nothing shared by an anchor. */
