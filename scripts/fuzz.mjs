@@ -20,7 +20,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const env = { ...process.env, TSDASK_FUZZ_RUNS: values.runs, TSDASK_FUZZ_SEED: values.seed };
 const { status } = spawnSync(
   process.execPath,
-  ["node_modules/vitest/vitest.mjs", "run", "--project", "unit", "test/fuzz"],
+  ["node_modules/vitest/vitest.mjs", "run", "--project", "process", "test/fuzz"],
   { cwd: root, env, stdio: "inherit" },
 );
 process.exit(status ?? 1);

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 // @ts-expect-error: a script in plain JavaScript, which the build uses without a compiler.
+import { verdict } from "../scripts/advisories.mjs";
+// @ts-expect-error: likewise.
 import { dependenciesPage, runtimePackages } from "../scripts/dependencies.mjs";
 
 const root = join(import.meta.dirname, "..");
@@ -64,4 +66,25 @@ test("two builds are the same byte for byte, and say what they are made of", { t
   expect(bom.components.map(({ name }) => name)).toEqual(
     expect.arrayContaining(["commander", "ws", "yaml", "valibot"]),
   );
+});
+
+describe("the list of advisories", () => {
+  const say = verdict as (text: string) => { readonly found: boolean; readonly line: string };
+
+  test("names the package, its versions and how grave it is", () => {
+    const report = {
+      auditReportVersion: 2,
+      vulnerabilities: { ws: { name: "ws", severity: "high", range: "<8.17.1" } },
+    };
+    expect(say(JSON.stringify(report))).toEqual({ found: true, line: "advisories are known: ws <8.17.1 (high)" });
+  });
+
+  test.each([
+    [JSON.stringify({ auditReportVersion: 2, vulnerabilities: {} }), "no advisory is known"],
+    [JSON.stringify({ message: "405 Method Not Allowed", error: { summary: "" } }), "could not be asked: 405"],
+    ["", "could not be asked: npm gave no answer"],
+    ["null", "could not be asked"],
+  ])("says so when there is nothing to name: %s", (text, words) => {
+    expect(say(text)).toMatchObject({ found: false, line: expect.stringContaining(words) });
+  });
 });
