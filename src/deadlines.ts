@@ -73,6 +73,12 @@ export const deadlines = {
   shellRanks: 1_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
+  /** A scheduler that is started again after its death answers. */
+  schedulerBack: 60_000,
+  /** The workers are back at a scheduler that was started again, before `adapt` counts them. */
+  schedulerSettles: 15_000,
+  /** A worker that lost its scheduler hears of the next one, before it tries the old one's address. */
+  schedulerHeard: 5_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */
   schedulerCall: 10_000,
   /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */

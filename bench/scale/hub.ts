@@ -39,6 +39,7 @@ const launch = createLaunch({
   granted: Promise.resolve(() => undefined),
   secrets: Promise.resolve({ credentials, token: fakeHub.secret }),
   namedByRank: false,
+  schedulerReturns: Promise.resolve(false),
   waitWorkers: "all",
   startTimeout: 600,
   grace: 10,
@@ -50,6 +51,8 @@ const launch = createLaunch({
   log: silentLog,
   hooks: {
     onScheduler: async () => undefined,
+    onSchedulerBack: async () => undefined,
+    seek: async () => undefined,
     onWorkers: (workers) => {
       registered = workers.size;
     },

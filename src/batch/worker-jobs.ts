@@ -19,6 +19,8 @@ export interface WorkerJobs {
   readonly schedulerFile: string;
   /** Where its worker jobs are listed. */
   readonly listPath: string;
+  /** A scheduler that dies is started again. */
+  readonly schedulerReturns: boolean;
   /** Looks at the scheduler's workers and the batch system's jobs, and brings the list up to date. */
   readonly look: () => Promise<View>;
   /** Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's. */
@@ -42,6 +44,8 @@ export interface View {
   readonly jobs: readonly JobSeen[];
   /** Jobs that ended since the last look without any worker of theirs having joined. */
   readonly failed: readonly string[];
+  /** Another scheduler answers than at the last look, in the place of one that died: workers are on their way back to it. */
+  readonly schedulerIsNew: boolean;
 }
 
 export interface WorkerJobsInput {
@@ -79,6 +83,7 @@ export async function openWorkerJobs({
   const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
   const { key, jobs } = await readJobList(listPath);
   let listed = jobs;
+  let schedulerId = file.id;
 
   const save = async (now: readonly ListedJob[]): Promise<void> => {
     listed = now;
@@ -87,7 +92,10 @@ export async function openWorkerJobs({
   const drop = async (ids: readonly string[]): Promise<void> => save(listed.filter(({ id }) => !ids.includes(id)));
 
   const look = async (): Promise<View> => {
-    const workers = workersOf(await identity(scheduler));
+    const found = await identity(scheduler);
+    const workers = workersOf(found);
+    const schedulerIsNew = found.id !== schedulerId;
+    schedulerId = found.id;
     const states = await statesOf(listed, shell);
     const seen = listed.map((job) => {
       const own = workers.filter(({ name }) => isOfJob(name, job.id));
@@ -97,7 +105,7 @@ export async function openWorkerJobs({
     const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
     await save(live.map(({ state: _state, workers: _workers, ...job }) => job));
     const others = workers.length - live.reduce((sum, job) => sum + job.workers.length, 0);
-    return { workers: workers.length, others, jobs: live, failed };
+    return { workers: workers.length, others, jobs: live, failed, schedulerIsNew };
   };
 
   const submit = async (count: number): Promise<readonly string[]> => {
@@ -149,6 +157,7 @@ export async function openWorkerJobs({
   return {
     schedulerFile,
     listPath,
+    schedulerReturns: file.tsdask?.schedulerReturns === true,
     look,
     pending: ({ jobs }) =>
       whyPending(
@@ -163,7 +172,8 @@ export async function openWorkerJobs({
     sameCluster: async () => {
       try {
         const now = await readSchedulerFile(schedulerFile, trust);
-        return now.id === file.id;
+        // A scheduler that was started again has another id.
+        return now.id === file.id || (now.tsdask !== undefined && now.tsdask.launch === file.tsdask?.launch);
       } catch (error) {
         if (error instanceof Failure) return false;
         throw error;

@@ -53,6 +53,7 @@ export function schedulerContent({
       hosts,
       security: options.security,
       job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+      ...(options.schedulerRestarts > 0 ? { schedulerReturns: true } : {}),
       started: Date.now() / 1000,
     },
   };

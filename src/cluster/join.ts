@@ -5,6 +5,7 @@ import { credentialsFor } from "../dask/live-cluster.ts";
 import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, versions, type SchedulerEndpoint } from "../dask/rpc.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
 import type { SchedulerFacts } from "./state.ts";
@@ -16,6 +17,10 @@ export interface JoinedCluster {
   readonly token: string | null;
   /** What its scheduler runs, where it could be asked. */
   readonly versions: ClusterVersions | undefined;
+  /** Its scheduler is started again when it dies. */
+  readonly returns: boolean;
+  /** The name of its launch, where its file says it. */
+  readonly launch: string | undefined;
 }
 
 export interface ClusterVersions {
@@ -87,7 +92,39 @@ async function look(options: Options, schedulerFile: string, site: Credentials |
     credentials,
     token,
     versions,
+    returns: file?.tsdask?.schedulerReturns === true,
+    launch: file?.tsdask?.launch,
   };
+}
+
+/** Waits for the scheduler of a joined cluster, which is started again; resolves to its address, or to undefined when it does not come back. */
+export async function schedulerBack(
+  { scheduler: { address }, credentials, launch }: JoinedCluster,
+  options: Options,
+  schedulerFile: string,
+): Promise<string | undefined> {
+  const until = performance.now() + deadlines.schedulerBack;
+  while (performance.now() < until && (await isPublished(launch, options, schedulerFile))) {
+    try {
+      await identity({ address, tls: credentials ?? undefined }, { deadline: answerWithin });
+      return address;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
+    await pause(askEvery);
+  }
+  return undefined;
+}
+
+/** Whether the cluster's file still is this launch's; it goes with the cluster's end. */
+async function isPublished(launch: string | undefined, options: Options, schedulerFile: string): Promise<boolean> {
+  try {
+    const { tsdask } = await readSchedulerFile(schedulerFile, { shared: options.trustSharedFolder });
+    return tsdask?.launch === launch;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
 }
 
 /** What a scheduler runs; undefined where it does not say so. Never rejects. */

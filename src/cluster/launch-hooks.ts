@@ -10,7 +10,7 @@ import type { ClientStart, PythonReport } from "../protocol/messages.ts";
 import type { Register } from "../registry/register.ts";
 import { clientStart } from "./client-start.ts";
 import type { Input } from "./input.ts";
-import { otherVersions } from "./join.ts";
+import { otherVersions, schedulerBack } from "./join.ts";
 import { launchBanner, together } from "./launch-banner.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { dashboardHost, pagesUrl } from "./pages.ts";
@@ -21,6 +21,7 @@ import type { RankZeroOutput } from "./rank-zero-output.ts";
 import type { LaunchSecrets } from "./secrets.ts";
 import type { SchedulerFacts } from "./state.ts";
 import type { UsageCollector } from "./usage.ts";
+import { said } from "../ui/banner.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
 
@@ -51,7 +52,10 @@ export interface LaunchSession {
   stopTargets?: () => Promise<void>;
 }
 
-type StartHooks = Pick<LaunchHooks, "onScheduler" | "onWorkers" | "onWaiting" | "onPythons" | "onFailure">;
+type StartHooks = Pick<
+  LaunchHooks,
+  "onScheduler" | "onSchedulerBack" | "onWorkers" | "onWaiting" | "onPythons" | "onFailure"
+>;
 
 /** What is done and told while the cluster comes up. */
 export function startHooks(parts: LaunchParts): StartHooks {
@@ -64,17 +68,19 @@ export function startHooks(parts: LaunchParts): StartHooks {
       if (context.join === undefined) await publication.publish(scheduler, hosts);
       const stopTargets = await keepLaunchTargets(parts, scheduler);
       if (stopTargets !== undefined) session.stopTargets = stopTargets;
+      enter(parts, scheduler, hosts);
       const schedulerFile = publication.schedulerFile();
-      const id = String(scheduler.identity["id"] ?? "");
-      register?.running({
-        hosts,
-        scheduler: { address: scheduler.address, id, rank: plan.schedulerRank ?? 0 },
-        ...(schedulerFile === undefined ? {} : { schedulerFile }),
-      });
       output.say(
         launchBanner({ context, name: register?.name, python: session.python, scheduler, hosts, schedulerFile }),
       );
       if (plan.clientRank === undefined && context.join === undefined) await publication.showConnection();
+    },
+    onSchedulerBack: async (scheduler, hosts) => {
+      await publication.renew(scheduler);
+      enter(parts, scheduler, hosts);
+      // The message of its death waits for others of its kind.
+      output.failures.flush();
+      output.say(said("the scheduler answers again; workers and clients come back to it"));
     },
     onWorkers: (workers, expected, missing) => {
       session.progress ??= workerProgress({ out: context.out, started: context.started, write: output.say });
@@ -97,7 +103,21 @@ export function startHooks(parts: LaunchParts): StartHooks {
   };
 }
 
-type RunHooks = Pick<LaunchHooks, "client" | "onClient" | "onStdin" | "onJupyter" | "retire" | "onUsage">;
+/** Enters the launch into the user's list as one that runs. */
+function enter(
+  { context: { plan }, register, publication }: LaunchParts,
+  { address, identity }: SchedulerFacts,
+  hosts: readonly string[],
+): void {
+  const schedulerFile = publication.schedulerFile();
+  register?.running({
+    hosts,
+    scheduler: { address, id: String(identity["id"] ?? ""), rank: plan.schedulerRank ?? 0 },
+    ...(schedulerFile === undefined ? {} : { schedulerFile }),
+  });
+}
+
+type RunHooks = Pick<LaunchHooks, "seek" | "client" | "onClient" | "onStdin" | "onJupyter" | "retire" | "onUsage">;
 
 /** What is done for the script or Jupyter, and for workers that leave a cluster that goes on. */
 export function runHooks(parts: LaunchParts): RunHooks {
@@ -138,6 +158,12 @@ export function runHooks(parts: LaunchParts): RunHooks {
       if (joined === undefined) return;
       const scheduler = { address: joined.scheduler.address, tls: joined.credentials ?? undefined };
       await retireWorkers(scheduler, { workers: addresses }, { deadline: deadlines.retire });
+    },
+    seek: async () => {
+      const cluster = await context.join;
+      if (cluster === undefined) return undefined;
+      parts.output.say(said("the cluster's scheduler is lost; the workers wait for the next one"));
+      return schedulerBack(cluster, options, context.schedulerFile);
     },
     onUsage: parts.usage.add,
   };

@@ -35,6 +35,10 @@ export interface Secrets {
 export interface LaunchHooks {
   /** The scheduler answers: publish it. May throw; the launch then ends with that failure. */
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
+  /** Another scheduler answers in the place of one that died. Called for each. */
+  readonly onSchedulerBack: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
+  /** The joined cluster's scheduler does not answer: resolves to its address when it does again, to undefined when it will not. Called whenever that happens. */
+  readonly seek: () => Promise<string | undefined>;
   /** Called for every change of the number of registered workers; `missing` names those that are not, which takes a look at every rank. */
   readonly onWorkers: (
     workers: ReadonlyMap<number, WorkerFacts>,
@@ -71,6 +75,8 @@ export interface LaunchContext {
   readonly waitWorkers: number | "all";
   /** Workers are called by their ranks' numbers. */
   readonly namedByRank: boolean;
+  /** Whether the scheduler, of this launch or of the cluster that it joins, is started again when it dies; rejects as `secrets` does. */
+  readonly schedulerReturns: Promise<boolean>;
   /** Seconds. */
   readonly startTimeout: number;
   readonly grace: number;
@@ -131,12 +137,14 @@ class LaunchController {
   readonly #pythons = new Map<string, PythonReport>();
   readonly #began = performance.now();
   #state: LaunchState;
+  #publishing = Promise.resolve();
 
   constructor(context: LaunchContext) {
     this.#context = context;
     this.#state = initialState({ ...context, wanted: wantedOf(context), joins: context.join !== undefined });
     this.#waits = {
       start: context.startTimeout * 1000,
+      "scheduler-back": deadlines.schedulerBack,
       dashboard: dashboardAfter,
       "too-few": causeWithin,
       "all-lost": causeWithin,
@@ -188,7 +196,13 @@ class LaunchController {
         this.#welcome(effect.host);
         break;
       case "publish":
-        hooks.onScheduler(effect.scheduler, effect.hosts).then(() => this.dispatch({ e: "published" }), this.#failed);
+        this.#publishes(hooks.onScheduler(effect.scheduler, effect.hosts));
+        break;
+      case "renew":
+        this.#publishes(this.#publishing.then(() => hooks.onSchedulerBack(effect.scheduler, effect.hosts)));
+        break;
+      case "seek":
+        hooks.seek().then((address) => this.dispatch({ e: "sought", address }), this.#failed);
         break;
       case "show-workers":
         this.#showWorkers(effect.changed);
@@ -289,11 +303,17 @@ class LaunchController {
     }
   }
 
+  #publishes(done: Promise<void>): void {
+    this.#publishing = done;
+    done.then(() => this.dispatch({ e: "published" }), this.#failed);
+  }
+
   #welcome(host: number): void {
     const name = this.#state.hosts[host]?.name ?? "";
-    const { secrets, granted, folder, schedulerFile, namedByRank } = this.#context;
-    Promise.all([secrets, granted]).then(([{ credentials, token }, grantedTo]) => {
-      const known = { folder, schedulerFile, credentials, token, granted: grantedTo(name), namedByRank };
+    const { secrets, granted, schedulerReturns, folder, schedulerFile, namedByRank } = this.#context;
+    Promise.all([secrets, granted, schedulerReturns]).then(([{ credentials, token }, grantedTo, returns]) => {
+      const own = { folder, schedulerFile, credentials, token };
+      const known = { ...own, granted: grantedTo(name), namedByRank, schedulerReturns: returns };
       this.#channels[host]?.send({ t: "welcome", ...known });
       this.dispatch({ e: "welcomed", host });
     }, this.#failed);

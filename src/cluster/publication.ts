@@ -24,6 +24,8 @@ import type { SchedulerFacts } from "./state.ts";
 export interface Publication {
   /** Writes Dask's configuration and `scheduler.json`. Throws TSD-025 for another live cluster's file, and TSD-072. */
   readonly publish: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
+  /** Has what was written tell of the scheduler that took the first one's place. Throws TSD-072. */
+  readonly renew: (scheduler: SchedulerFacts) => Promise<void>;
   /** Where `scheduler.json` was written; undefined before, and where none is. */
   readonly schedulerFile: () => string | undefined;
   /** Shows how to reach the pages from a laptop; nothing before `publish`. */
@@ -77,6 +79,13 @@ export function openPublication({
       await warnOfSharing(path, context, output);
       place = path;
       void context.forkServer.then((server) => server.own({ scheduler_file: path, launch }));
+    },
+    renew: async (scheduler) => {
+      if (record === undefined) return;
+      const renewed = schedulerContent({ scheduler, hosts: record.hosts, launch, options, env, folder });
+      record = { ...record, dashboard: renewed.tsdask?.dashboard ?? null };
+      file = { ...renewed, tsdask: record };
+      if (place !== undefined) await writeSchedulerFile(place, file);
     },
     schedulerFile: () => place,
     showConnection,

@@ -102,6 +102,7 @@ function lifeOf(
     granted: hostGrants({ env, multiHost, warn }),
     waitWorkers: options.waitWorkers,
     namedByRank: !workersAreNamed && namedByRank(options, cwd),
+    schedulerReturns: join?.then(({ returns }) => returns) ?? Promise.resolve(options.schedulerRestarts > 0),
     startTimeout: options.startTimeout,
     grace: options.grace,
     scriptName: scriptName(options, env),

@@ -1,8 +1,10 @@
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { leftInOrder, type RankEvent, type ToRank } from "../protocol/messages.ts";
 import { signalNumber } from "../rank/child.ts";
 import type { Ending } from "../ui/end.ts";
 import { knownRanks, rankOf, withRank } from "./rank-table.ts";
+import { schedulerStartsAgain, workerWaits } from "./scheduler-return.ts";
 import { startTrouble } from "./start-trouble.ts";
 import {
   absentRanks,
@@ -45,6 +47,8 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
       return [state, whatIsKnown(state, event.host)];
     case "scheduler":
       return schedulerAnswers(state, event.facts);
+    case "sought":
+      return sought({ ...state, seeking: false }, event.address);
     case "published":
       return then([state, [...workersShown(state), { do: "wait", deadline: "dashboard" }]], startClient);
     case "failed":
@@ -170,6 +174,8 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
         [state, [{ do: "log", level: "info", text: "a worker has left", facts: { rank, host, why: event.why } }]],
         (now) => loseWorker(now, rank, event.why),
       );
+    case "worker-waits":
+      return hasEnded(state) ? [state, []] : workerWaits(state, rank);
     case "client-exit":
       return clientExit(state, event, rank, host);
     case "signal":
@@ -190,14 +196,24 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
 
 function schedulerAnswers(state: LaunchState, scheduler: SchedulerFacts): Step {
   const phase = state.phase === "forming" ? { phase: "running" as const } : {};
+  const hosts = state.hosts.map(({ name }) => name);
   return [
-    { ...state, ...phase, scheduler },
+    { ...state, ...phase, scheduler, schedulerOver: false },
     [
       { do: "log", level: "info", text: "the scheduler answers", facts: { address: scheduler.address } },
       { do: "send", hosts: openHosts(state), message: { t: "address", scheduler: scheduler.address } },
-      { do: "publish", scheduler, hosts: state.hosts.map(({ name }) => name) },
+      ...(state.schedulerRestarts === 0
+        ? [{ do: "publish", scheduler, hosts } as const]
+        : [{ do: "renew", scheduler, hosts } as const, { do: "wait", deadline: "start" } as const]),
     ],
   ];
+}
+
+/** The workers of a launch that joined hear where their cluster's scheduler is again, or that it is gone. */
+function sought(state: LaunchState, address: string | undefined): Step {
+  if (!isOpen(state)) return [state, []];
+  if (address === undefined) return end(state, { kind: "cluster-gone" }, 0);
+  return [state, [{ do: "send", hosts: openHosts(state), message: { t: "address", scheduler: address } }]];
 }
 
 type Exit = Extract<RankEvent, { k: "scheduler-exit" }>;
@@ -207,12 +223,14 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
   if (hasEnded(state)) return [state, []];
   const { code, signal, why, kind } = event;
   const { options, scheduler } = state;
+  if (event.restarting === true && scheduler !== undefined) return schedulerStartsAgain(state, event, rank, host);
+  const answered = scheduler !== undefined || state.schedulerRestarts > 0;
   const said: Effect = { do: "log", level: "info", text: "the scheduler has ended", facts: { code, signal, why } };
   if (code !== 0 || scheduler === undefined) {
-    const facts = { rank, host, why, ...(scheduler === undefined ? startTrouble(kind) : {}) };
-    const report = { code: scheduler === undefined ? "TSD-050" : "TSD-051", facts, rank, host } as const;
+    const facts = { rank, host, why, ...(answered ? {} : startTrouble(kind)) };
+    const report = { code: answered ? "TSD-051" : "TSD-050", facts, rank, host } as const;
     return then([state, [said, { do: "report", report }]], (now) =>
-      end(now, { kind: "scheduler-lost" }, scheduler === undefined ? 69 : 72),
+      end(now, { kind: "scheduler-lost" }, answered ? 72 : 69),
     );
   }
   // Client.shutdown(), or the idle timeout: no failure. A script that still runs may finish what it does.
@@ -394,8 +412,16 @@ const openHosts = ({ hosts }: LaunchState): number[] => hosts.flatMap(({ done },
 function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number): Step {
   const { options, ranks } = state;
   switch (which) {
-    case "start":
-      return hasEnded(state) ? [state, []] : startTimedOut(state);
+    case "start": {
+      const start = state.pending.start - 1;
+      const next = { ...state, pending: { ...state.pending, start } };
+      return hasEnded(next) || start > 0 ? [next, []] : startTimedOut(next);
+    }
+    case "scheduler-back": {
+      const schedulerBack = state.pending.schedulerBack - 1;
+      const next = { ...state, pending: { ...state.pending, schedulerBack } };
+      return schedulerBack > 0 ? [next, []] : schedulerStaysAway(next);
+    }
     case "dashboard":
       return loadDashboard(state);
     case "too-few":
@@ -416,6 +442,17 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
         ? finishIfDone({ ...state, takenBack: true, hosts: state.hosts.map((host) => ({ ...host, done: true })) })
         : [state, []];
   }
+}
+
+/** The scheduler that was started again does not answer. */
+function schedulerStaysAway(state: LaunchState): Step {
+  if (hasEnded(state) || state.scheduler !== undefined || state.schedulerRestarts === 0) return [state, []];
+  const rank = state.options.plan.schedulerRank ?? 0;
+  const host = state.hosts[rankOf(state.ranks, rank).host ?? 0]?.name ?? "?";
+  const why = `it was started again and did not answer within ${deadlines.schedulerBack / 1000} s`;
+  return then([state, [{ do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]], (now) =>
+    end(now, { kind: "scheduler-lost" }, 72),
+  );
 }
 
 function startTimedOut(state: LaunchState): Step {

@@ -68,6 +68,12 @@ interface Known {
   readonly client: "none" | "waiting" | "started" | "over";
   readonly everRegistered: number;
   readonly restarts: number;
+  /** How often the scheduler was started again. */
+  readonly schedulerRestarts: number;
+  /** The deadlines of each kind that are still to come: only the last one counts. */
+  readonly pending: { readonly start: number; readonly schedulerBack: number };
+  /** A launch that joined looks for its cluster's scheduler. */
+  readonly seeking: boolean;
 }
 
 /**
@@ -97,6 +103,8 @@ export type LaunchEvent =
   | { readonly e: "welcomed"; readonly host: number }
   | { readonly e: "scheduler"; readonly facts: SchedulerFacts }
   | { readonly e: "published" }
+  /** What has come of the search for a joined cluster's scheduler. */
+  | { readonly e: "sought"; readonly address: string | undefined }
   | { readonly e: "failed"; readonly failure: Failure }
   | { readonly e: "end"; readonly ending: Ending; readonly code: number }
   | { readonly e: "signal"; readonly signal: string }
@@ -109,6 +117,8 @@ export type LaunchEvent =
 /** The deadlines that the reducer sets; `deadlines` of the controller says how long each is. */
 export type DeadlineOfLaunch =
   | "start"
+  /** The scheduler that was started again answers. */
+  | "scheduler-back"
   /** With nobody waiting for workers, the dashboard is loaded so long after the scheduler answers, at the latest. */
   | "dashboard"
   /** A scheduler that is going takes its workers first: its own end is the cause, and on its way. */
@@ -132,6 +142,10 @@ export type Effect =
   | { readonly do: "tell"; readonly host: number; readonly rank: number; readonly message: ToRank }
   | { readonly do: "welcome"; readonly host: number }
   | { readonly do: "publish"; readonly scheduler: SchedulerFacts; readonly hosts: readonly string[] }
+  /** Another scheduler answers in the place of one that died: what is published of it follows. */
+  | { readonly do: "renew"; readonly scheduler: SchedulerFacts; readonly hosts: readonly string[] }
+  /** Look for the scheduler of the cluster that was joined. */
+  | { readonly do: "seek" }
   | { readonly do: "show-workers"; readonly changed?: number }
   | { readonly do: "start-client"; readonly scheduler: SchedulerFacts; readonly sameHost: boolean }
   | { readonly do: "retire"; readonly addresses: readonly string[] }
@@ -159,6 +173,9 @@ export function initialState(options: LaunchOptions): LaunchState {
     client: options.plan.clientRank === undefined ? "none" : "waiting",
     everRegistered: 0,
     restarts: 0,
+    schedulerRestarts: 0,
+    pending: { start: 1, schedulerBack: 0 },
+    seeking: false,
   };
 }
 

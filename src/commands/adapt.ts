@@ -4,6 +4,7 @@ import { growthPlan, type GrowthPlan, type JobSeen } from "../batch/growth.ts";
 import { lockJobList } from "../batch/job-list.ts";
 import { cannotRun } from "../batch/pending.ts";
 import { commandShell } from "../batch/run.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { count } from "../ui/ranges.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
@@ -126,16 +127,27 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   const { workers, perJob, min, max, interval, waitCount, targetDuration, say, ended } = input;
   const idle = new Map<string, number>();
   let missed = 0;
+  /** When the scheduler was last seen (ms), and until when one that was started again is left alone. */
+  let lastSeen = performance.now();
+  let settles = 0;
   let failures: string[] = [];
   const reasons = pendingWatch(workers, say);
   while (!ended.aborted) {
     const seen = await lookedAt(workers, targetDuration);
     if (seen === undefined) {
       missed += 1;
-      if (missed >= missedLooks || !(await workers.sameCluster())) return "cluster";
+      const patience = workers.schedulerReturns ? deadlines.schedulerBack : 0;
+      const over = missed >= missedLooks && performance.now() - lastSeen >= patience;
+      if (over || !(await workers.sameCluster())) return "cluster";
     } else {
       missed = 0;
+      lastSeen = performance.now();
       const { view, wanted } = seen;
+      if (view.schedulerIsNew) settles = lastSeen + deadlines.schedulerSettles;
+      if (lastSeen < settles) {
+        await sleep(interval * 1000, undefined, { signal: ended }).catch(ignoreAbort);
+        continue;
+      }
       failures =
         view.jobs.some(({ joined }) => joined) && view.failed.length === 0 ? [] : [...failures, ...view.failed];
       if (failures.length >= mostFailures) throw jobsFailed(failures);

@@ -64,6 +64,7 @@ const FROM_ENVIRONMENT = [
   "launchId",
   "grace",
   "restarts",
+  "schedulerRestarts",
   "logLevel",
   "logDir",
   "jsonSummary",

@@ -97,6 +97,8 @@ export interface Options {
 
   /** 0: any free port. */
   readonly schedulerPort: number;
+  /** How often a scheduler that died is started again. */
+  readonly schedulerRestarts: number;
   /** More keyword arguments for `distributed.Scheduler`. */
   readonly schedulerOptions: Readonly<Record<string, unknown>>;
   readonly idleTimeout: number | undefined;

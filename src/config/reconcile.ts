@@ -45,6 +45,9 @@ export function reconcile(values: Values, sources: Sources, positional: Position
   reconcileWorkers(draft);
   reconcileTime(draft);
   reconcileHttps(draft);
+  // A script that knows nothing of it would wait for results that nobody computes any more.
+  if (script !== undefined && draft.sources.schedulerRestarts.kind === "default")
+    derive(draft, "schedulerRestarts", 0, "the script");
   reconcileUnused(draft, script);
   const { tlsCaFile: _ca, tlsCert: _cert, tlsKey: _key, ...plain } = draft.values;
   const schedulerFile = plain.schedulerFile === undefined ? undefined : resolve(positional.cwd, plain.schedulerFile);
@@ -253,7 +256,13 @@ const reconcileUnused = ({ values, sources, warnings }: Draft, script: Script | 
   if (values.jupyter === undefined && said("afterNotebook"))
     warnings.push("--after-notebook has no effect without --jupyter; --idle-timeout ends a cluster without work.");
   if (values.scheduler) return;
-  for (const key of ["schedulerPort", "schedulerOptions", "idleTimeout", "dashboardAddress"] as const) {
+  for (const key of [
+    "schedulerPort",
+    "schedulerRestarts",
+    "schedulerOptions",
+    "idleTimeout",
+    "dashboardAddress",
+  ] as const) {
     if (said(key))
       warnings.push(`--${kebab(key)} has no effect here: the cluster that is joined has its scheduler already.`);
   }

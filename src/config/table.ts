@@ -334,6 +334,14 @@ export const table: Table = {
     otherwise: "0: any",
     help: "port of the scheduler",
   },
+  schedulerRestarts: {
+    group: "Scheduler and dashboard",
+    value: "<n>",
+    read: integer(0),
+    initial: 5,
+    otherwise: "5; 0 with a script",
+    help: "how often a scheduler that died is started again, at the same address; results and futures are lost with it",
+  },
   schedulerOptions: {
     group: "Scheduler and dashboard",
     value: "<json>",

@@ -44,6 +44,7 @@ const ClusterRecord = v.object({
       id: v.optional(v.string()),
     }),
   ),
+  schedulerReturns: v.optional(v.boolean()),
   started: v.number(),
 });
 

@@ -58,6 +58,8 @@ export interface ClusterRecord {
   readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
   /** The batch job that the cluster runs in. */
   readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
+  /** A scheduler that dies is started again, at the same address; `id` is then another. */
+  readonly schedulerReturns?: boolean | undefined;
   /** Seconds since the epoch. */
   readonly started: number;
 }

@@ -822,6 +822,13 @@ export const messages = define({
     cause: "This release changed a private part of Dask. The launch goes on without what stands in parentheses.",
     cure: "Nothing has to be done; a newer tsdask-mpi, or an older release of Dask, has it again.",
   },
+  "TSD-190": {
+    exit: 0,
+    what: "The Dask scheduler was lost (rank {rank} on {host}) and is started again: {why}",
+    cause:
+      "It ran out of memory, or somebody or something ended it. Lost with it: all results in the workers' memory, all futures, and the work that was queued.",
+    cure: "Submit the work again: Clients connect again by themselves, and say of each lost future that it was cancelled. Look at the memory of the scheduler's host.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

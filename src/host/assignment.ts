@@ -49,14 +49,16 @@ export function hostAssignments({
   const { env, paths } = context;
   let sharedFolder = "";
   let numbers = false;
+  let returns = false;
   let secrets: HostSecrets = { security: null, tokenFile: null };
   let grant = hostGrant({ env, host });
   const bound = isBound(grant);
   return {
     bound,
-    prepare: async ({ credentials, token, folder, granted, namedByRank }) => {
+    prepare: async ({ credentials, token, folder, granted, namedByRank, schedulerReturns }) => {
       sharedFolder = folder;
       numbers = namedByRank;
+      returns = schedulerReturns;
       if (granted !== undefined) grant = hostGrant({ env, host, granted });
       if (credentials !== null) await writeClusterCredentials(paths.folder, credentials);
       if (token !== null) await writePrivateFile(clusterFiles(paths.folder).token, `${token}\n`);
@@ -77,6 +79,7 @@ export function hostAssignments({
         localAddress: localAddress(),
         host,
         workerName: numbers ? hello.rank : `${workerPrefix}-${hello.rank}`,
+        schedulerReturns: returns,
         grant,
         sharers: sharersOf({ plan, present, multiHost, bound }),
       }),
@@ -97,6 +100,7 @@ async function assignment({
   localAddress,
   host,
   workerName,
+  schedulerReturns,
   grant,
   sharers,
 }: {
@@ -109,6 +113,7 @@ async function assignment({
   readonly localAddress: string | undefined;
   readonly host: string;
   readonly workerName: string | number;
+  readonly schedulerReturns: boolean;
   readonly grant: Grant;
   readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
@@ -153,6 +158,8 @@ async function assignment({
     python,
     pythonRoot: context.pythonRoot,
     restarts: options.restarts,
+    schedulerRestarts: own.schedulerRestarts,
+    schedulerReturns,
     // Dask's own Nanny, and classes like it, watch over their worker's memory themselves.
     terminateAt: options.workerClass === "distributed.Worker" ? Math.floor(share.memoryLimit * terminateFraction) : 0,
     logLevel: options.logLevel,

@@ -64,6 +64,8 @@ export type RankEvent =
       readonly signal: number | null;
       readonly why: string;
       readonly kind?: string;
+      /** It had answered, and its rank starts another one at the same address. */
+      readonly restarting?: true;
     }
   | {
       readonly k: "worker-ready";
@@ -76,6 +78,8 @@ export type RankEvent =
     }
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }
+  /** It has lost its scheduler, and waits to hear of the next one. */
+  | { readonly k: "worker-waits" }
   /** What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were, bytes spilled to disk. */
   | {
       readonly k: "scheduler-usage";
@@ -155,6 +159,9 @@ export interface Assign {
   readonly python: string;
   readonly pythonRoot: string;
   readonly restarts: number;
+  readonly schedulerRestarts: number;
+  /** A worker that lost its scheduler waits for the next one. */
+  readonly schedulerReturns: boolean;
   /** The worker is restarted when its resident memory passes this many bytes; 0 for never. */
   readonly terminateAt: number;
   readonly logLevel: string;
@@ -244,6 +251,8 @@ export type ToLeader =
       readonly granted?: Granted | undefined;
       /** Workers are called by their ranks' numbers. */
       readonly namedByRank: boolean;
+      /** A scheduler that dies is started again. */
+      readonly schedulerReturns: boolean;
     }
   /** Of `tsdask-mpi doctor`: try whether these hosts take a connection, and whether this file is seen. */
   | {

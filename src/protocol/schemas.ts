@@ -31,6 +31,7 @@ const event = v.variant("k", [
     signal: v.nullable(v.number()),
     why: text(65_536),
     kind: v.optional(text(256)),
+    restarting: v.optional(v.literal(true)),
   }),
   v.object({
     k: v.literal("worker-ready"),
@@ -43,6 +44,7 @@ const event = v.variant("k", [
   }),
   v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
   v.object({ k: v.literal("worker-away"), why: text(65_536) }),
+  v.object({ k: v.literal("worker-waits") }),
   v.object({ k: v.literal("scheduler-usage"), clients: count, tasks: count, used: count, seen: count, spilled: count }),
   v.object({
     k: v.literal("worker-usage"),
@@ -128,6 +130,7 @@ const toLeader = v.variant("t", [
     token: v.nullable(short),
     granted: v.optional(v.object({ cpus: v.optional(count), memory: v.optional(count), why: short })),
     namedByRank: v.boolean(),
+    schedulerReturns: v.boolean(),
   }),
   v.object({
     t: v.literal("probe"),

@@ -133,12 +133,29 @@ class RankAgent {
 
   #assigned(assign: Assign): void {
     this.#assign = assign;
-    const { host, restarts, terminateAt, scheduler, worker } = assign;
+    const { host, restarts, schedulerRestarts, schedulerReturns, terminateAt, scheduler, worker } = assign;
     const { report } = this;
-    if (scheduler) this.#scheduler = superviseScheduler({ request: scheduler, host, report, ...this.#starter(assign) });
+    if (scheduler) {
+      const starter = this.#starter(assign);
+      this.#scheduler = superviseScheduler({
+        request: scheduler,
+        host,
+        restarts: schedulerRestarts,
+        report,
+        ...starter,
+      });
+    }
     if (worker) {
       const starter = this.#starter(assign);
-      this.#worker = superviseWorker({ request: worker, host, restarts, terminateAt, report, ...starter });
+      this.#worker = superviseWorker({
+        request: worker,
+        host,
+        restarts,
+        schedulerReturns,
+        terminateAt,
+        report,
+        ...starter,
+      });
     }
   }
 

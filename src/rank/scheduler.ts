@@ -8,6 +8,8 @@ export interface SchedulerSupervision {
   readonly request: ChildRequest;
   /** The name of this host. */
   readonly host: string;
+  /** How often a scheduler that had answered and died is started again. */
+  readonly restarts: number;
   readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
   readonly report: (event: RankEvent) => void;
   readonly lastWords: () => string;
@@ -19,7 +21,15 @@ export interface SupervisedScheduler {
   readonly killNow: () => void;
 }
 
-/** Starts the Dask scheduler, once: a scheduler that ends takes the cluster's state with it, so its end is the launch's. */
+/** A scheduler that died this long (ms) after it answered starts with a clean record. */
+const cleanRecordAfter = 60_000;
+const firstPause = 200;
+const longestPause = 5_000;
+
+/**
+ * Starts the Dask scheduler. One that dies takes the cluster's state with it, so its end is the launch's; unless restarts are allowed, and another
+ * one takes its place, at the same ports.
+ */
 export function superviseScheduler(options: SchedulerSupervision): SupervisedScheduler {
   let child: Child | undefined;
   let why: string | undefined;
@@ -27,6 +37,11 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
   let kind: ChildFailure | undefined;
   let closing: CloseReason | undefined;
   let answers = false;
+  let { request } = options;
+  /** Since the record is clean. */
+  let deaths = 0;
+  let readyAt: number | undefined;
+  let pause: NodeJS.Timeout | undefined;
   let ending = false;
   let over: (() => void) | undefined;
   const port = portOf(options.request);
@@ -35,6 +50,8 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     switch (event.event) {
       case "ready":
         answers = true;
+        readyAt = performance.now();
+        request = atSamePorts(request, event.address, event.dashboard ?? null);
         options.report({
           k: "scheduler-ready",
           address: event.address,
@@ -96,6 +113,7 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     child = undefined;
     const problem = portProblem(kind);
     if (ending) over?.();
+    else if (code !== 0 && startsAgain(code, signal, text)) return;
     else if (!answers && kind === "preload")
       options.report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: text }, exit: 69 });
     else if (!answers && problem !== undefined && port !== undefined) {
@@ -108,19 +126,60 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
     } else options.report({ k: "scheduler-exit", code, signal, why: text, ...(kind === undefined ? {} : { kind }) });
   };
 
-  child = options.start(options.request, onEvent);
+  /** Starts another one in place of one that had answered; false where that is not to be. */
+  const startsAgain = (code: number | null, signal: number | null, text: string): boolean => {
+    if (readyAt === undefined) return false;
+    if (answers && performance.now() - readyAt > cleanRecordAfter) deaths = 0;
+    deaths += 1;
+    if (deaths > options.restarts) return false;
+    if (answers) options.report({ k: "scheduler-exit", code, signal, why: text, restarting: true });
+    else options.report({ k: "note", level: "warn", text: `the scheduler could not be started again yet: ${text}` });
+    // What the system holds of the one that died, its ports among it, may take a moment to go.
+    const wait = answers ? 0 : Math.min(firstPause * 2 ** (deaths - 1), longestPause);
+    answers = false;
+    pause = setTimeout(launch, wait);
+    return true;
+  };
+
+  const launch = (): void => {
+    why = undefined;
+    kind = undefined;
+    closing = undefined;
+    child = options.start(request, onEvent);
+  };
+
+  launch();
   return {
     dashboard: () => child?.tell({ op: "dashboard" }),
     end: (grace) => {
       ending = true;
+      clearTimeout(pause);
       return endChild(child, grace, (done) => {
         over = done;
       });
     },
     killNow: () => {
       ending = true;
+      clearTimeout(pause);
       child?.kill("SIGKILL");
     },
+  };
+}
+
+/** The request for a scheduler at the address of one that answered; its dashboard, too, is where it was. */
+export function atSamePorts(request: ChildRequest, address: string, dashboard: number | null): ChildRequest {
+  const port = Number(/:(\d+)$/.exec(address)?.[1] ?? 0);
+  const { kwargs = {}, user_kwargs: users = {} } = request.params as Record<string, Record<string, unknown>>;
+  const pages = String(users["dashboard_address"] ?? kwargs["dashboard_address"] ?? ":0");
+  const same = {
+    ...(port === 0 ? {} : { port }),
+    ...(dashboard === null ? {} : { dashboard_address: pages.replace(/(:\d+)?$/, `:${dashboard}`) }),
+  };
+  // The user's own win over ours.
+  const said = Object.fromEntries(Object.entries(same).filter(([name]) => name in users));
+  return {
+    ...request,
+    params: { ...request.params, kwargs: { ...kwargs, ...same }, user_kwargs: { ...users, ...said } },
   };
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
+import { schedulerWatch } from "./scheduler-watch.ts";
 import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
@@ -10,6 +11,8 @@ export interface WorkerSupervision {
   readonly host: string;
   /** How often a worker that died is started again before the rank gives up. */
   readonly restarts: number;
+  /** When its scheduler dies, another one takes its place. */
+  readonly schedulerReturns: boolean;
   /** Resident bytes at which the worker is killed and started again, as Dask's Nanny does (`distributed.worker.memory.terminate`); 0: never. */
   readonly terminateAt: number;
   readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
@@ -50,7 +53,7 @@ class Nanny {
   readonly #options: WorkerSupervision;
   readonly #meter = workerMeter();
   readonly #memory: NodeJS.Timeout;
-  #scheduler: string | undefined;
+  readonly #scheduler = schedulerWatch();
   #child: Child | undefined;
   #closing: CloseReason | undefined;
   #why: string | undefined;
@@ -76,17 +79,17 @@ class Nanny {
     this.#readyAt = undefined;
     this.#pause = undefined;
     this.#child = this.#options.start(this.#options.request, this.#onEvent);
-    if (this.#scheduler !== undefined) this.#child.tell({ op: "address", scheduler: this.#scheduler });
+    this.#scheduler.start(this.#child);
   };
 
   address(scheduler: string): void {
-    this.#scheduler = scheduler;
-    this.#child?.tell({ op: "address", scheduler });
+    this.#scheduler.heard(scheduler);
   }
 
   end(grace: number): Promise<void> {
     this.#ending = true;
     clearTimeout(this.#pause);
+    this.#scheduler.stop();
     clearInterval(this.#memory);
     const use = this.#meter.read(this.#child?.pid());
     if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
@@ -157,7 +160,11 @@ class Nanny {
     else if (this.#preloadFailed)
       report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: why }, exit: 69 });
     else if (this.#closing === "restart") this.launch();
-    else if (this.#closing !== undefined && leftInOrder.has(this.#closing))
+    else if (this.#closing === "scheduler-lost" && this.#options.schedulerReturns) {
+      this.#scheduler.lost();
+      report({ k: "worker-waits" });
+      this.launch();
+    } else if (this.#closing !== undefined && leftInOrder.has(this.#closing))
       report({ k: "worker-away", why: this.#closing });
     else {
       if (this.#readyAt !== undefined && performance.now() - this.#readyAt > cleanRecordAfter) this.#failures = 0;

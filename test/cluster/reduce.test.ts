@@ -76,6 +76,8 @@ const exit = (code: number, signal?: string): LaunchEvent =>
   said(0, 1, { k: "client-exit", code, ...(signal === undefined ? {} : { signal }) });
 const schedulerExit = (code: number | null, why = "closed"): LaunchEvent =>
   said(0, 0, { k: "scheduler-exit", code, signal: null, why });
+const schedulerRestarts = said(0, 0, { k: "scheduler-exit", code: null, signal: 9, why: "killed", restarting: true });
+const waits = (rank: number): LaunchEvent => said(1, rank, { k: "worker-waits" });
 const late = (deadline: Extract<LaunchEvent, { e: "deadline" }>["deadline"]): LaunchEvent => ({
   e: "deadline",
   deadline,
@@ -127,6 +129,51 @@ describe("a launch that goes well", () => {
   });
 });
 
+describe("a scheduler that comes back", () => {
+  const again = [schedulerRestarts, ready, { e: "published" } as const];
+
+  test("takes the place of the one before: workers hear of it, register anew and the dashboard is loaded", () => {
+    const lost = play([...up, schedulerRestarts]);
+    expect(lost.state).toMatchObject({ phase: "running", ranks: { registered: 0, away: 0 } });
+    expect(lost.state.scheduler).toBeUndefined();
+    expect(lost.of("show-workers").slice(-2)).toEqual([2, 3].map((changed) => ({ do: "show-workers", changed })));
+    const back = play([...again.slice(1), waits(2), waits(3), worker(2), worker(3)], lost.state);
+    expect(back.of("send").map(({ message }) => message)).toEqual([{ t: "address", scheduler: "tls://a:1" }]);
+    expect(back.of("renew")).toHaveLength(1);
+    expect([back.of("publish"), back.of("start-client")]).toEqual([[], []]);
+    expect(back.of("tell").map(({ message }) => message.t)).toEqual(["dashboard"]);
+    expect(back.state).toMatchObject({ phase: "running", ranks: { registered: 2 }, schedulerOver: false });
+  });
+
+  test("has the script start that waited for workers, and gives it its time anew", () => {
+    const early = play([...joined, ready, { e: "published" }, worker(2), ...again, worker(2)]);
+    expect(early.of("start-client")).toEqual([]);
+    const waiting = play([late("start")], early.state);
+    expect(hasEnded(waiting.state)).toBe(false);
+    expect(play([worker(3)], waiting.state).of("start-client")).toHaveLength(1);
+    expect(play([late("start")], waiting.state).codes).toEqual(["TSD-053"]);
+  });
+
+  test("may die again: only the last one's deadline counts", () => {
+    const { state } = play([...up, ...again, schedulerRestarts, late("scheduler-back")]);
+    expect(hasEnded(state)).toBe(false);
+    expect(play([late("scheduler-back")], state).codes).toEqual(["TSD-051"]);
+    expect(hasEnded(play([ready, late("scheduler-back")], state).state)).toBe(false);
+  });
+
+  test("is looked for by a launch that joined, once at a time, and its workers hear of it", () => {
+    const joins = initialState(options({ joins: true, client: false }));
+    const seeking = play([...up, waits(2), waits(3)], joins);
+    expect(seeking.of("seek")).toHaveLength(1);
+    const found = play([{ e: "sought", address: "tls://a:1" }, waits(3)], seeking.state);
+    expect(found.of("send")).toEqual([
+      { do: "send", hosts: [0, 1], message: { t: "address", scheduler: "tls://a:1" } },
+    ]);
+    expect(found.of("seek")).toHaveLength(1);
+    expect(play([...up, waits(2)]).of("seek")).toEqual([]);
+  });
+});
+
 const failure = new Failure("TSD-022", {});
 /** How each end comes about: events after the launch is up (or instead, with `from`), the code, and the messages. */
 const ends: readonly {
@@ -170,6 +217,42 @@ const ends: readonly {
     code: 69,
     says: ["TSD-050"],
     kind: "scheduler-lost",
+  },
+  {
+    name: "a scheduler that was started again and does not answer",
+    events: [schedulerRestarts, late("scheduler-back")],
+    code: 72,
+    says: ["TSD-190", "TSD-051"],
+    kind: "scheduler-lost",
+  },
+  {
+    name: "a scheduler that cannot be started again",
+    events: [schedulerRestarts, schedulerExit(1, "it could not")],
+    code: 72,
+    says: ["TSD-190", "TSD-051"],
+    kind: "scheduler-lost",
+  },
+  {
+    name: "the rank of a scheduler that is started again",
+    events: [schedulerRestarts, { e: "rank-gone", host: 0, rank: 0 }],
+    code: 72,
+    says: ["TSD-190", "TSD-051"],
+    kind: "scheduler-lost",
+  },
+  {
+    name: "a signal while there is no scheduler",
+    with: { client: false },
+    events: [schedulerRestarts, waits(2), { e: "signal", signal: "SIGTERM" }],
+    code: 143,
+    says: ["TSD-190"],
+    kind: "signal",
+  },
+  {
+    name: "a joined launch whose cluster's scheduler does not come back",
+    with: { joins: true, client: false },
+    events: [waits(2), waits(3), { e: "sought", address: undefined }],
+    code: 0,
+    kind: "cluster-gone",
   },
   {
     name: "the scheduler's rank",
@@ -363,6 +446,9 @@ describe("whatever comes in whatever order", () => {
       { e: "signal", signal: "SIGTERM" },
       schedulerExit(0),
       schedulerExit(null, "killed"),
+      schedulerRestarts,
+      { e: "sought", address: undefined },
+      { e: "sought", address: "tls://a:1" },
       exit(7),
       exit(137, "SIGKILL"),
     ),
@@ -370,6 +456,7 @@ describe("whatever comes in whatever order", () => {
       e: fc.constant("deadline" as const),
       deadline: fc.constantFrom(
         "start" as const,
+        "scheduler-back" as const,
         "dashboard" as const,
         "too-few" as const,
         "all-lost" as const,
@@ -379,6 +466,7 @@ describe("whatever comes in whatever order", () => {
       seconds: fc.constant(1),
     }),
     anyRank.map((rank) => away(rank, "retired")),
+    anyRank.map(waits),
     anyRank.map((rank) => said(1, rank, { k: "worker-lost", why: "x", restarting: rank % 2 === 0 })),
   );
   const anyOptions = fc.record({
@@ -419,6 +507,17 @@ describe("whatever comes in whatever order", () => {
         const { state } = play(events);
         fc.pre(!hasEnded(state));
         expect(play([exit(code)], state).state).toMatchObject({ code });
+      }),
+      runs,
+    );
+  });
+
+  test("a scheduler that is started again is not waited for without a deadline", () => {
+    fc.assert(
+      fc.property(fc.array(anyEvent, { maxLength: 8 }), (events) => {
+        const { state } = play([...joined, ready, ...events, schedulerRestarts]);
+        const left = Array.from({ length: events.length + 1 }, () => late("scheduler-back"));
+        expect(hasEnded(play(left, state).state)).toBe(true);
       }),
       runs,
     );

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { ChildEvent } from "../../src/protocol/fork-server.ts";
+import type { ChildRequest, RankEvent } from "../../src/protocol/messages.ts";
+import { atSamePorts, superviseScheduler } from "../../src/rank/scheduler.ts";
+import { superviseWorker } from "../../src/rank/worker.ts";
+
+const request = (kwargs: object, users: object = {}): ChildRequest => ({
+  kind: "scheduler",
+  cpu_count: 1,
+  memory_limit: null,
+  sys_path: [],
+  params: { kwargs, user_kwargs: users },
+});
+
+/** What a supervisor starts, tells and reports; `say` is the newest child's. */
+function recorded() {
+  const requests: ChildRequest[] = [];
+  const told: unknown[] = [];
+  const reports: RankEvent[] = [];
+  let say: (event: ChildEvent) => void = () => undefined;
+  return {
+    requests,
+    told,
+    reports,
+    say: (...events: ChildEvent[]) => {
+      for (const event of events) say(event);
+    },
+    options: {
+      host: "h1",
+      lastWords: () => "",
+      report: (event: RankEvent) => void reports.push(event),
+      start: (wanted: ChildRequest, onEvent: (event: ChildEvent) => void) => {
+        requests.push(wanted);
+        say = onEvent;
+        const child = requests.length;
+        return {
+          pid: () => undefined,
+          tell: (message: unknown) => void told.push([child, message]),
+          kill: () => undefined,
+        };
+      },
+    },
+  };
+}
+
+const ready: ChildEvent = { event: "ready", address: "tls://10.0.0.1:4711", dashboard: 8787 } as ChildEvent;
+const killed: ChildEvent = { event: "exit", code: null, signal: 9 };
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test("a scheduler that died is asked for at the ports it had, also where the user's own arguments name others", () => {
+  const params = (users: object = {}): unknown =>
+    atSamePorts(request({ dashboard_address: "127.0.0.1:8787", port: 0 }, users), "tls://[::1]:4711", 40_001).params;
+  expect(params()).toEqual({ kwargs: { dashboard_address: "127.0.0.1:40001", port: 4711 }, user_kwargs: {} });
+  expect(params({ dashboard_address: ":0", port: 0 })).toMatchObject({
+    user_kwargs: { dashboard_address: ":40001", port: 4711 },
+  });
+  expect(atSamePorts(request({}), "inproc://x", null).params).toEqual({ kwargs: {}, user_kwargs: {} });
+});
+
+test("it is started again as often as is allowed, also when the first try fails, and with a clean record a minute later", () => {
+  const { options, requests, reports, say } = recorded();
+  superviseScheduler({ ...options, request: request({ dashboard_address: ":0" }), restarts: 2 });
+  say(ready, killed);
+  vi.advanceTimersByTime(0);
+  expect(reports.at(-1)).toMatchObject({ k: "scheduler-exit", restarting: true });
+  expect(requests[1]?.params).toMatchObject({ kwargs: { port: 4711, dashboard_address: ":8787" } });
+  say({ event: "failed", code: "port", message: "taken" } as ChildEvent, { event: "exit", code: 1, signal: null });
+  expect(reports.at(-1)).toMatchObject({ k: "note" });
+  vi.advanceTimersByTime(1_000);
+  say(ready);
+  vi.advanceTimersByTime(61_000);
+  say(killed);
+  vi.advanceTimersByTime(0);
+  say(ready, killed);
+  vi.advanceTimersByTime(0);
+  expect(requests).toHaveLength(5);
+  say(ready, killed);
+  expect(reports.at(-1)).toEqual({
+    k: "scheduler-exit",
+    code: null,
+    signal: 9,
+    why: expect.stringContaining("SIGKILL"),
+  });
+  vi.advanceTimersByTime(60_000);
+  expect(requests).toHaveLength(5);
+});
+
+test("it is not started again where it never answered, closed in order, or is to end", async () => {
+  for (const [events, restarts] of [
+    [[killed], 5],
+    [[ready, { event: "exit", code: 0, signal: null }], 5],
+    [[ready, killed], 0],
+  ] as const) {
+    const { options, requests, reports, say } = recorded();
+    superviseScheduler({ ...options, request: request({}), restarts });
+    say(...events);
+    vi.advanceTimersByTime(60_000);
+    expect(requests).toHaveLength(1);
+    expect(reports.at(-1)).not.toHaveProperty("restarting");
+  }
+  const { options, requests, say } = recorded();
+  const supervised = superviseScheduler({ ...options, request: request({}), restarts: 5 });
+  say(ready, killed);
+  await supervised.end(1);
+  vi.advanceTimersByTime(60_000);
+  expect(requests).toHaveLength(1);
+});
+
+test("a worker that lost its scheduler hears of the next one, or tries the address after a while", () => {
+  const { options, requests, told, reports, say } = recorded();
+  const base = { ...options, request: request({}), restarts: 5, terminateAt: 0 };
+  const worker = superviseWorker({ ...base, schedulerReturns: true });
+  const lose = (): void =>
+    say({ event: "closing", reason: "scheduler-lost" } as ChildEvent, { event: "exit", code: 0, signal: null });
+  const address = { op: "address", scheduler: "a" };
+  worker.address("a");
+  lose();
+  expect(reports.at(-1)).toEqual({ k: "worker-waits" });
+  expect(told).toEqual([[1, address]]);
+  worker.address("a");
+  expect(told.at(-1)).toEqual([2, address]);
+  // It is heard of before the loss is noticed.
+  worker.address("a");
+  lose();
+  expect(told.at(-1)).toEqual([3, address]);
+  lose();
+  expect(told).toHaveLength(3);
+  vi.advanceTimersByTime(10_000);
+  expect(told.at(-1)).toEqual([4, address]);
+  expect(requests).toHaveLength(4);
+});
+
+test("without that, a worker that lost its scheduler stays away", () => {
+  const { options, requests, reports, say } = recorded();
+  superviseWorker({ ...options, request: request({}), restarts: 5, terminateAt: 0, schedulerReturns: false });
+  say({ event: "closing", reason: "scheduler-lost" } as ChildEvent, { event: "exit", code: 0, signal: null });
+  expect(reports).toEqual([{ k: "worker-away", why: "scheduler-lost" }]);
+  expect(requests).toHaveLength(1);
+});
