@@ -2,14 +2,18 @@
 
 Facts relied on:
 - tornado/httpserver.py HTTPServer.handle_stream(stream, address) and .on_close(connection), connection.stream being the stream.
+- Linux releases the files of a process that ends from the highest descriptor to the lowest (task_work, last in first out, since 4.3), and a file with its
+  last descriptor.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import functools
 import logging
+import os
 import resource
 import select
 from collections import Counter
@@ -24,6 +28,9 @@ FULL_SECONDS = 0.5
 ACCEPT_AT_ONCE = 128
 MOST_UNPROVED = 1024
 SAY_SECONDS = 60.0
+# A descriptor this high costs the kernel a table of a bit and a pointer for each below it; the last few are for several listeners.
+MOST_DESCRIPTORS = 65536
+RESERVED = 16
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 logger = logging.getLogger("tsdask_mpi")
@@ -137,6 +144,8 @@ def has_unread(stream: Any) -> bool:
 
 dask_gate = Gate("Dask", 4)
 pages_gate = Gate("pages", 8)
+# Whether what listens here is a scheduler, whose clients try again at once when it is killed.
+clients_return = False
 
 
 def gate_of(callback: Any) -> Gate | None:
@@ -153,6 +162,7 @@ def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callab
 
     loop = IOLoop.current()
     gate = gate_of(callback)
+    first_to_go = hold_high(listener) if clients_return else None
     removed = False
     paused = False
 
@@ -198,10 +208,31 @@ def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callab
         nonlocal removed
         if not removed and not paused:
             loop.remove_handler(listener)
+        if not removed and first_to_go is not None:
+            os.close(first_to_go)
         removed = True
 
     loop.add_handler(listener, accept, IOLoop.READ)
     return remove
+
+
+def hold_high(listener: Any) -> int | None:
+    """Have a listening socket go before the connections when this process is killed; returns the descriptor that does it.
+
+    Else whoever sees his connection go and tries again at once is let in by a process that is no more, which Dask's Client does not survive
+    (with TLS: "IOStream is not idle", an error that it does not take for a lost connection).
+    """
+    highest = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS) - RESERVED
+    try:
+        return fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, highest)
+    except (OSError, ValueError):
+        return None
+
+
+def expect_clients_back() -> None:
+    """Have what listens from now on be gone before its connections when this process is killed."""
+    global clients_return
+    clients_return = True
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from typing import Any
 
 import distributed
 
-from tsdask_mpi import control_commands, dashboard, desk, linux, logs, token_gate, usage
+from tsdask_mpi import control_commands, dashboard, desk, linux, listeners, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.compat import check, close_reasons, contact_address, nanny_methods
@@ -32,6 +32,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     """Start a scheduler, tell the rank, and return the exit code when it has closed."""
     # Each worker has a connection or two; `dask scheduler` raises the limit as well (distributed/cli/dask_scheduler.py).
     linux.allow_many_files()
+    listeners.expect_clients_back()
     wanted = asyncio.Event()
     stop = control_commands.listen(channel, {"dashboard": lambda _: wanted.set()})
     check_preloads = keep_failures()

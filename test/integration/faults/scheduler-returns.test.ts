@@ -10,7 +10,7 @@ import { codes, faultLaunchers, launch, message } from "./fault.ts";
 
 /** Kills the scheduler and goes on with what is there then; `usable` is how long that took, in seconds. */
 const kills = `
-import os, signal, sys, time
+import os, signal, socket, sys, time
 from concurrent.futures import CancelledError
 from dask.distributed import Client
 
@@ -28,9 +28,17 @@ if __name__ == "__main__":
         client.wait_for_workers(workers)
         kept = client.submit(lambda: "kept")
         kept.result()
+        place = client.scheduler.address.split("//")[1].split(":")
+        idle = socket.create_connection((place[0], int(place[1])))
         before = client.run_on_scheduler(os.getpid)
         os.kill(before, signal.SIGKILL)
         killed = time.monotonic()
+        try:
+            idle.recv(1)
+            socket.create_connection(idle.getpeername())
+            print("let in by the dead")
+        except ConnectionRefusedError:
+            print("refused at once")
         while True:
             try:
                 with Client(set_as_default=False, timeout=1) as other:
@@ -71,6 +79,8 @@ test("a served cluster's killed scheduler is there again, with its own and its j
   expect(client.code, tell(client)).toBe(7);
   expect(seconds(client.stdout), tell(client)).toBeLessThan(usableWithin);
   expect(client.stdout).toMatch(/^lost \w+$/m);
+  // Dask's Client does not come back when a process that is no more has let it in.
+  expect(client.stdout).toContain("refused at once");
   const after = published();
   expect(client.stdout).toContain(after.id);
   expect(after.id).not.toBe(before.id);
