@@ -87,6 +87,18 @@ export const deadlines = {
   askCluster: 1_200,
   /** `tsdask-mpi stop` waits for a cluster's end, on top of the cluster's own grace. */
   stopCluster: 15_000,
+  /** `tsdask-mpi open`: our program on the login host says that it is there; a login shell may load modules first. */
+  openHello: 60_000,
+  /** The login host's side of `open` hears nothing of the laptop: it is gone. */
+  openSilence: 150_000,
+  /** The batch system lists its queues, for the questions of `open`. */
+  openChoices: 8_000,
+  /** A page answers for the first time through a tunnel. */
+  openPage: 20_000,
+  /** ssh's own process in the background does what it is told; a channel of it ends. */
+  sshControl: 10_000,
+  /** A Python says which versions it has. */
+  pythonVersions: 30_000,
   /** The system is asked for a group's name, where a folder is open to its group. */
   groupNames: 2_000,
   /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */

@@ -17,6 +17,7 @@ gridengine-exec=/usr/lib/gridengine/sge_execd
 gridengine-client=/usr/lib/gridengine/qsub
 openssh-server=/usr/sbin/sshd
 openssh-client=/usr/bin/ssh
+openssl=/usr/bin/openssl
 iproute2=/usr/sbin/ip
 util-linux=/usr/bin/setpriv
 mount=/usr/bin/mount

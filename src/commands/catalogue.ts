@@ -8,6 +8,7 @@ import { COMMAND as ENV } from "./env.ts";
 import { COMMAND as EXPLAIN } from "./explain.ts";
 import { COMMAND as LIST } from "./list.ts";
 import { COMMAND as LOGS } from "./logs.ts";
+import { openOptions } from "./open.ts";
 import { scaleOptions } from "./scale.ts";
 import { scriptOptions } from "./script-options.ts";
 import type { SmallCommand } from "./small-command.ts";
@@ -65,6 +66,12 @@ export function commands(): readonly ListedCommand[] {
     },
     { name: "connect", about: "prints how to reach a running cluster", options: small(CONNECT), words: "cluster" },
     { name: "env", about: "prints what connects a shell to a cluster", options: small(ENV), words: "cluster" },
+    {
+      name: "open",
+      about: "a cluster behind a login host, from your computer",
+      options: plain(openOptions),
+      words: "none",
+    },
     { name: "script", about: "writes a job script", options: plain(scriptOptions), words: scriptSystems },
     { name: "scale", about: "brings a cluster to N workers by jobs", options: plain(scaleOptions), words: "cluster" },
     { name: "adapt", about: "submits worker jobs as the work asks", options: plain(adaptOptions), words: "cluster" },
@@ -79,7 +86,14 @@ export function commands(): readonly ListedCommand[] {
       name: "help",
       about: "help on a command or on a group of options",
       options: [],
-      words: [...groups().map((group) => group.split(" ")[0]?.toLowerCase() ?? ""), "all", "script", "scale", "adapt"],
+      words: [
+        ...groups().map((group) => group.split(" ")[0]?.toLowerCase() ?? ""),
+        "all",
+        "script",
+        "open",
+        "scale",
+        "adapt",
+      ],
     },
   ];
 }

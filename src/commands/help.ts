@@ -16,8 +16,8 @@ const USAGE = `\
 Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
-       tsdask-mpi list | status | logs | stop | connect | env | scale | adapt | script | config
-                  | explain | doctor | completion [--help]`;
+       tsdask-mpi list | status | logs | stop | open | connect | env | scale | adapt | script
+                  | config | explain | doctor | completion [--help]`;
 
 const SHORT = `\
 tsdask-mpi: a Dask cluster in any MPI allocation. In your script, \`Client()\` is connected.
@@ -43,8 +43,8 @@ Options asked for most:
 More:
   --help starting | roles | workers | scheduler | network | security | jupyter | batch | messages
   --help all             every option with its default, values, exit codes; docs/options.md
-  doctor, list, status, logs, stop, connect, env, scale, adapt, script, config, explain,
-  completion, install-drop-in    commands, each with its own --help: \`tsdask-mpi help scale\`
+  doctor, list, status, logs, stop, open, connect, env, scale, adapt, script, config,
+  explain, completion, install-drop-in    commands, each with --help: \`tsdask-mpi help scale\`
 
 A failure has a code (TSD-...), its cause and its cure; docs/runbook.md says more about each.`;
 
@@ -66,6 +66,7 @@ Commands (each has its own --help):
   status [name]    shows what a cluster does, what it waits for, what idles; --watch as \`top\`
   logs [name]      shows what a launch and its Dask processes said, also after its end
   stop name|--all  ends clusters, in order or --now, from any host
+  open <login>     from your computer: submits a job there, tunnels, opens the browser
   connect          prints how to reach a running cluster: ssh line, links, Python lines
   env              prints what connects a shell: eval "$(tsdask-mpi env)"
   script <system>  writes a job script: slurm, pbs, sge, lsf, flux, htcondor or kubernetes

@@ -37,6 +37,8 @@ export async function runCommand(
       return (await import("./connect.ts")).connectCommand(command.argv, context);
     case "env":
       return (await import("./env.ts")).envCommand(command.argv, context);
+    case "open":
+      return (await import("./open.ts")).openCommand(command.argv, context);
     case "scale":
       return (await import("./scale.ts")).scaleCommand(command.argv, context);
     case "adapt":

@@ -54,7 +54,7 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   const system = systemOf(word);
   const { array, join: schedulerFile, out, force, submit, wait, ...job } = said;
   const spec = specOf(job, {
-    command: system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) }),
+    command: commandIn(system, env),
     words,
     array,
     ...(schedulerFile === undefined ? {} : { join: { schedulerFile } }),
@@ -84,8 +84,13 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   return 0;
 }
 
+/** How a job's script calls this program. */
+export function commandIn(system: ScriptSystem, env: NodeJS.ProcessEnv): string {
+  return system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) });
+}
+
 /** What the launch that is submitted will be called, if its words say so. */
-function nameIn(words: readonly string[]): string | undefined {
+export function nameIn(words: readonly string[]): string | undefined {
   const at = words.findIndex((word) => word === "--cluster-name" || word.startsWith("--cluster-name="));
   return at < 0 ? undefined : (words[at]?.split("=")[1] ?? words[at + 1]);
 }
@@ -136,7 +141,8 @@ export async function sectionDefaults(env: NodeJS.ProcessEnv): Promise<readonly 
   });
 }
 
-function systemOf(word: string): ScriptSystem {
+/** The batch system of this name. Throws TSD-006. */
+export function systemOf(word: string): ScriptSystem {
   const known = scriptSystems.find((name) => name === word);
   if (known !== undefined) return known;
   const guess = nearest(word, scriptSystems);
@@ -169,7 +175,8 @@ async function writeScript(path: string, text: string, force: boolean): Promise<
   }
 }
 
-async function submitText(
+/** Submits a script, from its file or from a passing one. Throws TSD-090 to 093. */
+export async function submitText(
   system: ScriptSystem,
   text: string,
   file: string | undefined,

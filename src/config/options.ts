@@ -169,6 +169,7 @@ export const SUBCOMMANDS = [
   "config",
   "connect",
   "env",
+  "open",
   "script",
   "scale",
   "adapt",

@@ -5,6 +5,7 @@ const COMMANDS: readonly string[] = [
   "config",
   "connect",
   "env",
+  "open",
   "script",
   "scale",
   "adapt",

@@ -26,7 +26,8 @@ const Place = v.object({
   https: v.optional(v.boolean()),
 });
 
-const ClusterRecord = v.object({
+/** What stands under `tsdask` in a scheduler.json, and what a login host tells of a cluster. */
+export const ClusterRecordSchema = v.object({
   version: v.string(),
   launch: v.pipe(v.string(), v.nonEmpty(), plain),
   pid: v.number(),
@@ -55,7 +56,7 @@ const Content = v.object({
   services: v.optional(v.record(v.string(), v.unknown()), {}),
   started: v.optional(v.number()),
   workers: v.optional(v.record(v.string(), v.unknown()), {}),
-  tsdask: v.optional(ClusterRecord),
+  tsdask: v.optional(ClusterRecordSchema),
 });
 
 /**

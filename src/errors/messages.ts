@@ -810,6 +810,43 @@ export const messages = define({
       "The Hub's API listens where compute nodes do not reach it (often 127.0.0.1), or batchspawner is not installed beside the Hub.",
     cure: "Set `c.JupyterHub.hub_connect_ip` to an address that compute nodes reach, and `import batchspawner` in the Hub's configuration: docs/jupyterhub.md.",
   },
+  "TSD-173": {
+    exit: 69,
+    what: "ssh does not connect to {login}: {problem}.",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
+  "TSD-174": {
+    exit: 69,
+    what: "{program} does not answer on {login}: {problem}.",
+    cause: "{cause}",
+    cure: "Install tsdask-mpi there, of the same version (`pip install --user tsdask-mpi`), or name it: --remote-command /path/to/tsdask-mpi.",
+  },
+  "TSD-175": {
+    exit: 69,
+    what: "Port {port} of this computer does not lead to {target}: {problem}.",
+    cause:
+      "The port was taken meanwhile, the login host may not forward (AllowTcpForwarding), or it does not reach that host and port.",
+    cure: "The cluster goes on: try again, with another --port, or with a line of `tsdask-mpi connect --tunnel jump` or `reverse`.",
+  },
+  "TSD-176": {
+    exit: 69,
+    what: "{name} has ended: {why}.",
+    cause: "Its job's time was over, it was cancelled or killed, or what it ran has failed.",
+    cure: "`tsdask-mpi logs` with its name on the login host shows what it said; a job that ended before it began has left its output in the job's folder. Open a new one, with more --time if that was it.",
+  },
+  "TSD-177": {
+    exit: 69,
+    what: "The login host's tsdask-mpi is not understood: {problem}.",
+    cause: "It is of another version than the one here, or what answers there is something else.",
+    cure: "Install the same version on both sides.",
+  },
+  "TSD-178": {
+    exit: 69,
+    what: "No batch system was found on {host}.",
+    cause: "Its commands (sbatch, qsub, bsub, flux, condor_submit) are not in the PATH of a login shell there.",
+    cure: "Load its module in your profile there; without a batch system start a cluster there by hand: `tsdask-mpi --np 4 --jupyter lab`, then `tsdask-mpi open --cluster NAME` with that host.",
+  },
   "TSD-179": {
     exit: 69,
     what: "The Dask on {host} cannot be kept private: {problem}",

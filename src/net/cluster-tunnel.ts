@@ -54,7 +54,8 @@ export function tunnelLines({ onNode, onLaptop, links, notes }: Tunnel, tokenHin
   ];
 }
 
-function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["record"]): Service[] {
+/** The web pages of a cluster; none where a JupyterHub shows them. Pure. */
+export function clusterServices({ host, dashboard, jupyter }: ClusterTunnelRequest["record"]): Service[] {
   if (jupyter?.hub === true) return [];
   if (jupyter !== null && jupyter.dashboard !== undefined)
     return [{ ...service("JupyterLab", jupyter, host, "/lab"), dashboard: jupyter.dashboard }];

@@ -72,7 +72,7 @@ export function tunnel(request: TunnelRequest): Tunnel {
     ];
     return shown.map((page) => ({
       name: page.name,
-      url: link({ ...service, path: page.path }, local(service), token),
+      url: pageLink({ ...service, path: page.path }, local(service), token),
     }));
   });
   const loopback = services.some(({ host }) => isLoopback(host));
@@ -209,7 +209,12 @@ function fingerprintOf(pem: string): string | undefined {
   }
 }
 
-function link({ path, https }: Pick<Service, "path" | "https">, port: number, token: string | undefined): string {
+/** A page's link at a port of the reader's own computer. */
+export function pageLink(
+  { path, https }: Pick<Service, "path" | "https">,
+  port: number,
+  token: string | undefined,
+): string {
   return `http${https === true ? "s" : ""}://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
 }
 

@@ -10,13 +10,15 @@ export interface StatePaths {
   readonly clusters: string;
   /** One folder per launch, with its kept logs. */
   readonly logs: string;
+  /** What `tsdask-mpi open` remembers, on the laptop and on the login host. */
+  readonly opened: string;
 }
 
 /** The user's state folder (XDG Base Directory Specification): `$XDG_STATE_HOME/tsdask-mpi`, else `~/.local/state/tsdask-mpi`. Pure but for the home folder. */
 export function statePaths(env: NodeJS.ProcessEnv): StatePaths {
   const xdg = env["XDG_STATE_HOME"] ?? "";
   const top = join(isAbsolute(xdg) ? xdg : join(env["HOME"] || homedir(), ".local", "state"), "tsdask-mpi");
-  return { clusters: join(top, "clusters"), logs: join(top, "logs") };
+  return { clusters: join(top, "clusters"), logs: join(top, "logs"), opened: join(top, "opened") };
 }
 
 /** Makes a folder of the state folder, private (0700) from the state folder down. Throws TSD-071 and TSD-072. */

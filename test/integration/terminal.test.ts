@@ -2,46 +2,9 @@ import { expect, test } from "vitest";
 import { command, type Command } from "./bed/command.ts";
 import { launcher } from "./bed/launchers.ts";
 import { type Clean, nothingLeft } from "./bed/left.ts";
-import { python } from "./bed/pythons.ts";
 import { run, tell } from "./bed/run.ts";
+import { typing, type Step } from "./bed/typist.ts";
 import { program } from "./launch.ts";
-
-/**
- * Runs its command on a terminal of its own, 101 columns wide, and types: each of its steps waits for a text that is new on
- * the terminal, then for some seconds, and types its keys. Ends as the command does.
- */
-const typist = `
-import fcntl, json, os, pty, struct, sys, termios, threading, time
-
-steps = json.loads(sys.argv[1])
-pid, terminal = pty.fork()
-if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
-    os.execvp(sys.argv[2], sys.argv[2:])
-said = ""
-
-def type_all():
-    seen = 0
-    for text, pause, keys in steps:
-        while text not in said[seen:]:
-            time.sleep(0.02)
-        seen = said.index(text, seen) + len(text)
-        time.sleep(pause)
-        os.write(terminal, keys.encode())
-
-threading.Thread(target=type_all, daemon=True).start()
-while True:
-    try:
-        data = os.read(terminal, 65536)
-    except OSError:
-        break
-    said += data.decode(errors="replace")
-sys.stdout.write(said)
-sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;
-
-type Step = readonly [text: string, pause: number, keys: string];
 
 const typed = async (
   clean: Clean,
@@ -50,10 +13,7 @@ const typed = async (
   wrap = (one: Command): Command => one,
 ): Promise<Awaited<ReturnType<typeof run>>> => {
   const { file, args, env } = wrap(launcher("local").command(4, program("--quiet", ...words)));
-  return run(
-    { ...command(python().path, "-c", typist, JSON.stringify(steps), file, ...args), env },
-    { folder: clean.folder, env: clean.env, deadline: 40 },
-  );
+  return run(typing(steps, { file, args, env }), { folder: clean.folder, env: clean.env, deadline: 40 });
 };
 
 const deaf = `

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect } from "node:net";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,15 +23,29 @@ export interface Sshd {
 
 /** Whether an sshd can be started here. */
 export function sshdAvailable(): Availability {
-  return needs(["sshd", "ssh", "ssh-keygen"], "openssh-server, openssh-client");
+  return needs(["sshd", "ssh", "ssh-keygen", "openssl"], "openssh-server, openssh-client, openssl");
 }
 
-/** Starts an sshd that lets this user in, on a free port of loopback; `hosts` is what it finds in /etc/hosts, which needs root. */
-export async function startSshd({ hosts }: { readonly hosts?: string } = {}): Promise<Sshd> {
+/** Another login name of this machine's root, with a home folder and a password of its own, that only this sshd knows. */
+export interface Account {
+  readonly name: string;
+  readonly home: string;
+  readonly password: string;
+}
+
+interface SshdOptions {
+  /** What it finds in /etc/hosts; needs root. */
+  readonly hosts?: string;
+  /** Who logs in, by the key and then by a question for the password (keyboard-interactive, by PAM); needs root. */
+  readonly account?: Account;
+}
+
+/** Starts an sshd that lets this user in, on a free port of loopback. */
+export async function startSshd({ hosts, account }: SshdOptions = {}): Promise<Sshd> {
   const folder = mkdtempSync(join(tmpdir(), "bed-sshd-"));
   const inFolder = (name: string): string => join(folder, name);
   const port = await freePort();
-  const user = userInfo().username;
+  const user = account?.name ?? userInfo().username;
   for (const key of ["host", "user"]) {
     await output(command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test bed", "-f", inFolder(key)));
   }
@@ -42,8 +56,8 @@ HostKey ${inFolder("host")}
 AuthorizedKeysFile ${inFolder("user.pub")}
 PidFile none
 StrictModes no
-UsePAM no
 PasswordAuthentication no
+${account === undefined ? "UsePAM no" : "UsePAM yes\nKbdInteractiveAuthentication yes\nAuthenticationMethods publickey,keyboard-interactive"}
 PermitRootLogin yes
 AllowTcpForwarding yes
 `,
@@ -57,6 +71,7 @@ AllowTcpForwarding yes
   IdentitiesOnly yes
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null
+  User ${user}
   LogLevel ERROR
 `,
   );
@@ -69,10 +84,12 @@ AllowTcpForwarding yes
 
   const written: string[] = [];
   const line = [which("sshd") ?? "sshd", "-D", "-e", "-f", inFolder("sshd_config")];
-  if (hosts !== undefined) {
-    writeFileSync(inFolder("hosts"), hosts);
-    line.unshift("unshare", "-m", "sh", "-c", `mount --bind ${inFolder("hosts")} /etc/hosts && exec "$@"`, "sh");
-  }
+  const seen = { ...(hosts === undefined ? {} : { "/etc/hosts": hosts }), ...(await accountFiles(account)) };
+  const binds = Object.entries(seen).map(([place, text], index) => {
+    writeFileSync(inFolder(`seen-${index}`), text);
+    return `mount --bind ${inFolder(`seen-${index}`)} ${place} && `;
+  });
+  if (binds.length > 0) line.unshift("unshare", "-m", "sh", "-c", `${binds.join("")}exec "$@"`, "sh");
   const child = spawn(line[0] ?? "", line.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
   child.stderr.setEncoding("utf8").on("data", (text: string) => void written.push(text));
   const dispose = async (): Promise<void> => {
@@ -93,6 +110,18 @@ AllowTcpForwarding yes
     options: ["-F", inFolder("ssh_config")],
     log: () => written.join(""),
     [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** What sshd and PAM find in the system's files about an account. */
+async function accountFiles(account: Account | undefined): Promise<Record<string, string>> {
+  if (account === undefined) return {};
+  const { name, home, password } = account;
+  const hash = (await output(command("openssl", "passwd", "-6", password))).trim();
+  return {
+    "/etc/passwd": `${name}:x:0:0::${home}:/bin/bash\n${readFileSync("/etc/passwd", "utf8")}`,
+    "/etc/shadow": `${name}:${hash}:19000:0:99999:7:::\n${readFileSync("/etc/shadow", "utf8")}`,
+    "/etc/pam.d/sshd": "auth required pam_unix.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
   };
 }
 

@@ -1,0 +1,80 @@
+import { createInterface } from "node:readline/promises";
+import { Failure } from "../../errors/failure.ts";
+import { BadValue, type ReadContext } from "../../config/values.ts";
+import { jobOptions } from "../script-options.ts";
+import type { CommandContext } from "../context.ts";
+import type { Told } from "./lines.ts";
+
+type Choices = Extract<Told, { event: "choices" }>;
+
+/** What is asked for, in this order, where neither the command line nor the site says it. */
+const questions = [
+  { key: "queue", text: "queue", from: "queues" },
+  { key: "account", text: "account", from: "accounts" },
+  { key: "time", text: "time, as 2h or 30m", from: undefined },
+  { key: "memory", text: "memory of each node, as 64GiB", from: undefined },
+] as const;
+/** The most choices that are shown. */
+const mostShown = 12;
+
+/**
+ * Asks on the terminal for what is missing of a job, with what the batch system offers; Enter leaves it to the batch system. Resolves to all options.
+ * Throws TSD-176 when the user has had enough.
+ */
+export async function askForMissing(
+  options: readonly string[],
+  { choices, context }: { readonly choices: () => Promise<Choices>; readonly context: CommandContext },
+): Promise<readonly string[]> {
+  const missing = questions.filter(({ key }) => !options.some((word) => word.startsWith(`--${key}=`)));
+  if (missing.length === 0) return options;
+  const offered = await choices();
+  const open = missing.filter(({ key }) => offered.defaults[key] === undefined);
+  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const over = new AbortController();
+  asking.once("SIGINT", () => over.abort()).once("close", () => over.abort());
+  const read: ReadContext = { cwd: context.cwd, home: "", env: context.env, variables: false };
+  const said: string[] = [];
+  if (open.length > 0) process.stderr.write(`The job on ${offered.system} (Enter: as the batch system has it):\n`);
+  try {
+    for (const { key, text, from } of open) {
+      const list = from === undefined ? [] : offered[from];
+      for (const [index, entry] of list.slice(0, mostShown).entries())
+        process.stderr.write(`  ${index + 1}) ${entry}\n`);
+      if (list.length > mostShown) process.stderr.write(`  and ${list.length - mostShown} more\n`);
+      for (;;) {
+        const typed = (await asking.question(`${text}: `, { signal: over.signal })).trim();
+        if (typed === "") break;
+        const value = chosen(typed, list);
+        const problem = problemOf(key, value, read);
+        if (problem === undefined) {
+          said.push(`--${key}=${value}`);
+          break;
+        }
+        process.stderr.write(`  ${problem}\n`);
+      }
+    }
+  } catch (error) {
+    if (!over.signal.aborted) throw error;
+    process.stderr.write("\n");
+    throw new Failure("TSD-176", { name: "The session", why: "it was ended by you before a job was submitted" });
+  } finally {
+    asking.close();
+  }
+  return [...options, ...said];
+}
+
+/** A number means the choice of that number; a choice is its first word. */
+function chosen(typed: string, list: readonly string[]): string {
+  const numbered = /^\d+$/.test(typed) ? list[Number(typed) - 1] : undefined;
+  return numbered?.split(" ")[0] ?? typed;
+}
+
+function problemOf(key: (typeof questions)[number]["key"], value: string, context: ReadContext): string | undefined {
+  try {
+    jobOptions[key].read(value, context);
+    return undefined;
+  } catch (error) {
+    if (error instanceof BadValue) return `${value} ${error.message}. ${error.hint}`;
+    throw error;
+  }
+}
