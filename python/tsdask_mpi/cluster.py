@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import sys
-import tempfile
 import weakref
 from typing import Any
 
@@ -18,8 +18,10 @@ from distributed.utils import Log
 from tornado.ioloop import PeriodicCallback
 
 from tsdask_mpi import kept
+from tsdask_mpi.adapting import Adapting, adapting
+from tsdask_mpi.compat import clients
 from tsdask_mpi.kept import ClusterStartError, Kept, Source
-from tsdask_mpi.started import PROGRAM
+from tsdask_mpi.scheduler_view import SchedulerView
 
 __all__ = ["Cluster", "ClusterStartError"]
 
@@ -64,7 +66,8 @@ class Cluster(BaseCluster):
     """
 
     _supports_scaling = True
-    _adaptive: Any
+    _collected = False
+    _adaptive: Adapting | None
     _latest: dict[str, Any] = {"workers": {}}
 
     def __init__(
@@ -101,6 +104,7 @@ class Cluster(BaseCluster):
             except BaseException:
                 self._fail()
                 raise
+            _open.add(self)
 
     @classmethod
     def batch(
@@ -134,6 +138,8 @@ class Cluster(BaseCluster):
         --------
         >>> cluster = Cluster.batch("slurm", nodes=2, ranks_per_node=8, time="1h")  # doctest: +SKIP
         """
+        if name is not None:
+            job["name"] = name
         source = kept.batch(system, job, launch or {}, start_timeout, folder)
         rest = {"asynchronous": asynchronous, "loop": loop, "name": name}
         return cls(_source=source, scale_options={"batch": system}, **rest)
@@ -230,11 +236,16 @@ class Cluster(BaseCluster):
             self._loop_runner.stop()
         return closing
 
+    def __del__(self) -> None:
+        """Warn, as Dask's clusters do, of one that was not closed: without asking its scheduler, for which it is too late."""
+        self._collected = True
+        super().__del__()
+
     # What Dask's own classes are asked for.
 
     @property
     def _may_ask(self) -> bool:
-        return self.status == Status.running and not self.asynchronous
+        return self.status == Status.running and not self._collected and not self.asynchronous
 
     async def _refresh(self) -> None:
         try:
@@ -263,6 +274,11 @@ class Cluster(BaseCluster):
         return {worker["name"]: worker for worker in self.scheduler_info["workers"].values()}
 
     @property
+    def scheduler(self) -> SchedulerView:
+        """What can be asked of the scheduler, which is another process: `cluster.scheduler.address`, `.workers`."""
+        return SchedulerView(self)
+
+    @property
     def scheduler_file(self) -> str:
         """The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like."""
         return self._file
@@ -276,15 +292,15 @@ class Cluster(BaseCluster):
         """
         return self.sync(self._scale, int(n))
 
-    def _job_words(self) -> list[str]:
+    def _job_options(self) -> dict[str, Any]:
         """The options of worker jobs; their Python is this one where nobody said otherwise."""
         options = dict(self._scale_options)
         if not options.keys() & {"script", "environment"}:
             options["env"] = [f"TSDASK_PYTHON={sys.executable}", *options.get("env", [])]
-        return kept.words(options)
+        return options
 
     async def _scale(self, n: int) -> None:
-        line = ["scale", str(n), self._file, *self._job_words()]
+        line = ["scale", str(n), self._file, *kept.words(self._job_options())]
         await asyncio.get_running_loop().run_in_executor(None, lambda: kept.run(*line))
         await self._refresh()
         # Those of the launch itself are no jobs: Dask retires them.
@@ -303,14 +319,12 @@ class Cluster(BaseCluster):
         **options
             `interval`, `wait_count` and `target_duration`, as Dask's Adaptive has them.
         """
-        if maximum is None:
-            raise ValueError("adapt() needs maximum=: it bounds what may be submitted")
         if self._adaptive is not None:
             self._adaptive.stop()
-        line = kept.words({"min": minimum, "max": maximum, **options})
-        adapting = Adapting([str(PROGRAM), "adapt", self._file, *line, *self._job_words()])
-        self._adaptive = adapting
-        return adapting
+            self._adaptive = None
+        started = adapting(self._file, minimum, maximum, options, kept.words(self._job_options()))
+        self._adaptive = started
+        return started
 
     async def _wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> None:
         from dask.utils import parse_timedelta
@@ -333,19 +347,22 @@ class Cluster(BaseCluster):
         return logs
 
 
-class Adapting:
-    """What `adapt()` returns; `stop()` ends it, and the worker jobs that it started."""
+#: Synchronous clusters, to be closed while their event loops still run.
+_open: weakref.WeakSet[Cluster] = weakref.WeakSet()
 
-    def __init__(self, command: list[str]) -> None:
-        source = Source("", command=command, private=tempfile.mkdtemp(prefix="tsdask-adapt-"))
-        self._kept: Kept | None = Kept(source)
-        self.periodic_callback: object = self._kept
 
-    def stop(self) -> None:
-        """End it, and return when its worker jobs are cancelled; a second call does nothing."""
-        held, self._kept, self.periodic_callback = self._kept, None, None
-        if held is not None:
-            held.end()
+@atexit.register
+def _close_open() -> None:
+    left = [cluster for cluster in _open if cluster.status != Status.closed]
+    if left:
+        # Their clients first: they would tell of the schedulers that they lost.
+        clients.close_left_open()
+    for cluster in left:
+        # Not by `close`: its event loop gets no more threads from an interpreter that ends.
+        if cluster._adaptive is not None:
+            cluster._adaptive.stop()
+        cluster._kept.end()
+        cluster.status = Status.closed
 
 
 def _close_later(loop: Any, connection: Any) -> None:

@@ -61,10 +61,10 @@ def words(options: dict[str, Any]) -> list[str]:
         if isinstance(value, bool):
             line.append(flag if value else "--no-" + flag[2:])
         elif isinstance(value, dict):
-            line += [flag, json.dumps(value)]
+            line.append(f"{flag}={json.dumps(value)}")
         else:
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                line += [flag, str(one)]
+            # In one word: a value may begin with dashes, as directives do.
+            line += [f"{flag}={one}" for one in (value if isinstance(value, (list, tuple)) else [value])]
     return line
 
 

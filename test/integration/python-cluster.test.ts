@@ -4,7 +4,7 @@ import { command, projectRoot } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { run, tell, type Finished } from "./bed/run.ts";
-import { slurmAvailable, slurmEnvironment, startSlurm } from "./bed/slurm.ts";
+import { queueEmpty, slurmAvailable, slurmEnvironment, startSlurm } from "./bed/slurm.ts";
 
 const runs = (clean: Clean, text: string, env: Readonly<Record<string, string>> = {}): Promise<Finished> =>
   run(command(python().path, clean.write("notebook.py", text)), {
@@ -115,49 +115,151 @@ describe("tsdask_mpi.jobqueue", () => {
     const finished = await runs(
       clean,
       `
-from tsdask_mpi.jobqueue import SLURMCluster, PBSCluster, _from_yaml, translated
-for name, words in (("shebang", "#!/bin/sh"), ("resource_spec", "x"), ("bogus", 1)):
+import json
+from tsdask_mpi.jobqueue import PBSCluster
+from tsdask_mpi.jobqueue_arguments import adapt_bounds, from_yaml, runner_arguments, translated
+for name, words in (("shebang", "#!/usr/bin/perl"), ("resource_spec", "select=2:ncpus=8"), ("worker_extra_args", ["--nworkers 2"]), ("bogus", 1)):
     try:
         PBSCluster(cores=1, memory="1GB", **{name: words})
     except ValueError as error:
         print(error)
-print(translated("slurm", "SLURMCluster", {**_from_yaml("slurm"), "walltime": "1:00:00"}))
+print(json.dumps(translated("slurm", "SLURMCluster", {**from_yaml("slurm"), "walltime": "1:00:00"})))
+def job(system, **given):
+    launch, processes, options = translated(system, "Cluster", given)
+    print(json.dumps({**options, "processes": processes}))
+job("slurm", cores=8, processes=2, memory="10GB", job_cpu=16, job_mem="20G", walltime="30", shebang="#!/bin/bash -l", project="a1",
+    extra=["--lifetime", "55m"], job_extra=["--qos=low"], env_extra=["module load x"], header_skip=["-A"])
+job("slurm", cores=2, processes=2, memory="10GB", header_skip=["--mem"], worker_extra_args=["--resources GPU=1", "--no-dashboard", "--preload=a --preload b"])
+job("pbs", cores=1, processes=1, memory="10GB", resource_spec="select=1:ncpus=4:mem=20GB:ngpus=1", walltime="30:00")
+job("lsf", cores=1, processes=1, memory="1GB", walltime="01:30")
+job("sge", cores=1, processes=1, memory="1GB", resource_spec="h_vmem=2G", walltime="3600")
+print(adapt_bounds({"minimum_jobs": 1, "maximum_cores": 12, "maximum_memory": "20GB", "interval": "1s"}, 2, 4, "10GB"))
+print(runner_arguments("SLURMRunner", {"worker_options": {"nthreads": 2, "name": "x"}, "scheduler_options": {"dashboard": False}}))
 `,
       { DASK_CONFIG: join(clean.folder, "config") },
     );
     expect(finished.code, tell(finished)).toBe(0);
     const lines = finished.stdout.trim().split("\n");
-    expect(lines.slice(0, 3).map((line) => line.slice(0, 28))).toEqual([
-      "TSD-169 PBSCluster(shebang=…",
-      "TSD-169 PBSCluster(resource_",
-      "TSD-169 PBSCluster(bogus=…) ",
+    expect(lines.slice(0, 4).map((line) => line.slice(0, 36))).toEqual([
+      "TSD-169 PBSCluster(shebang=…) has no",
+      "TSD-169 PBSCluster(resource_spec=…) ",
+      "TSD-169 PBSCluster(worker_extra_args",
+      "TSD-169 PBSCluster(bogus=…) has no m",
     ]);
-    expect(lines[3]).toContain(
-      "'ranks_per_node': 2, 'threads': 2, 'memory': '8GB', 'time': '1:00:00', 'queue': 'night'",
-    );
+    expect(JSON.parse(lines[4] ?? "")).toEqual([
+      {},
+      2,
+      { batch: "slurm", ranks_per_node: 2, threads: 2, memory: "8GB", time: "3600s", queue: "night" },
+    ]);
+    expect(lines.slice(5, 10).map((line) => JSON.parse(line) as unknown)).toEqual([
+      {
+        batch: "slurm",
+        processes: 2,
+        ranks_per_node: 2,
+        threads: 8,
+        memory: "20GiB",
+        time: "1800s",
+        directive: ["--qos=low"],
+        setup: ["source /etc/profile", "module load x"],
+        env: ["TSDASK_LIFETIME=55m", "TSDASK_NTHREADS=4", "TSDASK_MEMORY_LIMIT=5000000000"],
+      },
+      {
+        batch: "slurm",
+        processes: 2,
+        ranks_per_node: 2,
+        threads: 1,
+        env: [
+          "TSDASK_RESOURCES=GPU=1",
+          "TSDASK_DASHBOARD=false",
+          "TSDASK_PRELOAD=a,b",
+          "TSDASK_MEMORY_LIMIT=5000000000",
+        ],
+      },
+      {
+        batch: "pbs",
+        processes: 1,
+        ranks_per_node: 1,
+        threads: 4,
+        memory: "20GiB",
+        gpus: "1",
+        time: "1800s",
+        env: ["TSDASK_NTHREADS=1", "TSDASK_MEMORY_LIMIT=10000000000"],
+      },
+      { batch: "lsf", processes: 1, ranks_per_node: 1, threads: 1, memory: "1GB", time: "5400s" },
+      {
+        batch: "sge",
+        processes: 1,
+        ranks_per_node: 1,
+        threads: 1,
+        memory: "1GB",
+        time: "3600s",
+        directive: ["-l h_vmem=2G"],
+      },
+    ]);
+    expect(lines.slice(10)).toEqual([
+      "({'interval': '1s'}, 2, 3)",
+      "{'dashboard': False, 'nthreads': 2, 'worker_options': {'name': 'x'}}",
+    ]);
   });
 
-  if (slurmAvailable() === true)
-    it("SLURMCluster brings workers by a job, and leaves no job when it is closed", async () => {
+  if (slurmAvailable() === true) {
+    it("SLURMCluster brings workers by jobs with a directive of their own, and left open it leaves no job at the interpreter's end", async () => {
       await using clean = nothingLeft({ within: 30 });
-      clean.allow(/^slurm-\d+\.out$|^dask-.*\.out$/);
+      clean.allow(/^dask-.*\.out$/);
       await startSlurm();
       const finished = await runs(
         clean,
         `
 import subprocess
 from tsdask_mpi.jobqueue import SLURMCluster
-with SLURMCluster(cores=1, memory="1GB", processes=1, walltime="00:05:00") as cluster:
-    print("#SBATCH" in cluster.job_script(), len(cluster.workers))
-    cluster.scale(jobs=1)
-    cluster.wait_for_workers(1, "60s")
-    with cluster.get_client() as client:
-        print(client.submit(sum, range(10)).result(), len(cluster.workers))
-print(repr(subprocess.run(["squeue", "--noheader", "--states=PENDING,RUNNING"], capture_output=True, text=True).stdout.strip()))
+cluster = SLURMCluster(cores=1, memory="1GB", processes=1, walltime="00:05:00", job_extra_directives=["--comment=mine"])
+print("#SBATCH --comment=mine" in cluster.job_script(), len(cluster.workers))
+cluster.scale(jobs=1)
+cluster.wait_for_workers(1, "60s")
+client = cluster.get_client()
+cluster.scheduler.allowed_failures = 7
+print(client.submit(sum, range(10)).result(), len(cluster.scheduler.workers), cluster.scheduler.allowed_failures)
+print(subprocess.run(["squeue", "--noheader", "--format=%k"], capture_output=True, text=True).stdout.startswith("mine"))
 `,
         slurmEnvironment(),
       );
-      expect(finished.code, tell(finished)).toBe(0);
-      expect(finished.stdout).toBe("True 0\n45 1\n''\n");
+      expect([finished.code, finished.stdout], tell(finished)).toEqual([0, "True 0\n45 1 7\nTrue\n"]);
+      expect(finished.stderr).not.toMatch(/Traceback|Warning|Error/);
+      await queueEmpty(10);
     });
+
+    it("Cluster.batch is a job that ends with its killed interpreter; SLURMRunner is the cluster of srun's ranks", async () => {
+      await using clean = nothingLeft({ within: 30 });
+      clean.allow(/^mine-\d+\.out$/);
+      await startSlurm();
+      const batch = `
+import os, signal
+from tsdask_mpi import Cluster
+cluster = Cluster.batch("slurm", nodes=2, ranks_per_node=1, time="5m", name="mine", start_timeout=60)
+with cluster.get_client() as client:
+    client.wait_for_workers(1)
+    print(client.submit(sum, range(10)).result(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+`;
+      const runner = `
+from dask.distributed import Client
+from tsdask_mpi.jobqueue import SLURMRunner
+with SLURMRunner(scheduler_file="scheduler-{job_id}.json", worker_options={"nthreads": 1}) as runner, Client(runner) as client:
+    client.wait_for_workers(runner.n_workers)
+    print(runner.n_workers, client.submit(sum, range(10), workers=2).result())
+`;
+      const srun = command("srun", "--ntasks=4", python().path, clean.write("runner.py", runner));
+      const [killed, ran] = await Promise.all([
+        runs(clean, batch, slurmEnvironment()),
+        run(srun, {
+          folder: clean.folder,
+          env: { ...clean.env, ...slurmEnvironment(), PYTHONPATH: join(projectRoot, "python") },
+          deadline: 90,
+        }),
+      ]);
+      expect([killed.signal, killed.stdout], tell(killed)).toEqual(["SIGKILL", "45\n"]);
+      expect([ran.code, ran.stdout], tell(ran)).toEqual([0, "2 45\n"]);
+      await queueEmpty(30);
+    });
+  }
 });
