@@ -1,5 +1,6 @@
 import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
 import { jobOf, wholeNumber } from "./describe.ts";
+import { rangeNumbers } from "./task-ranges.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /** Sun Grid Engine and its descendants (Son of Grid Engine, Univa, Altair): qsub(1), qstat(1), qdel(1). */
@@ -9,6 +10,7 @@ export const sge: BatchSystem = {
   describe,
   inquire,
   submit,
+  submitArray,
   marks,
   reasons,
   cancel,
@@ -53,11 +55,31 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 }
 
 /** The mark is in the job's context, which is there for such words. */
-async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
+async function submit(submission: Submission, shell: Shell): Promise<string> {
+  return qsub(submission, [], shell);
+}
+
+async function submitArray(
+  submission: Submission,
+  count: number,
+  shell: Shell,
+): Promise<readonly string[] | undefined> {
+  const { readFile } = await import("node:fs/promises");
+  const text = await readFile(submission.path, "utf8").catch(() => "");
+  if (/^#\$\s[^#\n]*-t\b/m.test(text)) return undefined;
+  const id = await qsub(submission, ["-t", `1-${count}`], shell);
+  return Array.from({ length: count }, (_, i) => `${id}.${i + 1}`);
+}
+
+async function qsub(
+  { path, args = [], env = {}, cwd, mark }: Submission,
+  more: readonly string[],
+  shell: Shell,
+): Promise<string> {
   const names = Object.keys(env);
   const variables = names.length === 0 ? [] : ["-v", names.join(",")];
   const context = mark === undefined ? [] : ["-ac", `tsdask=${mark}`];
-  const ran = await shell.run("qsub", ["-terse", ...variables, ...context, ...args, path], {
+  const ran = await shell.run("qsub", ["-terse", ...variables, ...context, ...more, ...args, path], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
@@ -72,7 +94,7 @@ async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shel
 /** The `context` lines of `qstat -j`, below each job's `job_number`. */
 async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("qstat", ["-j", ids.join(",")]);
+  const ran = await shell.run("qstat", ["-j", [...new Set(ids.map(wholeJob))].join(",")]);
   if (ran.code !== 0 && !/do not exist/i.test(ran.stdout + ran.stderr)) throw noAnswer("sge", "qstat -j", ran);
   const found = new Map<string, string>();
   let job = "";
@@ -81,8 +103,14 @@ async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<
     if (key === "job_number") found.set((job = value), "");
     if (key === "context" && job !== "") found.set(job, value);
   }
-  return found;
+  // A task has its array's.
+  return new Map([
+    ...found,
+    ...ids.flatMap((id) => (found.has(wholeJob(id)) ? [[id, found.get(wholeJob(id)) ?? ""] as const] : [])),
+  ]);
 }
+
+const wholeJob = (id: string): string => id.replace(/\.\d+$/, "");
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
@@ -95,15 +123,13 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 /** What `qalter -w v` says of an empty cluster: only whether a job can run at all. Each job is asked for alone, so no more than a few. */
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
-  for (const id of ids.slice(0, mostVerified)) {
-    const ran = await shell.run("qalter", ["-w", "v", id]);
+  for (const job of [...new Set(ids.map(wholeJob))].slice(0, mostVerified)) {
+    const ran = await shell.run("qalter", ["-w", "v", job]);
     const said = lines(ran.stdout + ran.stderr);
     const verdict = said.find((line) => /^verification:/i.test(line));
     if (verdict === undefined || /found suitable/i.test(verdict)) continue;
-    found.set(
-      id,
-      [verdict.replace(/^verification:\s*/i, ""), ...said.filter((line) => /cannot run/i.test(line))].join("; "),
-    );
+    const reason = [verdict.replace(/^verification:\s*/i, ""), ...said.filter((line) => /cannot run/i.test(line))];
+    for (const id of ids.filter((one) => wholeJob(one) === job)) found.set(id, reason.join("; "));
   }
   return found;
 }
@@ -117,12 +143,8 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   if (!/<job_info\b/.test(ran.stdout)) throw notUnderstood("sge", "qstat -xml", ran.stdout);
   return statesOf(
     ids,
-    parseQstatXml(ran.stdout).flatMap(
-      ({ id, tasks, state }) =>
-        [
-          [id, stateOf(state)],
-          [`${id}.${tasks}`, stateOf(state)],
-        ] as const,
+    parseQstatXml(ran.stdout).flatMap(({ id, tasks = "", state }) =>
+      [id, ...rangeNumbers(tasks).map((task) => `${id}.${task}`)].map((one) => [one, stateOf(state)] as const),
     ),
   );
 }

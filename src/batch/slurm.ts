@@ -12,7 +12,8 @@ import {
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
 import { directiveIn, withMark } from "./directives.ts";
-import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
+import { rangesText } from "./task-ranges.ts";
+import type { BatchSystem, Job, JobState, Ran, Shell, Submission } from "./system.ts";
 
 /** Slurm: https://slurm.schedmd.com/sbatch.html, squeue.html, scancel.html. */
 export const slurm: BatchSystem = {
@@ -21,6 +22,7 @@ export const slurm: BatchSystem = {
   describe,
   inquire,
   submit,
+  submitArray,
   marks,
   cancel,
   states,
@@ -62,30 +64,59 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 }
 
 /** The mark goes behind the comment that the script's own directives ask for: the command line's replaces it. */
-async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
-  const comment = mark === undefined ? [] : [`--comment=${withMark(await commentIn(path), mark)}`];
-  const ran = await shell.run("sbatch", ["--parsable", ...comment, ...args, path], {
+async function submit(submission: Submission, shell: Shell): Promise<string> {
+  const ran = await sbatch(submission, [], shell);
+  if (ran.code !== 0) throw refused("slurm", "sbatch", ran, hints);
+  return jobIdOf(ran);
+}
+
+/** A site may allow fewer tasks (`MaxArraySize`), or no arrays at all. */
+async function submitArray(
+  submission: Submission,
+  count: number,
+  shell: Shell,
+): Promise<readonly string[] | undefined> {
+  if (directiveIn(await scriptText(submission.path), arrayDirective) !== undefined) return undefined;
+  const ran = await sbatch(submission, [`--array=1-${count}`], shell);
+  if (ran.code !== 0 && /invalid job array/i.test(ran.stderr)) return undefined;
+  if (ran.code !== 0) throw refused("slurm", "sbatch", ran, hints);
+  const id = jobIdOf(ran);
+  return Array.from({ length: count }, (_, i) => `${id}_${i + 1}`);
+}
+
+async function sbatch(
+  { path, args = [], env = {}, cwd, mark }: Submission,
+  more: readonly string[],
+  shell: Shell,
+): Promise<Ran> {
+  const own = mark === undefined ? undefined : directiveIn(await scriptText(path), commentDirective);
+  const comment = mark === undefined ? [] : [`--comment=${withMark(own, mark)}`];
+  return shell.run("sbatch", ["--parsable", ...comment, ...more, ...args, path], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
-  if (ran.code !== 0) throw refused("slurm", "sbatch", ran, hints);
+}
+
+function jobIdOf(ran: Ran): string {
   const id = /^(\d+)(?:;\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1];
   if (id === undefined) throw notUnderstood("slurm", "sbatch", ran.stdout);
   return id;
 }
 
-/** The comment of a script; none when it cannot be read: sbatch says why. */
-async function commentIn(path: string): Promise<string | undefined> {
+/** A script; empty when it cannot be read: sbatch says why. */
+async function scriptText(path: string): Promise<string> {
   const { readFile } = await import("node:fs/promises");
-  return directiveIn(await readFile(path, "utf8").catch(() => ""), commentDirective);
+  return readFile(path, "utf8").catch(() => "");
 }
 
 const commentDirective = /^#SBATCH\s[^#\n]*--comment(?:=|\s+)(?:"([^"\n]*)"|'([^'\n]*)'|(\S+))/m;
 
+const arrayDirective = /^#SBATCH\s[^#\n]*(--array\b|-a\b)/m;
+
 /** The jobs' comments. */
 async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-j", ids.join(","), "-o", "%F|%i|%k"]);
+  const ran = await shell.run("squeue", ["-h", "-j", wholeArrays(ids), "-o", "%F|%i|%k", "-r"]);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return new Map(
     lines(ran.stdout).flatMap((line) => {
@@ -97,14 +128,28 @@ async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   if (ids.length === 0) return;
-  const ran = await shell.run("scancel", ids);
+  const ran = await shell.run("scancel", byArray(ids));
   if (ran.code !== 0 && !onlySays(ran, /invalid job id|already completing or completed/i))
     throw notCancelled("slurm", "scancel", ids, ran);
 }
 
+/** What to ask squeue for: whole arrays, of which `-r` lists the tasks, so that the question stays short. */
+function wholeArrays(ids: readonly string[]): string {
+  return [...new Set(ids.map((id) => id.replace(/_\d+$/, "")))].join(",");
+}
+
+/** `12_1 12_2 12_7 13` as `12_[1-2,7] 13`: the controller is asked once for each array. */
+function byArray(ids: readonly string[]): readonly string[] {
+  return [...Map.groupBy(ids, (id) => id.replace(/_\d+$/, ""))].flatMap(([array, tasks]) => {
+    const numbers = tasks.filter((id) => id !== array).map((id) => Number(id.slice(array.length + 1)));
+    const jobs = numbers.length === tasks.length ? [] : [array];
+    return numbers.length === 0 ? jobs : [...jobs, `${array}_[${rangesText(numbers)}]`];
+  });
+}
+
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-j", ids.join(","), "-o", "%F|%i|%T|%r"]);
+  const ran = await shell.run("squeue", ["-h", "-j", wholeArrays(ids), "-o", "%F|%i|%T|%r", "-r"]);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return statesOf(
     ids,
@@ -123,7 +168,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
 
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", ids.join(","), "-o", "%F|%i|%r|%S"]);
+  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", wholeArrays(ids), "-o", "%F|%i|%r|%S", "-r"]);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return new Map(
     lines(ran.stdout).flatMap((line) => {

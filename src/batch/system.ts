@@ -84,6 +84,15 @@ export interface BatchSystem {
   readonly inquire: (job: Job, shell: Shell) => Promise<Job>;
   /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words, TSD-093. */
   readonly submit: (submission: Submission, shell: Shell) => Promise<string>;
+  /**
+   * Submits so many jobs of one script with a single command, as the tasks of an array, and returns the tasks' ids; undefined where a script cannot be
+   * one: it is an array itself, or the site allows none. Throws as `submit`. Absent where the jobs are submitted one by one.
+   */
+  readonly submitArray?: (
+    submission: Submission,
+    count: number,
+    shell: Shell,
+  ) => Promise<readonly string[] | undefined>;
   /** The text that holds the mark, of each of these jobs that the system knows; empty for a job without one. Throws Failure TSD-093, TSD-094. */
   readonly marks: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */

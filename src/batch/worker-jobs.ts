@@ -62,6 +62,8 @@ export interface WorkerJobsInput {
 
 /** Longest time for moving the data of workers that leave, in ms. */
 const retireDeadline = 600_000;
+/** Jobs that are submitted with one command at most, as an array: Slurm's own limit is 1000 tasks where the site says nothing else. */
+const mostTasks = 500;
 /** How long a job whose workers have left may take to end by itself before it is cancelled, in ms. */
 const selfEnd = 5_000;
 
@@ -109,19 +111,26 @@ export async function openWorkerJobs({
   };
 
   const submit = async (count: number): Promise<readonly string[]> => {
-    const ids: string[] = [];
-    for (let i = 0; i < count; i += 1) {
-      const id = await batchSystem(system).submit(
-        { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } },
-        shell,
-      );
-      ids.push(id);
-      await save([
-        ...listed,
-        { system, id, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false },
-      ]);
+    const work = { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } };
+    const common = { system, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false };
+    const submitted: string[] = [];
+    const add = async (ids: readonly string[]): Promise<void> => {
+      submitted.push(...ids);
+      await save([...listed, ...ids.map((id) => ({ ...common, id }))]);
+    };
+    const { submitArray, submit: submitOne } = batchSystem(system);
+    let tasks = submitArray === undefined ? 0 : mostTasks;
+    while (submitted.length < count) {
+      const wanted = Math.min(tasks, count - submitted.length);
+      const ids = wanted > 1 ? await submitArray?.(work, wanted, shell) : undefined;
+      if (ids !== undefined) await add(ids);
+      else {
+        // No arrays here, or none as large.
+        tasks = 0;
+        await add([await submitOne(work, shell)]);
+      }
     }
-    return ids;
+    return submitted;
   };
 
   const release = async ({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> => {

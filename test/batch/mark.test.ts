@@ -49,7 +49,7 @@ const recorded: readonly Recorded[] = [
     submitted: [new RegExp(`^sbatch --parsable --comment=${mark} .*w\\.sh$`), "11\n"],
     shown: [
       [
-        /^squeue -h -j 11,12,13,14 -o %F\|%i\|%k$/,
+        /^squeue -h -j 11,12,13,14 -o %F\|%i\|%k -r$/,
         { stdout: `11|11|${mark}\n12|12|12:00:00 ${foreign}|x\n13|13|(null)\n` },
       ],
     ],

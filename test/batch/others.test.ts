@@ -29,6 +29,19 @@ describe("Grid Engine", () => {
       99: "gone",
     });
   });
+  it("submits many jobs as the tasks of one array, whose waiting ones are one line, and knows the array's mark for each", async () => {
+    const shell = recordedShell([
+      [/^qsub -terse -ac tsdask=m -t 1-4 \/a\/w.sh$/, { stdout: "8.1-4:1\n" }],
+      [/^qstat -xml$/, { stdout: xml }],
+      [/^qstat -j 8$/, { stdout: "job_number:                 8\ncontext:                    tsdask=m\n" }],
+    ]);
+    const ids = (await sge.submitArray?.({ path: "/a/w.sh", mark: "m" }, 4, shell)) ?? [];
+    expect(ids).toEqual(["8.1", "8.2", "8.3", "8.4"]);
+    const states = await sge.states(ids, shell);
+    expect(ids.map((id) => states.get(id))).toEqual(["pending", "pending", "pending", "gone"]);
+    const marks = await sge.marks(ids, shell);
+    expect(ids.map((id) => marks.get(id))).toEqual(ids.map(() => "tsdask=m"));
+  });
   it("tells the end from h_rt and the start", async () => {
     const detail =
       "job_number:                 7\nhard resource_list:         h_rt=100,h_vmem=2G\njob_name:                   t1\n";

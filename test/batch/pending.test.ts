@@ -12,7 +12,7 @@ describe("why a job waits", () => {
     const ids = ["12", "13", "14"].map((id) => ({ system: "slurm" as const, id }));
     const found = await whyPending(
       ids,
-      recordedShell([[/^squeue -h -t PD -j 12,13,14 -o %F\|%i\|%r\|%S$/, { stdout }]]),
+      recordedShell([[/^squeue -h -t PD -j 12,13,14 -o %F\|%i\|%r\|%S -r$/, { stdout }]]),
     );
     expect(found.map(({ id, reason }) => [id, reason])).toEqual([
       ["12", "Priority, expected to start at 2026-11-21T18:00:00"],

@@ -55,6 +55,24 @@ describe("Slurm", () => {
     await expect(failure).rejects.toThrow(cure);
     await expect(failure).rejects.toThrow(stderr.split("\n")[0] ?? "");
   });
+  it("submits many jobs as the tasks of one array, asks of them with one short question, and cancels them with one word", async () => {
+    const shell = recordedShell([
+      [/^sbatch --parsable --array=1-300 \/a\/w.sh$/, { stdout: "30\n" }],
+      [/^squeue -h -j 30,41 -o %F\|%i\|%T\|%r -r$/, { stdout: "30|30_1|RUNNING|None\n30|30_2|PENDING|Resources\n" }],
+      [/^scancel 30_\[1-299\] 41$/, {}],
+    ]);
+    const ids = await slurm.submitArray?.({ path: "/a/w.sh" }, 300, shell);
+    expect([ids?.length, ids?.[0], ids?.[299]]).toEqual([300, "30_1", "30_300"]);
+    const states = await slurm.states([...(ids ?? []), "41"], shell);
+    expect(["30_1", "30_2", "30_3", "41"].map((id) => states.get(id))).toEqual(["running", "pending", "gone", "gone"]);
+    await slurm.cancel([...(ids ?? []).slice(0, 299), "41"], shell);
+    expect(shell.asked).toHaveLength(3);
+  });
+  it("makes no array of what the site does not take as one", async () => {
+    const stderr = "sbatch: error: Batch job submission failed: Invalid job array specification\n";
+    const shell = recordedShell([[/--array=1-300/, { code: 1, stderr }]]);
+    await expect(slurm.submitArray?.({ path: "/a/w.sh" }, 300, shell)).resolves.toBeUndefined();
+  });
   it("reads states, of arrays the liveliest, held ones by their reason, and unknown ones as gone", async () => {
     const stdout =
       "23|23|PENDING|PartitionNodeLimit\n20|20|RUNNING|None\n21|21_[3-4]|PENDING|Resources\n21|21_1|RUNNING|None\n25|25|PENDING|JobHeldUser\n26|26|COMPLETING|None\n";
