@@ -10,6 +10,7 @@ const order = [
   ["doctor"],
   ["cluster", "host"],
   ["rank"],
+  ["report"],
   ["registry"],
   ["rendezvous"],
   ["batch"],

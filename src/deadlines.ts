@@ -59,6 +59,8 @@ export const deadlines = {
   scriptAfterLoss: 2_000,
   /** Scheduler and workers have said what they were used for; what is not known by then is left out. */
   usage: 700,
+  /** With `--report`, Dask makes its own report when the script is over, before the launch ends. */
+  daskReport: 8_000,
   /** A script has read from a pipe for so long without a byte: it is told that it waits for input. */
   scriptInput: 30_000,
   /** A script has returned for so long while a thread of it still runs: it is told why its launch goes on. */
@@ -81,6 +83,8 @@ export const deadlines = {
   schedulerHeard: 5_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */
   schedulerCall: 10_000,
+  /** The batch system is asked what a job used. */
+  accounting: 10_000,
   /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */
   connectCommand: 5_000,
   /** `tsdask-mpi list` waits for the schedulers and batch systems that it asks, all at once. */

@@ -5,6 +5,7 @@ The same figures stand on the scheduler's /metrics, where prometheus_client is t
 Facts relied on (distributed/scheduler.py, distributed/core.py):
 - `Scheduler.handlers` maps the names of operations to functions; keyword arguments come from the message.
 - `Scheduler.task_prefixes` holds a prefix's tasks by state: `states` since 2023.3, `active_states` before, which leaves finished groups out.
+- `WorkerState.metrics` is the worker's last heartbeat: `cpu` (percent of one core), `memory` (bytes), `spilled_bytes`, `executing` (tasks).
 - `Scheduler.transition_counter` goes up with each change of a task's state; `WorkerState.processing` holds the tasks of a worker.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from tsdask_mpi.channel import Channel
+from tsdask_mpi.compat import performance_report
 from tsdask_mpi.wire import Message
 
 LOOK_SECONDS = 5.0
@@ -96,7 +98,7 @@ class Figures:
 
 
 def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> None:
-    """Have the scheduler answer `tsdask_status`, `tsdask_stop` and `tsdask_targets`; `launched` is when the launch began (seconds since 1970)."""
+    """Have the scheduler answer the operations of ours, whose names begin with `tsdask_`; `launched` is when the launch began (seconds since 1970)."""
     idle = Idle(scheduler)
     workers = Workers()
     scheduler.add_plugin(workers, name=Workers.name, idempotent=True)
@@ -110,11 +112,30 @@ def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> N
             "idle_thread_seconds": idle.thread_seconds,
         }
 
+    def sample() -> Message:
+        idle.look()
+        return {
+            "workers": [worker_sample(worker) for worker in scheduler.workers.values()],
+            "finished": finished(scheduler),
+            "idle": idle.thread_seconds,
+        }
+
+    async def report(keep: bool = False) -> Message:
+        try:
+            if keep:
+                performance_report.keep_tasks(scheduler)
+                return {}
+            return {"page": await performance_report.page(scheduler, "")}
+        except Exception as error:
+            return {"problem": f"{type(error).__name__}: {error}"}
+
     def stop(now: bool = False) -> Message:
         channel.send({"event": "stop-asked", "now": bool(now)})
         return {"status": "OK"}
 
     scheduler.handlers["tsdask_status"] = status
+    scheduler.handlers["tsdask_sample"] = sample
+    scheduler.handlers["tsdask_report"] = report
     scheduler.handlers["tsdask_stop"] = stop
     scheduler.handlers["tsdask_targets"] = lambda: page_addresses(scheduler)
     # Dask's own page of figures has imported it, where it is there.
@@ -134,6 +155,15 @@ def page_addresses(scheduler: Any) -> list[str]:
     """Return where each worker serves its pages and figures, as host:port."""
     found = ((worker.host, worker.services.get("dashboard")) for worker in scheduler.workers.values())
     return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found if port]
+
+
+def worker_sample(worker: Any) -> list[Any]:
+    """Return a worker's name, processor (percent of one core), resident and spilled bytes, and running tasks, by its last heartbeat."""
+    metrics = worker.metrics
+    spilled = metrics.get("spilled_bytes")
+    on_disk = spilled.get("disk", 0) if isinstance(spilled, dict) else 0
+    numbers = (metrics.get("cpu"), metrics.get("memory"), on_disk, metrics.get("executing"))
+    return [str(worker.name), *(round(number or 0) for number in numbers)]
 
 
 def finished(scheduler: Any) -> int:

@@ -24,6 +24,7 @@ export const lsf: BatchSystem = {
   reasons,
   cancel,
   states,
+  accounting,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -167,3 +168,9 @@ const hints: readonly Hint[] = [
     "LSF does not answer; `badmin showstatus` or `bhosts` tell when it is back.",
   ],
 ];
+
+/** bjobs(1), as long as the job is remembered. */
+async function accounting(id: string, shell: Shell): Promise<string> {
+  const { code, stdout } = await shell.run("bjobs", ["-l", "-a", id]);
+  return code === 0 ? stdout : "";
+}

@@ -26,6 +26,7 @@ export const pbs: BatchSystem = {
   cancel,
   states,
   reasons,
+  accounting,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -213,3 +214,9 @@ const hints: readonly Hint[] = [
   ],
   [/cannot connect|connection refused/i, "The PBS server does not answer; `qstat -B` tells when it is back."],
 ];
+
+/** qstat(1B): `-x` shows jobs that are over, where the server keeps them. */
+async function accounting(id: string, shell: Shell): Promise<string> {
+  const { code, stdout } = await shell.run("qstat", ["-x", "-f", id]);
+  return code === 0 ? stdout : "";
+}

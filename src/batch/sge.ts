@@ -15,6 +15,7 @@ export const sge: BatchSystem = {
   reasons,
   cancel,
   states,
+  accounting,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -192,3 +193,9 @@ const hints: readonly Hint[] = [
     "The queue master does not answer; `qhost` tells when it is back.",
   ],
 ];
+
+/** qacct(1), once the job is over. */
+async function accounting(id: string, shell: Shell): Promise<string> {
+  const { code, stdout } = await shell.run("qacct", ["-j", id]);
+  return code === 0 ? stdout : "";
+}

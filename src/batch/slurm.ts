@@ -27,6 +27,7 @@ export const slurm: BatchSystem = {
   cancel,
   states,
   reasons,
+  accounting,
 };
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
@@ -177,6 +178,16 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
       return reason === "" || reason === "None" ? [] : [[array, text] as const, [id, text] as const];
     }),
   );
+}
+
+/** sacct(1) where the site keeps accounts; else what the controller still remembers, scontrol(1). */
+async function accounting(id: string, shell: Shell): Promise<string> {
+  const fields = "JobID,State,ExitCode,Elapsed,Timelimit,NNodes,NCPUS,TotalCPU,ReqMem,MaxRSS";
+  const kept = await shell.run("sacct", ["-j", id, "--units=M", `--format=${fields}`]);
+  // Its heading is two lines.
+  if (kept.code === 0 && lines(kept.stdout).length > 2) return kept.stdout;
+  const shown = await shell.run("scontrol", ["show", "job", id]);
+  return shown.code === 0 ? shown.stdout : "";
 }
 
 /** Job state codes of squeue(1). */

@@ -99,6 +99,8 @@ export interface BatchSystem {
   readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
   /** Why each of these jobs waits, in the system's own words; those that do not wait, or of which nothing is said, are left out. Throws as `states`. */
   readonly reasons?: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
+  /** What the system says that a job used, in its own words, for people; a job it does not know is an empty text. Throws Failure TSD-091, TSD-092. */
+  readonly accounting?: (id: string, shell: Shell) => Promise<string>;
   /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is none. */
   readonly states: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, JobState>>;
 }

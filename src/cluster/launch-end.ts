@@ -6,6 +6,7 @@ import { endText, howItEnded, type Ending } from "../ui/end.ts";
 import { usageText } from "../ui/usage.ts";
 import { deadClusterFolders, removeClusterFolder, removeFolder } from "./folder.ts";
 import type { LaunchParts } from "./launch-hooks.ts";
+import type { LaunchReport } from "./launch-report.ts";
 import type { LaunchHooks } from "./launch.ts";
 import type { EndOfLaunch } from "./state.ts";
 import type { Summary, SummaryFacts } from "./summary.ts";
@@ -29,12 +30,14 @@ export function endHooks(
       parts.stopWatching();
       session.progress?.stop();
       output.failures.flush();
-      const seconds = (performance.now() - (session.scriptStarted ?? context.started)) / 1000;
+      const seconds = ((session.scriptOver ?? performance.now()) - (session.scriptStarted ?? context.started)) / 1000;
       const log = options.logDir === undefined ? {} : { log: options.logDir };
       output.say(endText(ending, { seconds, workers: facts.workers, ...log }));
       await session.stopTargets?.();
       await publication.takeBack();
-      await tellUsage(parts, { ending, code: facts.code, seconds, usage: await told, ...log });
+      const usage = await told;
+      await tellUsage(parts, { ending, code: facts.code, seconds, usage, ...log });
+      await writeReport(parts, ending, facts.code, usage);
       await register?.ended(howItEnded(ending), facts.code);
       await closeLog(parts, facts);
       const problem = await endWorkerJobs(folder, context.env);
@@ -67,6 +70,19 @@ async function tellUsage(
       code: "TSD-116",
       facts: { path: context.options.jsonSummary, problem: String(problem) },
     });
+    output.failures.flush();
+  }
+}
+
+async function writeReport(
+  { report, output }: LaunchParts,
+  ...[ending, code, usage]: Parameters<LaunchReport["end"]>
+): Promise<void> {
+  try {
+    await report?.end(ending, code, usage);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    output.failures.add({ code: error.code, facts: error.facts });
     output.failures.flush();
   }
 }

@@ -12,6 +12,7 @@ import { clientStart } from "./client-start.ts";
 import type { Input } from "./input.ts";
 import { otherVersions, schedulerBack } from "./join.ts";
 import { launchBanner, together } from "./launch-banner.ts";
+import type { LaunchReport } from "./launch-report.ts";
 import type { LaunchHooks } from "./launch.ts";
 import { dashboardHost, pagesUrl } from "./pages.ts";
 import type { Plan } from "./plan.ts";
@@ -37,6 +38,8 @@ export interface LaunchParts {
   readonly publication: Publication;
   /** The launch's entry in the user's list; a launch that joins has none. */
   readonly register: Register | undefined;
+  /** What its report is made of; a launch that joins has none. */
+  readonly report: LaunchReport | undefined;
   readonly usage: UsageCollector;
   /** Ends the launch. */
   readonly fail: (failure: Failure) => void;
@@ -48,6 +51,8 @@ export interface LaunchSession {
   progress?: Progress;
   /** When the script was started, in ms of `performance.now()`. */
   scriptStarted?: number;
+  /** When it ended, where that is not the launch's end: the report looks at the cluster then. */
+  scriptOver?: number;
   /** Stops what keeps Prometheus' list of targets, and removes the list. */
   stopTargets?: () => Promise<void>;
 }
@@ -69,6 +74,7 @@ export function startHooks(parts: LaunchParts): StartHooks {
       const stopTargets = await keepLaunchTargets(parts, scheduler);
       if (stopTargets !== undefined) session.stopTargets = stopTargets;
       enter(parts, scheduler, hosts);
+      parts.report?.answers({ address: scheduler.address, tls: (await parts.secrets).credentials ?? undefined });
       const schedulerFile = publication.schedulerFile();
       output.say(
         launchBanner({ context, name: register?.name, python: session.python, scheduler, hosts, schedulerFile }),
@@ -98,7 +104,10 @@ export function startHooks(parts: LaunchParts): StartHooks {
     },
     onWaiting: (waiting) =>
       output.say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
-    onPythons: (reports) => comparePythons(parts, reports),
+    onPythons: (reports) => {
+      parts.report?.pythons(reports);
+      comparePythons(parts, reports);
+    },
     onFailure: (report) => output.failures.add(report),
   };
 }

@@ -19,6 +19,7 @@ import {
   type Effect,
   type EndOfLaunch,
   type FailureReportOfRank,
+  type HostState,
   type LaunchEvent,
   type LaunchState,
   type SchedulerFacts,
@@ -33,6 +34,10 @@ export interface Secrets {
 
 /** What the launch tells its surroundings; every hook is called at most once unless it says otherwise. */
 export interface LaunchHooks {
+  /** Everything that happens, with the hosts by number: for the record. */
+  readonly onEvent?: (event: LaunchEvent, hosts: readonly HostState[]) => void;
+  /** The script is over, or all workers are lost; the launch hears of it when this has resolved, with scheduler and workers as they were until then. Never rejects. */
+  readonly lastLook?: (event: LaunchEvent) => Promise<void>;
   /** The scheduler answers: publish it. May throw; the launch then ends with that failure. */
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
   /** Another scheduler answers in the place of one that died. Called for each. */
@@ -170,7 +175,7 @@ class LaunchController {
       if (message.t === "ranks") this.dispatch({ e: "ranks", host, ranks: message.ranks });
       else if (message.t === "python") this.#knowPython(name, message.report);
       else if (message.t === "event")
-        this.dispatch({ e: "rank-event", host, rank: message.rank, event: message.event });
+        this.#rankSaid({ e: "rank-event", host, rank: message.rank, event: message.event });
       else if (message.t === "gone") this.dispatch({ e: "rank-gone", host, rank: message.rank });
       else if (message.t === "host-done") this.dispatch({ e: "host-done", host });
     });
@@ -180,7 +185,20 @@ class LaunchController {
   dispatch(event: LaunchEvent): void {
     const [next, effects] = reduce(this.#state, event);
     this.#state = next;
+    this.#context.hooks.onEvent?.(event, next.hosts);
     for (const effect of effects) this.#perform(effect);
+  }
+
+  #rankSaid(event: Extract<LaunchEvent, { e: "rank-event" }>): void {
+    if (event.event.k === "client-exit") this.#afterLook(event);
+    else this.dispatch(event);
+  }
+
+  /** What ends the launch: the report's last look comes before it. */
+  #afterLook(event: LaunchEvent): void {
+    const { lastLook } = this.#context.hooks;
+    if (lastLook === undefined || hasEnded(this.#state)) this.dispatch(event);
+    else void lastLook(event).then(() => this.dispatch(event));
   }
 
   #perform(effect: Effect): void {
@@ -243,7 +261,9 @@ class LaunchController {
   #wait(deadline: DeadlineOfLaunch): void {
     const late = (): void => {
       const seconds = Math.round((performance.now() - this.#began) / 1000);
-      this.dispatch({ e: "deadline", deadline, seconds });
+      const event = { e: "deadline", deadline, seconds } as const;
+      if (deadline === "all-lost") this.#afterLook(event);
+      else this.dispatch(event);
     };
     setTimeout(late, this.#waits[deadline]).unref();
   }

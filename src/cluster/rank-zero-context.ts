@@ -1,4 +1,4 @@
-import type { Options } from "../config/options.ts";
+import type { Options, Sources } from "../config/options.ts";
 import type { ForkServer } from "../host/fork-server.ts";
 import type { World } from "../launcher/world.ts";
 import type { Out } from "../ui/out.ts";
@@ -9,6 +9,7 @@ import type { Plan } from "./plan.ts";
 export interface RankZeroContext {
   readonly world: World;
   readonly options: Options;
+  readonly sources: Sources;
   readonly plan: Plan;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;

@@ -31,6 +31,7 @@ export async function openRankZeroOutput({
   folder,
   launch,
   logName,
+  heard,
 }: {
   readonly options: Pick<Options, "quiet" | "logDir">;
   readonly out: Out;
@@ -40,6 +41,8 @@ export async function openRankZeroOutput({
   readonly launch: string;
   /** The log file's name in a folder that the user named. */
   readonly logName: string;
+  /** Is told each failure and warning, as plain text. */
+  readonly heard: (text: string) => void;
 }): Promise<RankZeroOutput> {
   const base = { rank: 0, host: hostname() };
   const named =
@@ -61,11 +64,11 @@ export async function openRankZeroOutput({
   };
   const failures = collectFailures({
     show: (text) => {
-      log.warn(
-        stripVTControlCharacters(text)
-          .replaceAll(/^tsdask-mpi: /gm, "")
-          .trimEnd(),
-      );
+      const plain = stripVTControlCharacters(text)
+        .replaceAll(/^tsdask-mpi: /gm, "")
+        .trimEnd();
+      log.warn(plain);
+      heard(plain);
       out.write(text);
     },
     colour: wantsColour({ tty: out.tty, noColor: env["NO_COLOR"] }),

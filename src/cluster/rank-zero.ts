@@ -10,6 +10,7 @@ import type { Log } from "../ui/log.ts";
 import { takeClusterFolder, takenFolder } from "./folder.ts";
 import { hostGrants } from "./granted.ts";
 import { endHooks } from "./launch-end.ts";
+import { openLaunchReport, reportHooks, type LaunchReport } from "./launch-report.ts";
 import { runHooks, scriptName, startHooks, type LaunchParts } from "./launch-hooks.ts";
 import { createLaunch, type Launch } from "./launch.ts";
 import { openPublication } from "./publication.ts";
@@ -35,14 +36,20 @@ export interface RankZero {
 
 /**
  * Sets up what only rank 0 has: the cluster folder, the secrets, the launch's state, what people see, and `scheduler.json`.
- * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072, TSD-115.
+ * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072, TSD-115, TSD-181.
  */
 export async function startRankZero(context: RankZeroContext): Promise<RankZero> {
   const { options, folder, env } = context;
   const name = `${shortName(context.key)}.${Date.now().toString(36)}`;
   const summary = options.jsonSummary === undefined ? undefined : await openSummary(options.jsonSummary, name);
   const logName = `tsdask-${shortName(context.key)}-hub`;
-  const output = await openRankZeroOutput({ options, out: context.out, env, folder, launch: name, logName });
+  let report: LaunchReport | undefined;
+  const heard = (text: string): void => report?.said(text);
+  const output = await openRankZeroOutput({ options, out: context.out, env, folder, launch: name, logName, heard });
+  const register =
+    context.join === undefined ? registerLaunch(name, context, (failure) => output.failures.add(failure)) : undefined;
+  if (register !== undefined)
+    report = await openLaunchReport({ ...context, name: register.name, launch: name, host: hostname() });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, env));
   void context.forkServer.then((server) => server.own({ paths: [folder], identities: [takenFolder(folder)] }));
   const secrets = makeLaunchSecrets(context, name);
@@ -55,8 +62,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     secrets,
     credentialsWritten,
     publication: openPublication({ context, launch: name, secrets, output }),
-    register:
-      context.join === undefined ? registerLaunch(name, context, (failure) => output.failures.add(failure)) : undefined,
+    register,
+    report,
     usage: collectUsage(),
     fail: (failure) => launch.fail(failure),
     session: {},
@@ -66,7 +73,12 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     ...lifeOf(context, warn),
     secrets,
     log: output.log,
-    hooks: { ...startHooks(parts), ...runHooks(parts), ...endHooks({ ...parts, summary, stopWatching }) },
+    hooks: {
+      ...reportHooks(parts),
+      ...startHooks(parts),
+      ...runHooks(parts),
+      ...endHooks({ ...parts, summary, stopWatching }),
+    },
   });
   const stopWalltime = watchWalltime({
     options,

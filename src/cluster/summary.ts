@@ -1,8 +1,6 @@
-import { lstatSync, statSync } from "node:fs";
-import { dirname } from "node:path";
 import { VERSION } from "../config/version.ts";
 import { Failure } from "../errors/failure.ts";
-import { systemCode } from "../security/file-problems.ts";
+import { outputProblem } from "../security/output-file.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import type { Ending } from "../ui/end.ts";
 import { verdict, type Usage } from "../ui/usage.ts";
@@ -27,7 +25,7 @@ export interface Summary {
  * link is not followed, and another user's file not replaced. Throws TSD-115.
  */
 export async function openSummary(path: string, launch: string): Promise<Summary> {
-  const problem = problemOf(path);
+  const problem = outputProblem(path);
   if (problem !== undefined) throw new Failure("TSD-115", { path, problem });
   const write = (content: Readonly<Record<string, unknown>>): Promise<void> =>
     writePrivateFile(path, `${JSON.stringify({ format: 1, version: VERSION, launch, ...content }, null, 2)}\n`);
@@ -71,19 +69,4 @@ function summaryOf({ ending, code, seconds, usage, log }: SummaryFacts): Readonl
     memory_limit: worked === undefined || worked.limit === 0 ? null : worked.limit,
     log: log ?? null,
   };
-}
-
-function problemOf(path: string): string | undefined {
-  try {
-    if (!statSync(dirname(path)).isDirectory()) return `${dirname(path)} is not a folder`;
-  } catch (error) {
-    return systemCode(error) === "ENOENT"
-      ? `there is no folder ${dirname(path)}`
-      : `${dirname(path)}: ${systemCode(error)}`;
-  }
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found?.isSymbolicLink() === true) return "it is a symbolic link";
-  if (found !== undefined && found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
-  if (found !== undefined && !found.isFile()) return "there is something else of that name, not a file";
-  return undefined;
 }

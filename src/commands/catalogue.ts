@@ -9,6 +9,7 @@ import { COMMAND as EXPLAIN } from "./explain.ts";
 import { COMMAND as LIST } from "./list.ts";
 import { COMMAND as LOGS } from "./logs.ts";
 import { openOptions } from "./open.ts";
+import { COMMAND as REPORT } from "./report.ts";
 import { scaleOptions } from "./scale.ts";
 import { scriptOptions } from "./script-options.ts";
 import type { SmallCommand } from "./small-command.ts";
@@ -53,6 +54,7 @@ export function commands(): readonly ListedCommand[] {
     { name: "list", about: "shows your clusters", options: small(LIST), words: "none" },
     { name: "status", about: "shows what a cluster does", options: small(STATUS), words: "cluster" },
     { name: "logs", about: "shows what a cluster's processes said", options: small(LOGS), words: "cluster" },
+    { name: "report", about: "writes what happened in a launch as a page", options: small(REPORT), words: "cluster" },
     { name: "stop", about: "ends a cluster in order", options: small(STOP), words: "cluster" },
     { name: "explain", about: "prints the runbook's entry about a message", options: small(EXPLAIN), words: "none" },
     {

@@ -16,8 +16,8 @@ const USAGE = `\
 Usage: mpirun -np <ranks> tsdask-mpi [options] [script.py | notebook.ipynb | -] [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] -- <command> [its arguments]
        mpirun -np <ranks> tsdask-mpi [options] <tcp://host:port | tls://host:port>
-       tsdask-mpi list | status | logs | stop | open | connect | env | scale | adapt | script
-                  | config | explain | doctor | completion [--help]`;
+       tsdask-mpi list | status | logs | report | stop | open | connect | env | scale | adapt
+                  | script | config | explain | doctor | completion [--help]`;
 
 const SHORT = `\
 tsdask-mpi: a Dask cluster in any MPI allocation. In your script, \`Client()\` is connected.
@@ -43,7 +43,7 @@ Options asked for most:
 More:
   --help starting | roles | workers | scheduler | network | security | jupyter | batch | messages
   --help all             every option with its default, values, exit codes; docs/options.md
-  doctor, list, status, logs, stop, open, connect, env, scale, adapt, script, config,
+  doctor, list, status, logs, report, stop, open, connect, env, scale, adapt, script, config,
   explain, completion, install-drop-in    commands, each with --help: \`tsdask-mpi help scale\`
 
 A failure has a code (TSD-...), its cause and its cure; docs/runbook.md says more about each.`;
@@ -65,6 +65,7 @@ Commands (each has its own --help):
   list             shows your clusters: those that run, wait in a batch system, and ended lately
   status [name]    shows what a cluster does, what it waits for, what idles; --watch as \`top\`
   logs [name]      shows what a launch and its Dask processes said, also after its end
+  report [name]    writes what happened in a launch as a page, also after its end
   stop name|--all  ends clusters, in order or --now, from any host
   open <login>     from your computer: submits a job there, tunnels, opens the browser
   connect          prints how to reach a running cluster: ssh line, links, Python lines

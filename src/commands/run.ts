@@ -27,6 +27,8 @@ export async function runCommand(
       return (await import("./explain.ts")).explainCommand(command.argv, context);
     case "doctor":
       return (await import("./doctor.ts")).doctorCommand(command.argv, context);
+    case "report":
+      return (await import("./report.ts")).reportCommand(command.argv, context);
     case "stop":
       return (await import("./stop.ts")).stopCommand(command.argv, context);
     case "list":

@@ -68,6 +68,7 @@ const FROM_ENVIRONMENT = [
   "logLevel",
   "logDir",
   "jsonSummary",
+  "report",
   "quiet",
 ] as const satisfies readonly OptionKey[];
 

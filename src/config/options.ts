@@ -147,6 +147,8 @@ export interface Options {
   readonly prometheusTargets: string | undefined;
   /** Absolute: where to write how the launch ended. */
   readonly jsonSummary: string | undefined;
+  /** Absolute: the page, or a folder for it; `auto`: beside the kept log. */
+  readonly report: string | undefined;
   readonly quiet: boolean;
 }
 
@@ -178,6 +180,7 @@ export const SUBCOMMANDS = [
   "logs",
   "explain",
   "doctor",
+  "report",
   "stop",
   "install-drop-in",
   "completion",

@@ -15,6 +15,7 @@ const COMMANDS: readonly string[] = [
   "logs",
   "explain",
   "doctor",
+  "report",
   "stop",
   "completion",
 ] satisfies readonly Subcommand[];

@@ -561,6 +561,14 @@ export const table: Table = {
     otherwise: "none",
     help: "write how the launch ended and what it used to this file, as JSON, for programs",
   },
+  report: {
+    group: "Messages",
+    value: "<file>",
+    read: orWord({ auto: "auto" }, path),
+    initial: undefined,
+    otherwise: "none; `tsdask-mpi report` makes one afterwards",
+    help: "write what happened as a page with Dask's own report: a file, a folder, or auto (beside the log)",
+  },
   quiet: {
     group: "Messages",
     negative: "no-quiet",

@@ -866,6 +866,25 @@ export const messages = define({
       "It ran out of memory, or somebody or something ended it. Lost with it: all results in the workers' memory, all futures, and the work that was queued.",
     cure: "Submit the work again: Clients connect again by themselves, and say of each lost future that it was cancelled. Look at the memory of the scheduler's host.",
   },
+  "TSD-181": {
+    exit: 64,
+    what: "The page {path} of --report cannot be written: {problem}.",
+    cause: "The page's name or its folder is not one that you can write a file of your own in.",
+    cure: "Give a file in a folder that exists and that you may write in, or `--report auto`, which is beside the kept log.",
+  },
+  "TSD-182": {
+    exit: 69,
+    what: "The page {path} of --report was not written at the end: {problem}.",
+    cause: "Its folder was removed or closed while the launch ran, or its disk is full.",
+    cure: "`tsdask-mpi report --output FILE` makes it anew for a week. The launch's own exit code is not changed.",
+  },
+  "TSD-183": {
+    exit: 69,
+    what: "There is nothing to make a report of {name} from: {why}.",
+    cause:
+      "It ended well within two seconds, ended more than a week ago, was started by an older tsdask-mpi, or its host could not write your state folder.",
+    cure: "`tsdask-mpi list` shows what there is; start it with `--report FILE` to have a page in any case.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

@@ -72,6 +72,7 @@ async function beHub(
   const zero = await startRankZero({
     world,
     options,
+    sources,
     plan,
     env,
     cwd,

@@ -48,6 +48,9 @@ export interface Hello {
   readonly cpus?: string;
 }
 
+/** The steps of a rank on its way into the cluster, in their order: its process started, it met its host's agent, it was told its part, its worker was forked. */
+export type RankStep = "started" | "met" | "told" | "forked";
+
 /** What happened on a rank; travels member → leader → hub. */
 export type RankEvent =
   | {
@@ -75,6 +78,8 @@ export type RankEvent =
       readonly nthreads: number;
       readonly memoryLimit: number;
       readonly pid: number;
+      /** How long (ms) before this message each step of the rank was. */
+      readonly ages?: Readonly<Partial<Record<RankStep, number>>>;
     }
   | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
   | { readonly k: "worker-away"; readonly why: string }

@@ -12,6 +12,7 @@ const short = text(4096);
 const rank = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000_000));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const port = v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)));
+/** A length of time, in what unit the message says. */
 const seconds = v.pipe(v.number(), v.minValue(0));
 const code = v.custom<MessageCode>((value) => typeof value === "string" && Object.hasOwn(messages, value));
 const facts = v.record(short, v.optional(v.union([text(65_536), v.number()])));
@@ -41,6 +42,7 @@ const event = v.variant("k", [
     nthreads: count,
     memoryLimit: count,
     pid: count,
+    ages: v.optional(v.partial(v.object({ started: seconds, met: seconds, told: seconds, forked: seconds }))),
   }),
   v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
   v.object({ k: v.literal("worker-away"), why: text(65_536) }),

@@ -9,6 +9,7 @@ import { killPid, signalNumber, startChild, type Child, type ChildSpawn } from "
 import type { ChildEvent } from "../protocol/fork-server.ts";
 import type { ClientRun } from "./client.ts";
 import { keepOutput } from "./kept-output.ts";
+import { noteSteps, type Steps } from "./steps.ts";
 import { superviseScheduler, type SupervisedScheduler } from "./scheduler.ts";
 import { superviseWorker, type SupervisedWorker, type WorkerSupervision } from "./worker.ts";
 
@@ -62,6 +63,7 @@ export function runRankAgent(context: RankAgentContext): Member {
 class RankAgent {
   readonly #context: RankAgentContext;
   readonly #outputs = new Set<Relay>();
+  readonly #steps: Steps;
   #assign: Assign | undefined;
   #worker: SupervisedWorker | undefined;
   #scheduler: SupervisedScheduler | undefined;
@@ -71,9 +73,14 @@ class RankAgent {
 
   constructor(context: RankAgentContext) {
     this.#context = context;
+    this.#steps = noteSteps(context.shell?.pid ?? process.pid);
   }
 
-  readonly report = (event: RankEvent): void => this.#context.up.send({ t: "event", event });
+  readonly report = (event: RankEvent): void =>
+    this.#context.up.send({
+      t: "event",
+      event: event.k === "worker-ready" ? { ...event, ages: this.#steps.ages() } : event,
+    });
 
   take(message: ToRank): void {
     switch (message.t) {
@@ -133,6 +140,7 @@ class RankAgent {
 
   #assigned(assign: Assign): void {
     this.#assign = assign;
+    this.#steps.note("told");
     const { host, restarts, schedulerRestarts, schedulerReturns, terminateAt, scheduler, worker } = assign;
     const { report } = this;
     if (scheduler) {
@@ -184,7 +192,10 @@ class RankAgent {
           this.#outputs.add(output);
         },
         ...(shell === undefined ? {} : { rankPid: shell.pid }),
-        onEvent,
+        onEvent: (event) => {
+          if (event.event === "forked") this.#steps.note("forked");
+          onEvent(event);
+        },
       };
       return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, { host, report: this.report, shell });
     };

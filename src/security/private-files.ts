@@ -50,14 +50,17 @@ export async function writePrivateFile(path: string, content: string | Uint8Arra
 }
 
 /**
- * Reads a file only if it is ours and closed to everyone else; symbolic links are not followed. UTF-8.
+ * Reads a file only if it is ours and closed to everyone else; symbolic links are not followed. UTF-8, at most `largest` bytes.
  * Throws TSD-073 (it is open to others, or not ours) and TSD-074 (it cannot be read).
  */
-export async function readPrivateFile(path: string): Promise<string> {
+export async function readPrivateFile(
+  path: string,
+  { largest = LARGEST }: { readonly largest?: number } = {},
+): Promise<string> {
   try {
     await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const found = await file.stat();
-    const problem = fileProblem(found);
+    const problem = fileProblem(found, largest);
     if (problem !== undefined) throw new Failure("TSD-073", { path, problem });
     return await file.readFile("utf8");
   } catch (error) {
@@ -113,11 +116,11 @@ function folderProblem(found: Stats): string | undefined {
   return undefined;
 }
 
-function fileProblem(found: Stats): string | undefined {
+function fileProblem(found: Stats, largest: number): string | undefined {
   if (!found.isFile()) return "it is not a plain file";
   if (found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
   if ((found.mode & OTHERS) !== 0) return `others may open it (mode ${octal(found.mode)})`;
-  if (found.size > LARGEST) return `it is far too large (${found.size} bytes)`;
+  if (found.size > largest) return `it is far too large (${found.size} bytes)`;
   return undefined;
 }
 

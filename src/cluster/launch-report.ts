@@ -1,0 +1,144 @@
+import { join } from "node:path";
+import type { SchedulerEndpoint } from "../dask/rpc.ts";
+import { Failure } from "../errors/failure.ts";
+import type { PythonReport } from "../protocol/messages.ts";
+import type { RecordEvent } from "../report/lines.ts";
+import { howItEnded, type Ending } from "../ui/end.ts";
+import type { Usage } from "../ui/usage.ts";
+import { keptLogFolder } from "./hub-log.ts";
+import { openRecord, recordHead, recordOf } from "./launch-record.ts";
+import type { LaunchHooks } from "./launch.ts";
+import type { HostState, LaunchEvent } from "./state.ts";
+
+/** What a launch's report is made of, as it comes. */
+export interface LaunchReport {
+  readonly heard: (event: LaunchEvent, hosts: readonly HostState[]) => void;
+  readonly pythons: (reports: readonly PythonReport[]) => void;
+  readonly said: (text: string) => void;
+  /** The scheduler answers: its workers are looked at from now on. */
+  readonly answers: (scheduler: SchedulerEndpoint) => void;
+  /** With `--report`: the script is over, and before anything is ended Dask makes its own report. Never rejects. */
+  readonly lastLook: ((event: LaunchEvent) => Promise<void>) | undefined;
+  /** Writes the end down, and the page where one was asked for. Throws TSD-182. */
+  readonly end: (ending: Ending, code: number, usage: Usage) => Promise<void>;
+}
+
+/** The page is written so long (ms) after the scheduler answers, and then each time that the launch has run half as long again: a kill without a warning leaves it. */
+const firstPage = 5_000;
+const pageAgain = 1.5;
+const longestPause = 600_000;
+
+type Head = Omit<Parameters<typeof recordHead>[0], "started"> & {
+  /** When this process began, in ms of `performance.now()`. */
+  readonly started: number;
+};
+
+/**
+ * Keeps the record of a launch in its kept log's folder, whatever happens to the scheduler, and with `--report` a page made of it. Throws TSD-181 when the page cannot be
+ * written where it was asked for.
+ */
+export async function openLaunchReport(head: Head & { readonly folder: string }): Promise<LaunchReport> {
+  const { env, launch, options, world } = head;
+  const folder = (): string => keptLogFolder({ env, launch, otherwise: join(head.folder, "log") });
+  const writer = openRecord(folder);
+  const keep = (event: RecordEvent | undefined): void => {
+    if (event !== undefined) writer.add(event);
+  };
+  keep({ k: "launch", ...recordHead({ ...head, started: Date.now() - (performance.now() - head.started) }) });
+  const page =
+    options.report === undefined
+      ? undefined
+      : await (await import("./report-page.ts")).openPage({ ...head, where: options.report, folder });
+  const pythons = new Set<string>();
+  let signalled = false;
+  let looked = false;
+  let over = false;
+  let timer: NodeJS.Timeout | undefined;
+  let samples: { readonly stop: () => void; readonly daskPage: () => Promise<void> } | undefined;
+
+  const writeAgain = (wait: number): void => {
+    timer = setTimeout(() => {
+      writer.flush();
+      void page?.write().then(() => {
+        if (!over) writeAgain(Math.min(wait * pageAgain, longestPause));
+      }, ignored);
+    }, wait).unref();
+  };
+
+  return {
+    heard: (event, hosts) => {
+      // It was heard before the last look already.
+      if (!looked || !isScriptOver(event)) keep(recordOf(event, hosts));
+      if (signalled || !(isSignal(event) || event.e === "leave")) return;
+      signalled = isSignal(event);
+      // Whatever comes next may be a kill.
+      writer.flush();
+      page?.write().catch(ignored);
+    },
+    pythons: (reports) => {
+      for (const { host, python, dask } of reports) {
+        if (!pythons.has(host)) keep({ k: "python", host, python, dask });
+        pythons.add(host);
+      }
+    },
+    said: (text) => keep({ k: "message", text }),
+    answers: (scheduler) => {
+      void import("./launch-samples.ts").then(({ takeSamples }) => {
+        if (!over) samples = takeSamples({ scheduler, keep, ...(page === undefined ? {} : { daskPage: page.dask }) });
+      });
+      if (page !== undefined) writeAgain(firstPage);
+    },
+    lastLook:
+      page === undefined
+        ? undefined
+        : async (event) => {
+            keep(recordOf(event, []));
+            looked = true;
+            // Open MPI kills a second after its SIGTERM: what there is has to do.
+            if (signalled && world.launcher === "openmpi") return;
+            await samples?.daskPage();
+          },
+    end: async (ending, code, usage) => {
+      over = true;
+      clearTimeout(timer);
+      samples?.stop();
+      keep({ k: "end", why: howItEnded(ending), code, usage });
+      // What ended well in a moment needs no record, as it needs no log.
+      writer.close({ keep: page !== undefined || code !== 0 });
+      try {
+        await page?.write();
+      } catch (error) {
+        const problem = error instanceof Failure ? String(error.facts["problem"]) : String(error);
+        throw new Failure("TSD-182", { path: page?.path, problem }, { cause: error });
+      }
+    },
+  };
+}
+
+/** What is heard of everything that happens, and looked at once more when the script is over. */
+export function reportHooks({
+  report,
+  session,
+}: {
+  readonly report: LaunchReport | undefined;
+  readonly session: { scriptOver?: number };
+}): Pick<LaunchHooks, "onEvent" | "lastLook"> {
+  if (report === undefined) return {};
+  const { heard, lastLook } = report;
+  if (lastLook === undefined) return { onEvent: heard };
+  return {
+    onEvent: heard,
+    lastLook: (event) => {
+      session.scriptOver = performance.now();
+      return lastLook(event);
+    },
+  };
+}
+
+const isScriptOver = (event: LaunchEvent): boolean => event.e === "rank-event" && event.event.k === "client-exit";
+
+const isSignal = (event: LaunchEvent): boolean =>
+  event.e === "signal" || (event.e === "rank-event" && event.event.k === "signal");
+
+/** A page that cannot be written now is tried again at the end, which says so. */
+function ignored(): void {}

@@ -1,0 +1,114 @@
+import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
+import { deadlines } from "../deadlines.ts";
+import type { RecordEvent, WorkerSample } from "../report/lines.ts";
+
+/** The first look (ms after the scheduler answers), and the shortest and longest time between two. */
+const firstLook = 1_000;
+const shortest = 2_000;
+const longest = 60_000;
+/** The pause grows with the run, so that a long one has some hundred samples, and with the workers, so that a large one has no more to say than a small one. */
+const share = 50;
+const workersPerSecond = 50;
+/** Dask's own report takes its scheduler about a second: made first after so long (ms), and each time when the run has become twice as long. */
+const firstReport = 100_000;
+
+export interface Samples {
+  readonly stop: () => void;
+  /** Has Dask make its report now. Never rejects. */
+  readonly daskPage: () => Promise<void>;
+}
+
+/** Looks at a cluster's workers now and then, through the scheduler's own port and from the heartbeats that it has already. */
+export function takeSamples({
+  scheduler,
+  keep,
+  daskPage,
+}: {
+  readonly scheduler: SchedulerEndpoint;
+  readonly keep: (event: RecordEvent) => void;
+  /** Takes Dask's report, or why there is none; absent: it is not asked for. */
+  readonly daskPage?: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
+}): Samples {
+  const began = performance.now();
+  const timers = new Map<string, NodeJS.Timeout>();
+  let stopped = false;
+  let asking: Promise<void> | undefined;
+
+  const later = (name: string, wait: number, act: () => Promise<void>): void => {
+    if (stopped) return;
+    timers.set(name, setTimeout(() => void act().catch(() => undefined), wait).unref());
+  };
+  const look = async (): Promise<void> => {
+    let workers = 0;
+    try {
+      const found = await callScheduler(scheduler, "tsdask_sample", {}, { deadline: deadlines.connectCommand });
+      const sample = sampleOf(found);
+      workers = sample.workers.length;
+      if (!stopped) keep(sample);
+    } catch {
+      // It is gone, or busy: there is a gap then.
+    }
+    const run = performance.now() - began;
+    const wait = Math.max(shortest, run / share, (workers / workersPerSecond) * 1000);
+    later("sample", Math.min(longest, wait), look);
+  };
+  const ask = async (): Promise<void> => {
+    try {
+      const reply = await callScheduler(scheduler, "tsdask_report", {}, { deadline: deadlines.daskReport });
+      await daskPage?.(pageOf(reply));
+    } catch (error) {
+      await daskPage?.({ problem: `the scheduler did not make it: ${(error as Error).message.split("\n", 1)[0]}` });
+    }
+  };
+  const askAgain = async (): Promise<void> => {
+    asking = ask();
+    await asking;
+    later("report", performance.now() - began, askAgain);
+  };
+
+  later("sample", firstLook, look);
+  if (daskPage !== undefined) {
+    callScheduler(scheduler, "tsdask_report", { keep: true }, { deadline: deadlines.connectCommand }).catch(
+      () => undefined,
+    );
+    later("report", firstReport, askAgain);
+  }
+  return {
+    stop: () => {
+      stopped = true;
+      for (const timer of timers.values()) clearTimeout(timer);
+    },
+    daskPage: async () => {
+      if (daskPage === undefined) return;
+      await asking?.catch(() => undefined);
+      await Promise.all([ask().catch(() => undefined), look()]);
+    },
+  };
+}
+
+/** A scheduler's answer as a line of the record; what is no figure is 0. Pure. */
+export function sampleOf(reply: unknown): Extract<RecordEvent, { readonly k: "sample" }> {
+  const { workers, finished, idle } = (reply ?? {}) as Readonly<Record<string, unknown>>;
+  const rows = Array.isArray(workers) ? workers.filter((row): row is unknown[] => Array.isArray(row)) : [];
+  const figure = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : 0);
+  return {
+    k: "sample",
+    workers: rows.map(
+      ([name, ...rest]): WorkerSample => [
+        String(name),
+        figure(rest[0]),
+        figure(rest[1]),
+        figure(rest[2]),
+        figure(rest[3]),
+      ],
+    ),
+    finished: figure(finished),
+    idle: Math.round(figure(idle)),
+  };
+}
+
+function pageOf(reply: unknown): { readonly html: string } | { readonly problem: string } {
+  const { page, problem } = (reply ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof page === "string") return { html: page };
+  return { problem: typeof problem === "string" ? problem : "the scheduler's answer was none" };
+}

@@ -1,0 +1,78 @@
+import { mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { Failure } from "../errors/failure.ts";
+import { daskPageName } from "../report/lines.ts";
+import { problemMark, readRecord } from "../report/record.ts";
+import { reportPage } from "../report/page.ts";
+import { systemCode } from "../security/file-problems.ts";
+import { outputProblem } from "../security/output-file.ts";
+import { writePrivateFile } from "../security/private-files.ts";
+
+export interface Page {
+  readonly path: string;
+  /** Makes the page anew of what the record has by now. Throws TSD-072. */
+  readonly write: () => Promise<void>;
+  /** Takes Dask's own report, or why there is none. */
+  readonly dask: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
+}
+
+/** Finds out at the start whether the page of `--report` can be written, by writing one. Throws TSD-181. */
+export async function openPage({
+  where,
+  name,
+  launch,
+  folder,
+}: {
+  readonly where: string;
+  readonly name: string;
+  readonly launch: string;
+  /** Where the record is. */
+  readonly folder: () => string;
+}): Promise<Page> {
+  const kept = folder();
+  const path = pagePath(where, { name, launch, kept });
+  if (where === "auto") makeKept(kept, path);
+  const problem = outputProblem(path);
+  if (problem !== undefined) throw new Failure("TSD-181", { path, problem });
+  const write = async (): Promise<void> => writePrivateFile(path, reportPage(await readRecord(kept)));
+  try {
+    await write();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(
+      "TSD-181",
+      { path, problem: `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "") },
+      { cause: error },
+    );
+  }
+  return {
+    path,
+    write,
+    dask: async (page) => {
+      const text = "html" in page ? page.html : `${problemMark}${page.problem}`;
+      // One that was made earlier is better than a word that there is none now.
+      if ("problem" in page && statSync(join(kept, daskPageName), { throwIfNoEntry: false }) !== undefined) return;
+      await writePrivateFile(join(kept, daskPageName), text).catch(() => undefined);
+    },
+  };
+}
+
+/** `--report auto` is beside the kept log; a folder gets a file that is named after the cluster and the launch. */
+function pagePath(
+  where: string,
+  { name, launch, kept }: { readonly name: string; readonly launch: string; readonly kept: string },
+): string {
+  if (where === "auto") return join(kept, "report.html");
+  const folder = where.endsWith("/") || (statSync(where, { throwIfNoEntry: false })?.isDirectory() ?? false);
+  return folder ? join(where, `tsdask-${name}-${launch.replace(".", "-")}.html`) : where;
+}
+
+/** The folder of the kept log, which has no file yet. Throws TSD-181. */
+function makeKept(kept: string, path: string): void {
+  try {
+    mkdirSync(kept, { mode: 0o700 });
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST")
+      throw new Failure("TSD-181", { path, problem: String(error) }, { cause: error });
+  }
+}

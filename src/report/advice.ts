@@ -1,0 +1,138 @@
+import { bytesText, durationText } from "../ui/format.ts";
+import { count } from "../ui/ranges.ts";
+import type { LaunchHead, RecordLine } from "./lines.ts";
+import type { Course } from "./workers.ts";
+
+type End = Extract<RecordLine, { readonly k: "end" }>;
+
+/** What a launch had and used. Core-hours count threads, which by default are the cores. */
+export interface Used {
+  /** Seconds from the first process to the end, or to the last that is known. */
+  readonly seconds: number;
+  readonly threads: number;
+  /** Core-hours that there were, that the processor worked, and in which no task ran; undefined where nobody has told. */
+  readonly had: number | undefined;
+  readonly worked: number | undefined;
+  readonly idle: number | undefined;
+  /** Bytes. */
+  readonly mostMemory: number;
+  readonly limit: number;
+  /** How often a worker was lost, and how often for want of memory. */
+  readonly lost: number;
+  readonly lostForMemory: number;
+}
+
+/** A worker killed by SIGKILL was killed for memory nearly always; the other words are ours and Dask's. */
+const forMemory = /SIGKILL|more memory|MiB|MemoryError|want of memory/;
+
+/** Sums up what the launch had and used. Pure. */
+export function usedBy(head: LaunchHead, lines: readonly RecordLine[], course: Course, end: End | undefined): Used {
+  const lastAt = lines.at(-1)?.at ?? head.started;
+  const losses = lines.filter((line) => line.k === "lost");
+  const workers = new Map(lines.flatMap((line) => (line.k === "worker" ? [[line.rank, line] as const] : [])));
+  const all = [...workers.values()];
+  const worked = end?.usage?.worked;
+  const fullest = course.workers.reduce((most, { mostMemory }) => Math.max(most, mostMemory), worked?.peak ?? 0);
+  const hours = (seconds: number | undefined): number | undefined =>
+    seconds === undefined ? undefined : seconds / 3600;
+  return {
+    seconds: Math.max(0, (lastAt - head.started) / 1000),
+    threads: all.reduce((sum, { threads }) => sum + threads, 0),
+    had: hours(worked?.threadSeconds ?? threadSeconds(all, lastAt)),
+    worked: hours(worked?.cpu ?? sampledSeconds(course)),
+    idle: hours(course.idle),
+    mostMemory: fullest,
+    limit: Math.max(0, ...all.map(({ limit }) => limit)),
+    lost: losses.length,
+    lostForMemory: losses.filter(({ why }) => forMemory.test(why)).length,
+  };
+}
+
+/** Threads × time since each worker's first registration. */
+function threadSeconds(
+  workers: readonly { readonly at: number; readonly threads: number }[],
+  until: number,
+): number | undefined {
+  if (workers.length === 0) return undefined;
+  return workers.reduce((sum, { at, threads }) => sum + (threads * Math.max(0, until - at)) / 1000, 0);
+}
+
+/** Seconds of processor by the samples alone: what is left of a launch that was killed. */
+function sampledSeconds({ times, workers }: Course): number | undefined {
+  if (times.length < 2) return undefined;
+  return workers.reduce(
+    (sum, { at }) =>
+      sum +
+      at.reduce((inner, one, index) => {
+        const next = times[index + 1];
+        return one === undefined || next === undefined
+          ? inner
+          : inner + ((one[1] / 100) * (next - (times[index] ?? 0))) / 1000;
+      }, 0),
+    0,
+  );
+}
+
+/** What to ask for next time, one sentence each: workers, memory, time. Pure. */
+export function advice(head: LaunchHead, used: Used, end: End | undefined): readonly string[] {
+  return [...ofWorkers(head, used), ...ofMemory(used), ...ofTime(head, used, end)];
+}
+
+function ofWorkers({ workerRanks }: LaunchHead, { had, worked, seconds }: Used): readonly string[] {
+  if (had === undefined || worked === undefined || had === 0 || seconds < 30) return [];
+  const share = worked / had;
+  const many = workerRanks.length;
+  if (share > 0.8)
+    return [`Workers: ${percent(share)} of the processor was used; more workers would probably make it quicker.`];
+  if (share > 0.4 || many === 1) return [];
+  const enough = Math.max(1, Math.ceil((many * share) / 0.7));
+  if (enough >= many) return [];
+  return [
+    `Workers: ${percent(share)} of the processor was used; about ${count(enough, "worker")} in place of ${many} would probably do as much, where they have memory enough, or more tasks at once would use them.`,
+  ];
+}
+
+function ofMemory({ mostMemory, limit, lostForMemory, seconds }: Used): readonly string[] {
+  if (lostForMemory > 0)
+    return [
+      limit > 0
+        ? `Memory: workers died of it at ${bytesText(limit)} each. Ask for twice that (${bytesText(2 * limit)}) per worker, by more memory or fewer workers per host, or make partitions and chunks half as large.`
+        : "Memory: workers died of it. Ask for more per worker, or make partitions and chunks smaller.",
+    ];
+  if (limit === 0 || mostMemory === 0 || seconds < 30) return [];
+  const share = mostMemory / limit;
+  if (share > 0.8)
+    return [`Memory: the fullest worker had ${percent(share)} of its ${bytesText(limit)}; ask for more.`];
+  if (share > 0.4) return [];
+  return [
+    `Memory: the fullest worker had ${bytesText(mostMemory)} of ${bytesText(limit)}; ${bytesText(rounded(mostMemory * 1.5))} per worker would be enough.`,
+  ];
+}
+
+function ofTime({ ends, started }: LaunchHead, { seconds }: Used, end: End | undefined): readonly string[] {
+  if (end === undefined) return [];
+  const walltime = ends === undefined ? undefined : ends - started / 1000;
+  if (/time was over/.test(end.why))
+    return [`Time: it ran out after ${durationText(seconds)}. Ask for more, or have the script save where it is.`];
+  if (walltime === undefined || end.code !== 0) return [];
+  const enough = Math.max(60, seconds * 1.3);
+  if (walltime < enough * 1.2) return [];
+  return [
+    `Time: it took ${durationText(seconds)} of ${durationText(walltime)}; with ${durationText(Math.ceil(enough / 60) * 60)} it would start sooner.`,
+  ];
+}
+
+const percent = (share: number): string => `${share < 0.01 ? "under 1" : Math.round(100 * share)} %`;
+
+/** Up to the next half GiB, or 64 MiB below one. */
+function rounded(bytes: number): number {
+  const step = bytes < 2 ** 30 ? 64 * 2 ** 20 : 2 ** 29;
+  return Math.ceil(bytes / step) * step;
+}
+
+/** Core-hours as people say them. */
+export function hoursText(hours: number | undefined): string {
+  if (hours === undefined) return "not known";
+  if (hours < 0.05) return `${Math.round(hours * 36_000) / 10} core-seconds`;
+  return `${hours < 10 ? hours.toFixed(2) : Math.round(hours)} core-hours`;
+}
