@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { jobEnvironment, ours, until } from "./batch-jobs.ts";
@@ -44,11 +44,11 @@ async function list(clean: Clean): Promise<{ readonly rows: readonly Row[]; read
 }
 
 /** Starts a cluster in a folder of its own and waits until its script has computed. */
-async function cluster(clean: Clean, kind: Launcher, name: string): Promise<Running> {
+async function cluster(clean: Clean, kind: Launcher, name: string, options: readonly string[] = []): Promise<Running> {
   await kind.ready();
   const file = clean.write(`${name}/script.py`, waits);
   mkdirSync(join(clean.folder, name), { recursive: true });
-  const words = program("--cluster-name", name, "--wait-workers", "all", file);
+  const words = program("--cluster-name", name, "--wait-workers", "all", ...options, file);
   const running = start(kind.command(3, words), { folder: join(clean.folder, name), env: clean.env, deadline: 100 });
   await running.says(/computed/, 60);
   return running;
@@ -97,7 +97,7 @@ test("clusters of three launchers in three folders are listed, also after one wa
 describe("one cluster, by its name", () => {
   test("is looked at, followed and stopped; status disturbs nothing and a name that is none is told so", async () => {
     await using clean = nothingLeft();
-    await using running = await cluster(clean, launcher("local"), "nightly");
+    await using running = await cluster(clean, launcher("local"), "nightly", ["--report", "page.html"]);
     const status = await until("status knows it", 5, async () => {
       const found = await call(clean, "status", "nightly", "--json");
       return found.code === 0 ? (JSON.parse(found.stdout) as Record<string, unknown>) : undefined;
@@ -118,6 +118,21 @@ describe("one cluster, by its name", () => {
     expect(await call(clean, "stop", "nightly")).toMatchObject({ code: 0 });
     expect(await following.finished).toMatchObject({ code: 0, stdout: expect.stringContaining("stopped by SIGTERM") });
     expect(await running.finished).toMatchObject({ code: 143 });
+
+    // Its report is there, with Dask's own, and can be made anew of what it has left.
+    const page = join(clean.folder, "nightly/page.html");
+    expect(lstatSync(page).mode & 0o777).toBe(0o600);
+    const made = await call(clean, "report", "nightly", "--output", "again.html");
+    expect(made, tell(made)).toMatchObject({ code: 0, stdout: `${join(clean.tmp, "again.html")}\n` });
+    for (const path of [page, join(clean.tmp, "again.html")]) {
+      const text = readFileSync(path, "utf8");
+      expect(text).toContain("stopped by SIGTERM, exit code 143");
+      expect(text).toMatch(/The last of 1 workers? \(rank 2 on [^ ]+\) was in [\d.]+ s after the first process/);
+      expect(text).toContain("The script started after");
+      expect(text).toMatch(/<iframe [^>]*sandbox="allow-scripts" srcdoc=".{100000}/s);
+      expect(text).toContain(">1 on 1 of 1 worker<");
+      rmSync(path);
+    }
   });
 
   test("is found and stopped by its scheduler alone, as from another host, and --now needs no grace", async () => {
