@@ -11,15 +11,14 @@ from typing import Any
 
 from distributed.comm import CommClosedError
 from distributed.core import Status, rpc
-from distributed.deploy.cluster import Cluster as BaseCluster
 from distributed.objects import SchedulerInfo
 from distributed.security import Security
-from distributed.utils import Log
 from tornado.ioloop import PeriodicCallback
 
 from tsdask_mpi import kept
 from tsdask_mpi.adapting import Adapting, adapting
 from tsdask_mpi.compat import clients
+from tsdask_mpi.compat.cluster_objects import OwnCluster
 from tsdask_mpi.kept import ClusterStartError, Kept, Source
 from tsdask_mpi.scheduler_view import SchedulerView
 
@@ -29,7 +28,7 @@ __all__ = ["Cluster", "ClusterStartError"]
 _REFRESH = 1000
 
 
-class Cluster(BaseCluster):
+class Cluster(OwnCluster):
     """A cluster of tsdask-mpi, started here, by a batch job, or running already.
 
     It ends when it is closed or garbage-collected, and when the process that made it ends, also by SIGKILL; nothing of it stays. One that
@@ -65,9 +64,7 @@ class Cluster(BaseCluster):
     45
     """
 
-    _supports_scaling = True
     _collected = False
-    _adaptive: Adapting | None
     _latest: dict[str, Any] = {"workers": {}}
 
     def __init__(
@@ -98,9 +95,9 @@ class Cluster(BaseCluster):
         super().__init__(asynchronous=asynchronous, loop=loop, name=name, quiet=True)
         self.security = Security()
         if not self.asynchronous:
-            self._loop_runner.start()
+            self._run_loop()
             try:
-                self.sync(self._start)
+                self.sync(self._begin)
             except BaseException:
                 self._fail()
                 raise
@@ -162,7 +159,7 @@ class Cluster(BaseCluster):
         async def ready() -> Cluster:
             if self.status == Status.created:
                 try:
-                    await self._start()
+                    await self._begin()
                 except BaseException:
                     self._fail()
                     raise
@@ -170,7 +167,7 @@ class Cluster(BaseCluster):
 
         return ready().__await__()
 
-    async def _start(self) -> None:
+    async def _begin(self) -> None:
         info = await asyncio.get_running_loop().run_in_executor(None, self._kept.wait)
         self._file: str = info["file"]
         files = info.get("credentials")
@@ -208,14 +205,14 @@ class Cluster(BaseCluster):
         self._kept.end()
         self.status = Status.closed
         if not self.asynchronous:
-            self._loop_runner.stop()
+            self._leave_loop()
 
-    async def _close(self) -> None:
+    async def _end(self) -> None:
         if self.status == Status.closed:
             return
         self.status = Status.closing
-        if self._adaptive is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._adaptive.stop)
+        if self._adapting is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._adapting.stop)
         for callback in self.periodic_callbacks.values():
             callback.stop()
         if self.scheduler_comm is not None:
@@ -233,7 +230,7 @@ class Cluster(BaseCluster):
         """
         closing = super().close(timeout=timeout)
         if not self.asynchronous:
-            self._loop_runner.stop()
+            self._leave_loop()
         return closing
 
     def __del__(self) -> None:
@@ -319,14 +316,14 @@ class Cluster(BaseCluster):
         **options
             `interval`, `wait_count` and `target_duration`, as Dask's Adaptive has them.
         """
-        if self._adaptive is not None:
-            self._adaptive.stop()
-            self._adaptive = None
+        if self._adapting is not None:
+            self._adapting.stop()
+            self._adapting = None
         started = adapting(self._file, minimum, maximum, options, kept.words(self._job_options()))
-        self._adaptive = started
+        self._adapting = started
         return started
 
-    async def _wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> None:
+    async def _until_in(self, n_workers: int = 1, timeout: Any = None) -> None:
         from dask.utils import parse_timedelta
 
         async def enough() -> None:
@@ -338,13 +335,10 @@ class Cluster(BaseCluster):
 
     def wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> Any:
         """Return when `n_workers` are in; TimeoutError after `timeout` (seconds, or text such as "2m")."""
-        return self.sync(self._wait_for_workers, n_workers, timeout=timeout)
+        return self.sync(self._until_in, n_workers, timeout=timeout)
 
-    async def _get_logs(self, cluster: bool = True, scheduler: bool = True, workers: Any = True) -> Any:
-        logs = await super()._get_logs(cluster=False, scheduler=scheduler, workers=workers)
-        if cluster:
-            logs["Cluster"] = Log(self._kept.said())
-        return logs
+    def _own_log(self) -> str:
+        return self._kept.said()
 
 
 #: Synchronous clusters, to be closed while their event loops still run.
@@ -359,8 +353,8 @@ def _close_open() -> None:
         clients.close_left_open()
     for cluster in left:
         # Not by `close`: its event loop gets no more threads from an interpreter that ends.
-        if cluster._adaptive is not None:
-            cluster._adaptive.stop()
+        if cluster._adapting is not None:
+            cluster._adapting.stop()
         cluster._kept.end()
         cluster.status = Status.closed
 

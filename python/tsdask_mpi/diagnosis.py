@@ -1,20 +1,19 @@
 """What an exception of Python's or Dask's means to whoever starts a cluster: a word for its kind, and one line that names file, module or value.
 
-It imports nothing but what Python has loaded before its first line: it must work where imports are what is broken.
+It imports nothing but what Python has loaded before its first line, and the texts of compat/: it must work where imports are what is broken.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
+from tsdask_mpi.compat import log_messages
+
 if TYPE_CHECKING:
     from tsdask_mpi.contract import Diagnosis
-
-LIBRARY = re.compile(r"shared object|undefined symbol|version `|\.so\b")
 
 
 class Finding(NamedTuple):
@@ -26,10 +25,9 @@ class Finding(NamedTuple):
 
 def explain(error: BaseException) -> Finding:
     """Return what an exception means; `broken` with the exception itself and its place when nothing better is known."""
-    text = str(error)
-    malformed = re.search(r"config file at '(.+?)' is malformed", text)
-    if malformed:
-        return Finding("yaml", _of_yaml(malformed.group(1), text))
+    malformed = log_messages.malformed_file(str(error))
+    if malformed is not None:
+        return Finding("yaml", malformed)
     hidden = hidden_modules()
     if hidden:
         name, path = hidden[0]
@@ -38,9 +36,9 @@ def explain(error: BaseException) -> Finding:
     for cause in chain:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
             return Finding("missing", f"there is no module {cause.name}")
-        if isinstance(cause, ImportError) and LIBRARY.search(str(cause)):
+        if isinstance(cause, ImportError) and log_messages.LIBRARY.search(str(cause)):
             return Finding("library", str(cause))
-        if "encryption required" in str(cause):
+        if log_messages.ENCRYPTION_REQUIRED in str(cause):
             return Finding("encryption", str(cause))
     return Finding("broken", with_place(chain[-1]))
 
@@ -97,13 +95,6 @@ def user_place(trace: TracebackType | None) -> str:
         place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
-
-
-def _of_yaml(path: str, text: str) -> str:
-    line = re.search(r"line (\d+)", text)
-    problems = [one.strip() for one in text.splitlines()[1:] if one.strip() and not one.strip().startswith('in "')]
-    problem = problems[-1] if problems else "it is not YAML"
-    return f"{path}{f', line {line.group(1)}' if line else ''}: {problem}"
 
 
 def _place(trace: TracebackType | None) -> str:

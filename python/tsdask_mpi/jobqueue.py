@@ -57,9 +57,9 @@ class JobQueueCluster(Cluster):
         self._first = n_workers
         super().__init__(_source=source, scale_options=job, asynchronous=asynchronous, loop=loop, name=name)
 
-    async def _start(self) -> None:
-        await super()._start()
-        await self._wait_for_workers(1, 60)
+    async def _begin(self) -> None:
+        await super()._begin()
+        await self._until_in(1, 60)
         own = list(self._latest["workers"])
         await self.scheduler_comm.retire_workers(workers=own, close_workers=True, remove=True)
         await self._refresh()

@@ -10,7 +10,7 @@ Facts relied on:
   distributed/http/templates/worker-table.html links to `../../proxy/<port>/<host>/status`.
 - Bokeh's pages and Dask's name everything relative to where they are, but redirections, which begin at the scheduler's root.
 - dask_labextension/__init__.py shows a cluster of its manager at `<base URL>dask/dashboard/<cluster id>/…`, from where its `dashboard_link` leads to; its clusters
-  here are handles on this launch (tsdask_adopt), whose link is relative. tornado/web.py Application.add_handlers() puts rules before the last one, behind earlier ones.
+  here are handles on this launch (tsdask_adopt), whose link is relative.
 - Bokeh's WebSocket has the session's token as its second subprotocol, and wants the first one accepted (bokeh/server/views/ws.py).
 """
 
@@ -25,6 +25,8 @@ from urllib.parse import urlsplit
 
 from tornado import httpclient, httputil, routing, web, websocket
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from tsdask_mpi.compat import web_handlers
 
 try:
     from jupyter_server.base.handlers import JupyterHandler
@@ -267,7 +269,7 @@ class Socket(Placed, WebSocketMixin, websocket.WebSocketHandler, JupyterHandler)
 
     def on_finish(self) -> None:
         """Close Dask's side when the opening of the browser's failed."""
-        if self.upstream is not None and self.ws_connection is None:
+        if self.upstream is not None and not web_handlers.was_opened(self):
             self.upstream.close()
 
     def on_close(self) -> None:
@@ -298,8 +300,6 @@ def serve(application: Any, base_url: str, url: str, token: str, ca_file: str = 
         settings = {"pages": pages, "place": re.compile(pattern, re.DOTALL)}
         rules.append(routing.Rule(Upgrades(pattern), Socket, settings))
         rules.append(routing.Rule(routing.PathMatches(pattern), Page, settings))
-    application.add_handlers(".*$", rules)
     # Before those of extensions, which were there first.
-    all_rules = application.default_router.rules
-    all_rules.insert(0, all_rules.pop(-2))
+    web_handlers.add_first(application, rules)
     return own + FIRST_PAGE

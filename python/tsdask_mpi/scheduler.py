@@ -2,9 +2,7 @@
 
 Facts relied on (distributed/scheduler.py, distributed/node.py):
 - Scheduler.__init__ opens the HTTP port itself, and imports Bokeh only if `dashboard` says so.
-- The RPC `terminate` and the idle timeout both end in Scheduler.close; `Scheduler.handlers` holds the bound method of the former,
-  and new versions give the latter reason="idle-timeout-exceeded".
-- Scheduler.aliases: a worker's name → its address; coerce_address() looks names up there, whatever asks for workers by name.
+- Scheduler.aliases: a worker's name → its address.
 - Scheduler.close tells every worker to close; it ends at once when it has been called before.
 """
 
@@ -20,7 +18,7 @@ import distributed
 from tsdask_mpi import control_commands, dashboard, desk, linux, listeners, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
-from tsdask_mpi.compat import check, close_reasons, contact_address, nanny_methods
+from tsdask_mpi.compat import check, contact_address, log_messages, nanny_methods, scheduler_methods
 from tsdask_mpi.contract import CLOSE_SECONDS, CloseReason
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
@@ -94,7 +92,7 @@ def make_scheduler(params: Message) -> Any:
     kwargs = arguments_for(Scheduler, params.get("kwargs") or {})
     with warnings.catch_warnings():
         # The rank shows the port that was taken in its place, in one line.
-        warnings.filterwarnings("ignore", message=r"\s*Port \d+ is already in use", category=UserWarning)
+        warnings.filterwarnings("ignore", message=log_messages.PORT_TAKEN, category=UserWarning)
         return Scheduler(
             **{
                 **kwargs,
@@ -108,21 +106,19 @@ def make_scheduler(params: Message) -> Any:
 
 def find_by_rank(scheduler: Any, prefix: str) -> None:
     """Have `workers=2` mean the worker of rank 2, which is called `<prefix>-2`: dask-mpi calls it 2."""
-    coerce_address = scheduler.coerce_address
 
-    def by_rank(worker: Any, *args: Any, **kwargs: Any) -> Any:
+    def by_rank(worker: Any) -> Any:
         if isinstance(worker, int) and worker not in scheduler.aliases:
-            worker = scheduler.aliases.get(f"{prefix}-{worker}", worker)
-        return coerce_address(worker, *args, **kwargs)
+            return scheduler.aliases.get(f"{prefix}-{worker}", worker)
+        return worker
 
-    scheduler.coerce_address = by_rank
+    scheduler_methods.translate_names(scheduler, by_rank)
 
 
 def watch_close(
     scheduler: Any, closing: asyncio.Future[CloseReason], channel: Channel, tell_usage: Callable[[], None]
 ) -> None:
     """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for."""
-    close = scheduler.close
 
     def note(reason: CloseReason) -> None:
         if not closing.done():
@@ -130,13 +126,4 @@ def watch_close(
             tell_usage()
             channel.send({"event": "closing", "reason": reason})
 
-    async def closed(*args: Any, **kwargs: Any) -> None:
-        note(close_reasons.of_scheduler(kwargs.get("reason"), bool(scheduler.idle_timeout)))
-        await close(*args, **kwargs)
-
-    async def terminated(*args: Any, **kwargs: Any) -> None:
-        note("terminate")
-        await close(*args, **kwargs)
-
-    scheduler.close = closed
-    scheduler.handlers["terminate"] = terminated
+    scheduler_methods.before_closing(scheduler, note)

@@ -5,11 +5,8 @@ this file is taken off it, and the server's own working folder is its private ru
 configuration files (jupyter_core before 5.4), `node_modules` of language servers (jupyter_lsp/types.py), modules of `python -m …`.
 
 Facts relied on:
-- jupyter_server/serverapp.py ServerApp.start() comes after all configuration; start_app() writes jpserver-<pid>.json when the port is open,
+- jupyter_server/serverapp.py ServerApp.start_app() writes jpserver-<pid>.json when the port is open,
   and jpserver-<pid>-open.html, with the token, unless `no_browser_open_file`. notebook 6's NotebookApp has nbserver-<pid>.json.
-- jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting of the user's.
-- jupyter_client/manager.py format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
-- jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
 - jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ. IdentityProvider names the
   cookie by `cookie_name` where that is set, and marks it Secure for a request over TLS.
 - ServerApp.web_app has its handlers before start(); settings["base_url"] is what all paths begin with.
@@ -26,13 +23,21 @@ import json
 import os
 import re
 import runpy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 HIDDEN = "[hidden]"
 IN_TEXT = re.compile(r"([?&]token=)[^&\s\"']+|(\b(?:bearer|token)\s+)[\w.~+/-]{16,}=*", re.IGNORECASE)
 RUN_KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_kernel.py")
 PYTHON_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# This package, for what is imported here; it is on the module path of nothing else.
+sys.path.insert(0, PYTHON_ROOT)
+try:
+    from tsdask_mpi.compat import jupyter_server
+finally:
+    sys.path.remove(PYTHON_ROOT)
+
 # In the runtime folder: the path of the dashboard on this server, when it serves it.
 DASHBOARD_FILE = "dashboard"
 
@@ -78,8 +83,6 @@ def kernel_command(command: list[str]) -> list[str]:
 
 def _defaults(shown: str) -> None:
     """Have Jupyter show this folder unless the user's own configuration names another one."""
-    from jupyter_core import paths
-
     folder = os.path.join(os.getcwd(), "config")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for name, value in (
@@ -88,17 +91,7 @@ def _defaults(shown: str) -> None:
     ):
         with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as file:
             json.dump(value, file)
-    paths.SYSTEM_CONFIG_PATH.append(folder)
-
-
-def _before(owner: Any, name: str, action: Callable[[Any], None]) -> None:
-    original = getattr(owner, name)
-
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        action(self)
-        return original(self, *args, **kwargs)
-
-    setattr(owner, name, wrapped)
+    jupyter_server.add_defaults(folder)
 
 
 def _dashboard_of(environment: Any) -> Dashboard | None:
@@ -119,8 +112,12 @@ def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
     sys.path.insert(0, PYTHON_ROOT)
     try:
         from tsdask_mpi import jupyter_pages
+        from tsdask_mpi.compat import web_handlers
     finally:
         sys.path.remove(PYTHON_ROOT)
+    if lacks := web_handlers.probe():
+        print(f"tsdask-mpi: Dask's pages are not shown here: this version of tornado has no {lacks}", file=sys.stderr)
+        return
     application = server.web_app
     path = jupyter_pages.serve(
         application, application.settings["base_url"], dashboard.url, dashboard.token, dashboard.ca_file
@@ -160,43 +157,25 @@ def _bind_cookie(server: Any) -> None:
         provider.cookie_options = {"samesite": "Strict", **getattr(provider, "cookie_options", {})}
 
 
-def _believe_proxy() -> None:
-    """Have Jupyter take the host that a proxy was asked for as its own: it compares a page's Origin with it. A page cannot set that header elsewhere."""
-    from jupyter_server.base.handlers import JupyterHandler
-
-    def forwarded(handler: Any) -> None:
-        host = handler.request.headers.get("X-Forwarded-Host", "").split(",")[0].strip()
-        if host:
-            handler.request.headers["Host"] = handler.request.host = host
-
-    _before(JupyterHandler, "prepare", forwarded)
+def _believe_proxy(handler: Any) -> None:
+    """Take the host that a proxy was asked for as one's own: Jupyter compares a page's Origin with it. A page cannot set that header elsewhere."""
+    host = handler.request.headers.get("X-Forwarded-Host", "").split(",")[0].strip()
+    if host:
+        handler.request.headers["Host"] = handler.request.host = host
 
 
 def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
-    try:
-        from jupyter_client.manager import KernelManager
-    except ImportError:
-        pass  # The module itself says what it lacks.
-    else:
-        format_kernel_cmd = KernelManager.format_kernel_cmd
-        KernelManager.format_kernel_cmd = lambda self, *args, **kwargs: kernel_command(
-            format_kernel_cmd(self, *args, **kwargs)
+    """Put what is ours before what Jupyter does; SystemExit where a release of Jupyter has no place for what keeps it private."""
+    if lacks := jupyter_server.probe():
+        sys.exit(
+            f"tsdask-mpi: this release of Jupyter has no {lacks}, which keeps the server private: use an older one"
         )
-    for source, name in (("jupyter_server.serverapp", "ServerApp"), ("notebook.notebookapp", "NotebookApp")):
-        try:
-            owner = getattr(__import__(source, fromlist=[name]), name)
-        except ImportError:
-            continue  # Notebook 6 has its own server, all others this one.
-        _before(owner, "start", lambda server: _starts(server, shown, dashboard))
+    jupyter_server.change_kernel_command(kernel_command)
+    jupyter_server.before_start(lambda server: _starts(server, shown, dashboard))
     if os.environ.pop("TSDASK_BEHIND_PROXY", ""):
-        _believe_proxy()
-    if module == "jupyter_server":
-        return
-    try:
-        from jupyterlab import commands
-    except ImportError:
-        return
-    commands._yarn_config = lambda _: {"yarn config": {}, "npm config": {}}
+        jupyter_server.before_request(_believe_proxy)
+    if module != "jupyter_server":
+        jupyter_server.leave_yarn()
 
 
 def main() -> None:

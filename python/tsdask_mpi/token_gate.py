@@ -120,7 +120,7 @@ class Gate(httputil.HTTPMessageDelegate):
         ):
             return None
         listeners.pages_gate.leave(getattr(self._connection, "stream", None))
-        self._add(added)
+        http_server.add_headers(self._connection, added)
         self._inner = self._make_inner()
         return self._inner.headers_received(start_line._replace(path=path), headers)
 
@@ -155,16 +155,6 @@ class Gate(httputil.HTTPMessageDelegate):
             httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body
         )
         self._connection.finish()
-
-    def _add(self, added: dict[str, str]) -> None:
-        write_headers = self._connection.write_headers
-
-        def with_added(start_line: Any, headers: httputil.HTTPHeaders, chunk: bytes | None = None) -> Any:
-            for name, value in added.items():
-                headers.add(name, value)
-            return write_headers(start_line, headers, chunk)
-
-        self._connection.write_headers = with_added
 
 
 def gated(token: str) -> type[HTTPServer]:

@@ -1,11 +1,8 @@
 """Counts what the cluster was used for, on the scheduler: clients, tasks, the workers that ran them, and what was spilled.
 
-Facts relied on (distributed/scheduler.py, distributed/diagnostics/plugin.py, distributed/spill.py):
+Facts relied on (distributed/diagnostics/plugin.py):
 - A plugin's `transition` is called for each change of a task's state; a task that was run goes from processing to memory or erred, with
   the address of its worker as the keyword `worker`.
-- `get_client` in a task makes a client whose id begins with `Client-worker-`.
-- `Scheduler.cumulative_worker_metrics` (from 2023.5) sums (…, "disk-write", "bytes") of all heartbeats; before it, a worker's
-  `metrics["spilled_bytes"]` has what lies on its disk at the moment.
 """
 
 from __future__ import annotations
@@ -18,10 +15,10 @@ from typing import Any
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from tsdask_mpi.channel import Channel
+from tsdask_mpi.compat import usage_figures
 from tsdask_mpi.contract import ChildEvent
 
 LOOK_SECONDS = 2.0
-WORKERS_OWN = "Client-worker-"
 
 
 class Usage(SchedulerPlugin):
@@ -44,31 +41,23 @@ class Usage(SchedulerPlugin):
         self._names[worker] = scheduler.workers[worker].name
 
     def add_client(self, scheduler: Any, client: str) -> None:
-        if not str(client).startswith(WORKERS_OWN):
+        if not usage_figures.is_of_task(client):
             self._clients += 1
 
     def look_at_disks(self) -> None:
         """Note how much lies on the workers' disks now, by their last heartbeats."""
-        spilled = (ws.metrics.get("spilled_bytes") for ws in self._scheduler.workers.values())
-        now = sum(where.get("disk", 0) for where in spilled if isinstance(where, dict))
-        self._most_on_disk = max(self._most_on_disk, now)
+        self._most_on_disk = max(self._most_on_disk, usage_figures.bytes_on_disk(self._scheduler))
 
     def message(self) -> ChildEvent:
         """Return the event for the rank; a worker that was started again counts once, by its name."""
         self.look_at_disks()
-        metrics = getattr(self._scheduler, "cumulative_worker_metrics", {})
-        written = sum(
-            amount
-            for name, amount in metrics.items()
-            if isinstance(name, tuple) and name[-2:] == ("disk-write", "bytes")
-        )
         return {
             "event": "usage",
             "clients": self._clients,
             "tasks": sum(self._ran.values()),
             "used": len({self._names.get(address, address) for address in self._ran if address}),
             "seen": len(set(self._names.values())),
-            "spilled": int(max(written, self._most_on_disk)),
+            "spilled": int(max(usage_figures.written_bytes(self._scheduler), self._most_on_disk)),
         }
 
 
@@ -83,7 +72,7 @@ def watch(scheduler: Any, channel: Channel) -> Callable[[], None]:
         usage.look_at_disks()
         timer[:] = [loop.call_later(LOOK_SECONDS, look)]
 
-    if not hasattr(scheduler, "cumulative_worker_metrics"):
+    if not usage_figures.sums_metrics(scheduler):
         look()
     told: list[bool] = []
 

@@ -16,6 +16,25 @@ describe.each(pythons())("what we rely on in the Dask of %s", (python) => {
     expect(say(python, "from tsdask_mpi.compat import check; print(list(check.check()))")).toBe("['', '']");
   });
 
+  test("every file says so, those too that only a script's process or Jupyter's uses, under the name that scripts import them by", () => {
+    const program = `
+import os, pathlib
+sys.path.insert(0, os.path.join(sys.path[0], "tsdask_mpi", "adopt"))
+import importlib, tsdask_adopt
+from tsdask_mpi.compat.check import PARTS
+folder = pathlib.Path(sys.path[1]) / "tsdask_mpi" / "compat"
+for name in sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "check", "names")):
+    package = "tsdask_mpi" if name in [part.module.__name__.rpartition(".")[2] for part in PARTS] + ["jupyter_server", "web_handlers"] else "tsdask_adopt"
+    print(package, name, importlib.import_module(f"{package}.compat.{name}").probe())`;
+    const lines = say(python, program).split("\n");
+    expect(lines.filter((line) => !line.endsWith(" None"))).toEqual([]);
+    expect(lines.filter((line) => line.startsWith("tsdask_adopt"))).toEqual(
+      ["cluster_classes", "cluster_objects", "clients", "script_threads"]
+        .sort()
+        .map((name) => `tsdask_adopt ${name} None`),
+    );
+  });
+
   test("when a private name is gone, its probe says which, and what the launch does without", () => {
     const program = `
 from tsdask_mpi.compat import check

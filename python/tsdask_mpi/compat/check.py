@@ -1,4 +1,7 @@
-"""Asks every file of this folder whether the release at hand has what it relies on."""
+"""Asks each file of this folder that a scheduler or worker uses whether the release at hand has what it relies on.
+
+The others are asked where they are used: in a script's process, or in Jupyter's.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,10 @@ from tsdask_mpi.compat import (
     package_versions,
     performance_report,
     preloading,
+    scheduler_methods,
     shares,
     tls_contexts,
+    usage_figures,
 )
 
 #: The releases of `distributed` that the tests are run against, the oldest and the newest.
@@ -48,6 +53,8 @@ PARTS = (
     Part(package_versions, "each worker asks for package versions and disks itself"),
     Part(performance_report, "--report leaves Dask's performance report out"),
     Part(preloading, "a preload that fails does not end the start"),
+    Part(scheduler_methods, "why the scheduler closes is not told, and no worker is found by its rank's number"),
+    Part(usage_figures, "clients of tasks are counted with the script's"),
     Part(shares, "workers count the whole machine's cores and memory"),
     Part(interpreter, "the fork server cannot begin again without a module of --warm"),
     Part(close_reasons, "a worker that closes is taken for one that ended by itself"),

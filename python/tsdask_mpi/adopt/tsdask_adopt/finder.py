@@ -72,4 +72,5 @@ class _Loader:
             module.__spec__.loader = self._loader
         from . import patches
 
-        patches.load(self._name, module, self._loader.exec_module)
+        change = HOOKS[self._name]
+        patches.load(self._name, module, self._loader.exec_module, change, has_stand_in=self._name in STAND_INS)

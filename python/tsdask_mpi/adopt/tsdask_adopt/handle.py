@@ -11,6 +11,8 @@ from distributed.security import Security
 from tornado.ioloop import PeriodicCallback
 
 from . import growth, notes
+from .compat import clients
+from .compat.cluster_objects import OwnCluster
 from .scheduler_view import SchedulerView
 
 ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
@@ -18,10 +20,9 @@ ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
 _REFRESH = 1000
 
 
-class _Shared(Cluster):
+class Shared(OwnCluster):
     """What a handle of its own and the one of a plain Client() have in common."""
 
-    _supports_scaling = True
     _latest: dict = {"workers": {}}
 
     @property
@@ -75,15 +76,15 @@ class _Shared(Cluster):
 
     @property
     def adaptive(self):
-        return self._adaptive
+        return self._adapting
 
     def scale(self, n=None, jobs=None, memory=None, cores=None, **_):
         growth.scale(self, n, jobs=jobs, memory=memory, cores=cores)
         return growth.Done(self.asynchronous)
 
     def adapt(self, *_, **words):
-        self._adaptive = growth.adapt(self, words)
-        return self._adaptive
+        self._adapting = growth.adapt(self, words)
+        return self._adapting
 
     def scale_up(self, n, *_, **__):
         return self.scale(n)
@@ -112,24 +113,24 @@ class _Shared(Cluster):
                 f"wait_for_workers({n_workers}): this launch has {notes.count(planned, 'worker')}, so this waits until more are added"
                 f" (`tsdask-mpi scale`){'' if timeout is None else ' or its timeout'}."
             )
-        waiting = getattr(super(), "_wait_for_workers", None)
+        waiting = self._waiting()
         if waiting is None:
             return self.sync(self._workers_in, n_workers, timeout)
         return self.sync(waiting, n_workers, timeout=timeout)
 
 
-class Handle(_Shared):
+class Handle(Shared):
     """The methods of an adopted cluster object; `adopt` puts them before those of its class."""
 
     def __await__(self):
         async def ready():
             if self.status == Status.created:
-                await self._start()
+                await self._begin()
             return self
 
         return ready().__await__()
 
-    async def _start(self):
+    async def _begin(self):
         if self.status != Status.created:
             return
         self.scheduler_comm = rpc(ADDRESS, connection_args=self.security.get_connection_args("client"))
@@ -138,17 +139,14 @@ class Handle(_Shared):
         if self.asynchronous:
             self.periodic_callbacks["launch"] = PeriodicCallback(self._refresh, _REFRESH)
             self.periodic_callbacks["launch"].start()
-        notes.differences(self._asked_as, self._asked, self._latest)
+        notes.differences(*self._asked, self._latest)
 
     @property
     def _may_ask(self):
         return self.status == Status.running and not self.asynchronous
 
-    async def _correct_state(self):
-        return
-
-    async def _close(self):
-        await Cluster._close(self)
+    async def _end(self):
+        await super()._end()
         self.status = Status.closed
 
     # Those of LocalCluster and others show what only their own __init__ sets.
@@ -157,7 +155,7 @@ class Handle(_Shared):
     dashboard_link = Cluster.dashboard_link
     name = Cluster.name
     loop = Cluster.loop
-    get_logs, _get_logs = Cluster.get_logs, Cluster._get_logs
+    get_logs = Cluster.get_logs
     sync, asynchronous = Cluster.sync, Cluster.asynchronous
 
     # Runners have no methods of these names.
@@ -171,12 +169,12 @@ class Handle(_Shared):
         return await self
 
     async def __aexit__(self, *_):
-        await self._close()
+        await self._end()
 
     def close(self, timeout=None):
         closing = Cluster.close(self, timeout=timeout)
         if not self.asynchronous:
-            self._loop_runner.stop()
+            self._leave_loop()
         return closing
 
     shutdown = close
@@ -205,24 +203,22 @@ def adopt(cluster, asked):
     cluster.__class__ = _handled(type(cluster))
     common = {name: asked[name] for name in _COMMON if asked.get(name) is not None}
     Cluster.__init__(cluster, **common)
-    cluster._asked_as, cluster._asked = who, asked
-    instances = getattr(type(cluster), "_instances", None)
-    if instances is not None:
-        instances.add(cluster)  # at the end of the script Dask closes those
+    cluster._asked = (who, asked)
+    cluster._close_at_exit()
     cluster.shutdown_on_close = True
     cluster.security = Security()
     if not cluster.asynchronous:
-        cluster._loop_runner.start()
-        cluster.sync(cluster._start)
+        cluster._run_loop()
+        cluster.sync(cluster._begin)
 
 
-class LaunchCluster(_Shared):
+class LaunchCluster(Shared):
     """The `cluster` of a plain Client(): it uses that client's connection and loop, and does nothing until it is asked."""
 
     def __init__(self, client):
         self._client = client
-        super().__init__(asynchronous=client._asynchronous, loop=client.loop)
-        self._asynchronous = client._asynchronous
+        super().__init__(asynchronous=clients.is_asynchronous(client), loop=client.loop)
+        self._be_asynchronous(clients.is_asynchronous(client))
         self.security = client.security
         self.status = Status.running
 
@@ -241,8 +237,9 @@ class LaunchCluster(_Shared):
     @property
     def scheduler_info(self):
         # What wait_for_workers and the like have asked for is newer than what the client was told when it connected.
-        if not self._may_ask and "address" not in self._latest and self._client._scheduler_identity:
-            return SchedulerInfo(self._client._scheduler_identity)
+        told = clients.told_identity(self._client)
+        if not self._may_ask and "address" not in self._latest and told:
+            return SchedulerInfo(told)
         return super().scheduler_info
 
     @scheduler_info.setter
@@ -259,7 +256,7 @@ class LaunchCluster(_Shared):
 
         return ready().__await__()
 
-    async def _close(self):
+    async def _end(self):
         return
 
     def close(self, timeout=None):
@@ -268,7 +265,7 @@ class LaunchCluster(_Shared):
         return NoOpAwaitable() if self.asynchronous else None
 
     def __eq__(self, other):
-        return isinstance(other, _Shared)
+        return isinstance(other, Shared)
 
     __hash__ = Cluster.__hash__
 

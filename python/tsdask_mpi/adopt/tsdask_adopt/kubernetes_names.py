@@ -3,14 +3,15 @@
 from types import SimpleNamespace
 
 from . import growth
+from .compat import cluster_classes
 
 
 def names(cluster_class):
     """Return submodule → name → what the stand-in has there; `cluster_class(name, module)` makes a class whose objects are handles."""
     operator_cluster = with_groups(cluster_class("KubeCluster", "dask_kubernetes.operator"))
     classic_cluster = cluster_class("KubeCluster", "dask_kubernetes.classic")
-    for name in ("from_yaml", "from_dict", "from_pod_spec"):
-        setattr(classic_cluster, name, classmethod(_from_template))
+    templates = {name: classmethod(_from_template) for name in ("from_yaml", "from_dict", "from_pod_spec")}
+    cluster_classes.give_methods(classic_cluster, **templates)
     helm = {"HelmCluster": cluster_class("HelmCluster", "dask_kubernetes")}
     specs = {
         "make_cluster_spec": make_cluster_spec,
@@ -38,9 +39,10 @@ def names(cluster_class):
 
 def with_groups(cls):
     """Gives a class of cluster the operator's methods for groups of workers: a launch has one."""
-    cls.add_worker_group = _add_worker_group
-    cls.delete_worker_group = _unchanged_group
-    cls.from_name = classmethod(lambda cls, name, **words: cls(name=name, **words))
+    from_name = classmethod(lambda cls, name, **words: cls(name=name, **words))
+    cluster_classes.give_methods(
+        cls, add_worker_group=_add_worker_group, delete_worker_group=_unchanged_group, from_name=from_name
+    )
     return cls
 
 

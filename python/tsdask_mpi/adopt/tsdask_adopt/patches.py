@@ -1,34 +1,34 @@
 """What is changed in each module that `finder` knows, after the module itself has been loaded."""
 
-import functools
 import importlib.machinery
 import inspect
 import sys
 
 from . import ends, notes
+from .compat import clients, cluster_classes
 
 
 def adopting():
     return notes.settings["mode"] == "adopt"
 
 
-def load(name, module, execute):
-    """Loads `module` with its own loader's `execute` and changes it. What is not as expected there stays as it is, with one warning."""
-    from .finder import HOOKS, STAND_INS
-
-    change = globals()[f"_{HOOKS[name]}"]
+def load(name, module, execute, change, has_stand_in):
+    """
+    Loads `module` with its own loader's `execute` and changes it by the function of this file that `change` names. What is not as expected
+    there stays as it is, with one warning. `has_stand_in` is whether its clusters are there even where it is not.
+    """
     try:
         execute(module)
     except ImportError:
         # dask_mpi without its MPI library, dask_jobqueue without something of its own.
-        if name not in STAND_INS or not adopting():
+        if not has_stand_in or not adopting():
             raise
         from . import stand_ins
 
         stand_ins.fill(module, name)
         return
     try:
-        change(module)
+        globals()[f"_{change}"](module)
     except (AttributeError, ImportError, TypeError) as error:
         notes.warn(
             f"this version of {name} is not known to tsdask-mpi ({error}) and stays as it is. Client() without words is this launch's."
@@ -51,22 +51,24 @@ def _local(module):
 
 def _replace_init(cls):
     """Replaces `cls.__init__` by one that makes the object a handle on the running cluster, or (--own-clusters warn) says what it starts."""
-    original = cls.__init__
-    parameters = inspect.signature(original)
 
-    @functools.wraps(original)
-    def __init__(self, *args, **words):
-        if not _is_ours(type(self)):
-            _say_own(type(self).__name__)
-            return original(self, *args, **words)
+    def begin(original, parameters, cluster, args, words):
+        if not _is_ours(type(cluster)):
+            _say_own(type(cluster).__name__)
+            original(cluster, *args, **words)
+            return
+        from .compat import cluster_objects
+
+        if lacks := cluster_objects.probe():
+            notes.warn(f"clusters that the script asks for are its own: this version of distributed has no {lacks}.")
+            original(cluster, *args, **words)
+            return
         from . import handle
 
-        if isinstance(self, handle.Handle):
-            return None
-        handle.adopt(self, _asked(parameters, self, args, words))
-        return None
+        if not isinstance(cluster, handle.Handle):
+            handle.adopt(cluster, _asked(parameters, cluster, args, words))
 
-    cls.__init__ = __init__
+    cluster_classes.replace_init(cls, begin)
 
 
 def _is_ours(cls):
@@ -103,9 +105,9 @@ def _say_own(who):
 
 def _client(module):
     """Client(n_workers=…) and the like, `client.cluster`, and `client.shutdown()` of a client that has a handle."""
-    Client = module.Client
-    init, shutdown = Client.__init__, Client._shutdown
-    parameters = inspect.signature(init)
+    if lacks := clients.probe():
+        raise TypeError(f"it has no {lacks}")
+    parameters = inspect.signature(module.Client.__init__)
     known = {
         name
         for name, one in parameters.parameters.items()
@@ -115,8 +117,7 @@ def _client(module):
         raise TypeError("Client takes other words")
     import dask.config
 
-    @functools.wraps(init)
-    def __init__(self, *args, **words):
+    def begin(init, client, args, words):
         from os import environ
 
         address = args[0] if args else words.get("address")
@@ -126,39 +127,38 @@ def _client(module):
             or words.get("scheduler_file") is not None
             or dask.config.get("scheduler-address", None) != here
         ):
-            init(self, *args, **words)
+            init(client, *args, **words)
             return
         more = {name: words[name] for name in words if name not in known}
         if not adopting():
             if not more:
-                init(self, *args, **words)
+                init(client, *args, **words)
                 return
             _say_own(f"Client({', '.join(sorted(more))})")
             with dask.config.set({"scheduler-address": None}):
-                init(self, *args, **words)
+                init(client, *args, **words)
             return
         theirs = {name: words[name] for name in words if name in known}
         if theirs.get("security") is True:
             theirs["security"] = None  # a certificate made for a cluster of one's own opens no other
-        init(self, *args, **theirs)
+        init(client, *args, **theirs)
         from . import handle
 
-        self.cluster = handle.LaunchCluster(self)
+        client.cluster = handle.LaunchCluster(client)
         if more:
-            notes.differences(type(self).__name__, more, None if self.asynchronous else self.cluster.scheduler_info)
+            told = None if client.asynchronous else client.cluster.scheduler_info
+            notes.differences(type(client).__name__, more, told)
 
-    async def _shutdown(self):
+    def before_shutdown(client):
         from . import handle
 
-        if isinstance(self.cluster, handle._Shared):
+        if isinstance(client.cluster, handle.Shared):
             # With a cluster, distributed closes that; this launch's ends when its scheduler is asked to.
-            self.cluster = None
-        return await shutdown(self)
+            client.cluster = None
 
-    Client.__init__ = __init__
-    Client._shutdown = functools.wraps(shutdown)(_shutdown)
+    clients.replace(module.Client, begin, before_shutdown)
+    clients.quieten_futures(module)
     ends.tell_of_threads()
-    ends.quieten_futures(module)
 
 
 def _jobqueue(module):

@@ -24,7 +24,7 @@ class Loader:
                 f"module {module.__name__!r} has no attribute {name!r}: the package is not installed, and tsdask-mpi stands in for its clusters only"
             )
 
-        module.__getattr__ = __getattr__
+        vars(module)["__getattr__"] = __getattr__
 
 
 def fill(module, name):
