@@ -50,6 +50,8 @@ check_static() {
     "$node" scripts/layers.mjs
   check dead-code "Remove it, or the word \`export\` where only its own file uses it; knip.json names the entries." \
     node_modules/.bin/knip --no-progress
+  find_python && check foreign-names "Move it into a file of python/tsdask_mpi/compat/, whose head says what it relies on (CONTRIBUTING.md has how)." \
+    "$python" scripts/foreign_names.py
   if [ -e "$lint/made-for" ]; then
     check ruff "\`npm run format\` formats; \`.tools/lint/bin/ruff check --fix\` mends what is safe to mend." check_ruff
     check mypy "Mend the types; pyproject.toml has the settings." env PYTHONPATH="$lint" "$python" -m mypy
