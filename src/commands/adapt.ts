@@ -88,14 +88,7 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
   await using job = await workerJob(jobWords, { schedulerFile, place });
   await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "adapt");
   using signals = endingSignals();
-  const workers = await openWorkerJobs({
-    schedulerFile,
-    trust: job.trust,
-    system: job.system,
-    shell: commandShell({ env }),
-    submission: job.submission,
-    perJob: job.perJob,
-  });
+  const workers = await openWorkerJobs({ ...job, schedulerFile, shell: commandShell({ env }) });
   say(`between ${min} and ${max} workers, in jobs of ${job.perJob} (${job.system}); Ctrl-C ends it.`);
   try {
     const how = await adapt({

@@ -60,14 +60,7 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
 
   await using job = await workerJob(said, { schedulerFile, place });
   await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "scale");
-  const workers = await openWorkerJobs({
-    schedulerFile,
-    trust: job.trust,
-    system: job.system,
-    shell: commandShell({ env }),
-    submission: job.submission,
-    perJob: job.perJob,
-  });
+  const workers = await openWorkerJobs({ ...job, schedulerFile, shell: commandShell({ env }) });
   let view: View;
   try {
     view = await workers.look();

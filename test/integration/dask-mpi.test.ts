@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { command, daskMpi, isRoot, projectRoot, which } from "./bed/command.ts";
+import { type Command, command, daskMpi, isRoot, projectRoot, which } from "./bed/command.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { output, run, tell } from "./bed/run.ts";
@@ -21,31 +21,17 @@ if (existsSync(theirTests)) {
         await using clean = nothingLeft();
         clean.allow(/./); // Their tests leave files of their own in the working directory and in TMPDIR.
         const bin = await environmentWith(program, join(clean.tmp, "env"));
-        const finished = await run(
-          command(
-            join(bin, "python"),
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-q",
-            "-rs",
-            "-o",
-            "faulthandler_timeout=60",
-            theirTests,
-          ),
-          {
-            folder: clean.folder,
-            env: {
-              ...clean.env,
-              PATH: [dirname(daskMpi), bin, process.env["PATH"]].join(delimiter),
-              // Their fixture adds Open MPI's own option for root, which MPICH does not know.
-              ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
-              OMPI_MCA_rmaps_base_oversubscribe: "1",
-            },
-            deadline: 300,
+        const finished = await run(pytest(bin, theirTests), {
+          folder: clean.folder,
+          env: {
+            ...clean.env,
+            PATH: [dirname(daskMpi), bin, process.env["PATH"]].join(delimiter),
+            // Their fixture adds Open MPI's own option for root, which MPICH does not know.
+            ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
+            OMPI_MCA_rmaps_base_oversubscribe: "1",
           },
-        );
+          deadline: 300,
+        });
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout).toMatch(/\d+ passed/);
       });
@@ -74,38 +60,30 @@ if (existsSync(theirTests)) {
         // mpi4py's wheels look for MPICH by the name that its own releases have.
         if (abi === "mpich") symlinkSync(library, join(shim, "libmpi.so.12"));
         const files = ["test_initialize.py", "test_execute.py"].map((file) => join(theirs, file));
-        const finished = await run(
-          command(
-            join(bin, "python"),
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-q",
-            "-rs",
-            "-o",
-            "faulthandler_timeout=60",
-            ...files,
-          ),
-          {
-            folder: clean.folder,
-            env: {
-              ...clean.env,
-              PATH: [bin, process.env["PATH"]].join(delimiter),
-              PYTHONPATH: join(projectRoot, "python"),
-              LD_LIBRARY_PATH: shim,
-              MPI4PY_MPIABI: abi,
-              ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
-              OMPI_MCA_rmaps_base_oversubscribe: "1",
-            },
-            deadline: 300,
+        const finished = await run(pytest(bin, ...files), {
+          folder: clean.folder,
+          env: {
+            ...clean.env,
+            PATH: [bin, process.env["PATH"]].join(delimiter),
+            PYTHONPATH: join(projectRoot, "python"),
+            LD_LIBRARY_PATH: shim,
+            MPI4PY_MPIABI: abi,
+            ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
+            OMPI_MCA_rmaps_base_oversubscribe: "1",
           },
-        );
+          deadline: 300,
+        });
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout, tell(finished)).toMatch(/^12 passed/m);
       });
     }
   });
+}
+
+/** pytest in an environment, on these files or folders; a test that hangs says where. */
+function pytest(bin: string, ...files: readonly string[]): Command {
+  const words = ["-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "-o", "faulthandler_timeout=60"];
+  return command(join(bin, "python"), ...words, ...files);
 }
 
 /** Their tests in a folder of their own, with our package's name in the place of theirs where it is imported. */

