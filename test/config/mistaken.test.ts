@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { refuseMistaken } from "../../src/config/mistaken.ts";
+import { refuseMistaken, refuseNoProgram } from "../../src/config/mistaken.ts";
 import { readOptions } from "../../src/config/read.ts";
 
 const cwd = mkdtempSync(join(tmpdir(), "tsdask-mistaken-"));
@@ -57,5 +57,28 @@ describe("a mistyped option", () => {
     ["--in-place n.ipynb", "after the notebook's name"],
   ])("%s is advised on", async (words, part) => {
     await expect(said(words)).rejects.toThrow(part);
+  });
+});
+
+describe("a program that cannot be started as it is named", () => {
+  writeFileSync(join(cwd, "plain"), "x");
+  chmodSync(join(cwd, "plain"), 0o644);
+
+  it.each([
+    ["plain", "started as ./plain, once it is executable"],
+    ["stop", "started as ./stop, once it is executable"],
+    ["./plain", "it is not executable (`chmod +x`"],
+    [join("bin", "stat"), undefined],
+    ["stat", undefined],
+    ["nowhere", undefined],
+    ["bin", undefined],
+  ])("%s", (word, part) => {
+    const start = (): void =>
+      refuseNoProgram(
+        { script: { kind: "command", words: [word] } as never },
+        { cwd, env: { PATH: join(cwd, "bin") } },
+      );
+    if (part === undefined) expect(start).not.toThrow();
+    else expect(start).toThrow(expect.objectContaining({ code: "TSD-052", message: expect.stringContaining(part) }));
   });
 });

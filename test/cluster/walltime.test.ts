@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { watchWalltime } from "../../src/cluster/walltime.ts";
+import type { Options } from "../../src/config/options.ts";
+import type { Log } from "../../src/ui/log.ts";
+
+const log = { info: () => undefined } as unknown as Log;
+const start = Date.UTC(2026, 0, 1);
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: start });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface Case {
+  readonly options?: Partial<Options>;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly joined?: boolean;
+}
+
+/** After how many seconds a launch is to leave, looked at for a day; undefined: it stays. */
+function leavesAfter({ options = {}, env = {}, joined = false }: Case): number | undefined {
+  let left: number | undefined;
+  const stop = watchWalltime({
+    options: { grace: 5, ...options } as Options,
+    env,
+    joined,
+    log,
+    leave: () => (left ??= (Date.now() - start) / 1000),
+    warn: (failure) => expect.unreachable(failure.message),
+  });
+  vi.advanceTimersByTime(24 * 3600 * 1000);
+  stop();
+  return left;
+}
+
+const slurm = { SLURM_JOB_ID: "7", SLURM_JOB_END_TIME: String(start / 1000 + 1000) };
+
+describe("when a launch leaves before its job ends", () => {
+  test.each<[string, Case, number | undefined]>([
+    ["nobody knows the end", {}, undefined],
+    ["--walltime says it: the script is told a grace before", { options: { walltime: 1000 } }, 995],
+    [
+      "--walltime says it, to one that joined: its workers are drained",
+      { options: { walltime: 1000 }, joined: true },
+      900,
+    ],
+    ["--drain says how long before", { options: { walltime: 1000, drain: 30 }, joined: true }, 970],
+    ["--drain 0 switches it off", { options: { walltime: 1000, drain: 0 } }, undefined],
+    ["a short grace and a shorter drain", { options: { walltime: 1000, drain: 4 } }, 998],
+    ["the batch system says it in the environment", { env: slurm, joined: true }, 900],
+    ["--walltime comes before the batch system", { options: { walltime: 500 }, env: slurm }, 495],
+    ["--lifetime-cluster alone", { options: { lifetimeCluster: 60 } }, 60],
+    ["--lifetime-cluster before the walltime", { options: { lifetimeCluster: 60, walltime: 1000 } }, 60],
+    ["the end is past already", { env: { ...slurm, SLURM_JOB_END_TIME: String(start / 1000 - 5) } }, 0],
+    ["further away than a timer reaches", { options: { walltime: 1e9 } }, undefined],
+  ])("%s", (_, given, seconds) => {
+    expect(leavesAfter(given)).toBe(seconds);
+  });
+
+  test("nothing is left to do when it has stopped to watch", () => {
+    const stop = watchWalltime({
+      options: { grace: 5, walltime: 10, lifetimeCluster: 10 } as Options,
+      env: {},
+      joined: false,
+      log,
+      leave: () => expect.unreachable(),
+      warn: () => expect.unreachable(),
+    });
+    stop();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
