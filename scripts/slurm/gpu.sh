@@ -33,7 +33,7 @@ if [ "$launch" = srun ]; then
 else
   export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
   # Open MPI 4 kills the ranks one second after it is told to end; this leaves the script nine to save what it has.
-  export OMPI_MCA_odls_base_sigkill_timeout=9
+  export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-9}"
   # The hosts file says where each rank goes, beyond the slots that were granted.
   export OMPI_MCA_rmaps_base_mapping_policy=seq OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=seq:oversubscribe
   run=("$launch" -np "$ranks" -machinefile "$hosts")

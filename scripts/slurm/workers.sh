@@ -32,7 +32,7 @@ if [ "$launch" = srun ]; then
 else
   export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
   # Open MPI 4 kills the ranks one second after it is told to end; this leaves the script nine to save what it has.
-  export OMPI_MCA_odls_base_sigkill_timeout=9
+  export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-9}"
   run=("$launch" -np "$SLURM_NTASKS")
 fi
 

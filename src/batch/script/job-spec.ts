@@ -135,7 +135,7 @@ export function bashScript({
  * after it is told to end: nine let a script save what it has. Open MPI 5.0 heeds no such setting: measured, it kills within half a second.
  */
 export const unbound =
-  "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=9";
+  "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-9}";
 
 /** What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set; other MPIs take all variables. */
 export function passedOn(...names: readonly string[]): string {
