@@ -63,6 +63,8 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/integration/bed/setup.ts"],
           fileParallelism: false,
+          // Tests that mostly wait are marked as concurrent.
+          maxConcurrency: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 3 },

@@ -230,8 +230,15 @@ describe.each(availablePythons().map(({ name, path }) => [name, path] as const))
   },
 );
 
-describe.each(["openmpi4", "mpich4", "srun-pmi2"] as const)("under %s, too: ", (via) => {
-  it.runIf(availableLaunchers(via).length > 0).each(Object.entries(forms))("%s", async (_name, text) => {
+/** What asks the launcher's environment, too, is tried under each of them; of the rest, each form under one. */
+const asksLauncher = /dask_mpi|Runner/;
+const vias = (["openmpi4", "mpich4", "srun-pmi2"] as const).filter((name) => availableLaunchers(name).length > 0);
+
+describe.each(vias)("under %s, too: ", (via) => {
+  const own = Object.entries(forms).filter(
+    ([, text], index) => asksLauncher.test(text) || vias[index % vias.length] === via,
+  );
+  it.each(own)("%s", async (_name, text) => {
     const finished = await launch(text, { via });
     expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
     expect(finished.stdout.split(/\r?\n/), tell(finished)).toContain(expected(text));

@@ -118,8 +118,11 @@ if __name__ == "__main__":
       "worker h2 gpu=1",
     ]);
   });
+});
 
-  test("workers.sh joins a cluster of another host, and leaves it before the walltime that qstat tells", async () => {
+test.runIf(hostsAvailable() === true).concurrent.each(kinds)(
+  "workers.sh joins a cluster of another host, and leaves it before the walltime that qstat tells, with %s",
+  async (kind) => {
     await using hosts = await startHosts({ names: ["h1", "h2"] });
     await using clean = nothingLeft({ within: 15 });
     const env = jobEnvironment(clean);
@@ -137,8 +140,8 @@ if __name__ == "__main__":
     expect(finished.seconds).toBeLessThan(25);
     cluster.signal("SIGTERM");
     await cluster.finished;
-  });
-});
+  },
+);
 
 test.runIf(hostsAvailable() === true).each(kinds)(
   "a host that %s reached over ssh, without the job's variables, gives its worker what PBS granted there",

@@ -11,11 +11,14 @@ describe.each(availableLaunchers().map((one) => [one.name, one] as const))("unde
     await one.ready();
     await using clean = nothingLeft();
     const file = clean.write("script.py", script);
-    const finished = await run(one.command(4, program("--wait-workers", "all", file, String(code))), {
-      folder: clean.folder,
-      env: clean.env,
-      deadline: 60,
-    });
+    const finished = await run(
+      one.command(4, program("--wait-workers", "all", file, String(code)), { endsItself: true }),
+      {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: 60,
+      },
+    );
     expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
     expect(finished.stdout).toMatch(/^workers 2 hosts \S+ total 499500 scheme tls$/m);
   });

@@ -116,7 +116,7 @@ describe.each(availableLaunchers("openmpi4", "local"))("a notebook at its tenth 
 });
 
 describe("a notebook", () => {
-  test("keeps its outputs when its walltime is over", async () => {
+  test.concurrent("keeps its outputs when its walltime is over", async () => {
     await using clean = nothingLeft({ within: 10 });
     await using running = begin(launcher("local"), clean, "--walltime", "20s", "--drain", "4s", "--grace", "4s");
     const result = await running.finished;
@@ -126,7 +126,7 @@ describe("a notebook", () => {
     endedAtTenth(clean, "Terminated");
   });
 
-  test("ends with 130 on Ctrl-C, and the cell has the KeyboardInterrupt", async () => {
+  test.concurrent("ends with 130 on Ctrl-C, and the cell has the KeyboardInterrupt", async () => {
     await using clean = nothingLeft({ within: 10 });
     await using running = begin(launcher("local"), clean);
     await pids(running);

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { which } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
+import { randomFrom } from "./bed/random.ts";
 import { strangerAvailable } from "./bed/user.ts";
 import { kinds, meetStranger, namesOf, titleOf, tryCase, type Case, type Kind, type Tried } from "./security/places.ts";
 
@@ -11,7 +12,7 @@ import { kinds, meetStranger, namesOf, titleOf, tryCase, type Case, type Kind, t
 const all = process.env["TSDASK_TEST_PLACES"] === "all";
 const seed = Number(process.env["TSDASK_TEST_SEED"] ?? 830_117);
 /** Seconds for each test with its sample, the look for names included. */
-const budget = 60;
+const budget = 30;
 
 const place = ["--python", python().path];
 const open = ["--security", "none"];
@@ -60,17 +61,6 @@ const commands: readonly Tried[] = [
   { name: "scale", words: ["scale", "0", ...open], within: 30, file: true },
   { name: "adapt", words: ["adapt", "--max", "1", "--interval", "100ms", ...open], within: 30, file: true },
 ];
-
-/** Numbers that follow from the seed: mulberry32. */
-function randomFrom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function shuffled<T>(list: readonly T[], random: () => number): readonly T[] {
   return list

@@ -203,7 +203,7 @@ time.sleep(3)
   });
 });
 
-test.each(availablePythons())(
+test.concurrent.each(availablePythons())(
   "a script that has returned while a thread of it lives is told why its launch goes on, with $name",
   { timeout: 60_000 },
   async ({ path }) => {

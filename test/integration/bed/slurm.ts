@@ -47,7 +47,17 @@ export function slurmEnvironment(): Readonly<Record<string, string>> {
  * Starts munged, slurmctld and two slurmd, or finds them running; both nodes are idle when it returns.
  * It stays up for the process `BED_OWNER` (the test runner's; by default this process) until that calls `stopSlurm`.
  */
-export async function startSlurm(): Promise<Slurm> {
+export function startSlurm(): Promise<Slurm> {
+  // Tests that run at once ask at once.
+  starting ??= startOrFind().finally(() => {
+    starting = undefined;
+  });
+  return starting;
+}
+
+let starting: Promise<Slurm> | undefined;
+
+async function startOrFind(): Promise<Slurm> {
   const available = slurmAvailable();
   if (available !== true) throw new Error(`Slurm cannot be started: ${available.missing}`);
   if (daemons(folder).length === 4) return slurm;

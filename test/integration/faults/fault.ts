@@ -1,13 +1,13 @@
-import { readFileSync, readdirSync, utimesSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import type { Command } from "../bed/command.ts";
-import { availableLaunchers, type BedLauncher, type Launcher, type LaunchOptions } from "../bed/launchers.ts";
+import { availableLaunchers, type Launcher, type LaunchOptions } from "../bed/launchers.ts";
 import { type Clean, nothingLeft } from "../bed/left.ts";
-import { environmentOf, isAlive, listeners, type Process, signalAll } from "../bed/processes.ts";
-import { type Finished, type Running, run, start, tell } from "../bed/run.ts";
+import { signalAll } from "../bed/processes.ts";
+import { type Finished, type Running, start, tell } from "../bed/run.ts";
 import { program } from "../launch.ts";
+import { type Cast, castOf, type Part, partOf } from "./cast.ts";
+import { nextLaunch } from "./sweep.ts";
 
 /** The launchers that the table of faults is run under: each treats signals and exit codes in its own way. */
 export const faultLaunchers: readonly Launcher[] = availableLaunchers("openmpi4", "mpich4", "srun-pmi2", "local");
@@ -47,27 +47,6 @@ if __name__ == "__main__":
             print("workers", workers, flush=True)
     sys.exit(int(sys.argv[1]))
 `;
-
-/** The processes of a launch by what they do; those that are not there (yet) are undefined. */
-export interface Cast {
-  readonly launcher: number | undefined;
-  /** Rank processes by their rank. */
-  readonly ranks: ReadonlyMap<number, number>;
-  readonly forkServer: number | undefined;
-  readonly scheduler: number | undefined;
-  readonly workers: readonly number[];
-  readonly script: number | undefined;
-}
-
-export type Part =
-  | "scheduler"
-  | "worker"
-  | "worker's rank"
-  | "rank 0"
-  | "script"
-  | "launcher"
-  | "fork server"
-  | "client's rank";
 
 /** A launch that a test harms, with all that it takes to see what comes of it. */
 export interface Launched extends AsyncDisposable {
@@ -173,6 +152,9 @@ export async function launch(
   };
 }
 
+/** For launches that end by themselves, whatever their code is: no launcher has a rank to end. */
+export const endsItself: FaultOptions = { launcher: { endsItself: true } };
+
 /** Lets the busy script end. */
 export function letGo({ clean }: Launched): void {
   clean.write("go", "");
@@ -205,14 +187,7 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
   }
   const finished = over;
   if (clean.left().length === 0) return finished;
-  const old = new Date(Date.now() - 7_200_000);
-  for (const base of readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-"))) {
-    for (const name of readdirSync(join(clean.tmp, base))) utimesSync(join(clean.tmp, base, name), old, old);
-  }
-  for (const name of readdirSync(clean.folder).filter((name) => name.startsWith(".tsdask-")))
-    utimesSync(join(clean.folder, name), old, old);
-  clean.write("next.py", "");
-  const next = await run(launcher.command(4, program("next.py")), { folder: clean.folder, env: clean.env });
+  const next = await nextLaunch(clean, launcher);
   expect(next.code, tell(next)).toBe(0);
   await clean.check().catch((error: unknown) => {
     clean.allow(/./);
@@ -229,80 +204,4 @@ export function codes({ stderr }: { readonly stderr: string }): string[] {
 /** What a message must have: its code, and a line each for cause and cure. */
 export function message(code: string): RegExp {
   return new RegExp(`tsdask-mpi: ${code} .+\\n.*cause: .+\\n.*cure: .+`);
-}
-
-function partOf(cast: Cast, part: Part): number | undefined {
-  switch (part) {
-    case "scheduler":
-      return cast.scheduler;
-    case "worker":
-      return cast.workers.at(-1);
-    case "worker's rank":
-      return cast.ranks.get(3);
-    case "client's rank":
-      return cast.ranks.get(1);
-    case "rank 0":
-      return cast.ranks.get(0);
-    case "script":
-      return cast.script;
-    case "fork server":
-      return cast.forkServer;
-    case "launcher":
-      return cast.launcher;
-  }
-}
-
-/** A rank is a Node, or stays the shell that starts one. */
-function isRank([program = "", file = "", ...words]: readonly string[]): boolean {
-  return (
-    [file, ...words].some((word) => word.endsWith("/dist/main.js")) ||
-    (program.endsWith("sh") && file.endsWith("/bin/tsdask-mpi"))
-  );
-}
-
-function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast {
-  const all = clean.processes();
-  const ranks = new Map<number, number>();
-  for (const { pid, arguments: words } of all) {
-    if (!isRank(words)) continue;
-    const rank = rankOf(environmentOf(pid));
-    if (rank !== undefined) ranks.set(rank, pid);
-  }
-  const python = ({ arguments: words }: Process, file: string): boolean =>
-    (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
-  const engines = all.filter((one) => python(one, "tsdask_mpi/forkserver.py") || python(one, "tsdask_mpi/child.py"));
-  const pids = new Set(engines.map(({ pid }) => pid));
-  const server = engines.find((one) => !pids.has(one.ppid) && python(one, "forkserver.py"))?.pid;
-  const children = engines.filter(({ ppid }) => ppid === server).sort((a, b) => a.pid - b.pid);
-  const port = schedulerPort(join(clean.folder, "scheduler.json"));
-  // Before scheduler.json is there: the scheduler is forked first.
-  const scheduler =
-    port === undefined
-      ? children[0]?.pid
-      : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port))?.pid;
-  return {
-    launcher: isAlive(launcher) ? launcher : undefined,
-    ranks: name === "local" ? new Map([...ranks].filter(([, pid]) => pid !== launcher)) : ranks,
-    forkServer: server,
-    scheduler,
-    workers: children.filter(({ pid }) => pid !== scheduler).map(({ pid }) => pid),
-    script: all.find((one) => python(one, "script.py") && !one.arguments.some((word) => word.endsWith("main.js")))?.pid,
-  };
-}
-
-function rankOf(env: ReadonlyMap<string, string>): number | undefined {
-  for (const name of ["TSDASK_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"]) {
-    const value = env.get(name);
-    if (value !== undefined) return Number(value);
-  }
-  return undefined;
-}
-
-function schedulerPort(path: string): number | undefined {
-  try {
-    const { address } = JSON.parse(readFileSync(path, "utf8")) as { address: string };
-    return Number(/:(\d+)$/.exec(address)?.[1]);
-  } catch {
-    return undefined; // Not there yet.
-  }
 }

@@ -9,7 +9,7 @@ import { nothingLeft } from "../bed/left.ts";
 import { freePort } from "../bed/ports.ts";
 import { run, tell } from "../bed/run.ts";
 import { program } from "../launch.ts";
-import { codes, endsWithin, faultLaunchers, launch, letGo, message } from "./fault.ts";
+import { codes, endsItself, endsWithin, faultLaunchers, launch, letGo, message } from "./fault.ts";
 
 const quick = `
 from dask.distributed import Client
@@ -45,8 +45,8 @@ describe.each(faultLaunchers)("scheduler.json under $name", (launcher) => {
 
   test("of two launches that start at once in one folder goes to one, the other takes a name of its own", async () => {
     await using clean = nothingLeft();
-    await using one = await launch(launcher, { clean });
-    await using other = await launch(launcher, { clean });
+    await using one = await launch(launcher, { ...endsItself, clean });
+    await using other = await launch(launcher, { ...endsItself, clean });
     await Promise.all([one, other].map(({ running }) => running.says(/^running$/m)));
     const files = schedulerFiles(clean.folder);
     expect(files).toHaveLength(2);
@@ -130,7 +130,7 @@ describe.each(wrappable)("a folder that cannot be written under $name", (launche
   };
 
   test("ends the launch with 69, and says where to start instead", async () => {
-    await using one = await launch(launcher, { script: quick, wrap: readOnly });
+    await using one = await launch(launcher, { ...endsItself, script: quick, wrap: readOnly });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(69);
     expect(finished.stderr).toMatch(message("TSD-072"));
@@ -148,7 +148,11 @@ describe.each(faultLaunchers)("a port that is taken under $name", (launcher) => 
       });
     });
     try {
-      await using one = await launch(launcher, { script: quick, options: ["--scheduler-port", String(port)] });
+      await using one = await launch(launcher, {
+        ...endsItself,
+        script: quick,
+        options: ["--scheduler-port", String(port)],
+      });
       const finished = await one.ends();
       expect(finished.code, tell(finished)).toBe(69);
       expect(finished.stderr).toMatch(message("TSD-028"));

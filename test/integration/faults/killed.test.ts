@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { tell } from "../bed/run.ts";
 import {
   codes,
+  endsItself,
   endsOrIsSwept,
   faultLaunchers,
   killsAll,
@@ -18,7 +19,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
   const { name } = launcher;
 
   test("the scheduler: the launch ends with 72", async () => {
-    await using one = await launch(launcher);
+    await using one = await launch(launcher, endsItself);
     await one.running.says(/^running$/m);
     await one.kill("scheduler");
     const finished = await one.ends();
@@ -27,7 +28,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
   });
 
   test("a worker: another takes its place and the script goes on", async () => {
-    await using one = await launch(launcher);
+    await using one = await launch(launcher, endsItself);
     await one.running.says(/^running$/m);
     await one.kill("worker");
     await one.running.says(/TSD-055/);
@@ -75,7 +76,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
   });
 
   test("the script: its end is the launch's", async () => {
-    await using one = await launch(launcher);
+    await using one = await launch(launcher, endsItself);
     await one.running.says(/^running$/m);
     await one.kill("script");
     const finished = await one.ends();

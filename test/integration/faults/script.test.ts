@@ -3,7 +3,7 @@ import { python } from "../bed/pythons.ts";
 import { nothingLeft } from "../bed/left.ts";
 import { run, tell } from "../bed/run.ts";
 import { tsdask } from "../launch.ts";
-import { codes, endsWithin, faultLaunchers, launch, message } from "./fault.ts";
+import { codes, endsItself, endsWithin, faultLaunchers, launch, message } from "./fault.ts";
 
 /** A script that starts processes which outlive it, and hold its output open: in its own group, and in a session of their own. */
 const abandoning = `
@@ -22,18 +22,21 @@ describe.each(faultLaunchers)("the script under $name", (launcher) => {
   test("that is not there is refused at once, with 64", async () => {
     await using clean = nothingLeft();
     await launcher.ready();
-    const finished = await run(launcher.command(4, [tsdask, "--python", python().path, "absent.py"]), {
-      folder: clean.folder,
-      env: clean.env,
-      deadline: endsWithin,
-    });
+    const finished = await run(
+      launcher.command(4, [tsdask, "--python", python().path, "absent.py"], { endsItself: true }),
+      {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: endsWithin,
+      },
+    );
     expect(finished.code, tell(finished)).toBe(64);
     expect(finished.stderr).toMatch(message("TSD-015"));
     expect(finished.stderr.match(/TSD-015/g)).toHaveLength(1);
   });
 
   test("with a syntax error ends with Python's own words and code", async () => {
-    await using one = await launch(launcher, { script: "print('hello'\n" });
+    await using one = await launch(launcher, { ...endsItself, script: "print('hello'\n" });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(1);
     expect(finished.stderr).toContain("SyntaxError");
@@ -41,7 +44,7 @@ describe.each(faultLaunchers)("the script under $name", (launcher) => {
   });
 
   test("may leave processes behind: they end with it", async () => {
-    await using one = await launch(launcher, { script: abandoning });
+    await using one = await launch(launcher, { ...endsItself, script: abandoning });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(3);
     expect(finished.stdout).toContain("left");

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { computing, until } from "../batch-jobs.ts";
 import { isAlive, type Process, signalAll } from "../bed/processes.ts";
 import { tell } from "../bed/run.ts";
-import { endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, type Launched } from "./fault.ts";
+import { endsItself, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, type Launched } from "./fault.ts";
 
 // PBS's daemon on a node sums up the processor time of the sessions of a job's tasks, and kills by session. It does not run here: these tests do as it does.
 
@@ -36,7 +36,7 @@ const kill = (processes: readonly Process[], signal: NodeJS.Signals): void =>
 
 describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job under $name", (launcher) => {
   test.each([[[]], [["--spawn", "exec"]]])("the job's session has what the workers used (%j)", async (options) => {
-    await using one = await launch(launcher, { script: computing, env: inPbs, options });
+    await using one = await launch(launcher, { ...endsItself, script: computing, env: inPbs, options });
     const used = Number((await one.running.says(/^used (.+)\n/m, 50))[1]);
     const counted = job(one).reduce((sum, { pid }) => sum + (statOf(pid)?.seconds ?? 0), 0);
     expect(used).toBeGreaterThan(2);
@@ -76,7 +76,7 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job unde
   );
 
   test("a worker killed: another takes its place, in the session too", async () => {
-    await using one = await launch(launcher, { env: inPbs });
+    await using one = await launch(launcher, { ...endsItself, env: inPbs });
     await one.running.says(/^running$/m);
     await one.kill("worker");
     await one.running.says(/TSD-055/);

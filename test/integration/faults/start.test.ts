@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { signalAll } from "../bed/processes.ts";
+import { randomFrom } from "../bed/random.ts";
 import { tell } from "../bed/run.ts";
-import { codes, endsOrIsSwept, faultLaunchers, launch, message, type Part, survivesAKilledRank } from "./fault.ts";
+import type { Part } from "./cast.ts";
+import { codes, endsItself, endsOrIsSwept, faultLaunchers, launch, message, survivesAKilledRank } from "./fault.ts";
 
 /** A script that any number of workers will do for. */
 const modest = `
@@ -16,14 +18,9 @@ if __name__ == "__main__":
 
 /** Says which moments a run took; the same number gives the same moments again. */
 const seed = Number(process.env["TSDASK_TEST_SEED"] ?? Date.now() % 1_000_000);
-let drawn = seed;
-/** So long after the start (ms), or after a part that is waited for was there: somewhere in the start-up, each time elsewhere (mulberry32). */
-const atRandom = (longest: number): number => {
-  drawn = (drawn + 0x6d2b79f5) | 0;
-  let bits = Math.imul(drawn ^ (drawn >>> 15), 1 | drawn);
-  bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-  return Math.round((((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * longest);
-};
+const random = randomFrom(seed);
+/** So long after the start (ms), or after a part that is waited for was there: somewhere in the start-up, each time elsewhere. */
+const atRandom = (longest: number): number => Math.round(random() * longest);
 
 describe.each(faultLaunchers)("killed outright at start-up under $name", (launcher) => {
   const survives = survivesAKilledRank(launcher);
@@ -53,7 +50,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
   );
 
   test("the scheduler: the launch ends with 69, or 72 when it had begun", async () => {
-    await using one = await launch(launcher, { script: modest });
+    await using one = await launch(launcher, { ...endsItself, script: modest });
     const scheduler = await one.find("scheduler");
     const moment = atRandom(200);
     await sleep(moment);
@@ -67,7 +64,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
   });
 
   test("a worker: another takes its place", async () => {
-    await using one = await launch(launcher, { script: modest });
+    await using one = await launch(launcher, { ...endsItself, script: modest });
     const worker = await one.find("worker");
     const moment = atRandom(200);
     await sleep(moment);
@@ -78,7 +75,7 @@ describe.each(faultLaunchers)("killed outright at start-up under $name", (launch
   });
 
   test("the script", async () => {
-    await using one = await launch(launcher, { script: modest });
+    await using one = await launch(launcher, { ...endsItself, script: modest });
     const script = await one.find("script");
     await sleep(atRandom(100));
     signalAll([script], "SIGKILL");

@@ -114,14 +114,14 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
     for (const code of ["TSD-055", "TSD-056", "TSD-054"]) expect(finished.stderr).toMatch(message(code));
   });
 
-  test("more than there can be are waited for until --start-timeout: 69", async () => {
+  test.concurrent("more than there can be are waited for until --start-timeout: 69", async () => {
     await using one = await launch(launcher, { options: ["--wait-workers", "3", "--start-timeout", "8s"] });
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(69);
     expect(finished.stderr).toMatch(message("TSD-053"));
   });
 
-  test("that are slow to come are waited for until --start-timeout: 69", async () => {
+  test.concurrent("that are slow to come are waited for until --start-timeout: 69", async () => {
     const preload =
       "import time\n\ndef dask_setup(worker):\n    if type(worker).__name__ == 'Worker' and worker.name.endswith('-3'):\n        time.sleep(60)\n";
     await using one = await launch(launcher, {

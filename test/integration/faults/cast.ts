@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BedLauncher } from "../bed/launchers.ts";
+import type { Clean } from "../bed/left.ts";
+import { environmentOf, isAlive, listeners, type Process } from "../bed/processes.ts";
+
+/** The processes of a launch by what they do; those that are not there (yet) are undefined. */
+export interface Cast {
+  readonly launcher: number | undefined;
+  /** Rank processes by their rank. */
+  readonly ranks: ReadonlyMap<number, number>;
+  readonly forkServer: number | undefined;
+  readonly scheduler: number | undefined;
+  readonly workers: readonly number[];
+  readonly script: number | undefined;
+}
+
+export type Part =
+  | "scheduler"
+  | "worker"
+  | "worker's rank"
+  | "rank 0"
+  | "script"
+  | "launcher"
+  | "fork server"
+  | "client's rank";
+
+/** The process of a part. */
+export function partOf(cast: Cast, part: Part): number | undefined {
+  switch (part) {
+    case "scheduler":
+      return cast.scheduler;
+    case "worker":
+      return cast.workers.at(-1);
+    case "worker's rank":
+      return cast.ranks.get(3);
+    case "client's rank":
+      return cast.ranks.get(1);
+    case "rank 0":
+      return cast.ranks.get(0);
+    case "script":
+      return cast.script;
+    case "fork server":
+      return cast.forkServer;
+    case "launcher":
+      return cast.launcher;
+  }
+}
+
+/** A rank is a Node, or stays the shell that starts one. */
+function isRank([program = "", file = "", ...words]: readonly string[]): boolean {
+  return (
+    [file, ...words].some((word) => word.endsWith("/dist/main.js")) ||
+    (program.endsWith("sh") && file.endsWith("/bin/tsdask-mpi"))
+  );
+}
+
+/** Who is who in the launch of this place. */
+export function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast {
+  const all = clean.processes();
+  const ranks = new Map<number, number>();
+  for (const { pid, arguments: words } of all) {
+    if (!isRank(words)) continue;
+    const rank = rankOf(environmentOf(pid));
+    if (rank !== undefined) ranks.set(rank, pid);
+  }
+  const python = ({ arguments: words }: Process, file: string): boolean =>
+    (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
+  const engines = all.filter((one) => python(one, "tsdask_mpi/forkserver.py") || python(one, "tsdask_mpi/child.py"));
+  const pids = new Set(engines.map(({ pid }) => pid));
+  const server = engines.find((one) => !pids.has(one.ppid) && python(one, "forkserver.py"))?.pid;
+  const children = engines.filter(({ ppid }) => ppid === server).sort((a, b) => a.pid - b.pid);
+  const port = schedulerPort(join(clean.folder, "scheduler.json"));
+  // Before scheduler.json is there: the scheduler is forked first.
+  const scheduler =
+    port === undefined
+      ? children[0]?.pid
+      : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port))?.pid;
+  return {
+    launcher: isAlive(launcher) ? launcher : undefined,
+    ranks: name === "local" ? new Map([...ranks].filter(([, pid]) => pid !== launcher)) : ranks,
+    forkServer: server,
+    scheduler,
+    workers: children.filter(({ pid }) => pid !== scheduler).map(({ pid }) => pid),
+    script: all.find((one) => python(one, "script.py") && !one.arguments.some((word) => word.endsWith("main.js")))?.pid,
+  };
+}
+
+function rankOf(env: ReadonlyMap<string, string>): number | undefined {
+  for (const name of ["TSDASK_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"]) {
+    const value = env.get(name);
+    if (value !== undefined) return Number(value);
+  }
+  return undefined;
+}
+
+function schedulerPort(path: string): number | undefined {
+  try {
+    const { address } = JSON.parse(readFileSync(path, "utf8")) as { address: string };
+    return Number(/:(\d+)$/.exec(address)?.[1]);
+  } catch {
+    return undefined; // Not there yet.
+  }
+}
