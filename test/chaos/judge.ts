@@ -1,0 +1,50 @@
+import type { Finished } from "../integration/bed/run.ts";
+import { type Fault, isHarmless, type Round } from "./plan.ts";
+
+const lethal = (fault: Fault): boolean => fault.kind === "signal" && fault.signal !== "SIGSTOP";
+
+/** Whether somebody of ours was there to the end who can say why: mpirun ends all ranks when one was killed. */
+function canTell({ launcher, faults }: Round): boolean {
+  const hit = faults.filter(lethal).flatMap((fault) => (fault.kind === "signal" ? [fault.part] : []));
+  if (hit.includes("launcher") || faults.length > 1) return false;
+  const ranks = hit.filter((part) => part === "rank 0" || part.endsWith("'s rank"));
+  return launcher === "local" || ranks.length === 0;
+}
+
+/** What is wrong with how a round ended. */
+export function findings(round: Round, finished: Finished | undefined, swept: boolean): string[] {
+  if (finished === undefined) return ["it did not end in time"];
+  const { stdout, stderr, code } = finished;
+  const own = round.script === "served" ? undefined : round.code;
+  const result = /^result 28\r?$/m.test(stdout);
+  const toLauncher = round.faults.some((fault) => fault.kind === "signal" && fault.part === "launcher");
+  const found: string[] = [];
+  if (/Traceback \(most recent|^ +at .+:\d+:\d+\)?$|Fatal Python error/m.test(stderr)) found.push("a traceback");
+  if (/TSD-070/.test(stderr)) found.push("TSD-070, a defect of ours");
+  // Hydra's mpiexec now and then ends with 0 when it was told to end.
+  if (code === 0 && own !== undefined && !result && !(toLauncher && round.launcher === "mpich"))
+    found.push("exit code 0 without the script's result");
+  if (own !== undefined && round.faults.every(isHarmless) && (code !== own || !result))
+    found.push(`${code ?? finished.signal} instead of the script's ${own}, though nothing of it was hurt`);
+  if (
+    own !== undefined &&
+    code !== own &&
+    canTell(round) &&
+    !/TSD-\d{3}|stopped by|ended with exit code \d+|was ended by/.test(stderr)
+  )
+    found.push(`exit code ${code ?? finished.signal}, and no message that says why`);
+  if (swept && !mayLeave(round)) found.push("files were left, which the next launch had to remove");
+  return found;
+}
+
+/** Whether those were killed, or kept from it, who remove a launch's files. */
+function mayLeave({ launcher, faults }: Round): boolean {
+  return faults.some(
+    (fault) =>
+      fault.kind === "read-only" ||
+      fault.kind === "full" ||
+      (fault.kind === "signal" &&
+        fault.signal !== "SIGSTOP" &&
+        (launcher === "srun" || /rank|fork|launcher/.test(fault.part))),
+  );
+}

@@ -1,0 +1,142 @@
+import { readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Hosts, startHosts } from "../integration/bed/hosts.ts";
+import { launcher } from "../integration/bed/launchers.ts";
+import { type Clean, nothingLeft } from "../integration/bed/left.ts";
+import { signalAll } from "../integration/bed/processes.ts";
+import { type Finished, type Running, start, tell } from "../integration/bed/run.ts";
+import { program } from "../integration/launch.ts";
+import { castOf, partOf } from "../integration/faults/cast.ts";
+import { nextLaunch } from "../integration/faults/sweep.ts";
+import { findings } from "./judge.ts";
+import { happen, prepare, type Scene } from "./mishap.ts";
+import { type Round, stormLaunchers } from "./plan.ts";
+import { scriptTexts } from "./scripts.ts";
+
+/** What came of a round. */
+export interface Verdict {
+  /** What must not be; none when all is well. */
+  readonly findings: readonly string[];
+  /** What was done to the launch, and how it ended. */
+  readonly done: readonly string[];
+  readonly finished: Finished | undefined;
+  /** Whether files were left that the next launch removed. */
+  readonly swept: boolean;
+}
+
+/** A launch of a script that does no more than its work takes has come up after so long (s), and ends so long after it was told to. */
+const startUp = 6;
+
+/** Plays a round. `within`: so long (s) after the last of its faults a launch has ended that does not go on. */
+export async function playRound(round: Round, within: number): Promise<Verdict> {
+  const clean = nothingLeft();
+  const undo: (() => void)[] = [];
+  let hosts: Hosts | undefined;
+  try {
+    const shared = sharedMemory();
+    for (const fault of round.faults.slice(0, sameFolder(round) ? 1 : 2)) undo.unshift(prepare(clean, fault));
+    if (round.faults.some(({ kind }) => kind === "cut")) hosts = await startHosts({ names: ["h1", "h2"] });
+    await launcher(stormLaunchers[round.launcher]).ready();
+    await using running = begin(round, clean, hosts);
+    const done = await strike(round, { clean, hosts, find: finder(round, clean, running) }, running);
+    const finished = await endOf(round, running, within);
+    const left = await leftOf(clean, within);
+    for (const back of undo.splice(0)) back();
+    const swept = left.length === 0 && clean.left().length > 0;
+    if (swept) await sweep(round, clean);
+    const all = [...left, ...clean.left().map((line) => `left: ${line}`), ...newShared(shared)];
+    return { findings: [...findings(round, finished, swept), ...all], done, finished, swept };
+  } finally {
+    signalAll(
+      clean.processes().map(({ pid }) => pid),
+      "SIGKILL",
+    );
+    for (const back of undo) back();
+    clean.allow(/./);
+    await clean[Symbol.asyncDispose]();
+    await hosts?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Two faults that each want the same folder mounted in their way: the second one finds it as it is. */
+function sameFolder({ faults: [one, other] }: Round): boolean {
+  return one !== undefined && other !== undefined && "place" in one && "place" in other && one.place === other.place;
+}
+
+function begin(round: Round, clean: Clean, hosts: Hosts | undefined): Running {
+  const { script, ranks, code, seconds } = round;
+  const words =
+    script === "served"
+      ? program()
+      : program(clean.write("script.py", scriptTexts[script]), String(code), String(seconds));
+  const name = stormLaunchers[round.launcher];
+  const half = Math.ceil(ranks / 2);
+  const command =
+    hosts !== undefined && (name === "openmpi4" || name === "mpich4")
+      ? hosts.mpirun(name, { h1: half, h2: ranks - half }, words)
+      : launcher(name).command(ranks, words);
+  // What Python keeps beside modules would be left in a folder that is judged.
+  return start(command, { folder: clean.folder, env: { ...clean.env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 120 });
+}
+
+const ended = ({ finished }: Running): Promise<undefined> =>
+  finished.then(
+    () => undefined,
+    () => undefined,
+  );
+
+function finder(round: Round, clean: Clean, running: Running): Scene["find"] {
+  return async ({ part }) => {
+    let over = false;
+    void ended(running).then(() => {
+      over = true;
+    });
+    for (const until = performance.now() + 10_000; !over && performance.now() < until; await sleep(10)) {
+      const pid = partOf(castOf(clean, running.pid, stormLaunchers[round.launcher]), part);
+      if (pid !== undefined) return pid;
+    }
+    return undefined;
+  };
+}
+
+/** Waits for the moment, and lets the faults happen. */
+async function strike(round: Round, scene: Scene, running: Running): Promise<readonly string[]> {
+  if (round.after === "running") await running.says(/^running\r?$/m, 40).catch(() => undefined);
+  await Promise.race([sleep(round.wait), ended(running)]);
+  const faults = sameFolder(round) ? round.faults.slice(0, 1) : round.faults;
+  return await Promise.all(faults.map(async (fault) => await happen(fault, scene)));
+}
+
+/** Waits for the end of the launch, a served one's after it was told to; undefined when it does not come in time. */
+async function endOf(round: Round, running: Running, within: number): Promise<Finished | undefined> {
+  const wait = async (seconds: number): Promise<Finished | undefined> =>
+    await Promise.race([running.finished, sleep(seconds * 1000, undefined)]);
+  if (round.script !== "served") return await wait(within + startUp + round.seconds);
+  const early = await wait(2);
+  if (early !== undefined) return early;
+  running.signal("SIGTERM");
+  return await wait(within + startUp);
+}
+
+/** The processes that are still there so long (s) after the launcher's end. */
+async function leftOf(clean: Clean, within: number): Promise<readonly string[]> {
+  const until = performance.now() + within * 1000;
+  while (clean.processes().length > 0 && performance.now() < until) await sleep(50);
+  return clean.processes().length === 0 ? [] : clean.left().filter((line) => line.startsWith("process"));
+}
+
+async function sweep(round: Round, clean: Clean): Promise<void> {
+  const name = stormLaunchers[round.launcher];
+  const next = await nextLaunch(clean, launcher(name));
+  if (next.code !== 0) throw new Error(`The next launch in the same folder ended with ${next.code}:\n${tell(next)}`);
+  await leftOf(clean, 5);
+}
+
+const sharedMemory = (): ReadonlySet<string> => new Set(readdirSync("/dev/shm"));
+
+/** Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
+function newShared(before: ReadonlySet<string>): readonly string[] {
+  return [...sharedMemory()]
+    .filter((name) => !before.has(name) && !/vader_segment|^mpich|^osh\.|^psm3|^sm_segment/.test(name))
+    .map((name) => `left in /dev/shm: ${name}`);
+}
