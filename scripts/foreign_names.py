@@ -64,9 +64,9 @@ def members(cls: ast.ClassDef) -> set[str]:
     return found
 
 
-def of_self(node: ast.Attribute) -> bool:
-    """Tell whether an attribute is one of `self` or `cls`."""
-    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+def of_self(node: ast.Attribute, *names: str) -> bool:
+    """Tell whether an attribute is one of `self` or `cls`, or of these names."""
+    return isinstance(node.value, ast.Name) and node.value.id in (names or ("self", "cls"))
 
 
 def imported(tree: ast.AST) -> set[str]:
@@ -146,7 +146,7 @@ class File:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if not isinstance(target, ast.Attribute) or root_of(target) in SETTABLE:
                 continue
-            if root_of(target) in self.foreign or (self.is_function(node.value) and root_of(target) != "self"):
+            if root_of(target) in self.foreign or (self.is_function(node.value) and not of_self(target, "self")):
                 self.tell(node, f"{ast.unparse(target)} is replaced")
 
     def is_function(self, value: ast.AST | None) -> bool:
