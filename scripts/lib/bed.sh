@@ -21,6 +21,7 @@ openssl=/usr/bin/openssl
 iproute2=/usr/sbin/ip
 util-linux=/usr/bin/setpriv
 mount=/usr/bin/mount
+haproxy=/usr/sbin/haproxy
 chromium=/usr/bin/chromium
 strace=/usr/bin/strace
 ruby=/usr/bin/ruby

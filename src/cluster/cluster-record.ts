@@ -3,6 +3,7 @@ import { describeJob } from "../batch/job.ts";
 import type { Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { SchedulerFile } from "../dask/scheduler-file.ts";
+import { publicName } from "../registry/names.ts";
 import { loginHost } from "../net/tunnel.ts";
 import { dashboardHost } from "./pages.ts";
 import type { SchedulerFacts } from "./state.ts";
@@ -25,6 +26,7 @@ export function schedulerContent({
 }): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
   const job = describeJob(env);
+  const known = publicName(options, launch);
   return {
     type: identity.type ?? "Scheduler",
     id: identity.id ?? "",
@@ -50,6 +52,7 @@ export function schedulerContent({
             },
       jupyter: null,
       tunnel: { kind: options.tunnel, login: loginHost({ option: options.loginHost, env }) },
+      ...(known === undefined ? {} : { public: known }),
       hosts,
       security: options.security,
       job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },

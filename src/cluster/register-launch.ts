@@ -3,6 +3,7 @@ import { describeJob } from "../batch/job.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import type { FailureReport } from "../ui/failure-text.ts";
+import { publicName } from "../registry/names.ts";
 import { statePaths } from "../registry/place.ts";
 import { registerCluster, type Register } from "../registry/register.ts";
 import type { Options } from "../config/options.ts";
@@ -25,6 +26,7 @@ export function registerLaunch(
   warn: (failure: FailureReport) => void,
 ): Register {
   const job = describeJob(env);
+  const known = publicName(options, launch);
   const ends = options.walltime === undefined ? job.endTime : Date.now() / 1000 + options.walltime;
   return registerCluster(
     {
@@ -40,6 +42,7 @@ export function registerLaunch(
       grace: options.grace,
       ...scriptOf(options.jupyter === undefined ? options.script?.words[0] : `jupyter ${options.jupyter}`),
       ...(ends === undefined ? {} : { ends }),
+      ...(known === undefined ? {} : { public: known.name }),
     },
     {
       env,

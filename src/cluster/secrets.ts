@@ -1,4 +1,5 @@
 import type { Credentials } from "../protocol/messages.ts";
+import { publicName } from "../registry/names.ts";
 import type { Options } from "../config/options.ts";
 import type { Secrets } from "./launch.ts";
 
@@ -37,7 +38,11 @@ export async function makeSecrets({
   if (!own && !hub) return { ...(await found()), hub: undefined };
   const { createAuthority, fingerprint } = await import("../security/certificates.ts");
   const authority = await createAuthority({ launch });
-  const names = { dnsNames: [host, "localhost"], addresses: ["127.0.0.1", ...addresses] };
+  const known = publicName(options, launch);
+  const names = {
+    dnsNames: [host, "localhost", ...(known === undefined ? [] : [known.name])],
+    addresses: ["127.0.0.1", ...addresses],
+  };
   const dask = own ? await authority.issue({ name: "dask", ...names, server: true, client: true }) : undefined;
   const hubCertificate = hub ? await authority.issue({ name: "hub", ...names, server: true }) : undefined;
   return {

@@ -9,6 +9,7 @@ import { COMMAND as EXPLAIN } from "./explain.ts";
 import { COMMAND as LIST } from "./list.ts";
 import { COMMAND as LOGS } from "./logs.ts";
 import { openOptions } from "./open.ts";
+import { COMMAND as PROXY_MAP } from "./proxy-map.ts";
 import { COMMAND as REPORT } from "./report.ts";
 import { scaleOptions } from "./scale.ts";
 import { scriptOptions } from "./script-options.ts";
@@ -77,6 +78,7 @@ export function commands(): readonly ListedCommand[] {
     { name: "script", about: "writes a job script", options: plain(scriptOptions), words: scriptSystems },
     { name: "scale", about: "brings a cluster to N workers by jobs", options: plain(scaleOptions), words: "cluster" },
     { name: "adapt", about: "submits worker jobs as the work asks", options: plain(adaptOptions), words: "cluster" },
+    { name: "proxy-map", about: "writes which cluster a TLS proxy leads to", options: small(PROXY_MAP), words: "none" },
     {
       name: "install-drop-in",
       about: "gives dask-mpi's stand-in its name",

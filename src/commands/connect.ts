@@ -28,6 +28,7 @@ Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else schedul
     { flags: "--json", help: "the same as JSON" },
     { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
     { flags: "--tunnel <kind>", help: "how your computer gets there", choices: ["direct", "jump", "reverse"] },
+    { flags: "--public", help: "the address for any network: through the facility's proxy (--sni-domain)" },
     { flags: "--login-host <host>", help: "the host that your computer reaches with ssh" },
   ],
 };
@@ -52,6 +53,10 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
   const trust = await clusterTrust(line.options, context);
   const file = await readSchedulerFile(path, trust);
   const credentials = await credentialsFor(file, trust);
+  if (line.options["public"] === true) {
+    stdout.write(`${publicText({ path, file }).map(visibleLine).join("\n")}\n`);
+    return 0;
+  }
   const state = await lookAt(path, file, credentials);
   const tunnel = await tunnelOf(file.tsdask, line, context, credentials?.cert);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
@@ -138,6 +143,28 @@ interface Access {
   readonly path: string;
   readonly file: SchedulerFile;
   readonly files: SecurityFiles | undefined;
+}
+
+/**
+ * What connects a Client through the proxy. distributed/comm/tcp.py sends the host of an address as the name of the server (SNI), so the name in the
+ * address is enough; it does not look at `Security(extra_conn_args=…)` for tls://. Throws TSD-007.
+ */
+function publicText({ path, file }: Pick<Access, "path" | "file">): string[] {
+  const known = file.tsdask?.public;
+  const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
+  if (known === undefined || files === undefined)
+    throw new Failure("TSD-007", {
+      options: `connect --public and ${path}`,
+      problem:
+        files === undefined
+          ? "The cluster has no TLS, and so no name that a proxy could see."
+          : "The cluster was started without --sni-domain.",
+      hint: "Start it with --sni-domain af.example.org, the domain of the facility's proxy; best said in the site's file.",
+    });
+  return [
+    `in Python, from any network that reaches ${known.name}, with copies of these three files (they open the cluster: keep them to yourself):`,
+    ...pythonLines({ file: { ...file, address: `tls://${known.name}:${known.port}` }, files }).map((one) => `  ${one}`),
+  ];
 }
 
 function pythonText(access: Access): string[] {

@@ -43,8 +43,8 @@ Options asked for most:
 More:
   --help starting | roles | workers | scheduler | network | security | jupyter | batch | messages
   --help all             every option with its default, values, exit codes; docs/options.md
-  doctor, list, status, logs, report, stop, open, connect, env, scale, adapt, script, config,
-  explain, completion, install-drop-in    commands, each with --help: \`tsdask-mpi help scale\`
+  doctor, list, status, logs, report, stop, open, connect, env, scale, adapt, script,
+  proxy-map, config, explain, completion, install-drop-in, each with --help: \`tsdask-mpi help scale\`
 
 A failure has a code (TSD-...), its cause and its cure; docs/runbook.md says more about each.`;
 
@@ -75,6 +75,7 @@ Commands (each has its own --help):
   explain TSD-...  prints the runbook's entry about a message
   scale, adapt     grow and shrink a running cluster by submitting worker jobs
   completion       prints what completes command lines in bash, zsh or fish
+  proxy-map        tells a TLS proxy which cluster is where, for --sni-domain
   install-drop-in  gives the stand-in for dask-mpi the name dask-mpi
 
 Who does what:

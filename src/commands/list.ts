@@ -93,6 +93,7 @@ export function asJson({ entry, state, why, identity, ends }: Listed): Readonly<
     folder: entry.cwd,
     scheduler_file: state === "ended" ? null : (entry.schedulerFile ?? null),
     address: state === "ended" ? null : (entry.scheduler?.address ?? null),
+    public: entry.public ?? null,
     log: entry.log ?? null,
     version: entry.version,
   };

@@ -47,6 +47,8 @@ export async function runCommand(
       return (await import("./adapt.ts")).adaptCommand(command.argv, context);
     case "completion":
       return (await import("./completion.ts")).completionCommand(command.argv, context);
+    case "proxy-map":
+      return (await import("./proxy-map.ts")).proxyMapCommand(command.argv, context);
     case "install-drop-in":
       return (await import("./drop-in.ts")).dropInCommand(command.argv, context);
     case "script":

@@ -121,6 +121,8 @@ export interface Options {
   readonly tls: TlsFiles | undefined;
   /** Whether Dask's and Jupyter's pages are served over TLS; `auto`: as their own configurations say. */
   readonly https: "auto" | "on" | "off";
+  /** Where a TLS proxy leads to the clusters by their names: a domain, and the proxy's port. */
+  readonly sniDomain: { readonly domain: string; readonly port: number } | undefined;
 
   readonly jupyter: JupyterKind | undefined;
   /** `undefined`: 8888 or a free port after it. */
@@ -182,6 +184,7 @@ export const SUBCOMMANDS = [
   "doctor",
   "report",
   "stop",
+  "proxy-map",
   "install-drop-in",
   "completion",
 ] as const;

@@ -9,6 +9,7 @@ const COMMANDS: readonly string[] = [
   "script",
   "scale",
   "adapt",
+  "proxy-map",
   "install-drop-in",
   "list",
   "status",

@@ -7,6 +7,7 @@ import {
   integer,
   list,
   listenPoint,
+  sniDomain,
   memoryLimit,
   object,
   orWord,
@@ -455,6 +456,14 @@ export const table: Table = {
     read: choice(["auto", "on", "off"]),
     initial: "auto",
     help: "on: dashboard and Jupyter over TLS, with the launch's certificate; auto: as Dask's and Jupyter's own configurations say, which is plain HTTP",
+  },
+  sniDomain: {
+    group: "Security",
+    value: "<domain[:port]>",
+    read: sniDomain,
+    initial: undefined,
+    otherwise: "none",
+    help: "a domain whose TLS proxy leads to each cluster by its name: af.example.org makes calm-otter.af.example.org, port 8786",
   },
 
   jupyter: {

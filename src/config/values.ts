@@ -309,3 +309,15 @@ const expand = (value: string, { home, env, variables }: ReadContext): string =>
     : value;
   return filled === "~" || filled.startsWith("~/") ? home + filled.slice(1) : filled;
 };
+
+/** The domain below which a proxy knows clusters by their names, and its port; 8786 when none is said. */
+export const sniDomain: Reader<{ readonly domain: string; readonly port: number }> = (raw) => {
+  const value = scalar(raw, "a domain").toLowerCase();
+  const [, domain = "", port = "8786"] =
+    /^((?=.{1,180}(?::|$))[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)(?::(\d{1,5}))?$/.exec(
+      value,
+    ) ?? [];
+  if (domain === "" || Number(port) < 1 || Number(port) > 65535)
+    return fail("is not a domain, or a domain and a port", "Write --sni-domain af.example.org or af.example.org:8786.");
+  return { domain, port: Number(port) };
+};

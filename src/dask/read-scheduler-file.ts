@@ -39,6 +39,9 @@ export const ClusterRecordSchema = v.object({
   hosts: v.array(v.string()),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
+  public: v.optional(
+    v.object({ name: v.pipe(v.string(), v.regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, "not a host")), port: Port }),
+  ),
   job: v.optional(
     v.object({
       system: v.picklist(batchNames),

@@ -56,6 +56,8 @@ export interface ClusterRecord {
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */
   readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
+  /** The name by which a proxy of the facility leads there, and the proxy's port. */
+  readonly public?: { readonly name: string; readonly port: number } | undefined;
   /** The batch job that the cluster runs in. */
   readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
   /** A scheduler that dies is started again, at the same address; `id` is then another. */

@@ -29,6 +29,8 @@ export interface ClusterEntry {
   readonly folder: string;
   readonly schedulerFile?: string;
   readonly scheduler?: { readonly address: string; readonly id: string; readonly rank: number };
+  /** The name by which a proxy of the facility leads there. */
+  readonly public?: string;
   readonly security: "tls" | "none";
   readonly job: { readonly system: BatchName; readonly id?: string };
   /** The folder of its logs that are kept. */

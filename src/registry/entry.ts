@@ -36,6 +36,7 @@ const Entry = v.object({
   folder: plain,
   schedulerFile: v.optional(plain),
   scheduler: v.optional(v.object({ address: plain, id: plain, rank: v.number() })),
+  public: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]*$/, "not a host"))),
   security: v.picklist(["tls", "none"]),
   job: v.object({
     system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]),

@@ -15,3 +15,29 @@ export function madeName(launch: string): string {
   value = (value ^ (value >>> 15)) >>> 0;
   return `${qualities[value % qualities.length]}-${animals[Math.floor(value / qualities.length) % animals.length]}`;
 }
+
+/** A cluster below the domain of a proxy that knows it by its name. */
+export interface PublicName {
+  readonly name: string;
+  readonly port: number;
+}
+
+/** The name of a cluster below a proxy's domain: names of hosts have no underscore and no capitals (RFC 1123, 2.1). Pure. */
+export function publicName(
+  {
+    clusterName,
+    sniDomain,
+  }: {
+    readonly clusterName: string | undefined;
+    readonly sniDomain: { readonly domain: string; readonly port: number } | undefined;
+  },
+  launch: string,
+): PublicName | undefined {
+  if (sniDomain === undefined) return undefined;
+  const label = (clusterName ?? madeName(launch))
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "")
+    .slice(0, 63);
+  return { name: `${label}.${sniDomain.domain}`, port: sniDomain.port };
+}

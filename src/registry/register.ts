@@ -7,7 +7,18 @@ import { madeName } from "./names.ts";
 /** What the launch knows of itself from its start. */
 export type LaunchFacts = Pick<
   ClusterEntry,
-  "launch" | "ranks" | "workers" | "script" | "cwd" | "folder" | "security" | "job" | "ends" | "log" | "grace"
+  | "launch"
+  | "ranks"
+  | "workers"
+  | "script"
+  | "cwd"
+  | "folder"
+  | "security"
+  | "job"
+  | "ends"
+  | "log"
+  | "grace"
+  | "public"
 > & {
   /** The name that the user gave. */
   readonly name: string | undefined;

@@ -20,6 +20,7 @@ export function leftOut(): readonly string[] {
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
     ["the Dask extension of JupyterLab", hasDaskExtension()],
+    ["a TLS proxy", needs(["haproxy"], "haproxy")],
     ["shellcheck", needs(["shellcheck"], "shellcheck")],
     ["strace", needs(["strace"], "strace")],
     [
