@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { messages, type MessageCode } from "../src/errors/messages.ts";
 
 const runbook = readFileSync(new URL("../docs/runbook.md", import.meta.url), "utf8");
-const parts = ["Symptom", "Cause", "Check", "Cure"] as const;
+const parts = ["Symptom", "Cause", "Check", "Shown", "Cure"] as const;
 
 interface Entry {
   readonly code: string;
@@ -48,7 +48,7 @@ test("every message is said somewhere", () => {
 });
 
 describe.each(entries)("the entry of $code", ({ code, text, exit }) => {
-  test("has symptom, cause, what to check and cure, in this order, each with something to say", () => {
+  test("has symptom, cause, what to check, what our own commands show, and cure, in this order, each with something to say", () => {
     const found = [...text.matchAll(/^\*\*(\w+):\*\* ([\s\S]*?)(?=\n\n\*\*|$(?![\s\S]))/gm)];
     expect(found.map(([, part]) => part)).toEqual(parts);
     for (const [, , body = ""] of found) expect(body.trim().length).toBeGreaterThan(20);

@@ -9,7 +9,7 @@ import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 export const COMMAND: SmallCommand = {
   name: "tsdask-mpi explain",
   usage: "[TSD-053]",
-  about: `Prints the runbook's entry about a message: symptom, cause, what to check, cure. Without a code: all codes.`,
+  about: `Prints the runbook's entry about a message: symptom, cause, what to check, what our commands show, cure. Without a code: all codes.`,
   options: [],
 };
 

@@ -9,7 +9,7 @@ export function runbookPage(markdown: string): string {
   return [
     `.TH TSDASK-MPI-RUNBOOK 7 "" "tsdask-mpi ${VERSION}" "Runbook"`,
     ".SH NAME",
-    "tsdask-mpi-runbook \\- every message of tsdask-mpi with symptom, cause, check and cure",
+    "tsdask-mpi-runbook \\- every message of tsdask-mpi with symptom, cause, check, what our commands show, and cure",
     ...blocks.flatMap(blockLines),
     ".SH SEE ALSO",
     ".BR tsdask-mpi (1)",
