@@ -227,6 +227,7 @@ export function notEnough(state: LaunchState, seconds: number): Failure {
     seconds,
     registered: state.ranks.registered,
     wanted: Math.max(1, state.options.wanted),
-    missing: missingWorkers(state).slice(0, 10).join(", "),
+    missing:
+      missingWorkers(state).slice(0, 10).join(", ") || "those of another launch, for which this one has no ranks",
   });
 }

@@ -4,6 +4,7 @@ import { open, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { probeCluster } from "../dask/live-cluster.ts";
 import { deadlines } from "../deadlines.ts";
+import { checkScript } from "../host/checks.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { bytesText } from "../ui/format.ts";
@@ -31,7 +32,7 @@ const fileSystems: Readonly<Record<number, string>> = {
 };
 
 /** The working folder, where `scheduler.json` goes, and the host's temporary folder. */
-export async function fileRows({ cwd, env, uid, options }: DoctorContext): Promise<Row[]> {
+export async function fileRows({ cwd, env, uid, host, options }: DoctorContext): Promise<Row[]> {
   const schedulerFile = options.schedulerFile?.replaceAll("{job_id}", "job") ?? join(cwd, "scheduler.json");
   const folder = dirname(schedulerFile);
   const tmp = dirname(hostPaths({ key: "doctor", tmpdir: env["TMPDIR"], uid }).base);
@@ -42,6 +43,14 @@ export async function fileRows({ cwd, env, uid, options }: DoctorContext): Promi
     await checked("files", "TMPDIR", () => folderRow("TMPDIR", tmp, "TSD-072", join(tmp, `tsdask-${uid}`))),
     await checked("files", "scheduler.json", () => schedulerFileRow(schedulerFile)),
   ];
+  const { script } = options;
+  if (script !== undefined && script.kind !== "stdin")
+    rows.push(
+      await checked("files", "script", async () => {
+        await checkScript(options, { argv: script.words, env, cwd }, host);
+        return fine("files", "script", script.words[0] ?? "");
+      }),
+    );
   if (env["TMPDIR"] !== undefined && tmp !== env["TMPDIR"].replace(/\/+$/, ""))
     rows.push(
       fine("files", "socket path", `TMPDIR (${env["TMPDIR"]}) is too long for a socket's path: ${tmp} is used`),

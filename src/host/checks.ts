@@ -30,7 +30,12 @@ async function refuseInput(): Promise<void> {
   if ((await import("../cluster/input.ts")).inputWaits()) throw new Failure("TSD-112");
 }
 
-async function checkScript(options: Options, context: LeadContext, host: string): Promise<void> {
+/** Throws TSD-015, TSD-052 and those of a mistaken command or notebook. */
+export async function checkScript(
+  options: Options,
+  context: Pick<LeadContext, "argv" | "env" | "cwd">,
+  host: string,
+): Promise<void> {
   const { script } = options;
   const { cwd } = context;
   if (script?.kind === "command") {

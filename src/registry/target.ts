@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
@@ -14,9 +14,10 @@ export type Target =
   | { readonly listed: Listed; readonly schedulerFile: string | undefined }
   | { readonly listed: undefined; readonly schedulerFile: string };
 
-/** Whether a word is the path of a file, not a cluster's name. */
+/** Whether a word is the path of a file, not a cluster's name: a folder of a cluster's name is often beside it. */
 export function isPath(word: string, cwd: string): boolean {
-  return word.includes("/") || word.endsWith(".json") || existsSync(resolve(cwd, word));
+  const isFile = (): boolean => statSync(resolve(cwd, word), { throwIfNoEntry: false })?.isFile() ?? false;
+  return word.includes("/") || word.endsWith(".json") || isFile();
 }
 
 /**

@@ -74,7 +74,7 @@ function whatHappened(ending: Ending, when: string): string {
     case "rank-lost":
       return `rank ${ending.rank} on ${ending.host} was lost${when}; the launch is over`;
     case "failed":
-      return `the launch failed${when} (${ending.code}, see above)`;
+      return `the launch failed${when} (${ending.code})`;
   }
 }
 
