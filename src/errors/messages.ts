@@ -859,6 +859,13 @@ export const messages = define({
     cause: "This release changed a private part of Dask. The launch goes on without what stands in parentheses.",
     cure: "Nothing has to be done; a newer tsdask-mpi, or an older release of Dask, has it again.",
   },
+  "TSD-195": {
+    exit: 0,
+    what: "Files of this launch stay on {host}: the folder {path} cannot be removed ({problem}).",
+    cause:
+      "Its file system became read-only or was closed to you while the launch ran; disks that fail are often made read-only by the system.",
+    cure: "Remove the folder when it can be written again; a later launch there removes it, too. The keys in it are of no use to anybody: they were this launch's alone.",
+  },
   "TSD-190": {
     exit: 0,
     what: "The Dask scheduler was lost (rank {rank} on {host}) and is started again: {why}",

@@ -82,6 +82,7 @@ export async function lead(context: LeadContext): Promise<Member> {
       up.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
     },
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
+    filesStay: say,
     hubGone: () => void say(new Failure("TSD-036", { rank: world.rank, host })),
     releaseShells: async (absent) => shells?.release(absent),
     finished: leave,

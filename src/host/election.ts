@@ -1,7 +1,9 @@
 import { existsSync, linkSync, lstatSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
-import { systemCode, unwritable } from "../security/file-problems.ts";
+import { Failure } from "../errors/failure.ts";
+import { systemCode } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 
@@ -79,25 +81,19 @@ function makeFolders({ base, folder }: HostPaths): void {
   }
 }
 
-const keptBases: ReadonlySet<string> = new Set([
-  "ENOTEMPTY",
-  "EEXIST",
-  "ENOENT",
-  "ENOTDIR",
-  "EPERM",
-  "EACCES",
-  "EBUSY",
-]);
-
-/** Removes the launch's folder on this host, and the user's own base when no other launch uses it. */
-export function removeHostFolder({ base, folder }: HostPaths): void {
-  rmSync(folder, { recursive: true, force: true });
+/**
+ * Removes the launch's folder on this host, and the user's own base when no other launch uses it. Returns what to say when the folder cannot be
+ * removed: a launch's end, and its code, do not depend on that.
+ */
+export function removeHostFolder({ base, folder }: HostPaths): Failure | undefined {
   try {
-    rmdirSync(base);
+    rmSync(folder, { recursive: true, force: true });
   } catch (error) {
-    // Another launch uses it, or has removed it; or somebody else put it there, or keeps us from it, which the next launch is told of (TSD-071).
-    if (!keptBases.has(systemCode(error) ?? "")) throw unwritable(base, error);
+    return new Failure("TSD-195", { host: hostname(), path: folder, problem: systemCode(error) ?? String(error) });
   }
+  // Another launch uses it, or has removed it; or somebody else put it there, or keeps us from it, which the next launch is told of (TSD-071).
+  removeOwnEmpty(base);
+  return undefined;
 }
 
 async function listen(path: string): Promise<{ readonly server: Server; readonly listener: HostListener }> {

@@ -42,6 +42,8 @@ export interface LeaderContext {
   readonly releaseShells: (absent: () => number) => Promise<void>;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
+  /** What this host's folder holds cannot be removed. */
+  readonly filesStay: (failure: Failure) => Promise<void>;
   /** This host is done, or its hub is gone: the leader's process may leave with this code. */
   readonly finished: (code: number) => void;
 }
@@ -226,7 +228,7 @@ function tellFailure({ up, report }: LeaderContext, rank: number, error: unknown
 
 /** Ends the ranks that are shells and the fork server, and removes what they have used on this host. */
 async function cleanUp(
-  { releaseShells, forkServer, paths, report }: LeaderContext,
+  { releaseShells, forkServer, paths, filesStay, report }: LeaderContext,
   { grace }: Extract<HostEffect, { do: "clean" }>,
   absent: () => number,
 ): Promise<void> {
@@ -243,7 +245,9 @@ async function cleanUp(
   }
   await sweepHostFolders(paths);
   // The server removes the folder as it ends; one that died could not.
-  removeHostFolder(paths);
+  const left = removeHostFolder(paths);
+  // The hub does not listen for warnings any more.
+  if (left !== undefined) await filesStay(left);
 }
 
 function delay(ms: number): Promise<false> {

@@ -229,12 +229,12 @@ function link({ folder }: HostPaths, post: string): void {
   symlinkSync(basename(folder), post);
 }
 
-/** Removes the link to a host's folder; one that is gone already is what was wanted. */
+/** Removes the link to a host's folder; one that cannot be removed is swept by a later launch (`sweep.ts`). */
 export function removePost(post: string): void {
   try {
     unlinkSync(post);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  } catch {
+    // It is gone already, or the file system has become read-only meanwhile.
   }
 }
 

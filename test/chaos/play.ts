@@ -1,9 +1,9 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Hosts, startHosts } from "../integration/bed/hosts.ts";
 import { launcher } from "../integration/bed/launchers.ts";
 import { type Clean, nothingLeft } from "../integration/bed/left.ts";
-import { signalAll } from "../integration/bed/processes.ts";
+import { processes, signalAll } from "../integration/bed/processes.ts";
 import { type Finished, type Running, start, tell } from "../integration/bed/run.ts";
 import { program } from "../integration/launch.ts";
 import { castOf, partOf } from "../integration/faults/cast.ts";
@@ -134,9 +134,22 @@ async function sweep(round: Round, clean: Clean): Promise<void> {
 
 const sharedMemory = (): ReadonlySet<string> => new Set(readdirSync("/dev/shm"));
 
-/** Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
+/** What is in use is somebody else's. Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
 function newShared(before: ReadonlySet<string>): readonly string[] {
-  return [...sharedMemory()]
-    .filter((name) => !before.has(name) && !/vader_segment|^mpich|^osh\.|^psm3|^sm_segment/.test(name))
+  const found = [...sharedMemory()].filter(
+    (name) => !before.has(name) && !/vader_segment|^mpich|^osh\.|^psm3|^sm_segment/.test(name),
+  );
+  if (found.length === 0) return [];
+  const used = processes().map(({ pid }) => mapsOf(pid));
+  return found
+    .filter((name) => !used.some((maps) => maps.includes(`/dev/shm/${name}`)))
     .map((name) => `left in /dev/shm: ${name}`);
+}
+
+function mapsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, "utf8");
+  } catch {
+    return ""; // It has ended meanwhile.
+  }
 }

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { hostsAvailable } from "../bed/hosts.ts";
-import { isRoot } from "../bed/command.ts";
-import { tell } from "../bed/run.ts";
-import { describeRound, planRound, type StormLauncher, stormLaunchers } from "../../chaos/plan.ts";
+import { isRoot, which } from "../bed/command.ts";
+import { type Finished, tell } from "../bed/run.ts";
+import { describeRound, planRound, type Round, type StormLauncher, stormLaunchers } from "../../chaos/plan.ts";
 import { playRound } from "../../chaos/play.ts";
-import { endsWithin, faultLaunchers } from "./fault.ts";
+import { endsWithin, faultLaunchers, message } from "./fault.ts";
 
 // `npm run chaos` plays as many as one likes. Here: a few, always the same, and those that once found something.
 
@@ -14,13 +14,29 @@ const available = (Object.keys(stormLaunchers) as StormLauncher[]).filter((name)
 );
 const seed = 20_261;
 
+async function play(round: Round): Promise<Finished | undefined> {
+  const { findings, done, finished } = await playRound(round, endsWithin);
+  const told = `${describeRound(round)} [${done.join("; ")}]\n${finished === undefined ? "" : tell(finished)}`;
+  expect(findings, told).toEqual([]);
+  return finished;
+}
+
 test.each(Array.from({ length: 6 }, (_, index) => [index + 1] as const))(
   `round %i of seed ${seed} ends as it should`,
   async (number) => {
-    const round = planRound(seed, number, available, means);
-    const { findings, done, finished } = await playRound(round, endsWithin);
-    const told = `${describeRound(round)} [${done.join("; ")}]\n${finished === undefined ? "" : tell(finished)}`;
-    expect(findings, told).toEqual([]);
+    await play(planRound(seed, number, available, means));
+  },
+);
+
+test.runIf(isRoot && which("chattr") !== undefined)(
+  "a temporary folder that becomes read-only is said, and changes no exit code",
+  async () => {
+    const finished = await play({
+      ...{ seed: 79, number: 9, launcher: "local", ranks: 4, script: "plain", code: 7, seconds: 0.1 },
+      ...{ after: "running", wait: 0, faults: [{ kind: "read-only", place: "tmp", lasts: 3_000 }] },
+    });
+    expect(finished?.code).toBe(7);
+    expect(finished?.stderr).toMatch(message("TSD-195"));
   },
 );
 
