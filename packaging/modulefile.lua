@@ -10,8 +10,9 @@ local root = myFileName():match("^(.*)/modulefiles/") or "/opt/tsdask-mpi"
 
 conflict("tsdask-mpi")
 prepend_path("PATH", pathJoin(root, "bin"))
-prepend_path("MANPATH", pathJoin(root, "share/man"))
+-- `man` finds the page beside bin/. Completions: the list of data folders has a default, which the variable replaces.
 prepend_path("XDG_DATA_DIRS", pathJoin(root, "share"))
+append_path("XDG_DATA_DIRS", "/usr/local/share:/usr/share")
 -- For `import tsdask_mpi`: this folder holds nothing else.
 prepend_path("PYTHONPATH", pathJoin(root, "python"))
 -- The site's defaults beside the installation, where /etc is not the same on all hosts.

@@ -1,5 +1,7 @@
 # ruff: noqa: F403, F405 (this is how Spack wants its recipes)
-# A Spack recipe; written from Spack's documentation, not run. Copy it to var/spack/repos/<repository>/packages/tsdask-mpi/.
+# A recipe for Spack 1.0 and newer; written from Spack's documentation and other recipes, not run. Copy it to packages/tsdask_mpi/ of a repository.
+from spack_repo.builtin.build_systems.python import PythonPackage
+
 from spack.package import *
 
 
