@@ -1,4 +1,4 @@
-# ruff: noqa: F403, F405 (this is how Spack wants its recipes)
+# ruff: noqa: F403, F405, I001 (this is how Spack wants its recipes)
 # A recipe for Spack 1.0 and newer; written from Spack's documentation and other recipes, not run. Copy it to packages/tsdask_mpi/ of a repository.
 from spack_repo.builtin.build_systems.python import PythonPackage
 

@@ -45,6 +45,8 @@ export interface GrowthInput {
 /** How many workers a job counts for: those it has, or those it will have once it starts. */
 export function countsFor({ state, expected, joined, workers }: JobSeen): number {
   if (state === "gone" || state === "ending" || state === "held") return 0;
+  // Also one that was put back into the queue after it ran.
+  if (state === "pending") return expected;
   return joined ? workers.length : expected;
 }
 

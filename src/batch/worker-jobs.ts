@@ -101,7 +101,10 @@ export async function openWorkerJobs({
     const states = await statesOf(listed, shell);
     const seen = listed.map((job) => {
       const own = workers.filter(({ name }) => isOfJob(name, job.id));
-      return { ...job, joined: job.joined || own.length > 0, state: states.get(job.id) ?? "gone", workers: own };
+      const state = states.get(job.id) ?? "gone";
+      // A job that was preempted and is in the queue again is to join anew.
+      const joined = own.length > 0 || (job.joined && state !== "pending");
+      return { ...job, joined, state, workers: own };
     });
     const live = seen.filter(({ state }) => state !== "gone");
     const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);

@@ -24,6 +24,10 @@ describe("growing", () => {
       cancel: [],
     });
   });
+  it("counts a job in that was preempted and waits in the queue again", () => {
+    const jobs: JobSeen[] = [{ ...pending("1"), joined: true }];
+    expect(growthPlan({ target: 2, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(0);
+  });
   it("counts a started job by the workers it still has, and one that is held or ending not at all", () => {
     const jobs: JobSeen[] = [
       running("1", worker("a")),

@@ -62,7 +62,7 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
   test("scale grows and shrinks a cluster by jobs, down to none in the queue", async () => {
     await using sge = await startSge();
     await using clean = nothingLeft({ within: 15 });
-    clean.allow(/\.p?o\d+$/);
+    clean.allow(/\.p?o\d+(\.\d+)?$/);
     const options = { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env }, deadline: 90 };
     await using running = start(sge.on(ours("--np", "2", "--dashboard-address", ":0")), options);
     await running.says(/the worker is in/, 40);
