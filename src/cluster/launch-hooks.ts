@@ -49,6 +49,9 @@ export interface LaunchParts {
 export interface LaunchSession {
   python?: { readonly version: string; readonly dask: string };
   progress?: Progress;
+  /** Shows which workers are in, once the banner has been shown: workers of a quick host may be there before. */
+  showWorkers?: () => void;
+  bannerShown?: boolean;
   /** When the script was started, in ms of `performance.now()`. */
   scriptStarted?: number;
   /** When it ended, where that is not the launch's end: the report looks at the cluster then. */
@@ -79,6 +82,8 @@ export function startHooks(parts: LaunchParts): StartHooks {
       output.say(
         launchBanner({ context, name: register?.name, python: session.python, scheduler, hosts, schedulerFile }),
       );
+      session.bannerShown = true;
+      session.showWorkers?.();
       if (plan.clientRank === undefined && context.join === undefined) await publication.showConnection();
     },
     onSchedulerBack: async (scheduler, hosts) => {
@@ -90,17 +95,20 @@ export function startHooks(parts: LaunchParts): StartHooks {
     },
     onWorkers: (workers, expected, missing) => {
       session.progress ??= workerProgress({ out: context.out, started: context.started, write: output.say });
+      const { progress } = session;
       if (options.quiet) return;
-      session.progress.update({
-        registered: workers.size,
-        expected,
-        get missing() {
-          return missing();
-        },
-        get together() {
-          return together(workers);
-        },
-      });
+      session.showWorkers = () =>
+        progress.update({
+          registered: workers.size,
+          expected,
+          get missing() {
+            return missing();
+          },
+          get together() {
+            return together(workers);
+          },
+        });
+      if (session.bannerShown === true) session.showWorkers();
     },
     onWaiting: (waiting) =>
       output.say(waitingText({ ...waiting, seconds: (performance.now() - context.started) / 1000 })),
