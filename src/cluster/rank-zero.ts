@@ -9,6 +9,7 @@ import { writePrivateFile } from "../security/private-files.ts";
 import type { Log } from "../ui/log.ts";
 import { takeClusterFolder, takenFolder } from "./folder.ts";
 import { hostGrants } from "./granted.ts";
+import { shortKillTimeout } from "./kill-timeout.ts";
 import { endHooks } from "./launch-end.ts";
 import { openLaunchReport, reportHooks, type LaunchReport } from "./launch-report.ts";
 import { runHooks, scriptName, startHooks, type LaunchParts } from "./launch-hooks.ts";
@@ -55,6 +56,8 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   const secrets = makeLaunchSecrets(context, name);
   const credentialsWritten = writeSecrets(context, secrets);
   const warn = ({ code, facts }: Failure): void => output.failures.add({ code, facts });
+  const killed = shortKillTimeout(context.world, { env, grace: options.grace });
+  if (killed !== undefined) warn(killed);
   const parts: LaunchParts = {
     context,
     launch: name,

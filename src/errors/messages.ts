@@ -859,6 +859,13 @@ export const messages = define({
     cause: "This release changed a private part of Dask. The launch goes on without what stands in parentheses.",
     cure: "Nothing has to be done; a newer tsdask-mpi, or an older release of Dask, has it again.",
   },
+  "TSD-185": {
+    exit: 0,
+    what: "mpirun kills its ranks {seconds} after it is told to end: --grace {grace} s cannot be used.",
+    cause:
+      "When the job is cancelled or mpirun gets a signal, Open MPI {version} passes it on and kills soon after: the script and the workers lose what they would have saved or moved by then.",
+    cure: "{cure}",
+  },
   "TSD-195": {
     exit: 0,
     what: "Files of this launch stay on {host}: the folder {path} cannot be removed ({problem}).",
