@@ -22,7 +22,8 @@ would say. Alone it looks at this host; in a job at the job, too; behind a launc
   mpirun -np 4 tsdask-mpi doctor --python ~/env
 
       --json         the same as JSON
-      --bundle FILE  the same, and the variables that matter, as one text for a ticket; secrets and other users' names are left out
+      --bundle FILE  the same, how the last launches here ended, and the variables that matter, as one text for a ticket; secrets and
+                     other users' names are left out
   -h, --help         this text
 
 Exit code: 0 when a launch would start (there may be warnings), 69 when it would not.
@@ -45,7 +46,8 @@ export async function doctorCommand(argv: readonly string[], { env, cwd, stdout 
   const rows = mergeReports(reports);
   const colour = wantsColour({ tty: context.world === undefined && isatty(1), noColor: env["NO_COLOR"] });
   if (bundle !== undefined) {
-    write(bundle, bundleText(rows, { hosts, env, now: new Date() }));
+    const { launchLines } = await import("../doctor/launches.ts");
+    write(bundle, bundleText(rows, { hosts, env, now: new Date(), launches: await launchLines(env, cwd) }));
     stdout.write(`${verdict(rows)} All of it is in ${bundle}; look through it before you send it.\n`);
   } else stdout.write(json ? reportJson(rows, hosts) : reportText(rows, { hosts, colour }));
   return rows.some(({ state }) => state === "error") ? broken : 0;

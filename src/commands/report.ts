@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { callScheduler } from "../dask/rpc.ts";
@@ -6,7 +6,7 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import type { Listed } from "../registry/find.ts";
-import { statePaths } from "../registry/place.ts";
+import { recordFolders } from "../registry/place.ts";
 import { targetOf } from "../registry/target.ts";
 import { reportPage } from "../report/page.ts";
 import { readRecord, type LaunchRecord } from "../report/record.ts";
@@ -49,9 +49,8 @@ export async function reportCommand(argv: readonly string[], context: CommandCon
   return 0;
 }
 
-/** The record lies with the kept log, or, where the state folder could not be written, in the launch's own folder. */
 async function recordOf({ entry }: Listed, env: NodeJS.ProcessEnv): Promise<LaunchRecord | undefined> {
-  for (const folder of [join(statePaths(env).logs, entry.launch), join(entry.folder, "log")]) {
+  for (const folder of recordFolders(entry, env)) {
     const record = await readRecord(folder);
     if (record.head?.launch === entry.launch) return record;
   }

@@ -12,7 +12,18 @@ const secretName = /token|secret|passw|key|cookie|credential|auth|jwt/i;
 /** One text for a ticket: the report, and the variables that matter; secrets, other users' names and what is in files are left out. */
 export function bundleText(
   rows: readonly MergedRow[],
-  { hosts, env, now }: { readonly hosts: readonly string[]; readonly env: NodeJS.ProcessEnv; readonly now: Date },
+  {
+    hosts,
+    env,
+    now,
+    launches,
+  }: {
+    readonly hosts: readonly string[];
+    readonly env: NodeJS.ProcessEnv;
+    readonly now: Date;
+    /** What became of the last launches. */
+    readonly launches: readonly string[];
+  },
 ): string {
   const variables = Object.entries(env)
     .filter(([name]) => told.test(name) || launcherVariables.some((pattern) => pattern.test(name)))
@@ -22,6 +33,9 @@ export function bundleText(
     `For a ticket: tsdask-mpi ${VERSION}, ${now.toISOString()}. Secrets, names of other users and the contents of files are not in here.`,
     "",
     reportText(rows, { hosts }),
+    "The last launches here (`tsdask-mpi logs NAME` and `report NAME` have all of each)",
+    ...(launches.length === 0 ? ["none is known"] : launches).map((line) => `  ${line}`),
+    "",
     "Variables of this process",
     ...variables.map((line) => `  ${line}`),
     "",

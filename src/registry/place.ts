@@ -53,3 +53,11 @@ export function entryFile(
 ): string {
   return join(clusters, `${name}~${launch}.json`);
 }
+
+/** Where the record of a launch may be: with its kept log, or, where the state folder could not be written, in the launch's own folder. */
+export function recordFolders(
+  { launch, folder }: { readonly launch: string; readonly folder: string },
+  env: NodeJS.ProcessEnv,
+): readonly string[] {
+  return [join(statePaths(env).logs, launch), join(folder, "log")];
+}

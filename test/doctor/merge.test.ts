@@ -90,7 +90,9 @@ test("a bundle has no secrets, no names of others, and only the variables that m
     hosts: ["h1"],
     env,
     now: new Date(0),
+    launches: ["nightly: ended", "  TSD-054 All 2 worker(s) are lost: /home/you/x?token=abc"],
   });
+  expect(text).toContain("TSD-054 All 2 worker(s) are lost: /home/[user]/x?token=[hidden]");
   expect(text).toContain("SLURM_JOB_ID=7");
   expect(text).toContain("TSDASK_API_KEY=[hidden]");
   expect(text).toContain("PYTHONPATH=/home/[user]/lib:~/lib");

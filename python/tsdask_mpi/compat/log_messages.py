@@ -4,8 +4,8 @@ Relies on (a text that is no longer there costs a clearer word or a quieter log,
 - distributed/worker.py Worker.heartbeat() logs "… during heartbeat" with a traceback for any OSError.
 - distributed/comm/tcp.py TLSListener warns "Listener on …: TLS handshake failed with remote …".
 - distributed/security.py raises RuntimeError "encryption required by Dask configuration …".
-- dask/config.py raises ValueError "A dask config file at '…' is malformed …", with PyYAML's own words after the first line: "…, line N" and the problem,
-  in lines that do not begin with `in "`.
+- dask/config.py raises ValueError "A dask config file at '…' is malformed …", with PyYAML's own words after the first line: the problem, then a
+  line that begins with `in "` and has "line N"; its Python part also shows the place, with `^` under it.
 - distributed/node.py warns "Port … is already in use".
 - dlopen(3) of glibc, in an ImportError: "cannot open shared object file", "undefined symbol: …", "version `…' not found", and the name of a library.
 - distributed/worker.py _register_with_scheduler() raises ValueError "Unexpected response from register: …".
@@ -14,6 +14,7 @@ Relies on (a text that is no longer there costs a clearer word or a quieter log,
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from tsdask_mpi.compat.names import written_in
@@ -34,7 +35,9 @@ def malformed_file(text: str) -> str | None:
     if found is None:
         return None
     line = re.search(r"line (\d+)", text)
-    problems = [one.strip() for one in text.splitlines()[1:] if one.strip() and not one.strip().startswith('in "')]
+    lines = [one.strip() for one in text.splitlines()[1:] if one.strip() and one.strip() != "^"]
+    placed = [one for one, place in itertools.pairwise(lines) if place.startswith('in "')]
+    problems = placed or [one for one in lines if not one.startswith('in "')]
     problem = problems[-1] if problems else "it is not YAML"
     return f"{found.group(1)}{f', line {line.group(1)}' if line else ''}: {problem}"
 
