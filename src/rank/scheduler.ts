@@ -31,45 +31,75 @@ const longestPause = 5_000;
  * one takes its place, at the same ports.
  */
 export function superviseScheduler(options: SchedulerSupervision): SupervisedScheduler {
-  let child: Child | undefined;
-  let why: string | undefined;
-  /** Python's word for the exception that `why` tells of. */
-  let kind: ChildFailure | undefined;
-  let closing: CloseReason | undefined;
-  let answers = false;
-  let { request } = options;
-  /** Since the record is clean. */
-  let deaths = 0;
-  let readyAt: number | undefined;
-  let pause: NodeJS.Timeout | undefined;
-  let ending = false;
-  let over: (() => void) | undefined;
-  const port = portOf(options.request);
+  const supervisor = new SchedulerSupervisor(options);
+  supervisor.launch();
+  return {
+    dashboard: () => supervisor.dashboard(),
+    end: (grace) => supervisor.end(grace),
+    killNow: () => supervisor.killNow(),
+  };
+}
 
-  const onEvent = (event: ChildEvent): void => {
+class SchedulerSupervisor {
+  readonly #options: SchedulerSupervision;
+  /** The port that the user asked for. */
+  readonly #port: number | undefined;
+  #request: ChildRequest;
+  #child: Child | undefined;
+  #why: string | undefined;
+  /** Python's word for the exception that `why` tells of. */
+  #kind: ChildFailure | undefined;
+  #closing: CloseReason | undefined;
+  #answers = false;
+  /** Since the record is clean. */
+  #deaths = 0;
+  #readyAt: number | undefined;
+  #pause: NodeJS.Timeout | undefined;
+  #ending = false;
+  #over: (() => void) | undefined;
+
+  constructor(options: SchedulerSupervision) {
+    this.#options = options;
+    this.#request = options.request;
+    this.#port = portOf(options.request);
+  }
+
+  readonly launch = (): void => {
+    this.#why = undefined;
+    this.#kind = undefined;
+    this.#closing = undefined;
+    this.#child = this.#options.start(this.#request, this.#onEvent);
+  };
+
+  dashboard(): void {
+    this.#child?.tell({ op: "dashboard" });
+  }
+
+  end(grace: number): Promise<void> {
+    this.#ending = true;
+    clearTimeout(this.#pause);
+    return endChild(this.#child, grace, (done) => {
+      this.#over = done;
+    });
+  }
+
+  killNow(): void {
+    this.#ending = true;
+    clearTimeout(this.#pause);
+    this.#child?.kill("SIGKILL");
+  }
+
+  readonly #onEvent = (event: ChildEvent): void => {
+    const { report, host, lastWords } = this.#options;
     switch (event.event) {
       case "ready":
-        answers = true;
-        readyAt = performance.now();
-        request = atSamePorts(request, event.address, event.dashboard ?? null);
-        options.report({
-          k: "scheduler-ready",
-          address: event.address,
-          identity: (event.identity ?? {}) as Record<string, unknown>,
-          dashboard: event.dashboard ?? null,
-          ...(event.https === true ? { https: true } : {}),
-        });
+        this.#ready(event);
         break;
-      case "usage":
-        options.report({
-          k: "scheduler-usage",
-          clients: event.clients,
-          tasks: event.tasks,
-          used: event.used,
-          seen: event.seen,
-          spilled: event.spilled,
-        });
+      case "usage": {
+        const { clients, tasks, used, seen, spilled } = event;
+        report({ k: "scheduler-usage", clients, tasks, used, seen, spilled });
         break;
+      }
       case "stop-asked":
         // As from outside: the first signal ends the launch in order, a second one at once.
         process.kill(process.pid, "SIGTERM");
@@ -77,93 +107,76 @@ export function superviseScheduler(options: SchedulerSupervision): SupervisedSch
         break;
       case "dashboard":
         if (typeof event.problem === "string")
-          options.report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
+          report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
         break;
       case "missing-module":
-        options.report({
-          k: "warning",
-          code: "TSD-162",
-          facts: { role: "scheduler", host: options.host, module: event.module },
-        });
+        report({ k: "warning", code: "TSD-162", facts: { role: "scheduler", host, module: event.module } });
         break;
       case "closing":
-        closing = event.reason;
+        this.#closing = event.reason;
         break;
       case "failed":
-        why = event.message;
-        kind = event.code;
+        this.#why = event.message;
+        this.#kind = event.code;
         break;
       case "refused":
-        gone(null, null, `it could not be started: ${event.message}`);
+        this.#gone(null, null, `it could not be started: ${event.message}`);
         break;
-      case "exit":
-        gone(
-          event.code,
-          event.signal,
-          why ??
-            (event.code === 0 ? (closing ?? "closed") : describeExit(event.code, event.signal, options.lastWords())),
-        );
+      case "exit": {
+        const { code, signal } = event;
+        const how = code === 0 ? (this.#closing ?? "closed") : describeExit(code, signal, lastWords());
+        this.#gone(code, signal, this.#why ?? how);
         break;
+      }
       default:
         break;
     }
   };
 
-  const gone = (code: number | null, signal: number | null, text: string): void => {
-    child = undefined;
+  #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
+    this.#answers = true;
+    this.#readyAt = performance.now();
+    const dashboard = event.dashboard ?? null;
+    this.#request = atSamePorts(this.#request, event.address, dashboard);
+    this.#options.report({
+      k: "scheduler-ready",
+      address: event.address,
+      identity: (event.identity ?? {}) as Record<string, unknown>,
+      dashboard,
+      ...(event.https === true ? { https: true } : {}),
+    });
+  }
+
+  #gone(code: number | null, signal: number | null, why: string): void {
+    this.#child = undefined;
+    const { report, host } = this.#options;
+    const kind = this.#kind;
     const problem = portProblem(kind);
-    if (ending) over?.();
-    else if (code !== 0 && startsAgain(code, signal, text)) return;
-    else if (!answers && kind === "preload")
-      options.report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: text }, exit: 69 });
-    else if (!answers && problem !== undefined && port !== undefined) {
-      options.report({
-        k: "failure",
-        code: "TSD-028",
-        facts: { port, host: options.host, problem, option: "--scheduler-port" },
-        exit: 69,
-      });
-    } else options.report({ k: "scheduler-exit", code, signal, why: text, ...(kind === undefined ? {} : { kind }) });
-  };
+    if (this.#ending) this.#over?.();
+    else if (code !== 0 && this.#startsAgain(code, signal, why)) return;
+    else if (!this.#answers && kind === "preload")
+      report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: why }, exit: 69 });
+    else if (!this.#answers && problem !== undefined && this.#port !== undefined) {
+      const facts = { port: this.#port, host, problem, option: "--scheduler-port" };
+      report({ k: "failure", code: "TSD-028", facts, exit: 69 });
+    } else report({ k: "scheduler-exit", code, signal, why, ...(kind === undefined ? {} : { kind }) });
+  }
 
   /** Starts another one in place of one that had answered; false where that is not to be. */
-  const startsAgain = (code: number | null, signal: number | null, text: string): boolean => {
-    if (readyAt === undefined) return false;
-    if (answers && performance.now() - readyAt > cleanRecordAfter) deaths = 0;
-    deaths += 1;
-    if (deaths > options.restarts) return false;
-    if (answers) options.report({ k: "scheduler-exit", code, signal, why: text, restarting: true });
-    else options.report({ k: "note", level: "warn", text: `the scheduler could not be started again yet: ${text}` });
+  #startsAgain(code: number | null, signal: number | null, why: string): boolean {
+    const { report, restarts } = this.#options;
+    if (this.#readyAt === undefined) return false;
+    if (this.#answers && performance.now() - this.#readyAt > cleanRecordAfter) this.#deaths = 0;
+    this.#deaths += 1;
+    if (this.#deaths > restarts) return false;
+    if (this.#answers) report({ k: "scheduler-exit", code, signal, why, restarting: true });
+    else report({ k: "note", level: "warn", text: `the scheduler could not be started again yet: ${why}` });
     // What the system holds of the one that died, its ports among it, may take a moment to go.
-    const wait = answers ? 0 : Math.min(firstPause * 2 ** (deaths - 1), longestPause);
-    answers = false;
-    pause = setTimeout(launch, wait);
+    const wait = this.#answers ? 0 : Math.min(firstPause * 2 ** (this.#deaths - 1), longestPause);
+    this.#answers = false;
+    this.#pause = setTimeout(this.launch, wait);
     return true;
-  };
-
-  const launch = (): void => {
-    why = undefined;
-    kind = undefined;
-    closing = undefined;
-    child = options.start(request, onEvent);
-  };
-
-  launch();
-  return {
-    dashboard: () => child?.tell({ op: "dashboard" }),
-    end: (grace) => {
-      ending = true;
-      clearTimeout(pause);
-      return endChild(child, grace, (done) => {
-        over = done;
-      });
-    },
-    killNow: () => {
-      ending = true;
-      clearTimeout(pause);
-      child?.kill("SIGKILL");
-    },
-  };
+  }
 }
 
 /** The request for a scheduler at the address of one that answered; its dashboard, too, is where it was. */
