@@ -9,7 +9,7 @@ const startProcesses = [
   "test/config/bundled.test.ts",
   "test/dask/{configuration,rpc,scheduler-file}.test.ts",
   "test/fuzz/*.test.ts",
-  "test/rank/{follower,input-wait,worker-meter}.test.ts",
+  "test/rank/{follower,input-wait,proc-memory,worker-meter}.test.ts",
   "test/rendezvous/hub.test.ts",
   "test/security/site-certificates.test.ts",
   "test/ui/out.test.ts",

@@ -28,7 +28,7 @@ from tsdask_mpi.classes import (
     import_class,
     runs_workers_elsewhere,
 )
-from tsdask_mpi.compat import contact_address, nanny_methods
+from tsdask_mpi.compat import contact_address, nanny_methods, process_memory
 from tsdask_mpi.compat.close_reasons import reason_of
 from tsdask_mpi.contract import (
     CLOSE_SECONDS,
@@ -88,7 +88,9 @@ def make_worker(params: Message, scheduler: str) -> Any:
         "security": security,
         **preload_kwargs(preload),
     }
-    return cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
+    worker = cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
+    process_memory.count_own(worker)
+    return worker
 
 
 def place_for_files(params: Message) -> Message:

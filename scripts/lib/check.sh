@@ -2,8 +2,8 @@
 # What needs neither Dask nor a launcher nor the network: format, lint, types, dead code, layers. Sourced from the project's folder.
 . scripts/lib/setup.sh
 
-# What Python's lint and types are checked with, in .tools/lint; exact versions, because each release formats a little differently.
-lint_packages='ruff==0.17.6 mypy==2.4.1'
+# What Python's lint, types and unit tests are run with, in .tools/lint; exact versions, because each release formats a little differently.
+lint_packages='ruff==0.17.6 mypy==2.4.1 pytest==9.2.0'
 lint=$tools/lint
 checks_failed=
 
@@ -22,7 +22,7 @@ install_lint() {
     printf '%s' "$lint_packages for $python" >"$lint/made-for"
     end "installed in .tools/lint"
   else
-    end "could not install $lint_packages from PyPI (.tools/log/$step.log says why); Python's lint and types are left out"
+    end "could not install $lint_packages from PyPI (.tools/log/$step.log says why); Python's lint, types and unit tests are left out"
   fi
 }
 
@@ -55,6 +55,8 @@ check_static() {
   if [ -e "$lint/made-for" ]; then
     check ruff "\`npm run format\` formats; \`.tools/lint/bin/ruff check --fix\` mends what is safe to mend." check_ruff
     check mypy "Mend the types; pyproject.toml has the settings." env PYTHONPATH="$lint" "$python" -m mypy
+    check pytest "\`PYTHONPATH=.tools/lint:python python3 -m pytest test/python/unit\` shows them alone." \
+      env PYTHONPATH="$lint:python" "$python" -m pytest -q -p no:cacheprovider test/python/unit
   fi
 }
 

@@ -23,8 +23,13 @@ import type { LaunchSecrets } from "./secrets.ts";
 import type { SchedulerFacts } from "./state.ts";
 import type { UsageCollector } from "./usage.ts";
 import { said } from "../ui/banner.ts";
+import type { WorkerFacts } from "./rank-table.ts";
+import { bytesText } from "../ui/format.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
+
+/** Bytes below which a worker's memory is said to be little. */
+const littleMemory = 128 * 2 ** 20;
 
 /** What rank 0 has made ready for a launch, and what becomes known of it while it runs. */
 export interface LaunchParts {
@@ -56,6 +61,7 @@ export interface LaunchSession {
   scriptStarted?: number;
   /** When it ended, where that is not the launch's end: the report looks at the cluster then. */
   scriptOver?: number;
+  memoryTold?: boolean;
   /** Stops what keeps Prometheus' list of targets, and removes the list. */
   stopTargets?: () => Promise<void>;
 }
@@ -94,6 +100,7 @@ export function startHooks(parts: LaunchParts): StartHooks {
       output.say(said("the scheduler answers again; workers and clients come back to it"));
     },
     onWorkers: (workers, expected, missing) => {
+      if (workers.size >= expected) warnOfLittleMemory(parts, workers);
       session.progress ??= workerProgress({ out: context.out, started: context.started, write: output.say });
       const { progress } = session;
       if (options.quiet) return;
@@ -184,6 +191,16 @@ export function runHooks(parts: LaunchParts): RunHooks {
     },
     onUsage: parts.usage.add,
   };
+}
+
+/** Says once that the workers have too little memory to do much. */
+function warnOfLittleMemory({ output, session }: LaunchParts, workers: ReadonlyMap<number, WorkerFacts>): void {
+  if (session.memoryTold === true) return;
+  session.memoryTold = true;
+  const limits = [...workers.values()].map(({ memoryLimit }) => memoryLimit).filter((limit) => limit > 0);
+  const least = Math.min(...limits);
+  if (least < littleMemory)
+    output.failures.add({ code: "TSD-198", facts: { memory: bytesText(least), workers: workers.size } });
 }
 
 /** The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more. Throws TSD-112. */

@@ -899,6 +899,13 @@ export const messages = define({
       "It ended well within two seconds, ended more than a week ago, was started by an older tsdask-mpi, or its host could not write your state folder.",
     cure: "`tsdask-mpi list` shows what there is; start it with `--report FILE` to have a page in any case.",
   },
+  "TSD-198": {
+    exit: 0,
+    what: "The workers have {memory} of memory each, which is little.",
+    cause:
+      "The {workers} workers share what their hosts were granted, or --memory-limit says so. A worker that does nothing holds 20 to 60 MiB itself, and Dask writes data to disk from 60 % of the limit on and pauses at 80 %.",
+    cure: "Start fewer ranks with more threads each (--nthreads), or ask the batch system for more memory.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

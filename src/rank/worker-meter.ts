@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { processTree } from "./children.ts";
+import { residentBytes, sharedBytes } from "./proc-memory.ts";
 import { procStat } from "../launcher/proc-stat.ts";
 
 /** What a rank's worker used of what it had. */
@@ -9,7 +9,7 @@ export interface WorkerUse {
   /** Its threads × the seconds it was there. */
   readonly threadSeconds: number;
   readonly threads: number;
-  /** Greatest resident memory in bytes, pages shared with other processes included, as Dask counts it. */
+  /** Greatest memory in bytes; where it comes near the limit, without what other processes have a part in. */
   readonly peak: number;
   /** Its limit in bytes; 0: none. */
   readonly limit: number;
@@ -53,7 +53,8 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
     ready: (worker) => {
       ever = true;
       ({ threads, limit } = worker);
-      running = { since: now(), before: worker.pid === undefined ? 0 : (useOf(worker.pid)?.cpu ?? 0) };
+      const spent = worker.pid === undefined ? undefined : procStat(worker.pid)?.ticks;
+      running = { since: now(), before: (spent ?? 0) / ticks };
     },
     ended: ({ cpu, peak }) => {
       if (cpu !== undefined && peak !== undefined) past = withRunning(cpu, peak);
@@ -61,22 +62,18 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
     },
     read: (pid) => {
       if (!ever) return undefined;
-      const living = pid === undefined ? [] : processTree(pid).flatMap((one) => useOf(one) ?? []);
+      const living = pid === undefined ? [] : processTree(pid).flatMap((one) => useOf(one, limit) ?? []);
       const cpu = living.reduce((sum, one) => sum + one.cpu, 0);
       return { ...withRunning(cpu, Math.max(0, ...living.map(({ peak }) => peak))), threads, limit };
     },
   };
 }
 
-/** Seconds of processor of a process and its children that have ended, and its greatest resident memory in bytes (proc(5)). */
-function useOf(pid: number): { readonly cpu: number; readonly peak: number } | undefined {
-  try {
-    const spent = procStat(pid)?.ticks;
-    if (spent === undefined) return undefined;
-    const [, most = "0"] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1")) ?? [];
-    return { cpu: spent / ticks, peak: Number(most) * 1024 };
-  } catch {
-    // It has just ended.
-    return undefined;
-  }
+/** Seconds of processor of a process and its children that have ended (proc(5)), and its greatest memory in bytes. */
+function useOf(pid: number, limit: number): { readonly cpu: number; readonly peak: number } | undefined {
+  const spent = procStat(pid)?.ticks;
+  if (spent === undefined) return undefined;
+  const { now = 0, peak = 0 } = residentBytes(pid) ?? {};
+  const shared = limit > 0 && now > limit / 2 ? sharedBytes(pid) : 0;
+  return { cpu: spent / ticks, peak: peak - shared };
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
 import { schedulerWatch } from "./scheduler-watch.ts";
+import { residentBytes, sharedBytes } from "./proc-memory.ts";
 import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
@@ -181,9 +181,11 @@ class Nanny {
     const limit = this.#terminateAt;
     // Before it is ready it has run nothing of the user's: the start is spared these looks.
     if (pid === undefined || this.#readyAt === undefined || limit === 0) return;
-    const resident = residentBytes(pid);
+    const resident = residentBytes(pid)?.now;
     if (resident === undefined || resident < limit) return;
-    const [used, ended] = [resident, limit].map((bytes) => Math.round(bytes / 2 ** 20));
+    const own = resident - sharedBytes(pid);
+    if (own < limit) return;
+    const [used, ended] = [own, limit].map((bytes) => Math.round(bytes / 2 ** 20));
     this.#why = `it used ${used} MiB, more than its limit allows (it is ended at ${ended} MiB)`;
     this.#child?.kill("SIGKILL");
   }
@@ -217,17 +219,6 @@ export function describeExit(code: number | null, signal: number | null, lastWor
         : `it ended with exit code ${code ?? "?"}`;
   const words = lastWords.trim();
   return words === "" ? how : `${how}; its last words: ${words.split("\n").slice(-3).join(" | ").slice(-600)}`;
-}
-
-/** Resident memory of a process in bytes, from Linux' `/proc/<pid>/status`: in kB there, whatever the size of this machine's pages. */
-function residentBytes(pid: number): number | undefined {
-  try {
-    const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
-    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-  } catch {
-    // It has just ended: its exit is on the way.
-    return undefined;
-  }
 }
 
 /** The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or `false`: never), else `planned`. */

@@ -92,6 +92,22 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("workers un
   );
 
   test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
+    "whose limit is little more than what they share compute all the same, and are said to have little (%s)",
+    async (_, path) => {
+      const work = script("print('sum', sum(client.gather(client.map(lambda x: x, range(100)))))\nsys.exit(7)");
+      await using one = await launch(launcher, {
+        script: work,
+        options: ["--python", path, "--memory-limit", "64MiB"],
+      });
+      const finished = await one.ends(30);
+      expect(finished.code, tell(finished)).toBe(7);
+      expect(finished.stdout).toContain("sum 4950");
+      expect(codes(finished).filter((code) => code !== "TSD-158")).toEqual(["TSD-198"]);
+      expect(finished.stderr).not.toContain("Pausing");
+    },
+  );
+
+  test.each(availablePythons().map(({ name, path }) => [name, path] as const))(
     "that were retired stay away (%s)",
     async (_, path) => {
       await using one = await launch(launcher, { script: retiring, options: ["--python", path] });

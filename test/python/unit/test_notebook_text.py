@@ -1,0 +1,57 @@
+"""A notebook's parameters, and how it is written."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+from tsdask_mpi.notebook_text import is_variable, literal, own_target, typed, write
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("True", True), ("None", None), ("3", 3), ("1e3", 1000.0), ("abc", "abc"), ("", ""), ("-0x1", "-0x1")],
+)
+def test_a_parameter_is_what_papermill_makes_of_it(text: str, value: object) -> None:
+    assert typed(text) == value and type(typed(text)) is type(value)
+
+
+@pytest.mark.parametrize("value", [3, 2.5, "a'b\n", None, True, [1, "x"]])
+def test_source_of_a_value_gives_the_value(value: object) -> None:
+    assert eval(literal(value)) == value
+
+
+def test_numbers_that_have_no_literal_come_through() -> None:
+    assert math.isnan(eval(literal(math.nan))) and eval(literal(-math.inf)) == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("a", True), ("größe", True), ("if", False), ("1a", False), ("a b", False)]
+)
+def test_a_variable_is_what_python_takes_for_one(name: str, is_one: bool) -> None:
+    assert is_variable(name) is is_one
+
+
+def test_a_file_is_replaced_in_one_step_with_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "a.ipynb"
+    file.write_text("old")
+    file.chmod(0o640)
+    before = file.stat().st_ino
+    write(str(file), "new")
+    assert file.read_text() == "new" and file.stat().st_mode & 0o777 == 0o640 and file.stat().st_ino != before
+    assert os.listdir(tmp_path) == ["a.ipynb"]
+
+
+def test_the_users_own_link_is_followed_and_a_ring_of_links_is_no_hang(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("file")
+    assert own_target(str(tmp_path / "link")) == str(tmp_path / "file")
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    assert own_target(str(tmp_path / "one")).startswith(str(tmp_path))
+
+
+def test_nothing_is_left_when_the_folder_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write(str(tmp_path / "none" / "a.ipynb"), "x")
