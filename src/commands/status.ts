@@ -8,13 +8,14 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import type { SchedulerEndpoint } from "../dask/rpc.ts";
 import { Failure } from "../errors/failure.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
-import type { Listed } from "../registry/find.ts";
+import { clustersNamed, type Listed } from "../registry/find.ts";
 import { takeSnapshot, type Snapshot } from "../registry/snapshot.ts";
 import type { JobStatus } from "../registry/status.ts";
 import { targetOf, type Target } from "../registry/target.ts";
 import { readClusterCredentials } from "../security/cluster-folder.ts";
 import { clusterTrust } from "./cluster-trust.ts";
 import type { CommandContext } from "./context.ts";
+import type { LastLines } from "../ui/watch.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 import { statusJson, statusLines, type StatusView } from "./status-screen.ts";
 
@@ -51,10 +52,16 @@ export async function statusCommand(argv: readonly string[], context: CommandCon
   const look = await lookerAt(target, line, context);
   if (line.options["watch"] === true) {
     const { watchScreen } = await import("../ui/watch.ts");
-    return watchScreen(async () => statusLines(await look()).map(visibleLine), {
-      every: watchEvery,
-      write: (text) => stdout.write(text),
-    });
+    const lines = async (): Promise<readonly string[] | LastLines> => {
+      try {
+        return statusLines(await look()).map(visibleLine);
+      } catch (error) {
+        const end = target.listed === undefined ? undefined : await endOf(target.listed, context);
+        if (end === undefined) throw error;
+        return { last: [visibleLine(end)] };
+      }
+    };
+    return watchScreen(lines, { every: watchEvery, write: (text) => stdout.write(text) });
   }
   await look();
   await sleep(rateOver);
@@ -62,6 +69,14 @@ export async function statusCommand(argv: readonly string[], context: CommandCon
   if (line.options["json"] === true) stdout.write(`${visible(JSON.stringify(statusJson(view), null, 2))}\n`);
   else stdout.write(`${statusLines(view).map(visibleLine).join("\n")}\n`);
   return 0;
+}
+
+/** How a cluster that does not answer any more has ended; undefined when it has not, as far as can be told. */
+async function endOf({ entry }: Listed, { env }: CommandContext): Promise<string | undefined> {
+  const [now] = await clustersNamed(entry.launch, env);
+  if (now?.state !== "ended") return undefined;
+  const { name } = entry;
+  return `${name} has ended: ${now.why ?? "it said no more"}. \`tsdask-mpi logs ${name}\` and \`tsdask-mpi report ${name}\` show what happened.`;
 }
 
 /** What looks at a cluster, again and again. Throws what makes looking impossible. */

@@ -6,12 +6,18 @@ const home = "\u001b[H";
 const clearLine = "\u001b[K";
 const clearRest = "\u001b[J";
 
+/** What is said when there is nothing to watch any more. */
+export interface LastLines {
+  readonly last: readonly string[];
+}
+
 /**
  * Shows lines again and again until q, Ctrl-C or a signal: on a terminal as `top` does, on the whole screen, which is then as it was; elsewhere one block
- * after the other. A look that fails is shown in place of the lines, and tried again. Resolves to the exit code: 0 for q and Ctrl-C, 128 + n for signals.
+ * after the other. A look that fails is shown in place of the lines, and tried again; one whose lines are the last ends it, and they stay. Resolves to the exit code: 0
+ * for q, Ctrl-C and the last lines, 128 + n for signals.
  */
 export async function watchScreen(
-  look: () => Promise<readonly string[]>,
+  look: () => Promise<readonly string[] | LastLines>,
   { every, write }: { readonly every: number; readonly write: (text: string) => unknown },
 ): Promise<number> {
   const { stdin, stdout } = process;
@@ -19,6 +25,7 @@ export async function watchScreen(
   const ended = new AbortController();
   let code = 0;
   let shown: readonly string[] = [];
+  let last: readonly string[] = [];
   const end = (with_: number): void => {
     code = with_;
     ended.abort();
@@ -42,10 +49,15 @@ export async function watchScreen(
   }
   try {
     while (!ended.signal.aborted) {
-      shown = await look().catch((error: unknown) => [
+      const seen = await look().catch((error: unknown) => [
         error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error),
       ]);
       if (ended.signal.aborted) break;
+      if ("last" in seen) {
+        ({ last } = seen);
+        break;
+      }
+      shown = seen;
       if (screen) draw();
       else write(`${shown.join("\n")}\n\n`);
       await sleep(every, undefined, { signal: ended.signal }).catch(() => undefined);
@@ -58,5 +70,6 @@ export async function watchScreen(
       write(leave);
     }
   }
+  if (last.length > 0) write(`${last.join("\n")}\n`);
   return code;
 }
