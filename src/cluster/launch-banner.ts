@@ -1,4 +1,5 @@
 import { VERSION } from "../config/version.ts";
+import type { WorkerGroup } from "../config/groups.ts";
 import { launcherTitle } from "../launcher/known.ts";
 import { banner, dashboardText } from "../ui/banner.ts";
 import { bytesText } from "../ui/format.ts";
@@ -33,7 +34,7 @@ export function launchBanner({
     launcher: launcherTitle(world.launcher),
     size: world.size,
     hosts,
-    roles: rolesShown(plan),
+    roles: rolesShown(plan, options.group),
     ...(python === undefined ? {} : { python: python.version, pythonPath: context.python, dask: python.dask }),
     scheduler: scheduler.address,
     ...(scheduler.dashboard === null || !options.dashboard
@@ -60,10 +61,18 @@ export function together(workers: ReadonlyMap<number, WorkerFacts>): string {
   return `${count(threads, "thread")}, ${memory}`;
 }
 
-function rolesShown(plan: Plan): { readonly role: string; readonly ranks: readonly number[] }[] {
+function rolesShown(
+  plan: Plan,
+  groups: readonly WorkerGroup[],
+): { readonly role: string; readonly ranks: readonly number[] }[] {
+  const grouped = new Set(groups.flatMap(({ ranks }) => ranks));
+  const alike = plan.workerRanks.filter((rank) => !grouped.has(rank));
   return [
     ...(plan.schedulerRank === undefined ? [] : [{ role: "scheduler", ranks: [plan.schedulerRank] }]),
     ...(plan.clientRank === undefined ? [] : [{ role: "client", ranks: [plan.clientRank] }]),
-    { role: plan.workerRanks.length === 1 ? "worker" : "workers", ranks: plan.workerRanks },
+    ...(alike.length === 0 && grouped.size > 0
+      ? []
+      : [{ role: alike.length === 1 ? "worker" : "workers", ranks: alike }]),
+    ...groups.map(({ name, ranks }) => ({ role: `${name} (${ranks.length === 1 ? "worker" : "workers"})`, ranks })),
   ];
 }

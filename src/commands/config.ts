@@ -3,11 +3,13 @@ import { availableParallelism } from "node:os";
 import { planFor } from "../cluster/plan.ts";
 import { derivedSettings, type DerivedSetting } from "../dask/settings.ts";
 import { defaultText } from "./help.ts";
+import type { WorkerGroup } from "../config/groups.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
 import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
 import { sourceName } from "../config/resolve.ts";
 import type { CommandContext } from "./context.ts";
 import { kebab, optionKeys } from "../config/table.ts";
+import { numberRanges } from "../ui/ranges.ts";
 import { show } from "../config/values.ts";
 
 const HELP = `\
@@ -98,12 +100,19 @@ const valueText = (key: OptionKey, { options }: { options: Options }): string =>
   if (key === "memoryLimit") return memoryText(options.memoryLimit);
   if (key === "workerPort" && options.workerPort) return `${options.workerPort.first}:${options.workerPort.last}`;
   if (SECONDS.includes(key)) return `${String(value)}s`;
+  if (key === "group" && options.group.length > 0) return show(options.group.map(groupText).join("; "));
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return "(none)";
   if (Array.isArray(value))
     return show(value.map((part: unknown) => (Array.isArray(part) ? part.join(" ") : String(part))).join(", "));
   return show(value);
 };
+
+const groupText = ({ name, ranks, options }: WorkerGroup): string =>
+  [
+    `${name}: ranks ${numberRanges(ranks)}`,
+    ...Object.entries(options).map(([key, value]) => `${kebab(key as OptionKey)} ${JSON.stringify(value)}`),
+  ].join(", ");
 
 const memoryText = (limit: Options["memoryLimit"]): string => {
   switch (limit.kind) {

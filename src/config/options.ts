@@ -1,5 +1,7 @@
 /** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` (read.ts) fills them. */
 
+import type { WorkerGroup } from "./groups.ts";
+
 /** How much memory a worker may use: its fair share, no limit, a fraction of the host's memory (0 to 1), or bytes. */
 export type MemoryLimit =
   | { readonly kind: "auto" }
@@ -80,6 +82,8 @@ export interface Options {
   /** More keyword arguments for the worker class. */
   readonly workerOptions: Readonly<Record<string, unknown>>;
   readonly resources: Readonly<Record<string, number>>;
+  /** Workers that differ from the others; `optionsOf` has a rank's own. */
+  readonly group: readonly WorkerGroup[];
   /** Modules to load in scheduler and workers: `[name, ...arguments]` each. */
   readonly preload: readonly (readonly string[])[];
   readonly preloadNanny: readonly (readonly string[])[];

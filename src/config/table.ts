@@ -1,3 +1,4 @@
+import { groupKeys, groups } from "./groups.ts";
 import type { OptionKey, Options } from "./options.ts";
 import {
   choice,
@@ -220,6 +221,15 @@ export const table: Table = {
     read: resources,
     initial: {},
     help: 'resources of each worker that tasks may ask for: "GPU=2 MEM=10e9"',
+  },
+  group: {
+    group: "Workers",
+    value: "<group>",
+    repeat: true,
+    read: groups(() => Object.fromEntries(groupKeys.map((key) => [kebab(key), { key, read: table[key].read }]))),
+    initial: [],
+    otherwise: "all workers are alike",
+    help: "workers that differ, by their ranks: gpu:ranks=4-11,resources=GPU=1,nthreads=1,memory-limit=8GiB (also local-directory, worker-class, lifetime)",
   },
   preload: {
     group: "Workers",

@@ -906,6 +906,13 @@ export const messages = define({
       "The {workers} workers share what their hosts were granted, or --memory-limit says so. A worker that does nothing holds 20 to 60 MiB itself, and Dask writes data to disk from 60 % of the limit on and pauses at 80 %.",
     cure: "Start fewer ranks with more threads each (--nthreads), or ask the batch system for more memory.",
   },
+  "TSD-191": {
+    exit: 64,
+    what: "The group {group} does not fit this launch: {problem}.",
+    cause:
+      "--group counts the launcher's ranks from 0; the first are the scheduler's and the script's, unless --inclusive-workers gives them workers, too.",
+    cure: "Name the ranks of workers only, or start more ranks. Without --group, `mpirun -np 4 tsdask-mpi script.py : -np 8 tsdask-mpi --resources GPU=1 script.py` needs no numbers.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

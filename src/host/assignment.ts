@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { readFor } from "../config/read-for.ts";
+import { optionsOf } from "../config/groups.ts";
 import type { Options } from "../config/options.ts";
 import { rolesOf, type Plan } from "../cluster/plan.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../dask/requests.ts";
@@ -120,9 +121,10 @@ async function assignment({
   const { paths, cwd } = context;
   const same =
     hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
-  const options = same
+  const said = same
     ? own
     : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
+  const options = optionsOf(said, hello.rank);
   const roles = rolesOf(hello.rank, plan);
   const input = {
     options,
@@ -140,7 +142,9 @@ async function assignment({
     },
     host,
   };
-  const share: Share = fairShares(grant, sharers, options).get(hello.rank) ?? {
+  const share: Share = fairShares(grant, sharers, (rank) =>
+    rank === hello.rank ? options : optionsOf(said, rank),
+  ).get(hello.rank) ?? {
     nthreads: 1,
     memoryLimit: grant.memory,
     cpus: grant.cpus,

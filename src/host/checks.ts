@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { groupTrouble } from "../config/groups.ts";
 import { readNotebook } from "../config/notebook-options.ts";
 import type { Options } from "../config/options.ts";
 import type { ReadResult } from "../config/read.ts";
@@ -19,10 +20,12 @@ export function sayWarnings({ world, program, env, out }: LeadContext, { options
   void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
 }
 
-/** Refuses, on rank 0, what could not run: throws TSD-015, TSD-052, TSD-112 and those of a mistaken command or notebook. */
-export async function checkStart(context: LeadContext, options: Options, { clientRank }: Plan): Promise<void> {
+/** Refuses, on rank 0, what could not run: throws TSD-191, TSD-015, TSD-052, TSD-112 and those of a mistaken command or notebook. */
+export async function checkStart(context: LeadContext, options: Options, plan: Plan): Promise<void> {
+  const group = groupTrouble(options, plan);
+  if (group !== undefined) throw new Failure("TSD-191", group);
   await checkScript(options, context, hostname());
-  if (clientRank === undefined && context.world.launcher !== "tsdask") await refuseInput();
+  if (plan.clientRank === undefined && context.world.launcher !== "tsdask") await refuseInput();
 }
 
 /** A launch without a script, that nobody would end: throws TSD-112 when there is input that was meant as one. */

@@ -18,6 +18,12 @@ export interface Share {
   readonly cpus: number;
 }
 
+/** What the user wants a worker to have. */
+export interface Wish {
+  readonly nthreads?: number | undefined;
+  readonly memoryLimit: MemoryLimit;
+}
+
 /** What a scheduler's or a client's process is left with: a tenth of the host's memory each, and no more than this. */
 const reserve = { part: 0.1, most: 4 * 1024 ** 3 };
 
@@ -25,32 +31,28 @@ const reserve = { part: 0.1, most: 4 * 1024 ** 3 };
  * Divides what a host grants among its worker ranks; pure. Ranks that the launcher bound to cores of their own keep these; ranks with
  * cores in common divide them. Everybody has at least one thread. Schedulers and clients get no cores, because they mostly wait, but
  * memory is set aside for them: what a script gathers, a scheduler's tables. The rest is divided in proportion to the threads.
- * `nthreads` and `memoryLimit` are the user's, per worker: a fraction is one of all that the host grants, as in Dask, and no limit is more than that.
+ * `wishOf` tells the user's threads and memory of a worker, which the others have less: a fraction is one of all that the host grants, as in Dask, and no limit is more than that.
  */
-export function fairShares(
-  grant: Grant,
-  ranks: readonly Sharer[],
-  options: { readonly nthreads?: number | undefined; readonly memoryLimit: MemoryLimit },
-): Map<number, Share> {
+export function fairShares(grant: Grant, ranks: readonly Sharer[], wishOf: (rank: number) => Wish): Map<number, Share> {
   const workers = ranks.filter(({ role }) => role === "worker");
+  const wishes = workers.map(({ rank }) => wishOf(rank));
   const cpusOf = ({ cpuList = grant.cpuList }: Sharer): readonly number[] => cpuList;
-  const bound = divideCores(workers, cpusOf);
-  const limited = evenly(grant.limit ?? Number.MAX_SAFE_INTEGER, workers.length);
+  const bound = divideCores(workers, cpusOf, wishes);
+  const limited = evenly(grant.limit ?? Number.MAX_SAFE_INTEGER, wishes);
   const threads = workers.map((_, index) => Math.max(1, Math.min(bound[index] ?? 1, limited[index] ?? 1)));
 
   const others = ranks.length - workers.length;
   const left = grant.memory - others * Math.min(grant.memory * reserve.part, reserve.most);
-  const all = threads.reduce((sum, more) => sum + more, 0);
+  const taken = wishes.reduce((sum, { memoryLimit }) => sum + memoryOf(memoryLimit, grant.memory, 0), 0);
+  const free = Math.max(Math.max(left, grant.memory / 2) - taken, grant.memory / 10);
+  const all = threads.reduce((sum, more, index) => sum + (wishes[index]?.memoryLimit.kind === "auto" ? more : 0), 0);
   return new Map(
     workers.map((worker, index) => {
       const own = threads[index] ?? 1;
+      const { nthreads = own, memoryLimit } = wishes[index] as Wish;
       const share: Share = {
-        nthreads: options.nthreads ?? own,
-        memoryLimit: memoryOf(
-          options.memoryLimit,
-          grant.memory,
-          Math.floor((Math.max(left, grant.memory / 2) * own) / all),
-        ),
+        nthreads,
+        memoryLimit: memoryOf(memoryLimit, grant.memory, Math.floor((free * own) / Math.max(1, all))),
         cpus: Math.max(1, Math.min(cpusOf(worker).length, grant.limit ?? Infinity)),
       };
       return [worker.rank, share];
@@ -59,7 +61,11 @@ export function fairShares(
 }
 
 /** How many cores each of these ranks has for itself: those of its group (ranks linked by common cores), divided in the group. */
-function divideCores(workers: readonly Sharer[], cpusOf: (worker: Sharer) => readonly number[]): number[] {
+function divideCores(
+  workers: readonly Sharer[],
+  cpusOf: (worker: Sharer) => readonly number[],
+  wishes: readonly Wish[],
+): number[] {
   const groupOf = new Map<number, number[]>(); // core → indices of the workers of its group
   for (const [index, worker] of workers.entries()) {
     const cpus = cpusOf(worker);
@@ -71,8 +77,11 @@ function divideCores(workers: readonly Sharer[], cpusOf: (worker: Sharer) => rea
   const shares = workers.map(() => 1);
   for (const group of new Set(groupOf.values())) {
     const cores = new Set(group.flatMap((index) => cpusOf(workers[index] as Sharer)));
-    const parts = evenly(cores.size, group.length);
     const inOrder = [...group].sort((a, b) => a - b);
+    const parts = evenly(
+      cores.size,
+      inOrder.map((index) => wishes[index] as Wish),
+    );
     for (const [place, index] of inOrder.entries()) {
       shares[index] = Math.min(parts[place] ?? 1, cpusOf(workers[index] as Sharer).length);
     }
@@ -80,9 +89,17 @@ function divideCores(workers: readonly Sharer[], cpusOf: (worker: Sharer) => rea
   return shares;
 }
 
-/** 8 among 3 → 3, 3, 2. */
-function evenly(total: number, parts: number): number[] {
-  return Array.from({ length: parts }, (_, index) => Math.floor(total / parts) + (index < total % parts ? 1 : 0));
+/** 8 among 3 → 3, 3, 2. Who wants a number of his own has that, where others want none: 8 among 3 of which the first wants 2 → 2, 3, 3. */
+function evenly(total: number, wishes: readonly Wish[]): number[] {
+  const open = wishes.filter(({ nthreads }) => nthreads === undefined).length;
+  const parts = open === 0 ? wishes.length : open;
+  const left = open === 0 ? total : Math.max(0, total - wishes.reduce((sum, { nthreads = 0 }) => sum + nthreads, 0));
+  let place = 0;
+  return wishes.map(({ nthreads }) => {
+    if (open > 0 && nthreads !== undefined) return nthreads;
+    place += 1;
+    return Math.floor(left / parts) + (place <= left % parts ? 1 : 0);
+  });
 }
 
 function memoryOf(wish: MemoryLimit, granted: number, share: number): number {

@@ -1,0 +1,116 @@
+import type { Options } from "./options.ts";
+import { edits } from "./suggest.ts";
+import { BadValue, show, type Raw, type ReadContext, type Reader } from "./values.ts";
+
+/** The options of workers that a group may have of its own. */
+export const groupKeys = ["resources", "nthreads", "memoryLimit", "localDirectory", "workerClass", "lifetime"] as const;
+export type GroupOptions = Pick<Options, (typeof groupKeys)[number]>;
+
+/** Workers of a launch that differ from the others. */
+export interface WorkerGroup {
+  readonly name: string;
+  /** In order, each once. */
+  readonly ranks: readonly number[];
+  readonly options: Partial<GroupOptions>;
+}
+
+/** How a group's options are written, by their words: `memory-limit`. */
+export type GroupReaders = Readonly<
+  Record<string, { readonly key: keyof GroupOptions; readonly read: Reader<unknown> }>
+>;
+
+const most = 1_000_000;
+const hint = "Write --group gpu:ranks=4-11,resources=GPU=1,nthreads=1.";
+const fail = (problem: string): never => {
+  throw new BadValue(problem, hint);
+};
+
+/** Reads `<name>:ranks=4-11,resources=GPU=1,…`; several are said one by one, or with a semicolon between. `readers` is asked when one is read. */
+export function groups(readers: () => GroupReaders): Reader<readonly WorkerGroup[]> {
+  return (raw, context) => {
+    const texts = (Array.isArray(raw) ? (raw as readonly Raw[]) : [raw]).flatMap((part) =>
+      typeof part === "string" ? part.split(";").filter((text) => text.trim() !== "") : fail("is no text"),
+    );
+    const read = texts.map((text) => group(text.trim(), readers(), context));
+    const owners = new Map<number, string>();
+    for (const { name, ranks } of read) {
+      if (read.filter((one) => one.name === name).length > 1) fail(`names the group ${name} twice`);
+      for (const rank of ranks) {
+        const other = owners.get(rank);
+        if (other !== undefined) fail(`has rank ${rank} in two groups, ${other} and ${name}`);
+        owners.set(rank, name);
+      }
+    }
+    return read;
+  };
+}
+
+/** The options of a rank: its group's over those of all. */
+export function optionsOf(options: Options, rank: number): Options {
+  const own = options.group.find(({ ranks }) => ranks.includes(rank));
+  return own === undefined ? options : { ...options, ...own.options };
+}
+
+/** What is wrong with a group in a launch of these workers; undefined: nothing. */
+export function groupTrouble(
+  { group: all }: Pick<Options, "group">,
+  { size, workerRanks }: { readonly size: number; readonly workerRanks: readonly number[] },
+): { readonly group: string; readonly problem: string } | undefined {
+  const workers = new Set(workerRanks);
+  for (const { name, ranks } of all) {
+    const wrong = ranks.find((rank) => !workers.has(rank));
+    if (wrong === undefined) continue;
+    const problem =
+      wrong >= size
+        ? `the launch has ${size} ranks, 0 to ${size - 1}, and no rank ${wrong}`
+        : `rank ${wrong} has no worker: it runs the scheduler or the script`;
+    return { group: name, problem };
+  }
+  return undefined;
+}
+
+function group(text: string, readers: GroupReaders, context: ReadContext): WorkerGroup {
+  const [, name = "", rest = ""] =
+    /^([A-Za-z][\w-]{0,63}):(.+)$/s.exec(text) ?? fail(`has no name and a colon in front: ${show(text)}`);
+  let ranks: readonly number[] | undefined;
+  const options: Record<string, unknown> = {};
+  for (const [word, value] of settings(rest, ["ranks", ...Object.keys(readers)])) {
+    if (word === "ranks") ranks = rankList(value);
+    else {
+      const { key, read } = readers[word] as GroupReaders[string];
+      options[key] = read(value, context);
+    }
+  }
+  return { name, ranks: ranks ?? fail(`does not say the ranks of ${name}`), options };
+}
+
+/** `resources=GPU=1,MEM=2,nthreads=1` → `resources` with `GPU=1,MEM=2`, and `nthreads`: what begins with no known word belongs to what is before it. */
+function settings(text: string, words: readonly string[]): readonly (readonly [string, string])[] {
+  const found: [string, string][] = [];
+  for (const part of text.split(",")) {
+    const [, word = "", value = ""] = /^\s*([^=\s]+)=(.*)$/s.exec(part) ?? [];
+    const last = found.at(-1);
+    if (words.includes(word)) {
+      if (found.some(([before]) => before === word)) fail(`says ${word} twice`);
+      found.push([word, value]);
+    } else if (last?.[0] === "resources" && word !== "" && !mistyped(word, words)) last[1] += `,${part}`;
+    else if (last?.[0] === "ranks" && word === "") last[1] += `,${part}`;
+    else fail(`has ${show(part)}, which is none of ${words.join("=, ")}=`);
+  }
+  return found;
+}
+
+/** Whether a word is one of these but for a letter or two, and so no resource's name. */
+const mistyped = (word: string, words: readonly string[]): boolean =>
+  word.length > 3 && words.some((known) => edits(word, known) <= 2);
+
+function rankList(text: string): readonly number[] {
+  const ranks = text.split(",").flatMap((part) => {
+    const [, first = "", last = first] =
+      /^\s*(\d{1,7})(?:-(\d{1,7}))?\s*$/.exec(part) ?? fail(`has ranks like ${show(part)}`);
+    const length = Number(last) - Number(first) + 1;
+    if (length < 1 || length > most) fail(`has ranks like ${show(part)}`);
+    return Array.from({ length }, (_, index) => Number(first) + index);
+  });
+  return [...new Set(ranks)].sort((a, b) => a - b);
+}
