@@ -1,5 +1,5 @@
 import { VERSION } from "../config/version.ts";
-import type { WorkerGroup } from "../config/groups.ts";
+import type { WorkerGroup } from "../config/options.ts";
 import { launcherTitle } from "../launcher/known.ts";
 import { banner, dashboardText } from "../ui/banner.ts";
 import { bytesText } from "../ui/format.ts";

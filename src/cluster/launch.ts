@@ -330,10 +330,11 @@ class LaunchController {
 
   #welcome(host: number): void {
     const name = this.#state.hosts[host]?.name ?? "";
-    const { secrets, granted, schedulerReturns, folder, schedulerFile, namedByRank } = this.#context;
+    const { plan, secrets, granted, schedulerReturns, folder, schedulerFile, namedByRank } = this.#context;
+    const clientRank = plan.clientRank ?? null;
     Promise.all([secrets, granted, schedulerReturns]).then(([{ credentials, token }, grantedTo, returns]) => {
       const own = { folder, schedulerFile, credentials, token };
-      const known = { ...own, granted: grantedTo(name), namedByRank, schedulerReturns: returns };
+      const known = { ...own, granted: grantedTo(name), namedByRank, clientRank, schedulerReturns: returns };
       this.#channels[host]?.send({ t: "welcome", ...known });
       this.dispatch({ e: "welcomed", host });
     }, this.#failed);

@@ -1,18 +1,15 @@
-import type { Options } from "./options.ts";
+import type { GroupOptions, Options, WorkerGroup } from "./options.ts";
 import { edits } from "./suggest.ts";
 import { BadValue, show, type Raw, type ReadContext, type Reader } from "./values.ts";
 
-/** The options of workers that a group may have of its own. */
-export const groupKeys = ["resources", "nthreads", "memoryLimit", "localDirectory", "workerClass", "lifetime"] as const;
-export type GroupOptions = Pick<Options, (typeof groupKeys)[number]>;
-
-/** Workers of a launch that differ from the others. */
-export interface WorkerGroup {
-  readonly name: string;
-  /** In order, each once. */
-  readonly ranks: readonly number[];
-  readonly options: Partial<GroupOptions>;
-}
+export const groupKeys = [
+  "resources",
+  "nthreads",
+  "memoryLimit",
+  "localDirectory",
+  "workerClass",
+  "lifetime",
+] as const satisfies readonly (keyof GroupOptions)[];
 
 /** How a group's options are written, by their words: `memory-limit`. */
 export type GroupReaders = Readonly<

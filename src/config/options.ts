@@ -1,7 +1,5 @@
 /** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` (read.ts) fills them. */
 
-import type { WorkerGroup } from "./groups.ts";
-
 /** How much memory a worker may use: its fair share, no limit, a fraction of the host's memory (0 to 1), or bytes. */
 export type MemoryLimit =
   | { readonly kind: "auto" }
@@ -28,6 +26,20 @@ export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
 }
+
+/** Workers of a launch that differ from the others. */
+export interface WorkerGroup {
+  readonly name: string;
+  /** In order, each once. */
+  readonly ranks: readonly number[];
+  readonly options: Partial<GroupOptions>;
+}
+
+/** The options of workers that a group may have of its own. */
+export type GroupOptions = Pick<
+  Options,
+  "resources" | "nthreads" | "memoryLimit" | "localDirectory" | "workerClass" | "lifetime"
+>;
 
 export type LogLevel = "debug" | "info" | "warning" | "error" | "critical";
 /** What a script gets that asks Dask for a cluster: the launch's own, one of its own and a warning, or one of its own. */

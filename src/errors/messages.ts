@@ -913,6 +913,13 @@ export const messages = define({
       "--group counts the launcher's ranks from 0; the first are the scheduler's and the script's, unless --inclusive-workers gives them workers, too.",
     cure: "Name the ranks of workers only, or start more ranks. Without --group, `mpirun -np 4 tsdask-mpi script.py : -np 8 tsdask-mpi --resources GPU=1 script.py` needs no numbers.",
   },
+  "TSD-192": {
+    exit: 64,
+    what: "The ranks of this launch were not started for the same: rank {rank} is to run {other}, rank {leader} {first}.",
+    cause:
+      "The parts of the command line (`mpirun … : …`, `srun --multi-prog`) name different scripts, or the first part, that of rank 0, names none.",
+    cure: "Write the same script in every part; options of workers (--resources, --nthreads, --memory-limit) may differ.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

@@ -5,6 +5,7 @@ import { optionsOf } from "../config/groups.ts";
 import type { Options } from "../config/options.ts";
 import { rolesOf, type Plan } from "../cluster/plan.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../dask/requests.ts";
+import { Failure } from "../errors/failure.ts";
 import type { Assign, ClientStart, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
@@ -51,12 +52,14 @@ export function hostAssignments({
   let sharedFolder = "";
   let numbers = false;
   let returns = false;
+  let clientRank: number | null = null;
   let secrets: HostSecrets = { security: null, tokenFile: null };
   let grant = hostGrant({ env, host });
   const bound = isBound(grant);
   return {
     bound,
-    prepare: async ({ credentials, token, folder, granted, namedByRank, schedulerReturns }) => {
+    prepare: async ({ credentials, token, folder, granted, namedByRank, schedulerReturns, clientRank: client }) => {
+      clientRank = client;
       sharedFolder = folder;
       numbers = namedByRank;
       returns = schedulerReturns;
@@ -81,6 +84,7 @@ export function hostAssignments({
         host,
         workerName: numbers ? hello.rank : `${workerPrefix}-${hello.rank}`,
         schedulerReturns: returns,
+        clientRank,
         grant,
         sharers: sharersOf({ plan, present, multiHost, bound }),
       }),
@@ -102,6 +106,7 @@ async function assignment({
   host,
   workerName,
   schedulerReturns,
+  clientRank,
   grant,
   sharers,
 }: {
@@ -115,6 +120,8 @@ async function assignment({
   readonly host: string;
   readonly workerName: string | number;
   readonly schedulerReturns: boolean;
+  /** The rank that runs the script, as rank 0 has it. */
+  readonly clientRank: number | null;
   readonly grant: Grant;
   readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
@@ -125,6 +132,7 @@ async function assignment({
     ? own
     : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
   const options = optionsOf(said, hello.rank);
+  refuseOtherScripts({ rank: hello.rank, own, said, clientRank, plan, leader: context.world.rank });
   const roles = rolesOf(hello.rank, plan);
   const input = {
     options,
@@ -170,6 +178,34 @@ async function assignment({
     grace: options.grace,
     reportsRankZeroLoss: context.world.rank === 0 && hello.rank === lossReporter(plan),
   };
+}
+
+/**
+ * The parts of one command line (`mpirun … : …`, `srun --multi-prog`) may differ in their workers' options, not in what the launch runs: who
+ * leaves the script out goes along, who names another one, or one where rank 0 has none, is mistaken. Throws TSD-192.
+ */
+function refuseOtherScripts({
+  rank,
+  own,
+  said,
+  clientRank,
+  plan,
+  leader,
+}: {
+  readonly rank: number;
+  readonly own: Options;
+  readonly said: Options;
+  readonly clientRank: number | null;
+  readonly plan: Plan;
+  readonly leader: number;
+}): void {
+  const name = ({ script, jupyter }: Options): string | undefined => script?.words[0] ?? jupyter;
+  const [first, other] = [name(own), name(said)];
+  const differ = other !== undefined && other !== first;
+  if (differ) throw new Failure("TSD-192", { rank, other, leader, first: first ?? "nothing" });
+  if (clientRank === (plan.clientRank ?? null)) return;
+  if (clientRank === null) throw new Failure("TSD-192", { rank: leader, other: first, leader: 0, first: "nothing" });
+  if (rank === clientRank) throw new Failure("TSD-192", { rank, other: "nothing", leader: 0, first: "a script" });
 }
 
 /** The one rank on rank 0's host that says so when rank 0 is gone; on other hosts their leaders do. */

@@ -256,6 +256,8 @@ export type ToLeader =
       readonly granted?: Granted | undefined;
       /** Workers are called by their ranks' numbers. */
       readonly namedByRank: boolean;
+      /** The rank that runs the script; null without one. */
+      readonly clientRank: number | null;
       /** A scheduler that dies is started again. */
       readonly schedulerReturns: boolean;
     }

@@ -132,6 +132,7 @@ const toLeader = v.variant("t", [
     token: v.nullable(short),
     granted: v.optional(v.object({ cpus: v.optional(count), memory: v.optional(count), why: short })),
     namedByRank: v.boolean(),
+    clientRank: v.nullable(rank),
     schedulerReturns: v.boolean(),
   }),
   v.object({

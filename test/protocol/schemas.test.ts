@@ -22,6 +22,7 @@ const welcome: ToLeader = {
   credentials: null,
   token: null,
   namedByRank: false,
+  clientRank: null,
   schedulerReturns: false,
 };
 const accept = { event: acceptEvent, rank: acceptFromRank, leader: acceptFromLeader, hub: acceptToLeader };
