@@ -71,6 +71,8 @@ export const deadlines = {
   lastRank: 1_000,
   /** A rank whose fork server is not there waits for its leader to end the launch, before it starts a Python of its own. */
   forkServerGone: 2_000,
+  /** A child has heard SIGINT: its rank, which may have had the same signal, is told to end within this. */
+  sameSignal: 500,
   /** The ranks that are shells have read that the launch has ended, and left. */
   shellRanks: 1_000,
   /** The fork server ends and removes the host's folder. */

@@ -28,7 +28,6 @@ export const leftInOrder: ReadonlySet<string> = new Set([
   "retired",
   "lifetime",
   "idle",
-  "stop",
   "scheduler-closed",
   "scheduler-lost",
 ]);

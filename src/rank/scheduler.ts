@@ -1,8 +1,10 @@
+import { constants } from "node:os";
+import { deadlines } from "../deadlines.ts";
 import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
 import { portWords } from "../net/port-words.ts";
 import { secondSignalAfter, type Child } from "./child.ts";
 import type { ChildEvent, ChildFailure, CloseReason } from "../protocol/fork-server.ts";
-import { describeExit, endChild } from "./worker.ts";
+import { describeExit, endChild, interrupted } from "./worker.ts";
 
 export interface SchedulerSupervision {
   readonly request: ChildRequest;
@@ -124,6 +126,12 @@ class SchedulerSupervisor {
         break;
       case "exit": {
         const { code, signal } = event;
+        if (this.#closing === "stop" && !this.#ending) {
+          const lost = (): void => this.#gone(null, constants.signals.SIGINT, interrupted);
+          this.#child = undefined;
+          this.#pause = setTimeout(lost, deadlines.sameSignal);
+          break;
+        }
         const how = code === 0 ? (this.#closing ?? "closed") : describeExit(code, signal, lastWords());
         this.#gone(code, signal, this.#why ?? how);
         break;

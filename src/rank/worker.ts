@@ -1,3 +1,4 @@
+import { deadlines } from "../deadlines.ts";
 import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
 import { schedulerWatch } from "./scheduler-watch.ts";
 import { residentBytes, sharedBytes } from "./proc-memory.ts";
@@ -124,7 +125,10 @@ class Nanny {
         break;
       case "exit":
         this.#meter.ended(event);
-        this.#gone(this.#why ?? describeExit(event.code, event.signal, lastWords()));
+        if (this.#closing === "stop" && !this.#ending) {
+          this.#child = undefined;
+          this.#pause = setTimeout(() => this.#gone(interrupted), deadlines.sameSignal);
+        } else this.#gone(this.#why ?? describeExit(event.code, event.signal, lastWords()));
         break;
       default:
         break;
@@ -208,6 +212,9 @@ export async function endChild(
   clearTimeout(force);
   clearTimeout(give);
 }
+
+/** Why a child has stopped though its rank did not say so: it heard SIGINT (`control_commands.py`). */
+export const interrupted = "it was told to end (SIGINT), by nobody of this launch";
 
 /** How a process ended, in words, with the last lines that it wrote. */
 export function describeExit(code: number | null, signal: number | null, lastWords: string): string {

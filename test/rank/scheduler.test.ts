@@ -139,3 +139,33 @@ test("without that, a worker that lost its scheduler stays away", () => {
   expect(reports).toEqual([{ k: "worker-away", why: "scheduler-lost" }]);
   expect(requests).toHaveLength(1);
 });
+
+const stopped: readonly ChildEvent[] = [
+  { event: "closing", reason: "stop" } as ChildEvent,
+  { event: "exit", code: 0, signal: null },
+];
+
+test("a child that SIGINT has stopped is a loss, unless its rank is told to end by the same signal", async () => {
+  const why = "it was told to end (SIGINT), by nobody of this launch";
+  const lost = recorded();
+  superviseScheduler({ ...lost.options, request: request({}), restarts: 0 });
+  lost.say(ready, ...stopped);
+  expect(lost.reports.map(({ k }) => k)).toEqual(["scheduler-ready"]);
+  vi.advanceTimersByTime(1_000);
+  expect(lost.reports.at(-1)).toEqual({ k: "scheduler-exit", code: null, signal: 2, why });
+
+  const worker = recorded();
+  superviseWorker({ ...worker.options, request: request({}), restarts: 1, terminateAt: 0, schedulerReturns: false });
+  worker.say(...stopped);
+  vi.advanceTimersByTime(1_000);
+  expect(worker.reports).toEqual([{ k: "worker-lost", why, restarting: true }]);
+  expect(worker.requests).toHaveLength(2);
+
+  const ending = recorded();
+  const supervised = superviseScheduler({ ...ending.options, request: request({}), restarts: 5 });
+  ending.say(ready, ...stopped);
+  await supervised.end(1);
+  vi.advanceTimersByTime(60_000);
+  expect(ending.reports.map(({ k }) => k)).toEqual(["scheduler-ready"]);
+  expect(ending.requests).toHaveLength(1);
+});
