@@ -123,6 +123,7 @@ async function askedOf(word: string, rest: readonly string[], said: SaidHere, en
     login: session?.login ?? word,
     program: said.remoteCommand ?? session?.program ?? "tsdask-mpi",
     target,
+    name: said.cluster ?? session?.name,
     system: said.system,
     options,
     words: rest.length === 0 ? ["--jupyter", "lab"] : rest,

@@ -1,5 +1,4 @@
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { execa } from "execa";
 import { daskYaml } from "../../dask/configuration.ts";
 import { deadlines } from "../../deadlines.ts";
@@ -8,6 +7,7 @@ import { makeStateFolder, statePaths } from "../../registry/place.ts";
 import { clusterFiles, writeClusterCredentials } from "../../security/cluster-folder.ts";
 import { privateFolder, writePrivateFile } from "../../security/private-files.ts";
 import { posixQuoted } from "../shells.ts";
+import { clientFolder } from "./remember.ts";
 import type { Told } from "./lines.ts";
 
 type Credentials = Extract<Told, { event: "credentials" }>;
@@ -52,7 +52,7 @@ export async function makeClientFolder({
   for (const line of typeof here === "string" ? [here] : differences(here, credentials.packages)) say(line);
   const { opened } = statePaths(env);
   makeStateFolder(opened);
-  const folder = privateFolder(join(opened, `${name}.dask`), { groupParent: true });
+  const folder = privateFolder(clientFolder(name, env), { groupParent: true });
   const { ca, cert, key } = credentials;
   const tls = ca !== undefined && cert !== undefined && key !== undefined;
   if (tls) await writeClusterCredentials(folder, { ca, cert, key });

@@ -28,6 +28,7 @@ import { systemHere } from "../growth-options.ts";
 import { jobOptions, specOf } from "../script-options.ts";
 import { commandIn, nameIn, sectionDefaults, submitText, systemOf } from "../script.ts";
 import { choicesOf } from "./choices.ts";
+import { lastWords } from "./last-words.ts";
 import { readRequest, written, type Request, type Target, type Told } from "./lines.ts";
 
 /** How often (ms) a job that waits, and a cluster that runs, is looked at. */
@@ -167,6 +168,8 @@ async function follow(target: Target, { env, tell, gone }: Side): Promise<void> 
     if (one === undefined || one.state === "ended") {
       const code = one?.entry.code;
       const why = one?.why ?? "no more is known of it";
+      if (!up && one !== undefined && code !== 0)
+        for (const text of await lastWords(one.entry)) tell({ event: "note", text });
       tell({ event: "ended", why: endText(why, one), ...(code === undefined ? {} : { code }) });
       return;
     }

@@ -94,7 +94,7 @@ async function answers(url: string, target: string, port: number): Promise<void>
   const problem = await new Promise<string | undefined>((resolve) => {
     const take = url.startsWith("https:") ? httpsRequest : httpRequest;
     // The cluster's own certificate; it is the browser that shows it to the user.
-    const asked = take(url, { method: "HEAD", rejectUnauthorized: false, timeout: deadlines.openPage }, (reply) => {
+    const asked = take(url, { rejectUnauthorized: false, timeout: deadlines.openPage }, (reply) => {
       reply.destroy();
       resolve(undefined);
     });

@@ -20,6 +20,10 @@ export type Session = v.InferOutput<typeof Session>;
 const suffix = ".session.json";
 const fileOf = (name: string, env: NodeJS.ProcessEnv): string => join(statePaths(env).opened, `${name}${suffix}`);
 
+/** The folder by which a Client() here reaches the cluster of this name. */
+export const clientFolder = (name: string, env: NodeJS.ProcessEnv): string =>
+  join(statePaths(env).opened, `${name}.dask`);
+
 /** Writes a session down. Throws TSD-071 and TSD-072. */
 export async function remember(session: Session, env: NodeJS.ProcessEnv): Promise<void> {
   makeStateFolder(statePaths(env).opened);
@@ -38,8 +42,11 @@ export async function remembered(name: string, env: NodeJS.ProcessEnv): Promise<
   }
 }
 
+/** Removes what was remembered of a cluster that has ended. */
 export async function forget(name: string, env: NodeJS.ProcessEnv): Promise<void> {
   await rm(fileOf(name, env), { force: true });
+  // That of a session that was killed, with the keys of a cluster that is gone.
+  await rm(clientFolder(name, env), { recursive: true, force: true });
 }
 
 /** The names that can be gone back to. */

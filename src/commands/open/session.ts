@@ -22,6 +22,7 @@ export interface Asked {
   readonly program: string;
   /** A cluster that is there already. */
   readonly target?: Target | undefined;
+  readonly name?: string | undefined;
   /** The job to submit otherwise: its options as words, what its ranks run, where. */
   readonly system?: string | undefined;
   readonly options: readonly string[];
@@ -71,7 +72,7 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     say: (line) => void context.stderr.write(`tsdask-mpi: ${line}\n`),
     link: undefined,
     target: asked.target,
-    name: "",
+    name: asked.name ?? "",
     ended: false,
     owns: false,
     pages: [],
