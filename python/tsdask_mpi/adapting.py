@@ -24,6 +24,10 @@ class Adapting:
         self._kept: Kept | None = Kept(source)
         self.periodic_callback: object = self._kept
 
+    def said(self) -> str:
+        """Return what it has said so far: what it asked for, why jobs wait, and why it has ended, if it has."""
+        return "" if self._kept is None else self._kept.said()
+
     def stop(self) -> None:
         """End it, and return when its worker jobs are cancelled; a second call does nothing."""
         held, self._kept, self.periodic_callback = self._kept, None, None

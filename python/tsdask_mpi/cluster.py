@@ -338,7 +338,7 @@ class Cluster(OwnCluster):
         return self.sync(self._until_in, n_workers, timeout=timeout)
 
     def _own_log(self) -> str:
-        return self._kept.said()
+        return self._kept.said() + ("" if self._adapting is None else self._adapting.said())
 
 
 #: Synchronous clusters, to be closed while their event loops still run.
