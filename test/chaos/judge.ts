@@ -11,10 +11,18 @@ function canTell({ launcher, faults }: Round): boolean {
   return launcher === "local" || ranks.length === 0;
 }
 
+/**
+ * What Dask's Client says in the script's own Python when its scheduler is gone, tracebacks among it: how much of it is shown, the script's own
+ * logging settings say.
+ */
+const saidByClient =
+  /^.* - distributed\.(batched|client|core|comm\S*) - [A-Z]+ - [\s\S]*?(?=^tsdask-mpi|^\S+ \S+ - distributed|(?![\s\S]))/gm;
+
 /** What is wrong with how a round ended. */
 export function findings(round: Round, finished: Finished | undefined, swept: boolean): string[] {
   if (finished === undefined) return ["it did not end in time"];
-  const { stdout, stderr, code } = finished;
+  const { stdout, code } = finished;
+  const stderr = /^lost /m.test(stdout) ? finished.stderr.replaceAll(saidByClient, "") : finished.stderr;
   const own = round.script === "served" ? undefined : round.code;
   const result = /^result 28\r?$/m.test(stdout);
   const toLauncher = round.faults.some((fault) => fault.kind === "signal" && fault.part === "launcher");

@@ -1,5 +1,5 @@
 // A storm: launches of random size and script, and what befalls them at random moments; each is judged by how it ends.
-// Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10] [--seconds S]
+// Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10] [--seconds S] [--verbose]
 // The same seed, number and launchers give the same round: what is printed beside a finding plays it again. Ends with 1 when something was found.
 import { parseArgs } from "node:util";
 import { hostsAvailable } from "../integration/bed/hosts.ts";
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     within: { type: "string", default: "10" },
     seconds: { type: "string", default: "1000000" },
+    verbose: { type: "boolean", default: false },
   },
 });
 
@@ -57,7 +58,10 @@ for (let number = from; number < from + rounds && !stopping && performance.now()
   swept += verdict.swept ? 1 : 0;
   const ending = verdict.finished === undefined ? "still ran" : (verdict.finished.code ?? verdict.finished.signal);
   console.log(`${number}: ${describeRound(round)} [${verdict.done.join("; ")}] → ${ending}, ${took} s`);
-  if (verdict.findings.length === 0) continue;
+  if (verdict.findings.length === 0) {
+    if (values.verbose && verdict.finished !== undefined) console.log(tell(verdict.finished));
+    continue;
+  }
   found += 1;
   const said = verdict.finished === undefined ? "" : tell(verdict.finished);
   const again = `--seed ${seed} --from ${number} --rounds 1 --launchers ${launchers.join()}`;
