@@ -88,7 +88,7 @@ export const systems: readonly SystemEvidence[] = [
       adapt: documentation,
       drain: recorded("test/batch/others.test.ts › tells the end from h_rt and the start"),
       limits: recorded(`${granted} › reads the slots that Grid Engine and LSF granted each host`),
-      accounting: documentation,
+      accounting: run(`${sge} › the generated script with`),
       reasons: recorded(`${pending} › is what Grid Engine's verification of an empty cluster says`),
     },
   },

@@ -1,12 +1,11 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { jobEnvironment, mpiruns, ours, until } from "./batch-jobs.ts";
+import { computing, jobEnvironment, mpiruns, ours, until } from "./batch-jobs.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { run, start, tell } from "./bed/run.ts";
 import { sgeAvailable, startSge } from "./bed/sge.ts";
-import { script } from "./launch.ts";
 
 /** What a Grid Engine job must be given: it does not see the environment it was submitted from. */
 function given(clean: Clean): readonly string[] {
@@ -21,11 +20,12 @@ function given(clean: Clean): readonly string[] {
 }
 
 describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
-  test.each(mpiruns)("the generated script with %s runs as it is", async (mpirun) => {
+  test.each(mpiruns)("the generated script with %s runs; the account has what its workers used", async (mpirun) => {
     await using sge = await startSge();
     await using clean = nothingLeft();
     clean.allow(/\.o\d+$/, /\.po\d+$/);
-    const file = clean.write("analysis.py", script);
+    const file = clean.write("analysis.py", computing);
+    clean.write("go", "");
     const words = [
       "script",
       "sge",
@@ -55,8 +55,14 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     expect(submitted, tell(submitted)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
     await until("the job's end", 60, async () => (await sge.jobs()).length === 0);
     const said = outputOf(clean, submitted.stdout.trim());
-    expect(said).toMatch(/workers 2 hosts sge total 499500 scheme tls/);
     expect(said).toContain("exit code 7");
+    const used = Number(/^(?:\[.*?\] )?used (.+)$/m.exec(said)?.[1]);
+    expect(used, said).toBeGreaterThan(4);
+    const counted = await until("the job's account", 20, async () => {
+      const account = await run(sge.on(["qacct", "-j", submitted.stdout.trim()]), { folder: clean.folder });
+      return Number(/^cpu +([\d.]+)/m.exec(account.stdout)?.[1]) || undefined;
+    });
+    expect(counted).toBeGreaterThan(0.95 * used);
   });
 
   test("scale grows and shrinks a cluster by jobs, down to none in the queue", async () => {

@@ -138,6 +138,7 @@ function layOut(folder: string, root: string, host: string): void {
     min_gid: "0",
     load_report_time: "00:00:01",
     mailer: "/bin/true",
+    reporting_params: "accounting=true reporting=false flush_time=00:00:01 accounting_flush_time=00:00:00 joblog=false",
   };
   writeFileSync(join(folder, "configuration"), replaced(configuration, forRoot));
 }
