@@ -112,11 +112,13 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
       killPid(pid, "SIGURG");
     },
     dismiss: (pid, code) => {
+      linkAgain(paths, post);
       mark(`${paths.folder}/code.${pid}.${code}`);
       killPid(pid, "SIGURG");
     },
     release: (code) => {
       released ??= (async () => {
+        linkAgain(paths, post);
         mark(`${paths.folder}/ended.${code}`);
         closeSync(end);
         await gone(seen);
@@ -227,6 +229,15 @@ function mark(path: string): void {
 function link({ folder }: HostPaths, post: string): void {
   removePost(post);
   symlinkSync(basename(folder), post);
+}
+
+/** Shells look for their code behind the link, which somebody who tidies up temporary folders may have removed meanwhile. */
+function linkAgain({ folder }: HostPaths, post: string): void {
+  try {
+    symlinkSync(basename(folder), post);
+  } catch {
+    // It is there, or nothing can be made there.
+  }
 }
 
 /** Removes the link to a host's folder; one that cannot be removed is swept by a later launch (`sweep.ts`). */

@@ -28,6 +28,15 @@ test.each(Array.from({ length: 4 }, (_, index) => [index + 1] as const))(
   },
 );
 
+test("a link that somebody has tidied away changes no rank's exit code", async () => {
+  const name = available.includes("srun") ? "srun" : "local";
+  const finished = await play({
+    ...{ seed: 20_261, number: 5, launcher: name, ranks: 4, script: "plain", code: 0, seconds: 0.2 },
+    ...{ after: "running", wait: 0, faults: [{ kind: "remove", place: "tmp", pick: 0.999 }] },
+  });
+  expect(finished?.code).toBe(0);
+});
+
 test.runIf(isRoot && which("chattr") !== undefined)(
   "a temporary folder that becomes read-only is said, and changes no exit code",
   async () => {
