@@ -61,5 +61,5 @@ test.each(kinds.flatMap(([name, kind, parts]) => (kind === undefined ? [] : [[na
 test.runIf(openmpi !== undefined)("a script that only a later part names is refused", async () => {
   const finished = await launched(openmpi as Launcher, mpirun, [], ["script.py"]);
   expect(finished.code, tell(finished)).toBe(64);
-  expect(finished.stderr).toMatch(/TSD-192 .* rank 3 is to run script\.py, rank 0 nothing/);
+  expect(finished.stderr).toMatch(/TSD-192 .* rank [34] is to run script\.py, rank 0 nothing/);
 });
