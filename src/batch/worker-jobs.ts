@@ -4,6 +4,7 @@ import { credentialsFor } from "../dask/live-cluster.ts";
 import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
+import type { SchedulerFile } from "../dask/scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Trust } from "../security/trusted-file.ts";
 import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
@@ -71,35 +72,49 @@ const selfEnd = 5_000;
  * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074 (its credentials); the workers's functions
  * throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090 to TSD-095) and the job list (TSD-099) throw.
  */
-export async function openWorkerJobs({
-  schedulerFile,
-  trust,
-  system,
-  shell,
-  submission,
-  perJob,
-}: WorkerJobsInput): Promise<WorkerJobs> {
+export async function openWorkerJobs(input: WorkerJobsInput): Promise<WorkerJobs> {
+  const { schedulerFile, trust } = input;
   const file = await readSchedulerFile(schedulerFile, trust);
   refuseOpen(schedulerFile, file, trust.security);
   const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file, trust) };
   const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
   const { key, jobs } = await readJobList(listPath);
-  let listed = jobs;
-  let schedulerId = file.id;
+  return new ClusterJobs({ ...input, file, scheduler, listPath, key }, jobs);
+}
 
-  const save = async (now: readonly ListedJob[]): Promise<void> => {
-    listed = now;
-    await writeJobList(listPath, { key, jobs: now });
-  };
-  const drop = async (ids: readonly string[]): Promise<void> => save(listed.filter(({ id }) => !ids.includes(id)));
+interface OpenedCluster extends WorkerJobsInput {
+  readonly file: SchedulerFile;
+  readonly scheduler: SchedulerEndpoint;
+  readonly listPath: string;
+  /** By which a job is known for one of this list. */
+  readonly key: string;
+}
 
-  const look = async (): Promise<View> => {
+class ClusterJobs implements WorkerJobs {
+  readonly schedulerFile: string;
+  readonly listPath: string;
+  readonly schedulerReturns: boolean;
+  readonly #cluster: OpenedCluster;
+  #listed: readonly ListedJob[];
+  #schedulerId: string;
+
+  constructor(cluster: OpenedCluster, listed: readonly ListedJob[]) {
+    this.schedulerFile = cluster.schedulerFile;
+    this.listPath = cluster.listPath;
+    this.schedulerReturns = cluster.file.tsdask?.schedulerReturns === true;
+    this.#cluster = cluster;
+    this.#listed = listed;
+    this.#schedulerId = cluster.file.id;
+  }
+
+  async look(): Promise<View> {
+    const { scheduler, shell } = this.#cluster;
     const found = await identity(scheduler);
     const workers = workersOf(found);
-    const schedulerIsNew = found.id !== schedulerId;
-    schedulerId = found.id;
-    const states = await statesOf(listed, shell);
-    const seen = listed.map((job) => {
+    const schedulerIsNew = found.id !== this.#schedulerId;
+    this.#schedulerId = found.id;
+    const states = await statesOf(this.#listed, shell);
+    const seen = this.#listed.map((job) => {
       const own = workers.filter(({ name }) => isOfJob(name, job.id));
       const state = states.get(job.id) ?? "gone";
       // A job that was preempted and is in the queue again is to join anew.
@@ -108,18 +123,27 @@ export async function openWorkerJobs({
     });
     const live = seen.filter(({ state }) => state !== "gone");
     const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
-    await save(live.map(({ state: _state, workers: _workers, ...job }) => job));
+    await this.#save(live.map(({ state: _state, workers: _workers, ...job }) => job));
     const others = workers.length - live.reduce((sum, job) => sum + job.workers.length, 0);
     return { workers: workers.length, others, jobs: live, failed, schedulerIsNew };
-  };
+  }
 
-  const submit = async (count: number): Promise<readonly string[]> => {
+  async pending({ jobs }: View): Promise<readonly Pending[]> {
+    const waiting = jobs.flatMap(({ id, state }) => {
+      const job = state === "pending" ? this.#listed.find((one) => one.id === id) : undefined;
+      return job === undefined ? [] : [job];
+    });
+    return whyPending(waiting, this.#cluster.shell);
+  }
+
+  async submit(count: number): Promise<readonly string[]> {
+    const { system, shell, submission, schedulerFile, key, perJob: expected } = this.#cluster;
     const work = { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } };
-    const common = { system, host: hostname(), submitted: Math.floor(shell.now()), expected: perJob, joined: false };
+    const common = { system, host: hostname(), submitted: Math.floor(shell.now()), expected, joined: false };
     const submitted: string[] = [];
     const add = async (ids: readonly string[]): Promise<void> => {
       submitted.push(...ids);
-      await save([...listed, ...ids.map((id) => ({ ...common, id }))]);
+      await this.#save([...this.#listed, ...ids.map((id) => ({ ...common, id }))]);
     };
     const { submitArray, submit: submitOne } = batchSystem(system);
     let tasks = submitArray === undefined ? 0 : mostTasks;
@@ -134,27 +158,60 @@ export async function openWorkerJobs({
       }
     }
     return submitted;
-  };
+  }
 
-  const release = async ({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> => {
-    const addresses = retire.flatMap((job) => job.workers.map(({ address }) => address));
+  async release({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> {
+    const workers = retire.flatMap((job) => job.workers.map(({ address }) => address));
     const retired =
-      addresses.length === 0
+      workers.length === 0
         ? []
-        : await retireWorkers(scheduler, { workers: addresses }, { deadline: retireDeadline });
+        : await retireWorkers(this.#cluster.scheduler, { workers }, { deadline: retireDeadline });
     const left = retire.filter((job) => job.workers.every(({ address }) => retired.includes(address)));
     const leaving = [...left, ...cancel].map(({ id }) => id);
-    await end(
-      leaving,
-      left.map(({ id }) => id),
-    );
+    const selfEnding = left.map(({ id }) => id);
+    await this.#end(leaving, selfEnding);
     return leaving;
-  };
+  }
+
+  async sameCluster(): Promise<boolean> {
+    const { schedulerFile, trust, file } = this.#cluster;
+    try {
+      const now = await readSchedulerFile(schedulerFile, trust);
+      // A scheduler that was started again has another id.
+      return now.id === file.id || (now.tsdask !== undefined && now.tsdask.launch === file.tsdask?.launch);
+    } catch (error) {
+      if (error instanceof Failure) return false;
+      throw error;
+    }
+  }
+
+  async adaptiveTarget(targetDuration: number | undefined): Promise<number> {
+    const { scheduler } = this.#cluster;
+    const words = targetDuration === undefined ? {} : { target_duration: targetDuration };
+    const reply = await callScheduler(scheduler, "adaptive_target", words);
+    if (typeof reply !== "number" || !Number.isFinite(reply))
+      throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
+    return Math.max(0, Math.ceil(reply));
+  }
+
+  async cancelAll(): Promise<readonly string[]> {
+    const ids = this.#listed.map(({ id }) => id);
+    const foreign = await cancelMarked(this.#listed, this.#cluster.key, this.#cluster.shell);
+    await this.#save([]);
+    refuseForeign(foreign, this.listPath);
+    return ids;
+  }
+
+  async #save(listed: readonly ListedJob[]): Promise<void> {
+    this.#listed = listed;
+    await writeJobList(this.listPath, { key: this.#cluster.key, jobs: listed });
+  }
 
   /** Jobs whose workers have left end by themselves; what does not in time is cancelled, like all that never had workers. */
-  const end = async (ids: readonly string[], selfEnding: readonly string[]): Promise<void> => {
+  async #end(ids: readonly string[], selfEnding: readonly string[]): Promise<void> {
+    const { key, shell } = this.#cluster;
     const until = Date.now() + selfEnd;
-    let remaining = listed.filter(({ id }) => ids.includes(id));
+    let remaining = this.#listed.filter(({ id }) => ids.includes(id));
     while (remaining.some(({ id }) => selfEnding.includes(id)) && Date.now() < until) {
       const states = await statesOf(remaining, shell);
       remaining = remaining.filter(({ id }) => states.get(id) !== "gone" && states.get(id) !== "ending");
@@ -162,53 +219,9 @@ export async function openWorkerJobs({
       await sleep(500);
     }
     const foreign = await cancelMarked(remaining, key, shell);
-    await drop(ids);
-    refuseForeign(foreign, listPath);
-  };
-
-  return {
-    schedulerFile,
-    listPath,
-    schedulerReturns: file.tsdask?.schedulerReturns === true,
-    look,
-    pending: ({ jobs }) =>
-      whyPending(
-        jobs.flatMap(({ id, state }) => {
-          const job = state === "pending" ? listed.find((one) => one.id === id) : undefined;
-          return job === undefined ? [] : [job];
-        }),
-        shell,
-      ),
-    submit,
-    release,
-    sameCluster: async () => {
-      try {
-        const now = await readSchedulerFile(schedulerFile, trust);
-        // A scheduler that was started again has another id.
-        return now.id === file.id || (now.tsdask !== undefined && now.tsdask.launch === file.tsdask?.launch);
-      } catch (error) {
-        if (error instanceof Failure) return false;
-        throw error;
-      }
-    },
-    adaptiveTarget: async (targetDuration) => {
-      const reply = await callScheduler(
-        scheduler,
-        "adaptive_target",
-        targetDuration === undefined ? {} : { target_duration: targetDuration },
-      );
-      if (typeof reply !== "number" || !Number.isFinite(reply))
-        throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
-      return Math.max(0, Math.ceil(reply));
-    },
-    cancelAll: async () => {
-      const ids = listed.map(({ id }) => id);
-      const foreign = await cancelMarked(listed, key, shell);
-      await save([]);
-      refuseForeign(foreign, listPath);
-      return ids;
-    },
-  };
+    await this.#save(this.#listed.filter(({ id }) => !ids.includes(id)));
+    refuseForeign(foreign, this.listPath);
+  }
 }
 
 /** The states of listed jobs, of whichever batch systems they are. */
