@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { expect } from "vitest";
 import { command, type Command } from "./bed/command.ts";
@@ -16,7 +16,7 @@ export function pathWithoutNode(base: string, ...first: string[]): string {
     mkdirSync(folder);
     for (const from of ["/usr/bin", "/bin"])
       for (const name of readdirSync(from))
-        if (!/^node(js)?$/.test(name) && !existsSync(join(folder, name)))
+        if (!/^node(js)?$/.test(name) && lstatSync(join(folder, name), { throwIfNoEntry: false }) === undefined)
           symlinkSync(join(from, name), join(folder, name));
   }
   return [...first, folder].join(delimiter);
