@@ -15,6 +15,9 @@ const startProcesses = [
   "test/ui/out.test.ts",
 ];
 
+/** Tests that take minutes, and share neither Slurm nor hosts nor ports with others. */
+const beside = ["test/integration/dask-mpi.test.ts"];
+
 export default defineConfig({
   test: {
     reporters: ["default", closingLine()],
@@ -61,6 +64,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
+          exclude: beside,
           globalSetup: ["test/integration/bed/setup.ts"],
           fileParallelism: false,
           // Tests that mostly wait are marked as concurrent.
@@ -68,6 +72,16 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        // Real launchers and real Dask, in places of their own: `npm test` runs them beside the others (scripts/test).
+        test: {
+          name: "beside",
+          include: beside,
+          testTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
         },
       },
     ],
