@@ -39,7 +39,7 @@ async function launched(kind: Launcher, parts: Parts, first: string[], second: s
   await kind.ready();
   clean.write("script.py", counting);
   const args = parts(program(...first), program(...second), clean);
-  return run({ ...kind.command(5, []), args }, { folder: clean.folder, env: clean.env, deadline: 60 });
+  return await run({ ...kind.command(5, []), args }, { folder: clean.folder, env: clean.env, deadline: 60 });
 }
 
 test.each(kinds.flatMap(([name, kind, parts]) => (kind === undefined ? [] : [[name, kind, parts] as const])))(
