@@ -21,6 +21,14 @@ export function describeJob(env: NodeJS.ProcessEnv): Job {
   return label === undefined ? job : { ...job, label: safeLabel(label) };
 }
 
+/** A job as files and lists name it; without an id where there is none. */
+export function namedJob({ system, jobId }: Pick<Job, "system" | "jobId">): {
+  readonly system: BatchName;
+  readonly id?: string;
+} {
+  return { system, ...(jobId === undefined ? {} : { id: jobId }) };
+}
+
 /**
  * The job with what only its batch system knows: when it ends (seconds since 1970), its hosts, how often it was requeued.
  * Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood), TSD-094 (refused).

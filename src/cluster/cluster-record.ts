@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { describeJob } from "../batch/job.ts";
+import { describeJob, namedJob } from "../batch/job.ts";
 import type { Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { SchedulerFile } from "../dask/scheduler-file.ts";
@@ -55,7 +55,7 @@ export function schedulerContent({
       ...(known === undefined ? {} : { public: known }),
       hosts,
       security: options.security,
-      job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+      job: namedJob(job),
       ...(options.schedulerRestarts > 0 ? { schedulerReturns: true } : {}),
       started: Date.now() / 1000,
     },

@@ -1,6 +1,6 @@
 import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { describeJob } from "../batch/job.ts";
+import { describeJob, namedJob } from "../batch/job.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
 import { sourceName } from "../config/resolve.ts";
 import { kebab, optionKeys } from "../config/table.ts";
@@ -12,6 +12,7 @@ import { systemCode } from "../security/file-problems.ts";
 import { bytesText } from "../ui/format.ts";
 import { redact } from "../ui/redact.ts";
 import type { Plan } from "./plan.ts";
+import { endOfTime, whatRuns } from "./register-launch.ts";
 import type { HostState, LaunchEvent } from "./state.ts";
 
 /** The record is opened with the log (ms after the start), when nothing else is in a hurry. */
@@ -150,8 +151,8 @@ export function recordHead(launch: {
   const { options, plan, env, world, sources } = launch;
   const { name, launch: id, started, host, cwd, python } = launch;
   const job = describeJob(env);
-  const ends = options.walltime === undefined ? job.endTime : started / 1000 + options.walltime;
-  const script = options.jupyter === undefined ? options.script?.words[0] : `jupyter ${options.jupyter}`;
+  const ends = endOfTime(options, job, started / 1000);
+  const script = whatRuns(options);
   return {
     format: 1,
     ...{ name, launch: id, started, host, cwd, python },
@@ -167,7 +168,7 @@ export function recordHead(launch: {
         ? []
         : [[kebab(key), valueText(key, options), sourceName(sources[key])] as const],
     ),
-    job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+    job: namedJob(job),
     ...(ends === undefined ? {} : { ends }),
   };
 }

@@ -1,8 +1,7 @@
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { leftInOrder, type RankEvent, type ToRank } from "../protocol/messages.ts";
-import { signalNumber } from "../rank/child.ts";
-import type { Ending } from "../ui/end.ts";
+import { leftInOrder, type RankEvent } from "../protocol/messages.ts";
+import { depart, end, fail, finishIfDone, interrupt, inTurn, openHosts, told, type Step } from "./leaving.ts";
 import { knownRanks, rankOf, withRank } from "./rank-table.ts";
 import { schedulerStartsAgain, workerWaits } from "./scheduler-return.ts";
 import { startTrouble } from "./start-trouble.ts";
@@ -11,7 +10,6 @@ import {
   hasEnded,
   isOpen,
   notEnough,
-  registeredWorkers,
   tooFewCanCome,
   type DeadlineOfLaunch,
   type Effect,
@@ -19,9 +17,6 @@ import {
   type LaunchState,
   type SchedulerFacts,
 } from "./state.ts";
-
-/** A state and what is to be done on the way to it. */
-export type Step = readonly [LaunchState, readonly Effect[]];
 
 /** Signals by which the system, or the hardware, ends a script. */
 const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
@@ -34,13 +29,13 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "host-joined":
       return hostJoined(state, event.name, event.rank);
     case "ranks":
-      return then([seen(state, event.host, event.ranks), []], startClient);
+      return inTurn([seen(state, event.host, event.ranks), []], startClient);
     case "rank-event":
       return rankEvent(state, event.host, event.rank, event.event);
     case "rank-gone":
       return rankGone(state, event.host, event.rank);
     case "host-done":
-      return then([hostDone(state, event.host), []], finishIfDone);
+      return inTurn([hostDone(state, event.host), []], finishIfDone);
     case "host-lost":
       return hostLost(state, event.host);
     case "welcomed":
@@ -50,7 +45,7 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "sought":
       return sought({ ...state, seeking: false }, event.address);
     case "published":
-      return then([state, [...workersShown(state), { do: "wait", deadline: "dashboard" }]], startClient);
+      return inTurn([state, [...workersShown(state), { do: "wait", deadline: "dashboard" }]], startClient);
     case "failed":
       return fail(state, event.failure);
     case "end":
@@ -62,16 +57,10 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "retired":
       return state.phase === "departing" ? end(state, state.ending, state.code) : [state, []];
     case "taken-back":
-      return state.phase === "ending" ? then([{ ...state, takenBack: true }, []], finishIfDone) : [state, []];
+      return state.phase === "ending" ? inTurn([{ ...state, takenBack: true }, []], finishIfDone) : [state, []];
     case "deadline":
       return deadline(state, event.deadline, event.seconds);
   }
-}
-
-/** One step after another: the effects of both, in order. */
-function then([state, effects]: Step, next: (state: LaunchState) => Step): Step {
-  const [after, more] = next(state);
-  return [after, [...effects, ...more]];
 }
 
 // --- hosts and ranks
@@ -120,8 +109,8 @@ function hostLost(state: LaunchState, number: number): Step {
   if (state.hosts[number]?.done !== false) return [state, []];
   let step: Step = [hostDone(state, number), []];
   for (const [rank, { host, gone }] of knownRanks(state.ranks))
-    if (host === number && gone === undefined) step = then(step, (now) => rankGone(now, number, rank));
-  return then(step, finishIfDone);
+    if (host === number && gone === undefined) step = inTurn(step, (now) => rankGone(now, number, rank));
+  return inTurn(step, finishIfDone);
 }
 
 function rankGone(state: LaunchState, hostNumber: number, rank: number): Step {
@@ -139,18 +128,19 @@ function rankGone(state: LaunchState, hostNumber: number, rank: number): Step {
   const said: Effect = { do: "log", level: "warn", text: "a rank is gone", facts: { rank, host } };
   const why = "its rank's process is gone";
   if (rank === schedulerRank)
-    return then(
+    return inTurn(
       [gone, [said, { do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]],
       (now) => end(now, { kind: "scheduler-lost" }, 72),
     );
   if (rank === clientRank && state.client !== "over")
-    return then(
+    return inTurn(
       [gone, [said, { do: "report", report: { code: "TSD-060", facts: { rank, host }, rank, host } }]],
       (now) => end(now, { kind: "rank-lost", rank, host }, 137),
     );
   if (!workerRanks.includes(rank)) return [gone, [said]];
-  return then([gone, [said, { do: "report", report: { code: "TSD-061", facts: { rank, host }, rank, host } }]], (now) =>
-    loseWorker(now, rank, why),
+  return inTurn(
+    [gone, [said, { do: "report", report: { code: "TSD-061", facts: { rank, host }, rank, host } }]],
+    (now) => loseWorker(now, rank, why),
   );
 }
 
@@ -170,7 +160,7 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
     case "worker-lost":
       return workerLost(state, event, rank, host);
     case "worker-away":
-      return then(
+      return inTurn(
         [state, [{ do: "log", level: "info", text: "a worker has left", facts: { rank, host, why: event.why } }]],
         (now) => loseWorker(now, rank, event.why),
       );
@@ -185,7 +175,7 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
       const reports = (event.ranks ?? [rank]).map(
         (one): Effect => ({ do: "report", report: { code: event.code, facts: event.facts, rank: one, host } }),
       );
-      return then([state, reports], (now) => end(now, { kind: "failed", code: event.code }, event.exit));
+      return inTurn([state, reports], (now) => end(now, { kind: "failed", code: event.code }, event.exit));
     }
     case "warning":
       return [state, [{ do: "report", report: { code: event.code, facts: event.facts, rank, host } }]];
@@ -229,7 +219,7 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
   if (code !== 0 || scheduler === undefined) {
     const facts = { rank, host, why, ...(answered ? {} : startTrouble(kind)) };
     const report = { code: answered ? "TSD-051" : "TSD-050", facts, rank, host } as const;
-    return then([state, [said, { do: "report", report }]], (now) =>
+    return inTurn([state, [said, { do: "report", report }]], (now) =>
       end(now, { kind: "scheduler-lost" }, answered ? 72 : 69),
     );
   }
@@ -237,9 +227,11 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
   const closed: Step = [{ ...state, schedulerClosed: true }, [said]];
   if (state.client === "started") return closed;
   if (state.client === "waiting")
-    return then(closed, (now) => fail(now, new Failure("TSD-159", { script: options.scriptName, why })));
+    return inTurn(closed, (now) => fail(now, new Failure("TSD-159", { script: options.scriptName, why })));
   const idle = why.includes("idle") ? options.idleTimeout : undefined;
-  return then(closed, (now) => end(now, idle === undefined ? { kind: "closed" } : { kind: "idle", seconds: idle }, 0));
+  return inTurn(closed, (now) =>
+    end(now, idle === undefined ? { kind: "closed" } : { kind: "idle", seconds: idle }, 0),
+  );
 }
 
 function workerReady(
@@ -253,8 +245,8 @@ function workerReady(
   const ranks = withRank(state.ranks, rank, { ...known, worker });
   const ready: LaunchState = { ...state, ranks, everRegistered: Math.max(state.everRegistered, ranks.registered) };
   const said: Effect = { do: "log", level: "info", text: "a worker is in", facts: { rank, host, address } };
-  const step = then([ready, [said, ...workersShown(ready, rank)]], startClient);
-  return ranks.registered >= state.options.plan.workerRanks.length - ranks.away ? then(step, loadDashboard) : step;
+  const step = inTurn([ready, [said, ...workersShown(ready, rank)]], startClient);
+  return ranks.registered >= state.options.plan.workerRanks.length - ranks.away ? inTurn(step, loadDashboard) : step;
 }
 
 function workerLost(
@@ -267,7 +259,7 @@ function workerLost(
   if (hasEnded(state)) return [state, [said]];
   const code = restarting ? "TSD-055" : "TSD-056";
   const effects: Effect[] = [said, { do: "report", report: { code, facts: { rank, host, why }, rank, host } }];
-  if (!restarting) return then([state, effects], (now) => loseWorker(now, rank, why));
+  if (!restarting) return inTurn([state, effects], (now) => loseWorker(now, rank, why));
   const { worker: _, ...known } = rankOf(state.ranks, rank);
   const lost: LaunchState = {
     ...state,
@@ -289,9 +281,9 @@ function loseWorker(before: LaunchState, rank: number, why: string): Step {
   const reasons = [...knownRanks(ranks)].flatMap(([, { away }]) => away ?? []);
   const { joins } = options;
   if (joins && reasons.every((reason) => reason.startsWith("scheduler")))
-    return then([state, shown], (now) => end(now, { kind: "cluster-gone" }, 0));
+    return inTurn([state, shown], (now) => end(now, { kind: "cluster-gone" }, 0));
   if (joins && reasons.every((reason) => leftInOrder.has(reason)))
-    return then([state, shown], (now) => end(now, { kind: "retired" }, 0));
+    return inTurn([state, shown], (now) => end(now, { kind: "retired" }, 0));
   const lost = reasons.some((reason) => !leftInOrder.has(reason));
   return [state, lost ? [...shown, { do: "wait", deadline: "all-lost" }] : shown];
 }
@@ -310,7 +302,7 @@ function clientExit(before: LaunchState, { code, signal }: ClientExit, rank: num
   const crashed: Effect[] = crashes.has(signal)
     ? [{ do: "report", report: { code: "TSD-065", facts, rank, host } }]
     : [];
-  return then([state, crashed], (now) => end(now, { kind: "script-killed", name: scriptName, signal }, code));
+  return inTurn([state, crashed], (now) => end(now, { kind: "script-killed", name: scriptName, signal }, code));
 }
 
 // --- the script and the dashboard
@@ -330,82 +322,8 @@ function loadDashboard(state: LaunchState): Step {
   return [{ ...state, dashboardLoaded: true }, told(state, state.options.plan.schedulerRank, { t: "dashboard" })];
 }
 
-/** A message to a rank whose host is known. */
-function told({ ranks }: LaunchState, rank: number | undefined, message: ToRank): Effect[] {
-  const host = rank === undefined ? undefined : rankOf(ranks, rank).host;
-  return rank === undefined || host === undefined ? [] : [{ do: "tell", host, rank, message }];
-}
-
 const workersShown = (state: LaunchState, changed?: number): Effect[] =>
   hasEnded(state) ? [] : [{ do: "show-workers", ...(changed === undefined ? {} : { changed }) }];
-
-// --- leaving
-
-function interrupt(state: LaunchState, signal: string): Step {
-  const own = state.options.prompt && signal === "SIGINT" && state.client === "started";
-  if (!isOpen(state) || own) return [state, []];
-  // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
-  const forScript = signal.startsWith("SIGUSR") ? "SIGTERM" : signal;
-  return depart(state, { kind: "signal", signal }, 128 + signalNumber(signal), forScript);
-}
-
-function depart(state: LaunchState, ending: Ending, code: number, scriptSignal: string): Step {
-  const departing: LaunchState = { ...state, phase: "departing", ending, code };
-  const { options, ranks } = state;
-  if (options.joins && ranks.registered > 0) {
-    const addresses = registeredWorkers(state).map(({ address }) => address);
-    const facts = { workers: addresses.length };
-    return [
-      departing,
-      [
-        { do: "log", level: "info", text: "the workers are retired", facts },
-        { do: "retire", addresses },
-      ],
-    ];
-  }
-  if (state.client !== "started") return end(departing, ending, code);
-  // The script hears it first and may save what it has; its own exit then ends the launch.
-  const message = { t: "script-signal", signal: scriptSignal } as const;
-  return [departing, [...told(state, options.plan.clientRank, message), { do: "wait", deadline: "departed" }]];
-}
-
-function fail(state: LaunchState, failure: Failure): Step {
-  if (hasEnded(state)) return [state, []];
-  const report: Effect = { do: "report", report: { code: failure.code, facts: failure.facts } };
-  return then([state, [report]], (now) => end(now, { kind: "failed", code: failure.code }, failure.exitCode));
-}
-
-/** The one place where a launch gets its exit code. `grace` in seconds. */
-function end(state: LaunchState, ending: Ending, code: number, grace: number = state.options.grace): Step {
-  if (hasEnded(state)) return [state, []];
-  const { ending: _, ...rest } = { ending: undefined, ...state };
-  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false };
-  const facts = {
-    code,
-    workers: state.everRegistered,
-    restarts: state.restarts,
-    telling: [...knownRanks(state.ranks)].flatMap(([rank, { worker, gone }]) => (worker && !gone ? rank : [])),
-    schedulerTells:
-      state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
-  };
-  return [
-    ended,
-    [
-      { do: "log", level: "info", text: "the launch ends", facts: { ending, code } },
-      { do: "send", hosts: openHosts(state), message: { t: "end", code, grace } },
-      { do: "take-back", ending, facts },
-      { do: "wait", deadline: "hosts-done" },
-    ],
-  ];
-}
-
-function finishIfDone(state: LaunchState): Step {
-  if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
-  const { takenBack: _, ...rest } = state;
-  return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
-}
-
-const openHosts = ({ hosts }: LaunchState): number[] => hosts.flatMap(({ done }, number) => (done ? [] : number));
 
 // --- deadlines
 
@@ -431,7 +349,7 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
       if (hasEnded(state) || state.schedulerClosed || ranks.away < expected) return [state, []];
       const why = [...knownRanks(ranks)].map(([, { away }]) => away).find((reason) => reason !== undefined);
       const report = { code: "TSD-054", facts: { workers: expected, why } } as const;
-      return then([state, [{ do: "report", report }]], (now) => end(now, { kind: "workers-lost" }, 73));
+      return inTurn([state, [{ do: "report", report }]], (now) => end(now, { kind: "workers-lost" }, 73));
     }
     case "departed":
       return state.phase === "departing"
@@ -450,8 +368,9 @@ function schedulerStaysAway(state: LaunchState): Step {
   const rank = state.options.plan.schedulerRank ?? 0;
   const host = state.hosts[rankOf(state.ranks, rank).host ?? 0]?.name ?? "?";
   const why = `it was started again and did not answer within ${deadlines.schedulerBack / 1000} s`;
-  return then([state, [{ do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]], (now) =>
-    end(now, { kind: "scheduler-lost" }, 72),
+  return inTurn(
+    [state, [{ do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]],
+    (now) => end(now, { kind: "scheduler-lost" }, 72),
   );
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { describeJob } from "../batch/job.ts";
+import { describeJob, namedJob } from "../batch/job.ts";
+import type { Job } from "../batch/system.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import type { FailureReport } from "../ui/failure-text.ts";
@@ -27,7 +28,7 @@ export function registerLaunch(
 ): Register {
   const job = describeJob(env);
   const known = publicName(options, launch);
-  const ends = options.walltime === undefined ? job.endTime : Date.now() / 1000 + options.walltime;
+  const ends = endOfTime(options, job, Date.now() / 1000);
   return registerCluster(
     {
       name: options.clusterName,
@@ -37,10 +38,10 @@ export function registerLaunch(
       cwd,
       folder,
       security: options.security,
-      job: { system: job.system, ...(job.jobId === undefined ? {} : { id: job.jobId }) },
+      job: namedJob(job),
       log: options.logDir ?? join(statePaths(env).logs, launch),
       grace: options.grace,
-      ...scriptOf(options.jupyter === undefined ? options.script?.words[0] : `jupyter ${options.jupyter}`),
+      ...scriptOf(whatRuns(options)),
       ...(ends === undefined ? {} : { ends }),
       ...(known === undefined ? {} : { public: known.name }),
     },
@@ -53,6 +54,16 @@ export function registerLaunch(
       },
     },
   );
+}
+
+/** When the launch's time is over, in seconds since 1970: what `--walltime` says, counted from `started`, or the job's own end. */
+export function endOfTime({ walltime }: Pick<Options, "walltime">, job: Job, started: number): number | undefined {
+  return walltime === undefined ? job.endTime : started + walltime;
+}
+
+/** What runs on the cluster: the script's file, or Jupyter's kind; undefined for a cluster that serves. */
+export function whatRuns({ jupyter, script }: Pick<Options, "jupyter" | "script">): string | undefined {
+  return jupyter === undefined ? script?.words[0] : `jupyter ${jupyter}`;
 }
 
 /** What runs on the cluster, without its arguments, which may hold what is nobody else's business. */

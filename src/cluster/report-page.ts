@@ -5,7 +5,7 @@ import { daskPageName } from "../report/lines.ts";
 import { problemMark, readRecord } from "../report/record.ts";
 import { reportPage } from "../report/page.ts";
 import { systemCode } from "../security/file-problems.ts";
-import { outputProblem } from "../security/output-file.ts";
+import { outputProblem, writingProblem } from "../security/output-file.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 
 export interface Page {
@@ -39,11 +39,7 @@ export async function openPage({
     await write();
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    throw new Failure(
-      "TSD-181",
-      { path, problem: `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "") },
-      { cause: error },
-    );
+    throw new Failure("TSD-181", { path, problem: writingProblem(error) }, { cause: error });
   }
   return {
     path,

@@ -1,6 +1,6 @@
 import { VERSION } from "../config/version.ts";
 import { Failure } from "../errors/failure.ts";
-import { outputProblem } from "../security/output-file.ts";
+import { outputProblem, writingProblem } from "../security/output-file.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import type { Ending } from "../ui/end.ts";
 import { verdict, type Usage } from "../ui/usage.ts";
@@ -32,17 +32,7 @@ export async function openSummary(path: string, launch: string): Promise<Summary
   try {
     await write({ state: "running" });
   } catch (error) {
-    throw new Failure(
-      "TSD-115",
-      {
-        path,
-        problem:
-          error instanceof Failure
-            ? `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "")
-            : String(error),
-      },
-      { cause: error },
-    );
+    throw new Failure("TSD-115", { path, problem: writingProblem(error) }, { cause: error });
   }
   return { end: (facts) => write(summaryOf(facts)) };
 }

@@ -188,7 +188,8 @@ const target = ({ host, node }: Service): string => (isWildcard(host) ? node : h
 /** What the node itself calls it. */
 const nearest = ({ host }: Service): string => (isWildcard(host) || host === "localhost" ? HERE : host);
 
-const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
+/** Whether a page listens on all addresses of its node. */
+export const isWildcard = (host: string): boolean => host === "" || host === "0.0.0.0" || host === "::" || host === "*";
 
 /** What a browser asks about a certificate of the launch's own authority, and how to answer. */
 function certificateNote({ services, certificate, folder }: TunnelRequest): readonly string[] {

@@ -16,6 +16,28 @@ export function sharedBytes(pid: number): number {
   return Math.max(0, (kilobytes(text, "Rss") ?? 0) - (kilobytes(text, "Pss") ?? 0));
 }
 
+/** What is shared is measured anew so often (ms) while a process is not over its limit. */
+const measureEvery = 10_000;
+
+/**
+ * Tells one process' own part of its resident memory, in bytes; 0 once it is gone. To measure what is shared costs too much for every look:
+ * between two measurements growth counts in full. `limit` in bytes: below it nothing is measured, and what is told above it was measured now.
+ */
+export function ownMemory({
+  resident = (pid: number) => residentBytes(pid)?.now ?? 0,
+  shared = sharedBytes,
+  now = () => performance.now(),
+} = {}): (pid: number, limit: number) => number {
+  let last = { pid: 0, shared: 0, at: 0 };
+  return (pid, limit) => {
+    const bytes = resident(pid);
+    if (bytes < limit) return bytes;
+    if (last.pid !== pid) last = { pid, shared: 0, at: -Infinity };
+    if (bytes - last.shared >= limit || now() - last.at >= measureEvery) last = { pid, shared: shared(pid), at: now() };
+    return bytes - last.shared;
+  };
+}
+
 function read(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "latin1");

@@ -4,6 +4,7 @@ import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
 import { portWords } from "../net/port-words.ts";
 import { secondSignalAfter, type Child } from "./child.ts";
 import type { ChildEvent, ChildFailure, CloseReason } from "../protocol/fork-server.ts";
+import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { describeExit, endChild, interrupted } from "./worker.ts";
 
 export interface SchedulerSupervision {
@@ -22,11 +23,6 @@ export interface SupervisedScheduler {
   readonly end: (grace: number) => Promise<void>;
   readonly killNow: () => void;
 }
-
-/** A scheduler that died this long (ms) after it answered starts with a clean record. */
-const cleanRecordAfter = 60_000;
-const firstPause = 200;
-const longestPause = 5_000;
 
 /**
  * Starts the Dask scheduler. One that dies takes the cluster's state with it, so its end is the launch's; unless restarts are allowed, and another
@@ -53,8 +49,7 @@ class SchedulerSupervisor {
   #kind: ChildFailure | undefined;
   #closing: CloseReason | undefined;
   #answers = false;
-  /** Since the record is clean. */
-  #deaths = 0;
+  readonly #record: RestartRecord;
   #readyAt: number | undefined;
   #pause: NodeJS.Timeout | undefined;
   #ending = false;
@@ -64,6 +59,7 @@ class SchedulerSupervisor {
     this.#options = options;
     this.#request = options.request;
     this.#port = portOf(options.request);
+    this.#record = restartRecord(options.restarts);
   }
 
   readonly launch = (): void => {
@@ -172,15 +168,14 @@ class SchedulerSupervisor {
 
   /** Starts another one in place of one that had answered; false where that is not to be. */
   #startsAgain(code: number | null, signal: number | null, why: string): boolean {
-    const { report, restarts } = this.#options;
+    const { report } = this.#options;
     if (this.#readyAt === undefined) return false;
-    if (this.#answers && performance.now() - this.#readyAt > cleanRecordAfter) this.#deaths = 0;
-    this.#deaths += 1;
-    if (this.#deaths > restarts) return false;
+    const pause = this.#record.died(this.#answers ? this.#readyAt : undefined);
+    if (pause === undefined) return false;
     if (this.#answers) report({ k: "scheduler-exit", code, signal, why, restarting: true });
     else report({ k: "note", level: "warn", text: `the scheduler could not be started again yet: ${why}` });
     // What the system holds of the one that died, its ports among it, may take a moment to go.
-    const wait = this.#answers ? 0 : Math.min(firstPause * 2 ** (this.#deaths - 1), longestPause);
+    const wait = this.#answers ? 0 : pause;
     this.#answers = false;
     this.#pause = setTimeout(this.launch, wait);
     return true;

@@ -1,7 +1,8 @@
 import { deadlines } from "../deadlines.ts";
 import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
 import { schedulerWatch } from "./scheduler-watch.ts";
-import { residentBytes, sharedBytes } from "./proc-memory.ts";
+import { ownMemory } from "./proc-memory.ts";
+import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { workerMeter } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
@@ -29,10 +30,6 @@ export interface SupervisedWorker {
   readonly killNow: () => void;
 }
 
-/** A worker that died this long (ms) after it was ready starts with a clean record. */
-const cleanRecordAfter = 60_000;
-const firstPause = 200;
-const longestPause = 5_000;
 /** How often the worker's memory is looked at, in ms; Dask's Nanny looks as often (`distributed.worker.memory.monitor-interval`: 100 ms). */
 const memoryInterval = 200;
 
@@ -55,10 +52,11 @@ class Nanny {
   readonly #meter = workerMeter();
   readonly #memory: NodeJS.Timeout;
   readonly #scheduler = schedulerWatch();
+  readonly #own = ownMemory();
+  readonly #record: RestartRecord;
   #child: Child | undefined;
   #closing: CloseReason | undefined;
   #why: string | undefined;
-  #failures = 0;
   #readyAt: number | undefined;
   #terminateAt: number;
   #pause: NodeJS.Timeout | undefined;
@@ -70,6 +68,7 @@ class Nanny {
   constructor(options: WorkerSupervision) {
     this.#options = options;
     this.#terminateAt = options.terminateAt;
+    this.#record = restartRecord(options.restarts);
     this.#memory = setInterval(() => this.#lookAtMemory(), memoryInterval);
     this.#memory.unref();
   }
@@ -159,7 +158,7 @@ class Nanny {
 
   #gone(why: string): void {
     this.#child = undefined;
-    const { report, restarts } = this.#options;
+    const { report } = this.#options;
     if (this.#ending) this.#over?.();
     else if (this.#preloadFailed)
       report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: why }, exit: 69 });
@@ -171,12 +170,9 @@ class Nanny {
     } else if (this.#closing !== undefined && leftInOrder.has(this.#closing))
       report({ k: "worker-away", why: this.#closing });
     else {
-      if (this.#readyAt !== undefined && performance.now() - this.#readyAt > cleanRecordAfter) this.#failures = 0;
-      this.#failures += 1;
-      const restarting = this.#failures <= restarts;
-      report({ k: "worker-lost", why, restarting });
-      const pause = Math.min(firstPause * 2 ** (this.#failures - 1), longestPause);
-      if (restarting) this.#pause = setTimeout(this.launch, pause);
+      const pause = this.#record.died(this.#readyAt);
+      report({ k: "worker-lost", why, restarting: pause !== undefined });
+      if (pause !== undefined) this.#pause = setTimeout(this.launch, pause);
     }
   }
 
@@ -185,9 +181,7 @@ class Nanny {
     const limit = this.#terminateAt;
     // Before it is ready it has run nothing of the user's: the start is spared these looks.
     if (pid === undefined || this.#readyAt === undefined || limit === 0) return;
-    const resident = residentBytes(pid)?.now;
-    if (resident === undefined || resident < limit) return;
-    const own = resident - sharedBytes(pid);
+    const own = this.#own(pid, limit);
     if (own < limit) return;
     const [used, ended] = [own, limit].map((bytes) => Math.round(bytes / 2 ** 20));
     this.#why = `it used ${used} MiB, more than its limit allows (it is ended at ${ended} MiB)`;

@@ -1,5 +1,6 @@
 import { lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { Failure } from "../errors/failure.ts";
 import { systemCode } from "./file-problems.ts";
 
 /**
@@ -19,4 +20,11 @@ export function outputProblem(path: string): string | undefined {
   if (found !== undefined && found.uid !== process.geteuid?.()) return `it belongs to another user (uid ${found.uid})`;
   if (found !== undefined && !found.isFile()) return "there is something else of that name, not a file";
   return undefined;
+}
+
+/** Why a file of ours could not be written at last, from what `writePrivateFile` throws: in one line, without a full stop. */
+export function writingProblem(error: unknown): string {
+  return error instanceof Failure
+    ? `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "")
+    : String(error);
 }

@@ -25,7 +25,7 @@ const read = (argv: readonly string[], { env = {}, user = "", site = "" }: Said 
   readOptions({
     argv,
     env: { ...env },
-    cwd: "/work/here",
+    cwd: "/data/here",
     home: "/home/ada",
     userFile: yaml(user),
     siteFile: yaml(site),

@@ -24,7 +24,7 @@ import {
 } from "../../src/config/values.ts";
 
 const here: ReadContext = {
-  cwd: "/work/here",
+  cwd: "/data/here",
   home: "/home/ada",
   env: { SCRATCH: "/scratch/ada", EMPTY: "" },
   variables: false,
@@ -207,7 +207,7 @@ describe("ports and addresses", () => {
 
 describe("paths", () => {
   test("are absolute, from the working folder or home", () => {
-    expect(path("a/b", here)).toBe("/work/here/a/b");
+    expect(path("a/b", here)).toBe("/data/here/a/b");
     expect(path("/a/../b", here)).toBe("/b");
     expect(path("~/a", here)).toBe("/home/ada/a");
     expect(path("~", here)).toBe("/home/ada");
@@ -216,14 +216,14 @@ describe("paths", () => {
   test("name variables in files only", () => {
     expect(path("${SCRATCH}/dask", inFile)).toBe("/scratch/ada/dask");
     expect(path("$SCRATCH", inFile)).toBe("/scratch/ada");
-    expect(path("$SCRATCH", here)).toBe("/work/here/$SCRATCH");
+    expect(path("$SCRATCH", here)).toBe("/data/here/$SCRATCH");
     expect(() => path("$EMPTY/x", inFile)).toThrow(/EMPTY, which is not set/);
     expect(() => path("$NONE/x", inFile)).toThrow(/NONE, which is not set/);
   });
 
   test("of programs stay bare names when they are", () => {
     expect(program("python3.12", here)).toBe("python3.12");
-    expect(program("venv/bin/python", here)).toBe("/work/here/venv/bin/python");
+    expect(program("venv/bin/python", here)).toBe("/data/here/venv/bin/python");
     expect(program("~/venv/bin/python", here)).toBe("/home/ada/venv/bin/python");
   });
 

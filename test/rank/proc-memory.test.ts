@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { residentBytes, sharedBytes } from "../../src/rank/proc-memory.ts";
+import { ownMemory, residentBytes, sharedBytes } from "../../src/rank/proc-memory.ts";
 
 const block = 64 * 2 ** 20;
 
@@ -22,4 +22,34 @@ sys.stdin.read()`;
   await once(parent, "exit");
   expect(residentBytes(2 ** 22 + 1)).toBeUndefined();
   expect(sharedBytes(2 ** 22 + 1)).toBe(0);
+});
+
+test("what is shared is measured when a process is over its limit, and else every ten seconds", () => {
+  const process = { resident: 70, shared: 50, now: 0, looks: 0 };
+  const own = ownMemory({
+    resident: () => process.resident,
+    shared: () => {
+      process.looks += 1;
+      return process.shared;
+    },
+    now: () => process.now,
+  });
+  const look = (limit: number): readonly [own: number, looks: number] => [own(1, limit), process.looks];
+  expect(look(80)).toEqual([70, 0]);
+  expect(look(60)).toEqual([20, 1]);
+  process.now = 9_999;
+  process.shared = 30;
+  expect(look(60)).toEqual([20, 1]);
+  process.now = 10_000;
+  expect(look(60)).toEqual([40, 2]);
+  // Growth counts at once, and what is told above the limit was measured now.
+  process.resident = 95;
+  process.shared = 40;
+  expect(look(60)).toEqual([55, 3]);
+  process.resident = 110;
+  expect(look(60)).toEqual([70, 4]);
+  // Another process has nothing of the last one's.
+  process.now = 10_001;
+  expect(own(2, 60)).toBe(70);
+  expect(process.looks).toBe(5);
 });

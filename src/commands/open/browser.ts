@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { html } from "../../report/html.ts";
 import { writePrivateFile } from "../../security/private-files.ts";
 
 /**
@@ -13,11 +14,10 @@ export async function openBrowser(link: string, env: NodeJS.ProcessEnv): Promise
   if (!mac && !env["DISPLAY"] && !env["WAYLAND_DISPLAY"] && !env["BROWSER"]) return undefined;
   const folder = await mkdtemp(join(env["XDG_RUNTIME_DIR"] || tmpdir(), "tsdask-page-"));
   const page = join(folder, "open.html");
-  const quoted = link.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
-  await writePrivateFile(
-    page,
-    `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${quoted}"><a href="${quoted}">JupyterLab</a>\n`,
-  );
+  const { text } =
+    html`<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${link}"><a href="${link}">JupyterLab</a>
+`;
+  await writePrivateFile(page, text);
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   const child = spawn(mac ? "open" : "xdg-open", [page], { env, stdio: "ignore", detached: true });
   const started = await new Promise<boolean>((resolve) => {

@@ -1,9 +1,9 @@
-import { createInterface } from "node:readline/promises";
 import { Failure } from "../../errors/failure.ts";
 import { BadValue, type ReadContext } from "../../config/values.ts";
 import { jobOptions } from "../script-options.ts";
 import type { CommandContext } from "../context.ts";
 import type { Told } from "./lines.ts";
+import { openPrompt } from "./prompt.ts";
 
 type Choices = Extract<Told, { event: "choices" }>;
 
@@ -29,9 +29,7 @@ export async function askForMissing(
   if (missing.length === 0) return options;
   const offered = await choices();
   const open = missing.filter(({ key }) => offered.defaults[key] === undefined);
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const over = new AbortController();
-  asking.once("SIGINT", () => over.abort()).once("close", () => over.abort());
+  const prompt = openPrompt();
   const read: ReadContext = { cwd: context.cwd, home: "", env: context.env, variables: false };
   const said: string[] = [];
   if (open.length > 0) process.stderr.write(`The job on ${offered.system} (Enter: as the batch system has it):\n`);
@@ -42,7 +40,9 @@ export async function askForMissing(
         process.stderr.write(`  ${index + 1}) ${entry}\n`);
       if (list.length > mostShown) process.stderr.write(`  and ${list.length - mostShown} more\n`);
       for (;;) {
-        const typed = (await asking.question(`${text}: `, { signal: over.signal })).trim();
+        const typed = (await prompt.ask(`${text}: `))?.trim();
+        if (typed === undefined)
+          throw new Failure("TSD-176", { name: "The session", why: "it was ended by you before a job was submitted" });
         if (typed === "") break;
         const value = chosen(typed, list);
         const problem = problemOf(key, value, read);
@@ -53,12 +53,8 @@ export async function askForMissing(
         process.stderr.write(`  ${problem}\n`);
       }
     }
-  } catch (error) {
-    if (!over.signal.aborted) throw error;
-    process.stderr.write("\n");
-    throw new Failure("TSD-176", { name: "The session", why: "it was ended by you before a job was submitted" });
   } finally {
-    asking.close();
+    prompt.close();
   }
   return [...options, ...said];
 }

@@ -6,7 +6,7 @@ import { Failure } from "../../errors/failure.ts";
 import { clusterServices } from "../../net/cluster-tunnel.ts";
 import { isLoopback } from "../../net/interfaces.ts";
 import { freePort, requirePort } from "../../net/ports.ts";
-import { launchPort, pageLink, type Service } from "../../net/tunnel.ts";
+import { isWildcard, launchPort, pageLink, type Service } from "../../net/tunnel.ts";
 import type { Told } from "./lines.ts";
 import type { Link } from "./link.ts";
 
@@ -83,8 +83,7 @@ async function localPort(wanted: number | undefined, usual: number): Promise<num
 
 /** What the login host calls the page's host. */
 function reachable({ host, node, port }: Service, runs: string, { hello }: Link): string {
-  const wildcard = host === "" || host === "0.0.0.0" || host === "::" || host === "*";
-  if (!isLoopback(host) && host !== "localhost") return wildcard ? node : host;
+  if (!isLoopback(host) && host !== "localhost") return isWildcard(host) ? node : host;
   if (runs === hello.host) return here;
   throw notForwarded(port, hostPort(host, port), `it listens on the loopback of ${node} only`);
 }

@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline/promises";
 import { Failure } from "../../errors/failure.ts";
 import { visibleLine } from "../../errors/visible.ts";
 import { clusterTunnel, tunnelLines } from "../../net/cluster-tunnel.ts";
@@ -12,6 +11,7 @@ import { makeInbox, type Inbox } from "./inbox.ts";
 import { failureTold, type Target, type Told } from "./lines.ts";
 import { connectLink, type Happening, type Link } from "./link.ts";
 import { forwardPages, forwardScheduler, type Forwarded } from "./pages.ts";
+import { openPrompt } from "./prompt.ts";
 import { forget, remember } from "./remember.ts";
 import { canAsk } from "./ssh.ts";
 
@@ -342,15 +342,10 @@ async function stop(desk: Desk): Promise<number> {
 
 /** What is typed; undefined for Ctrl-C, and at the end of the input. */
 async function question(text: string): Promise<string | undefined> {
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
-  const over = new AbortController();
-  asking.once("SIGINT", () => over.abort()).once("close", () => over.abort());
+  const prompt = openPrompt();
   try {
-    return await asking.question(`tsdask-mpi: ${text}`, { signal: over.signal });
-  } catch {
-    process.stderr.write("\n");
-    return undefined;
+    return await prompt.ask(`tsdask-mpi: ${text}`);
   } finally {
-    asking.close();
+    prompt.close();
   }
 }

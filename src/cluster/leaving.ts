@@ -1,0 +1,93 @@
+import type { Failure } from "../errors/failure.ts";
+import type { ToRank } from "../protocol/messages.ts";
+import { signalNumber } from "../rank/child.ts";
+import type { Ending } from "../ui/end.ts";
+import { knownRanks, rankOf } from "./rank-table.ts";
+import { hasEnded, isOpen, registeredWorkers, type Effect, type LaunchState } from "./state.ts";
+
+/** A state and what is to be done on the way to it. */
+export type Step = readonly [LaunchState, readonly Effect[]];
+
+/** One step after another: the effects of both, in order. */
+export function inTurn([state, effects]: Step, next: (state: LaunchState) => Step): Step {
+  const [after, more] = next(state);
+  return [after, [...effects, ...more]];
+}
+
+/** A message to a rank whose host is known. */
+export function told({ ranks }: LaunchState, rank: number | undefined, message: ToRank): Effect[] {
+  const host = rank === undefined ? undefined : rankOf(ranks, rank).host;
+  return rank === undefined || host === undefined ? [] : [{ do: "tell", host, rank, message }];
+}
+
+/** A signal from outside: the launch leaves in order, unless it is the script's own Ctrl-C. */
+export function interrupt(state: LaunchState, signal: string): Step {
+  const own = state.options.prompt && signal === "SIGINT" && state.client === "started";
+  if (!isOpen(state) || own) return [state, []];
+  // A batch system's warning (`--signal=USR1@60`) asks for the same orderly end; few scripts know it by that name.
+  const forScript = signal.startsWith("SIGUSR") ? "SIGTERM" : signal;
+  return depart(state, { kind: "signal", signal }, 128 + signalNumber(signal), forScript);
+}
+
+/** Leaves with this code: a launch that joined after its workers have retired, one with a script after that has had its time. */
+export function depart(state: LaunchState, ending: Ending, code: number, scriptSignal: string): Step {
+  const departing: LaunchState = { ...state, phase: "departing", ending, code };
+  const { options, ranks } = state;
+  if (options.joins && ranks.registered > 0) {
+    const addresses = registeredWorkers(state).map(({ address }) => address);
+    const facts = { workers: addresses.length };
+    return [
+      departing,
+      [
+        { do: "log", level: "info", text: "the workers are retired", facts },
+        { do: "retire", addresses },
+      ],
+    ];
+  }
+  if (state.client !== "started") return end(departing, ending, code);
+  // The script hears it first and may save what it has; its own exit then ends the launch.
+  const message = { t: "script-signal", signal: scriptSignal } as const;
+  return [departing, [...told(state, options.plan.clientRank, message), { do: "wait", deadline: "departed" }]];
+}
+
+/** Reports a failure and ends with its code. */
+export function fail(state: LaunchState, failure: Failure): Step {
+  if (hasEnded(state)) return [state, []];
+  const report: Effect = { do: "report", report: { code: failure.code, facts: failure.facts } };
+  return inTurn([state, [report]], (now) => end(now, { kind: "failed", code: failure.code }, failure.exitCode));
+}
+
+/** The one place where a launch gets its exit code. `grace` in seconds. */
+export function end(state: LaunchState, ending: Ending, code: number, grace: number = state.options.grace): Step {
+  if (hasEnded(state)) return [state, []];
+  const { ending: _, ...rest } = { ending: undefined, ...state };
+  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false };
+  const facts = {
+    code,
+    workers: state.everRegistered,
+    restarts: state.restarts,
+    telling: [...knownRanks(state.ranks)].flatMap(([rank, { worker, gone }]) => (worker && !gone ? rank : [])),
+    schedulerTells:
+      state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
+  };
+  return [
+    ended,
+    [
+      { do: "log", level: "info", text: "the launch ends", facts: { ending, code } },
+      { do: "send", hosts: openHosts(state), message: { t: "end", code, grace } },
+      { do: "take-back", ending, facts },
+      { do: "wait", deadline: "hosts-done" },
+    ],
+  ];
+}
+
+/** Done when all hosts are, and what was published is taken back. */
+export function finishIfDone(state: LaunchState): Step {
+  if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
+  const { takenBack: _, ...rest } = state;
+  return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
+}
+
+/** The hosts that are not done yet. */
+export const openHosts = ({ hosts }: LaunchState): number[] =>
+  hosts.flatMap(({ done }, number) => (done ? [] : number));
