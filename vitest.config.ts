@@ -15,8 +15,24 @@ const startProcesses = [
   "test/ui/out.test.ts",
 ];
 
-/** Tests that take minutes, and share neither Slurm nor hosts nor ports with others. */
-const beside = ["test/integration/dask-mpi.test.ts"];
+/**
+ * Integration tests that share neither Slurm nor Grid Engine nor a fixed port with the others: about half of them. `npm test` runs them beside
+ * the others (scripts/test), since they mostly wait.
+ */
+const beside = [
+  "dask-mpi",
+  "examples",
+  "faults/{scheduler-returns,script,session,start,workers}",
+  "install-*",
+  "jupyter-*",
+  "notebook",
+  "proxy",
+  "security*",
+  "terminal",
+  "ui",
+  "usage",
+  "world",
+].map((name) => `test/integration/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -60,7 +76,7 @@ export default defineConfig({
         },
       },
       {
-        // Real launchers and real Dask on two cores: one file at a time.
+        // Real launchers and real Dask: one file at a time.
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
@@ -75,12 +91,15 @@ export default defineConfig({
         },
       },
       {
-        // Real launchers and real Dask, in places of their own: `npm test` runs them beside the others (scripts/test).
+        // As `integration`, for what may run at the same time.
         test: {
           name: "beside",
           include: beside,
-          testTimeout: 120_000,
+          globalSetup: ["test/integration/bed/setup.ts"],
           fileParallelism: false,
+          maxConcurrency: 2,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
           sequence: { groupOrder: 4 },
         },
       },

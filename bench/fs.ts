@@ -4,11 +4,11 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { environmentOf, listeners, tree } from "../test/integration/bed/processes.ts";
 import { start } from "../test/integration/bed/run.ts";
 import { identity } from "../src/dask/rpc.ts";
 import { machine } from "./lib/machine.ts";
+import { readOptions, refuse } from "./lib/options.ts";
 import { peers, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { printTable, progress, writeResult } from "./lib/report.ts";
@@ -16,7 +16,7 @@ import { median } from "./lib/statistics.ts";
 import { readTrace, traced, type FileOperation } from "./lib/strace.ts";
 import { shutDown, watchWorkers } from "./lib/watch.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     ranks: { type: "string", default: "8" },
     peers: { type: "string", default: "dask-mpi,dask-mpi-worker,ours-exec,ours" },
@@ -47,7 +47,7 @@ const python = await benchPython(values.python);
 const results = [];
 for (const name of values.peers.split(",")) {
   const peer = peers.find((one) => one.name === name);
-  if (peer === undefined) throw new Error(`There is no peer ${name}.`);
+  if (peer === undefined) refuse(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
   // A first time that does not count: Python writes its bytecode.
   await count(peer, 4);
   const counts = await count(peer, ranks);

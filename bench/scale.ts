@@ -3,15 +3,15 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { projectRoot } from "../test/integration/bed/command.ts";
 import { machine, machineLine } from "./lib/machine.ts";
+import { readOptions } from "./lib/options.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { spread } from "./lib/statistics.ts";
 import type { HostsOrder, HostsReport, Memory, Order, Report } from "./scale/messages.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     hosts: { type: "string", default: "250,500,1000" },
     "ranks-per-host": { type: "string", default: "10" },

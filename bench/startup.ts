@@ -2,9 +2,9 @@
 // Usage: node bench/startup.ts [--ranks 4,8,16,32] [--runs 5] [--peers ours,floor,…] [--python <program>] [--no-scripts] [--name startup]
 // [--before <another checkout of tsdask-mpi, built>: one peer more]
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { clusterRun, scriptRun, type ClusterRun, type ScriptRun } from "./lib/measure.ts";
 import { machine, machineLine } from "./lib/machine.ts";
+import { readOptions, refuse } from "./lib/options.ts";
 import { oursOf, peers, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
@@ -12,7 +12,7 @@ import { spread, turned } from "./lib/statistics.ts";
 import { drawStartup } from "./startup-chart.ts";
 
 const usual = ["dask-mpi", "dask-mpi-worker", "by-hand", "slurm-runner", "ours-exec", "ours", "floor"];
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     ranks: { type: "string", default: "4,8,16,32" },
     runs: { type: "string", default: "5" },
@@ -37,8 +37,7 @@ const sizes = values.ranks.split(",").map(Number);
 const runs = Number(values.runs);
 const chosen = values.peers.split(",").map((name) => {
   const found = peers.find((peer) => peer.name === name);
-  if (found === undefined)
-    throw new Error(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
+  if (found === undefined) refuse(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
   return found;
 });
 if (values.before !== undefined) chosen.push(oursOf(resolve(values.before)));

@@ -8,13 +8,13 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { clientEnvironment } from "../src/dask/configuration.ts";
 import { createAuthority } from "../src/security/certificates.ts";
 import { writeClusterCredentials } from "../src/security/cluster-folder.ts";
 import { command, projectRoot, tsdaskMpi, type Command } from "../test/integration/bed/command.ts";
 import { output, start } from "../test/integration/bed/run.ts";
 import { machine, machineLine } from "./lib/machine.ts";
+import { readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { median, spread, turned, type Spread } from "./lib/statistics.ts";
@@ -30,7 +30,9 @@ interface Setup {
   readonly run: (folder: string) => Promise<Throughput>;
 }
 
-const { values } = parseArgs({ options: { runs: { type: "string", default: "5" }, python: { type: "string" } } });
+const { values } = readOptions(import.meta.filename, {
+  options: { runs: { type: "string", default: "5" }, python: { type: "string" } },
+});
 const python = await benchPython(values.python);
 const script = join(projectRoot, "bench", "throughput.py");
 const workers = 2;

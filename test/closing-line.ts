@@ -24,7 +24,7 @@ export function closingLine(): Reporter {
 }
 
 /** What runs beside (scripts/test) has ended this long (ms) after the other tests, or counts as failed: its own tests have deadlines. */
-const patience = 600_000;
+const patience = 1_200_000;
 
 /** How the tests ended that ran beside these, from the files in that folder; what failed of them is shown. */
 async function ranBeside(folder: string | undefined): Promise<{ readonly passed: number; readonly failed: number }> {

@@ -1,7 +1,7 @@
 // A storm: launches of random size and script, and what befalls them at random moments; each is judged by how it ends.
 // Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10] [--seconds S] [--verbose]
 // The same seed, number and launchers give the same round: what is printed beside a finding plays it again. Ends with 1 when something was found.
-import { parseArgs } from "node:util";
+import { readOptions } from "../../bench/lib/options.ts";
 import { hostsAvailable } from "../integration/bed/hosts.ts";
 import { isRoot } from "../integration/bed/command.ts";
 import { availableLaunchers } from "../integration/bed/launchers.ts";
@@ -10,7 +10,7 @@ import { stopSlurm } from "../integration/bed/slurm.ts";
 import { describeRound, planRound, type StormLauncher, stormLaunchers } from "./plan.ts";
 import { playRound } from "./play.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     rounds: { type: "string", default: "100" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
