@@ -61,6 +61,8 @@ export const deadlines = {
   usage: 700,
   /** With `--report`, Dask makes its own report when the script is over, before the launch ends. */
   daskReport: 8_000,
+  /** Rank 0 tries again so long after a scheduler that would tell of its end was lost. */
+  lastReportAgain: 5_000,
   /** A script has read from a pipe for so long without a byte: it is told that it waits for input. */
   scriptInput: 30_000,
   /** A script has returned for so long while a thread of it still runs: it is told why its launch goes on. */
@@ -131,6 +133,10 @@ export const pythonDeadlines = {
   nannyReply: 100,
   /** A child that starts gives its place to the next. */
   startPlace: 1_000,
+  /** Rank 0 has asked for Dask's report of the scheduler's end; after so long it asks again. */
+  reportAsked: 3_600_000,
+  /** Dask's report of a scheduler that closes by itself is made, and rank 0 has it. */
+  lastReport: 8_000,
   /** A stranger's connection proves itself; where others wait for a place, the second. */
   unproved: 30_000,
   unprovedCrowded: 2_000,

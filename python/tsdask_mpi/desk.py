@@ -12,16 +12,18 @@ Facts relied on (distributed/scheduler.py, distributed/core.py):
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 from tsdask_mpi.channel import Channel
 from tsdask_mpi.compat import performance_report
+from tsdask_mpi.contract import LAST_REPORT_SECONDS, REPORT_ASKED_SECONDS
 from tsdask_mpi.wire import Message
 
 LOOK_SECONDS = 5.0
@@ -97,10 +99,62 @@ class Figures:
             yield GaugeMetricFamily("tsdask_startup_seconds", "From the start to the first worker", value=seconds)
 
 
-def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> None:
-    """Have the scheduler answer the operations of ours, whose names begin with `tsdask_`; `launched` is when the launch began (seconds since 1970)."""
+class LastReport:
+    """Dask's own report of a scheduler that is about to close: made while its workers still answer, for rank 0, which has asked for it beforehand."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._asked: asyncio.Future[Message] | None = None
+        self._taken = asyncio.Event()
+        self._made: asyncio.Future[None] | None = None
+
+    async def asked(self) -> Message:
+        """Return the report as soon as the scheduler is about to close; after REPORT_ASKED_SECONDS without that, nothing, and whoever asked asks again."""
+        performance_report.keep_tasks(self._scheduler)
+        self._asked = asyncio.get_running_loop().create_future()
+        try:
+            return await asyncio.wait_for(self._asked, REPORT_ASKED_SECONDS)
+        except asyncio.TimeoutError:
+            return {}
+
+    def taken(self) -> Message:
+        """Hear that the report has come."""
+        self._taken.set()
+        return {}
+
+    async def make(self) -> None:
+        """Make the report and wait until it is taken, LAST_REPORT_SECONDS at most; once, however many close the scheduler, and not at all where nobody has asked."""
+        if self._made is None:
+            self._made = asyncio.ensure_future(self._make())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._made), LAST_REPORT_SECONDS)
+
+    async def _make(self) -> None:
+        asked = self._asked
+        if asked is None or asked.done():
+            return
+        page = await report_of(self._scheduler)
+        if not asked.done():
+            asked.set_result(page)
+        await self._taken.wait()
+
+
+async def report_of(scheduler: Any) -> Message:
+    """Return Dask's own report, or why there is none."""
+    try:
+        return {"page": await performance_report.page(scheduler, "")}
+    except Exception as error:
+        return {"problem": f"{type(error).__name__}: {error}"}
+
+
+def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> Callable[[], Awaitable[None]]:
+    """Have the scheduler answer the operations of ours, whose names begin with `tsdask_`; `launched` is when the launch began (seconds since 1970).
+
+    Returns what is to be done before it closes by itself.
+    """
     idle = Idle(scheduler)
     workers = Workers()
+    last = LastReport(scheduler)
     scheduler.add_plugin(workers, name=Workers.name, idempotent=True)
 
     def status() -> Message:
@@ -120,22 +174,25 @@ def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> N
             "idle": idle.thread_seconds,
         }
 
-    async def report(keep: bool = False) -> Message:
-        try:
-            if keep:
-                performance_report.keep_tasks(scheduler)
-                return {}
-            return {"page": await performance_report.page(scheduler, "")}
-        except Exception as error:
-            return {"problem": f"{type(error).__name__}: {error}"}
+    ending: list[asyncio.Future[None]] = []
 
     def stop(now: bool = False) -> Message:
-        channel.send({"event": "stop-asked", "now": bool(now)})
+        def tell(_: object = None) -> None:
+            channel.send({"event": "stop-asked", "now": bool(now)})
+
+        if now:
+            tell()
+        else:
+            # Whoever asks does not wait for the report.
+            ending.append(asyncio.ensure_future(last.make()))
+            ending[-1].add_done_callback(tell)
         return {"status": "OK"}
 
     scheduler.handlers["tsdask_status"] = status
     scheduler.handlers["tsdask_sample"] = sample
-    scheduler.handlers["tsdask_report"] = report
+    scheduler.handlers["tsdask_report"] = lambda: report_of(scheduler)
+    scheduler.handlers["tsdask_last_report"] = last.asked
+    scheduler.handlers["tsdask_report_taken"] = last.taken
     scheduler.handlers["tsdask_stop"] = stop
     scheduler.handlers["tsdask_targets"] = lambda: page_addresses(scheduler)
     # Dask's own page of figures has imported it, where it is there.
@@ -149,6 +206,7 @@ def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> N
         loop.call_later(LOOK_SECONDS, look)
 
     loop.call_later(LOOK_SECONDS, look)
+    return last.make
 
 
 def page_addresses(scheduler: Any) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import distributed
@@ -38,8 +38,8 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     find_by_rank(scheduler, str(params.get("worker_prefix")))
     closing: asyncio.Future[CloseReason] = asyncio.get_running_loop().create_future()
     tell_usage = usage.watch(scheduler, channel)
-    watch_close(scheduler, closing, channel, tell_usage)
-    desk.answer(scheduler, channel, params.get("launched"))
+    last_look = desk.answer(scheduler, channel, params.get("launched"))
+    watch_close(scheduler, closing, channel, tell_usage, last_look)
     turn.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()
@@ -116,9 +116,16 @@ def find_by_rank(scheduler: Any, prefix: str) -> None:
 
 
 def watch_close(
-    scheduler: Any, closing: asyncio.Future[CloseReason], channel: Channel, tell_usage: Callable[[], None]
+    scheduler: Any,
+    closing: asyncio.Future[CloseReason],
+    channel: Channel,
+    tell_usage: Callable[[], None],
+    last_look: Callable[[], Awaitable[None]],
 ) -> None:
-    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for."""
+    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for.
+
+    When it closes by itself, `last_look` comes first.
+    """
 
     def note(reason: CloseReason) -> None:
         if not closing.done():
@@ -126,4 +133,4 @@ def watch_close(
             tell_usage()
             channel.send({"event": "closing", "reason": reason})
 
-    scheduler_methods.before_closing(scheduler, note)
+    scheduler_methods.before_closing(scheduler, note, last_look)

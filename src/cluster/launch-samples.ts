@@ -1,5 +1,6 @@
+import { isRecord } from "../dask/comm.ts";
 import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
-import { deadlines } from "../deadlines.ts";
+import { deadlines, pythonDeadlines } from "../deadlines.ts";
 import type { RecordEvent, WorkerSample } from "../report/lines.ts";
 
 /** The first look (ms after the scheduler answers), and the shortest and longest time between two. */
@@ -66,11 +67,23 @@ export function takeSamples({
     later("report", performance.now() - began, askAgain);
   };
 
+  /** The scheduler answers when it is about to close by itself, and waits then until its report has been taken. */
+  const untilItCloses = async (): Promise<void> => {
+    const deadline = pythonDeadlines.reportAsked + deadlines.daskReport;
+    try {
+      const reply = await callScheduler(scheduler, "tsdask_last_report", {}, { deadline });
+      if (isNothing(reply)) return later("close", 0, untilItCloses);
+      await daskPage?.(pageOf(reply));
+      await callScheduler(scheduler, "tsdask_report_taken", {}, { deadline: deadlines.connectCommand });
+    } catch {
+      // It was lost; another may come in its place.
+      later("close", deadlines.lastReportAgain, untilItCloses);
+    }
+  };
+
   later("sample", firstLook, look);
   if (daskPage !== undefined) {
-    callScheduler(scheduler, "tsdask_report", { keep: true }, { deadline: deadlines.connectCommand }).catch(
-      () => undefined,
-    );
+    void untilItCloses();
     later("report", firstReport, askAgain);
   }
   return {
@@ -106,6 +119,8 @@ export function sampleOf(reply: unknown): Extract<RecordEvent, { readonly k: "sa
     idle: Math.round(figure(idle)),
   };
 }
+
+const isNothing = (reply: unknown): boolean => isRecord(reply) && Object.keys(reply).length === 0;
 
 function pageOf(reply: unknown): { readonly html: string } | { readonly problem: string } {
   const { page, problem } = (reply ?? {}) as Readonly<Record<string, unknown>>;
