@@ -6,6 +6,7 @@ Facts relied on (distributed/scheduler.py, distributed/core.py):
 - `Scheduler.handlers` maps the names of operations to functions; keyword arguments come from the message.
 - `Scheduler.task_prefixes` holds a prefix's tasks by state: `states` since 2023.3, `active_states` before, which leaves finished groups out.
 - `WorkerState.metrics` is the worker's last heartbeat: `cpu` (percent of one core), `memory` (bytes), `spilled_bytes`, `executing` (tasks).
+- `WorkerState.last_seen` is when the last heartbeat came, by the scheduler's clock; 0 before the first one until 2023.
 - `Scheduler.transition_counter` goes up with each change of a task's state; `WorkerState.processing` holds the tasks of a worker.
 """
 
@@ -27,6 +28,9 @@ from tsdask_mpi.contract import LAST_REPORT_SECONDS, REPORT_ASKED_SECONDS
 from tsdask_mpi.wire import Message
 
 LOOK_SECONDS = 5.0
+#: A worker is silent when nothing has come from it for so long; Dask's heartbeats grow rarer with the workers, up to a second for each 200.
+SILENT_SECONDS = 20.0
+SILENT_SECONDS_EACH = 0.02
 
 
 class Idle:
@@ -38,10 +42,13 @@ class Idle:
         self._looked = time.time()
         self.since: float | None = self._looked
         self.thread_seconds = 0.0
+        self._late: float | None = None
 
     def look(self) -> None:
         """Take account of the time since the last look."""
         now = time.time()
+        if now - self._looked > 2 * LOOK_SECONDS:
+            self._late = now
         workers = list(self._scheduler.workers.values())
         busy = sum(min(worker.nthreads, len(worker.processing)) for worker in workers)
         threads = sum(worker.nthreads for worker in workers)
@@ -51,6 +58,16 @@ class Idle:
             self.since = None if busy > 0 else now
         self._transitions = transitions
         self._looked = now
+
+    def silent(self) -> list[list[Any]]:
+        """Return name, host and seconds of the workers that nothing has come from for long; none where the scheduler itself was late and has yet to hear them."""
+        now = time.time()
+        workers = self._scheduler.workers.values()
+        long = SILENT_SECONDS + SILENT_SECONDS_EACH * len(workers)
+        if self._late is not None and now - self._late < long:
+            return []
+        ages = ((worker, now - worker.last_seen) for worker in workers if worker.last_seen)
+        return [[str(worker.name), worker.host, round(age)] for worker, age in ages if age > long]
 
 
 class Workers(SchedulerPlugin):
@@ -164,6 +181,7 @@ def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> C
             "finished": finished(scheduler),
             "idle_since": idle.since,
             "idle_thread_seconds": idle.thread_seconds,
+            "silent": idle.silent(),
         }
 
     def sample() -> Message:
@@ -172,6 +190,7 @@ def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> C
             "workers": [worker_sample(worker) for worker in scheduler.workers.values()],
             "finished": finished(scheduler),
             "idle": idle.thread_seconds,
+            "silent": idle.silent(),
         }
 
     ending: list[asyncio.Future[None]] = []

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { SchedulerEndpoint } from "../dask/rpc.ts";
 import { Failure } from "../errors/failure.ts";
 import type { PythonReport } from "../protocol/messages.ts";
+import type { SilentWorker } from "../registry/snapshot.ts";
 import type { RecordEvent } from "../report/lines.ts";
 import { howItEnded, type Ending } from "../ui/end.ts";
 import type { Usage } from "../ui/usage.ts";
@@ -27,6 +28,8 @@ export interface LaunchReport {
 const firstPage = 5_000;
 const pageAgain = 1.5;
 const longestPause = 600_000;
+/** So many silent workers are named; of more, the number. */
+const namesShown = 5;
 
 type Head = Omit<Parameters<typeof recordHead>[0], "started"> & {
   /** When this process began, in ms of `performance.now()`. */
@@ -37,7 +40,9 @@ type Head = Omit<Parameters<typeof recordHead>[0], "started"> & {
  * Keeps the record of a launch in its kept log's folder, whatever happens to the scheduler, and with `--report` a page made of it. Throws TSD-181 when the page cannot be
  * written where it was asked for.
  */
-export async function openLaunchReport(head: Head & { readonly folder: string }): Promise<LaunchReport> {
+export async function openLaunchReport(
+  head: Head & { readonly folder: string; readonly warn: (failure: Failure) => void },
+): Promise<LaunchReport> {
   const { env, launch, options, world } = head;
   const folder = (): string => keptLogFolder({ env, launch, otherwise: join(head.folder, "log") });
   const writer = openRecord(folder);
@@ -84,7 +89,9 @@ export async function openLaunchReport(head: Head & { readonly folder: string })
     said: (text) => keep({ k: "message", text }),
     answers: (scheduler) => {
       void import("./launch-samples.ts").then(({ takeSamples }) => {
-        if (!over) samples = takeSamples({ scheduler, keep, ...(page === undefined ? {} : { daskPage: page.dask }) });
+        const silent = silenceTold(head.warn);
+        const daskPage = page === undefined ? {} : { daskPage: page.dask };
+        if (!over) samples = takeSamples({ scheduler, keep, silent, ...daskPage });
       });
       if (page !== undefined) writeAgain(firstPage);
     },
@@ -112,6 +119,20 @@ export async function openLaunchReport(head: Head & { readonly folder: string })
         throw new Failure("TSD-182", { path: page?.path, problem }, { cause: error });
       }
     },
+  };
+}
+
+/** Tells of workers that are silent, of each once: TSD-193. */
+function silenceTold(warn: (failure: Failure) => void): (workers: readonly SilentWorker[]) => void {
+  const told = new Set<string>();
+  return (workers) => {
+    const fresh = workers.filter(({ name }) => !told.has(name));
+    if (fresh.length === 0) return;
+    for (const { name } of fresh) told.add(name);
+    const names = fresh.slice(0, namesShown).map(({ name, host }) => `${name} (${host})`);
+    const more = fresh.length > namesShown ? [`${fresh.length - namesShown} more`] : [];
+    const seconds = Math.min(...fresh.map((one) => one.seconds));
+    warn(new Failure("TSD-193", { workers: [...names, ...more].join(", "), seconds }));
   };
 }
 

@@ -1,6 +1,7 @@
 import { isRecord } from "../dask/comm.ts";
 import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines, pythonDeadlines } from "../deadlines.ts";
+import { fields, silentOf, type SilentWorker } from "../registry/snapshot.ts";
 import type { RecordEvent, WorkerSample } from "../report/lines.ts";
 
 /** The first look (ms after the scheduler answers), and the shortest and longest time between two. */
@@ -23,10 +24,13 @@ export interface Samples {
 export function takeSamples({
   scheduler,
   keep,
+  silent,
   daskPage,
 }: {
   readonly scheduler: SchedulerEndpoint;
   readonly keep: (event: RecordEvent) => void;
+  /** Is told which workers the scheduler has not heard of for long, at each look. */
+  readonly silent: (workers: readonly SilentWorker[]) => void;
   /** Takes Dask's report, or why there is none; absent: it is not asked for. */
   readonly daskPage?: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
 }): Samples {
@@ -45,7 +49,9 @@ export function takeSamples({
       const found = await callScheduler(scheduler, "tsdask_sample", {}, { deadline: deadlines.connectCommand });
       const sample = sampleOf(found);
       workers = sample.workers.length;
-      if (!stopped) keep(sample);
+      if (stopped) return;
+      keep(sample);
+      silent(silentOf(fields(found)["silent"]));
     } catch {
       // It is gone, or busy: there is a gap then.
     }

@@ -47,15 +47,15 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
   let report: LaunchReport | undefined;
   const heard = (text: string): void => report?.said(text);
   const output = await openRankZeroOutput({ options, out: context.out, env, folder, launch: name, logName, heard });
+  const warn = ({ code, facts }: Failure): void => output.failures.add({ code, facts });
   const register =
     context.join === undefined ? registerLaunch(name, context, (failure) => output.failures.add(failure)) : undefined;
   if (register !== undefined)
-    report = await openLaunchReport({ ...context, name: register.name, launch: name, host: hostname() });
+    report = await openLaunchReport({ ...context, name: register.name, launch: name, host: hostname(), warn });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, env));
   void context.forkServer.then((server) => server.own({ paths: [folder], identities: [takenFolder(folder)] }));
   const secrets = makeLaunchSecrets(context, name);
   const credentialsWritten = writeSecrets(context, secrets);
-  const warn = ({ code, facts }: Failure): void => output.failures.add({ code, facts });
   const killed = shortKillTimeout(context.world, { env, grace: options.grace });
   if (killed !== undefined) warn(killed);
   const parts: LaunchParts = {

@@ -39,6 +39,7 @@ export function statusLines(view: StatusView): readonly string[] {
     ...said("waits for", waitsFor(tasks, workers)),
     ...hostLines(workers),
     ...workerLines(workers),
+    ...silentLines(view.snapshot),
     ...jobLines(view.jobs),
     ...idleLines(view.snapshot, workers),
   ];
@@ -107,6 +108,21 @@ function workerLines(workers: readonly WorkerStatus[]): readonly string[] {
   ];
 }
 
+/** Workers that are shown by name; of more, the number. */
+const silentShown = 3;
+
+function silentLines({ silent = [], hosts }: Snapshot): readonly string[] {
+  const shown = silent
+    .slice(0, silentShown)
+    .map(({ name, host, seconds }) => `${name} on ${hosts?.get(host) ?? host} for ${durationText(seconds)}`);
+  const more = silent.length > silentShown ? [`${silent.length - silentShown} more`] : [];
+  if (shown.length === 0) return [];
+  return said(
+    "silent",
+    `${[...shown, ...more].join(", ")} (stopped, its host hangs, or a task holds Python's lock: TSD-193)`,
+  );
+}
+
 function jobLines(jobs: readonly JobStatus[]): readonly string[] {
   return jobs.map(
     ({ system, id, state, expected, reason }) =>
@@ -157,6 +173,7 @@ export function statusJson(view: StatusView): Readonly<Record<string, unknown>> 
     fullest: fullest?.name ?? null,
     slowest: slowest?.name ?? null,
     jobs,
+    silent: snapshot.silent ?? [],
     idle_since: snapshot.idleSince ?? null,
     idle_thread_seconds: snapshot.idleThreadSeconds ?? null,
   };

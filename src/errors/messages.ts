@@ -906,6 +906,13 @@ export const messages = define({
       "The {workers} workers share what their hosts were granted, or --memory-limit says so. A worker that does nothing holds 20 to 60 MiB itself, and Dask writes data to disk from 60 % of the limit on and pauses at 80 %.",
     cure: "Start fewer ranks with more threads each (--nthreads), or ask the batch system for more memory.",
   },
+  "TSD-193": {
+    exit: 0,
+    what: "The scheduler has not heard of {workers} for {seconds} s.",
+    cause:
+      "The worker's process is stopped, its host or its network hangs, or a task computes in a library that holds Python's lock all the while.",
+    cure: "A task that holds the lock ends some time, and the worker is back; otherwise kill the worker on its host, and another takes its place. Dask itself gives a silent worker up after `distributed.scheduler.worker-ttl`, five minutes unless it was set.",
+  },
   "TSD-191": {
     exit: 64,
     what: "The group {group} does not fit this launch: {problem}.",

@@ -17,6 +17,15 @@ export interface Snapshot {
   readonly idleSince?: number | null;
   /** Seconds of workers' threads that nothing ran on, since the start. */
   readonly idleThreadSeconds?: number;
+  /** Workers that nothing has come from for long. */
+  readonly silent?: readonly SilentWorker[];
+}
+
+/** A worker that its scheduler has not heard of for so many seconds; `host` is its address. */
+export interface SilentWorker {
+  readonly name: string;
+  readonly host: string;
+  readonly seconds: number;
 }
 
 /** Asks a scheduler for its workers and tasks, in two short questions of Dask's own RPC. Throws TSD-075 to TSD-078. */
@@ -43,6 +52,7 @@ async function askOurs(scheduler: SchedulerEndpoint, deadline: number): Promise<
       finished: number(reply["finished"]),
       idleSince: typeof idle === "number" ? idle : null,
       idleThreadSeconds: number(reply["idle_thread_seconds"]),
+      silent: silentOf(reply["silent"]),
     };
   } catch (error) {
     // A cluster of an earlier version does not know the question.
@@ -58,6 +68,12 @@ async function askDask(scheduler: SchedulerEndpoint, deadline: number): Promise<
   for (const states of Object.values(reply))
     for (const [state, many] of Object.entries(numbers(states))) tasks[state] = (tasks[state] ?? 0) + many;
   return { tasks };
+}
+
+/** The silent workers of a reply. Pure. */
+export function silentOf(value: unknown): readonly SilentWorker[] {
+  const rows = Array.isArray(value) ? value.filter((row): row is unknown[] => Array.isArray(row)) : [];
+  return rows.map(([name, host, seconds]) => ({ name: String(name), host: String(host), seconds: number(seconds) }));
 }
 
 /** The entries of a reply that is a mapping. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { extremes, hostsOf, tasksOf, waitsFor, workersOf } from "../../src/registry/status.ts";
-import type { Snapshot } from "../../src/registry/snapshot.ts";
+import { statusLines } from "../../src/commands/status-screen.ts";
+import { silentOf, type Snapshot } from "../../src/registry/snapshot.ts";
 
 const GiB = 2 ** 30;
 
@@ -51,6 +52,23 @@ describe("what a scheduler says", () => {
       { name: "tsdask-2", host: "n1", running: 2, ready: 3, spilled: 7 },
       { name: "3", host: "10.0.0.2", running: 1, ready: 0, spilled: 5, status: "paused" },
     ]);
+  });
+
+  test("names the silent workers, with their hosts' names, and not more than people read", () => {
+    const silent = silentOf([
+      ["tsdask-2", "10.0.0.1", 25],
+      ["3", "10.0.0.2", 90],
+      ["4", "10.0.0.3", 90],
+      ["5", "10.0.0.3", 90],
+      "no row",
+    ]);
+    const view = { listed: undefined, title: "nightly", before: undefined, jobs: [] };
+    const line = (given: Snapshot): string | undefined =>
+      statusLines({ ...view, snapshot: given }).find((one) => one.startsWith("silent"));
+    expect(line({ ...now, silent })).toContain(
+      "tsdask-2 on n1 for 25 s, 3 on 10.0.0.2 for 1 min 30 s, 4 on 10.0.0.3 for 1 min 30 s, 1 more",
+    );
+    expect(line({ ...now, silent: silentOf(null) })).toBeUndefined();
   });
 
   test("is added up by host", () => {
