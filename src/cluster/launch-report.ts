@@ -55,6 +55,7 @@ export async function openLaunchReport(
       ? undefined
       : await (await import("./report-page.ts")).openPage({ ...head, where: options.report, folder });
   const pythons = new Set<string>();
+  const hostOfWorker = new Map<string, string>();
   let signalled = false;
   let looked = false;
   let over = false;
@@ -73,7 +74,9 @@ export async function openLaunchReport(
   return {
     heard: (event, hosts) => {
       // It was heard before the last look already.
-      if (!looked || !isScriptOver(event)) keep(recordOf(event, hosts));
+      const line = recordOf(event, hosts);
+      if (!looked || !isScriptOver(event)) keep(line);
+      if (line?.k === "worker") hostOfWorker.set(line.name, line.host);
       if (signalled || !(isSignal(event) || event.e === "leave")) return;
       signalled = isSignal(event);
       // Whatever comes next may be a kill.
@@ -89,7 +92,7 @@ export async function openLaunchReport(
     said: (text) => keep({ k: "message", text }),
     answers: (scheduler) => {
       void import("./launch-samples.ts").then(({ takeSamples }) => {
-        const silent = silenceTold(head.warn);
+        const silent = silenceTold(head.warn, hostOfWorker);
         const daskPage = page === undefined ? {} : { daskPage: page.dask };
         if (!over) samples = takeSamples({ scheduler, keep, silent, ...daskPage });
       });
@@ -123,13 +126,16 @@ export async function openLaunchReport(
 }
 
 /** Tells of workers that are silent, of each once: TSD-193. */
-function silenceTold(warn: (failure: Failure) => void): (workers: readonly SilentWorker[]) => void {
+function silenceTold(
+  warn: (failure: Failure) => void,
+  hosts: ReadonlyMap<string, string>,
+): (workers: readonly SilentWorker[]) => void {
   const told = new Set<string>();
   return (workers) => {
     const fresh = workers.filter(({ name }) => !told.has(name));
     if (fresh.length === 0) return;
     for (const { name } of fresh) told.add(name);
-    const names = fresh.slice(0, namesShown).map(({ name, host }) => `${name} (${host})`);
+    const names = fresh.slice(0, namesShown).map(({ name, host }) => `${name} on ${hosts.get(name) ?? host}`);
     const more = fresh.length > namesShown ? [`${fresh.length - namesShown} more`] : [];
     const seconds = Math.min(...fresh.map((one) => one.seconds));
     warn(new Failure("TSD-193", { workers: [...names, ...more].join(", "), seconds }));
