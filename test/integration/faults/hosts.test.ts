@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { hostsAvailable, startHosts, type Hosts } from "../bed/hosts.ts";
+import { availableLaunchers } from "../bed/launchers.ts";
+import { type Clean, nothingLeft } from "../bed/left.ts";
+import { python } from "../bed/pythons.ts";
+import { type Finished, run, tell } from "../bed/run.ts";
+import { tsdask } from "../launch.ts";
+import { expectTold, type Seeded } from "./seeded.ts";
+
+/** What is wrong on the second host alone: variables there, or words that only several hosts make wrong. */
+interface Fault extends Pick<Seeded, "code" | "exit" | "names" | "says"> {
+  readonly name: string;
+  readonly there?: Readonly<Record<string, string>>;
+  readonly options?: readonly string[];
+}
+
+const faults: readonly Fault[] = [
+  {
+    name: "a Python that only the first host has",
+    there: { TSDASK_PYTHON: "/nowhere/python" },
+    code: "TSD-041",
+    exit: 64,
+    names: /\/nowhere\/python cannot be started on h2: it is not there/,
+    says: /--version/,
+  },
+  {
+    name: "an interface that the second host does not have",
+    there: { TSDASK_INTERFACE: "ib7" },
+    code: "TSD-027",
+    exit: 64,
+    names: /ib7 cannot be used.*eth0 \(10\.77\.0\.2\)/s,
+    says: /leave it out/,
+  },
+  {
+    name: "a variable with a bad value on the second host",
+    there: { TSDASK_NTHREADS: "two" },
+    code: "TSD-003",
+    exit: 64,
+    names: /"two" \(from TSDASK_NTHREADS\)/,
+    says: /whole number/,
+  },
+  {
+    name: "a site's file that is broken on the second host",
+    there: { TSDASK_SITE_CONFIG: "site.yaml" },
+    code: "TSD-009",
+    exit: 64,
+    names: /site\.yaml/,
+    says: /Mend it/,
+  },
+  {
+    name: "a temporary folder that the second host does not have",
+    there: { TMPDIR: "/nowhere" },
+    code: "TSD-072",
+    exit: 69,
+    names: /\/nowhere is not there/,
+    says: /Set TMPDIR/,
+  },
+  {
+    name: "PYTHONHOME of another Python on the second host",
+    there: { PYTHONHOME: "/nowhere" },
+    code: "TSD-047",
+    exit: 69,
+    names: /PYTHONHOME is \/nowhere/,
+    says: /unset PYTHONHOME/,
+  },
+  {
+    name: "a loopback address for several hosts",
+    options: ["--host", "127.0.0.1"],
+    code: "TSD-160",
+    exit: 64,
+    names: /--host 127\.0\.0\.1 is one host's address, but the launch has 4 ranks on several hosts/,
+    says: /Leave --host 127\.0\.0\.1 out/,
+  },
+];
+
+const works = `
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    print("total", Client().submit(sum, range(1000)).result(), flush=True)
+`;
+
+/** Each is told within this time (s). */
+const toldWithin = 15;
+
+if (hostsAvailable() === true) {
+  describe("a fault of the second host alone is told once, on rank 0, at once", () => {
+    let hosts: Hosts;
+    beforeAll(async () => {
+      hosts = await startHosts({ names: ["h1", "h2"] });
+    });
+    afterAll(async () => hosts[Symbol.asyncDispose]());
+
+    const kinds = availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4");
+    const start = (clean: Clean, kind: (typeof kinds)[number], { there = {}, options = [] }: Partial<Fault>) => {
+      const set = Object.entries(there).map(([name, value]) => `export ${name}=${value}`);
+      clean.write("script.py", works);
+      clean.write("site.yaml", "nthreads: [2\n");
+      clean.write("rank.sh", `if [ "$(hostname)" = h2 ]; then :; ${set.join("; ")}\nfi\nexec "$@"\n`);
+      const words = ["sh", "rank.sh", tsdask, ...options, "--no-dashboard", "script.py"];
+      return run(hosts.mpirun(kind, { h1: 2, h2: 2 }, words), {
+        folder: clean.folder,
+        env: { ...clean.env, TSDASK_PYTHON: python().path },
+        deadline: 40,
+      });
+    };
+
+    test.each(faults.map((fault, index) => [fault.name, kinds[index % kinds.length] ?? "openmpi4", fault] as const))(
+      "%s, under %s",
+      async (_, kind, fault) => {
+        await using clean = nothingLeft();
+        const failed: Finished = await start(clean, kind, fault);
+        expect(failed.code, tell(failed)).toBe(fault.exit);
+        expect(failed.seconds, tell(failed)).toBeLessThan(toldWithin);
+        expectTold(failed.stderr, fault);
+        if (fault.there !== undefined) expect(failed.stderr).toMatch(/where: ranks? 2(-3)? on h2$/m);
+      },
+    );
+
+    test.each(kinds)("the cure of each, which is to leave it out, works under %s", async (kind) => {
+      await using clean = nothingLeft();
+      const mended = await start(clean, kind, {});
+      expect(mended.code, tell(mended)).toBe(0);
+      expect(mended.stdout).toContain("total 499500");
+    });
+  });
+}
