@@ -109,8 +109,12 @@ def _dask_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DASK_")}
 
 
+#: What `take_derived` has set in this process.
+_derived: dict[str, Any] = {}
+
+
 def take_derived(settings: dict[str, Any]) -> None:
-    """Set what follows from the launch's size where the configuration still says what Dask's own defaults do."""
+    """Set what follows from the cluster's size where the configuration still says what Dask's own defaults do, or what was set here before."""
     if not settings:
         return
     import dask.config
@@ -119,8 +123,9 @@ def take_derived(settings: dict[str, Any]) -> None:
     absent = object()
     for name, value in settings.items():
         usual = dask.config.get(name, absent, config=defaults)
-        if usual is not absent and dask.config.get(name, absent) == usual:
+        if usual is not absent and dask.config.get(name, absent) in (usual, _derived.get(name, usual)):
             dask.config.set({name: value})
+            _derived[name] = value
 
 
 def take_scratch(folder: str | None) -> None:

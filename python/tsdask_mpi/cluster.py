@@ -300,8 +300,8 @@ class Cluster(OwnCluster):
         line = ["scale", str(n), self._file, *kept.words(self._job_options())]
         await asyncio.get_running_loop().run_in_executor(None, lambda: kept.run(*line))
         await self._refresh()
-        # Those of the launch itself are no jobs: Dask retires them.
-        if len(self._latest["workers"]) > n:
+        # Those of the launch itself are no jobs: Dask retires them; a group's are left alone.
+        if "group" not in self._scale_options and len(self._latest["workers"]) > n:
             surplus = await self.scheduler_comm.workers_to_close(n=len(self._latest["workers"]) - n)
             await self.scheduler_comm.retire_workers(workers=surplus, close_workers=True, remove=True)
             await self._refresh()

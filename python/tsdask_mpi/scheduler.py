@@ -15,7 +15,7 @@ from typing import Any
 
 import distributed
 
-from tsdask_mpi import control_commands, dashboard, desk, linux, listeners, logs, token_gate, usage
+from tsdask_mpi import control_commands, dashboard, desk, growth, linux, listeners, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, Turn
 from tsdask_mpi.classes import arguments_for, call_with
 from tsdask_mpi.compat import check, contact_address, log_messages, nanny_methods, scheduler_methods
@@ -40,6 +40,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     tell_usage = usage.watch(scheduler, channel)
     last_look = desk.answer(scheduler, channel, params.get("launched"))
     watch_close(scheduler, closing, channel, tell_usage, last_look)
+    growth.answer(scheduler)
     turn.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()

@@ -1,10 +1,12 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
-import type { SchedulerFile } from "../dask/scheduler-file.ts";
+import type { ClusterGroup, SchedulerFile } from "../dask/scheduler-file.ts";
+import { settingValues } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Trust } from "../security/trusted-file.ts";
 import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
@@ -26,10 +28,12 @@ export interface WorkerJobs {
   readonly look: () => Promise<View>;
   /** Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's. */
   readonly sameCluster: () => Promise<boolean>;
-  /** How many workers Dask's own adaptive scaling would have now. */
+  /** How many workers the present work asks for: by Dask's own adaptive scaling, and for the workers of a group alone where there are groups. */
   readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
   /** Why those of the view's jobs that wait do so, as far as their batch systems say. */
   readonly pending: (view: View) => Promise<readonly Pending[]>;
+  /** Tells the scheduler that so many workers may come; one that does not know of it is left as it is. */
+  readonly expect: (workers: number) => Promise<void>;
   readonly submit: (count: number) => Promise<readonly string[]>;
   /** Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had no other place). */
   readonly release: (plan: Pick<GrowthPlan, "retire" | "cancel">) => Promise<readonly string[]>;
@@ -59,6 +63,8 @@ export interface WorkerJobsInput {
   readonly submission: Submission;
   /** Workers that a job brings. */
   readonly perJob: number;
+  /** The group whose workers are counted and brought; undefined: those of no group. */
+  readonly group: ClusterGroup | undefined;
 }
 
 /** Longest time for moving the data of workers that leave, in ms. */
@@ -77,7 +83,7 @@ export async function openWorkerJobs(input: WorkerJobsInput): Promise<WorkerJobs
   const file = await readSchedulerFile(schedulerFile, trust);
   refuseOpen(schedulerFile, file, trust.security);
   const scheduler: SchedulerEndpoint = { address: file.address, tls: await credentialsFor(file, trust) };
-  const listPath = jobListPath(schedulerFile, file.tsdask?.folder);
+  const listPath = jobListPath(schedulerFile, file.tsdask?.folder, input.group?.name);
   const { key, jobs } = await readJobList(listPath);
   return new ClusterJobs({ ...input, file, scheduler, listPath, key }, jobs);
 }
@@ -90,6 +96,11 @@ interface OpenedCluster extends WorkerJobsInput {
   readonly key: string;
 }
 
+/** A worker as the scheduler tells of it, with what it has. */
+interface FoundWorker extends WorkerSeen {
+  readonly resources: Readonly<Record<string, unknown>>;
+}
+
 class ClusterJobs implements WorkerJobs {
   readonly schedulerFile: string;
   readonly listPath: string;
@@ -97,6 +108,8 @@ class ClusterJobs implements WorkerJobs {
   readonly #cluster: OpenedCluster;
   #listed: readonly ListedJob[];
   #schedulerId: string;
+  /** Those that work can ask for. */
+  readonly #groups: readonly ClusterGroup[];
 
   constructor(cluster: OpenedCluster, listed: readonly ListedJob[]) {
     this.schedulerFile = cluster.schedulerFile;
@@ -105,17 +118,18 @@ class ClusterJobs implements WorkerJobs {
     this.#cluster = cluster;
     this.#listed = listed;
     this.#schedulerId = cluster.file.id;
+    this.#groups = withResources(cluster.file);
   }
 
   async look(): Promise<View> {
     const { scheduler, shell } = this.#cluster;
     const found = await identity(scheduler);
-    const workers = workersOf(found);
+    const all = workersOf(found);
     const schedulerIsNew = found.id !== this.#schedulerId;
     this.#schedulerId = found.id;
     const states = await statesOf(this.#listed, shell);
     const seen = this.#listed.map((job) => {
-      const own = workers.filter(({ name }) => isOfJob(name, job.id));
+      const own = all.filter(({ name }) => isOfJob(name, job.id));
       const state = states.get(job.id) ?? "gone";
       // A job that was preempted and is in the queue again is to join anew.
       const joined = own.length > 0 || (job.joined && state !== "pending");
@@ -124,8 +138,14 @@ class ClusterJobs implements WorkerJobs {
     const live = seen.filter(({ state }) => state !== "gone");
     const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
     await this.#save(live.map(({ state: _state, workers: _workers, ...job }) => job));
-    const others = workers.length - live.reduce((sum, job) => sum + job.workers.length, 0);
-    return { workers: workers.length, others, jobs: live, failed, schedulerIsNew };
+    const brought = new Set(live.flatMap((job) => job.workers));
+    const others = all.filter((worker) => !brought.has(worker) && this.#counts(worker)).length;
+    return { workers: brought.size + others, others, jobs: live, failed, schedulerIsNew };
+  }
+
+  /** Whether a worker that no job of the list brought is one of the group. */
+  #counts({ resources }: FoundWorker): boolean {
+    return this.#groups.find((one) => isDeepStrictEqual(one.resources, resources))?.name === this.#cluster.group?.name;
   }
 
   async pending({ jobs }: View): Promise<readonly Pending[]> {
@@ -186,12 +206,25 @@ class ClusterJobs implements WorkerJobs {
   }
 
   async adaptiveTarget(targetDuration: number | undefined): Promise<number> {
-    const { scheduler } = this.#cluster;
-    const words = targetDuration === undefined ? {} : { target_duration: targetDuration };
-    const reply = await callScheduler(scheduler, "adaptive_target", words);
+    const { scheduler, group } = this.#cluster;
+    const groups = this.#groups.map(({ resources }) => resources);
+    const place = this.#groups.findIndex(({ name }) => name === group?.name);
+    const [op, words] =
+      groups.length === 0 ? ["adaptive_target", {}] : ["tsdask_wanted", { groups, group: place < 0 ? null : place }];
+    const reply = await callScheduler(scheduler, op, {
+      ...words,
+      ...(targetDuration === undefined ? {} : { target_duration: targetDuration }),
+    });
     if (typeof reply !== "number" || !Number.isFinite(reply))
-      throw new Failure("TSD-077", { address: scheduler.address, problem: "an unexpected reply to adaptive_target" });
+      throw new Failure("TSD-077", { address: scheduler.address, problem: `an unexpected reply to ${op}` });
     return Math.max(0, Math.ceil(reply));
+  }
+
+  async expect(workers: number): Promise<void> {
+    const { scheduler, file } = this.#cluster;
+    const settings = settingValues({ workers, here: 1, cores: 1 });
+    if (file.tsdask === undefined || Object.keys(settings).length === 0) return;
+    await callScheduler(scheduler, "tsdask_expect", { settings });
   }
 
   async cancelAll(): Promise<readonly string[]> {
@@ -239,7 +272,7 @@ async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<Reado
 }
 
 /** A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's memory. */
-function workersOf(found: SchedulerIdentity): readonly WorkerSeen[] {
+function workersOf(found: SchedulerIdentity): readonly FoundWorker[] {
   return Object.entries(found.workers).map(([address, worker]) => {
     const metrics = record(worker["metrics"]);
     const counts = "task_counts" in metrics ? record(metrics["task_counts"]) : metrics;
@@ -259,8 +292,14 @@ function workersOf(found: SchedulerIdentity): readonly WorkerSeen[] {
       name: String(worker.name ?? address),
       busy: busy.reduce((sum, state) => sum + count(counts[state]), 0),
       bytes: count(metrics["managed_bytes"] ?? metrics["memory"]),
+      resources: record(worker["resources"]),
     };
   });
+}
+
+/** The groups of a cluster whose workers have resources that tasks can ask for. */
+function withResources({ tsdask }: Pick<SchedulerFile, "tsdask">): readonly ClusterGroup[] {
+  return (tsdask?.groups ?? []).filter(({ resources }) => Object.keys(resources).length > 0);
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

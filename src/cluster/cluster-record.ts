@@ -1,8 +1,9 @@
 import { hostname } from "node:os";
 import { describeJob, namedJob } from "../batch/job.ts";
-import type { Options } from "../config/options.ts";
+import { groupWords } from "../config/groups.ts";
+import type { Options, WorkerGroup } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
-import type { SchedulerFile } from "../dask/scheduler-file.ts";
+import type { ClusterGroup, SchedulerFile } from "../dask/scheduler-file.ts";
 import { publicName } from "../registry/names.ts";
 import { loginHost } from "../net/tunnel.ts";
 import { dashboardHost } from "./pages.ts";
@@ -57,7 +58,14 @@ export function schedulerContent({
       security: options.security,
       job: namedJob(job),
       ...(options.schedulerRestarts > 0 ? { schedulerReturns: true } : {}),
+      ...(options.group.length === 0 ? {} : { groups: options.group.map(published) }),
       started: Date.now() / 1000,
     },
   };
 }
+
+const published = ({ name, options }: WorkerGroup): ClusterGroup => ({
+  name,
+  resources: options.resources ?? {},
+  options: groupWords(options),
+});

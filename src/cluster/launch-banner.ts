@@ -73,6 +73,8 @@ function rolesShown(
     ...(alike.length === 0 && grouped.size > 0
       ? []
       : [{ role: alike.length === 1 ? "worker" : "workers", ranks: alike }]),
-    ...groups.map(({ name, ranks }) => ({ role: `${name} (${ranks.length === 1 ? "worker" : "workers"})`, ranks })),
+    ...groups
+      .filter(({ ranks }) => ranks.length > 0)
+      .map(({ name, ranks }) => ({ role: `${name} (${ranks.length === 1 ? "worker" : "workers"})`, ranks })),
   ];
 }

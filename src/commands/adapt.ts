@@ -10,7 +10,7 @@ import { count } from "../ui/ranges.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { optionLines, type CommandOption } from "../config/command-line.ts";
 import { growthOptions, readGrowthLine, workerJob } from "./growth-options.ts";
-import { jobsFailed, jobsText, leftText, listPathOf, pendingWatch } from "./scale.ts";
+import { jobsFailed, jobsText, leftText, pendingWatch, sayer } from "./scale.ts";
 import type { CommandPlace } from "./script.ts";
 import { duration, flag, integer, show } from "../config/values.ts";
 
@@ -83,10 +83,12 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
       hint: "Give a --min that is no more than --max.",
     });
   const schedulerFile = await clusterFileOf(file, place);
-  const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
+  const say = sayer(stderr, said.group);
 
-  await using job = await workerJob(jobWords, { schedulerFile, place });
-  await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "adapt");
+  await using job = await workerJob(jobWords, { schedulerFile, expected: max, place });
+  if (job.group !== undefined && Object.keys(job.group.resources).length === 0)
+    throw new Failure("TSD-202", { group: job.group.name });
+  await using _lock = await lockJobList(job.listPath, "adapt");
   using signals = endingSignals();
   const workers = await openWorkerJobs({ ...job, schedulerFile, shell: commandShell({ env }) });
   say(`between ${min} and ${max} workers, in jobs of ${job.perJob} (${job.system}); Ctrl-C ends it.`);
@@ -203,6 +205,7 @@ async function act({
   );
   const jobs = Math.min(plan.submit, Math.max(room, view.workers === 0 && view.jobs.length === 0 ? 1 : 0));
   if (jobs > 0) {
+    await workers.expect(max);
     const ids = await workers.submit(jobs);
     say(`${wantedText(target, view.workers)}: ${jobsText(ids)} submitted.`);
   }
@@ -271,6 +274,7 @@ function usage(): string {
     "Submits and cancels worker jobs as the work in a running cluster asks for, until the cluster ends; then none of its jobs is left.",
     "Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
     "  tsdask-mpi adapt --min 0 --max 40 --script workers.sh",
+    "  tsdask-mpi adapt --group gpu --max 8 --script gpu-workers.sh",
     "",
     ...optionLines(adaptOptions),
     "",

@@ -49,7 +49,7 @@ export async function configCommand(
   if (names.length > 0) {
     const settings = names.map(([name, { value, why }]) => [name, String(value), why]);
     stdout.write(
-      `\nDask's settings that follow from --np, where its own configuration says nothing:\n${columns(settings)}\n`,
+      `\nDask's settings that follow from --np and --expected-workers, where its own configuration says nothing:\n${columns(settings)}\n`,
     );
   }
   for (const warning of result.warnings) stderr.write(`${warning}\n`);
@@ -58,9 +58,9 @@ export async function configCommand(
 
 /** What follows from the size of a launch on this host alone; of others only their launcher knows the size. */
 function derivedFor(options: Options): Readonly<Record<string, DerivedSetting>> {
-  if (options.np === undefined) return {};
-  const { workerRanks } = planFor(options, options.np);
-  return derivedSettings({ workers: workerRanks.length, here: workerRanks.length, cores: availableParallelism() });
+  if (options.np === undefined && options.expectedWorkers === 0) return {};
+  const here = options.np === undefined ? 0 : planFor(options, options.np).workerRanks.length;
+  return derivedSettings({ workers: Math.max(here, options.expectedWorkers), here, cores: availableParallelism() });
 }
 
 const SCRIPT_NAMES = {
@@ -109,7 +109,7 @@ const valueText = (key: OptionKey, { options }: { options: Options }): string =>
 
 const groupText = ({ name, ranks, options }: WorkerGroup): string =>
   [
-    `${name}: ranks ${numberRanges(ranks)}`,
+    `${name}: ${ranks.length === 0 ? "no ranks" : `ranks ${numberRanges(ranks)}`}`,
     ...Object.entries(options).map(([key, value]) => `${kebab(key as OptionKey)} ${JSON.stringify(value)}`),
   ].join(", ");
 

@@ -5,8 +5,12 @@ import { delimiter, join } from "node:path";
 import { workersOfScript } from "../batch/growth.ts";
 import { batchNames, batchSystem, describeJob } from "../batch/job.ts";
 import { localWorkerScript, renderScript } from "../batch/script/render.ts";
+import { jobListPath } from "../batch/job-list-path.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
+import { groupName } from "../config/groups.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
+import type { ClusterGroup, ClusterRecord } from "../dask/scheduler-file.ts";
+import { manyWorkers } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
 import { clusterTrust, trustPassedOn, type ClusterTrust } from "./cluster-trust.ts";
 import {
@@ -20,7 +24,7 @@ import { programName } from "./program.ts";
 import type { CommandPlace } from "./script.ts";
 import { sectionDefaults } from "./script.ts";
 import { jobOptions, specOf } from "./script-options.ts";
-import { choice, flag, integer, path } from "../config/values.ts";
+import { choice, flag, integer, path, text } from "../config/values.ts";
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 
@@ -30,6 +34,11 @@ export const growthOptions = {
     value: "<file>",
     read: path,
     help: "the worker job's script; else one is written from the options below",
+  }),
+  group: option({
+    value: "<name>",
+    read: text("a group's name", groupName),
+    help: "workers of this group of the cluster's (its --group), and no others",
   }),
   workersPerJob: option({
     value: "<n>",
@@ -53,6 +62,9 @@ export interface WorkerJob extends AsyncDisposable {
   readonly perJob: number;
   /** What was said of the cluster, for whoever reads its file again. */
   readonly trust: ClusterTrust;
+  /** Where the jobs are listed. */
+  readonly listPath: string;
+  readonly group: ClusterGroup | undefined;
 }
 
 /** Reads the words of `scale` or `adapt`, with the `script:` sections of the configuration files behind those options they know. */
@@ -70,27 +82,36 @@ export async function readGrowthLine<const O extends CommandOptions>(
   });
 }
 
-/** The worker job that was asked for. Throws Failure TSD-096 when its script cannot be read, TSD-101 when none can be written for this system. */
+/**
+ * The worker job that was asked for, of a cluster that is to have so many workers. Throws Failure TSD-096 when its script cannot be read, TSD-101
+ * when none can be written for this system, TSD-201 for a group that the cluster does not know.
+ */
 export async function workerJob(
   said: Said<typeof growthOptions>,
-  { schedulerFile, place }: { readonly schedulerFile: string; readonly place: CommandPlace },
+  {
+    schedulerFile,
+    expected,
+    place,
+  }: { readonly schedulerFile: string; readonly expected: number; readonly place: CommandPlace },
 ): Promise<WorkerJob> {
-  const { script, workersPerJob, batch, trustSharedFolder, security, ...job } = said;
+  const { script, group: groupSaid, workersPerJob, batch, trustSharedFolder, security, ...job } = said;
   const trust = await clusterTrust({ trustSharedFolder, security }, place);
   const passedOn = trustPassedOn(trust);
   const { tsdask } = await readSchedulerFile(schedulerFile, trust);
   const system = batch ?? tsdask?.job?.system ?? systemHere(place.env);
+  const group = groupOf(groupSaid, tsdask);
+  const launch = launchOptions(group, expected);
   const common = {
     cwd: place.cwd,
-    env: passedOn.env,
+    env: { ...passedOn.env, ...launch.env },
     ...(tsdask === undefined ? {} : { logFolder: join(tsdask.folder, "log") }),
   };
+  const found = { system, trust, group, listPath: jobListPath(schedulerFile, tsdask?.folder, groupSaid) };
   if (script !== undefined) {
     const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;
     return {
-      system,
+      ...found,
       perJob,
-      trust,
       submission: { ...common, path: script },
       [Symbol.asyncDispose]: async () => undefined,
     };
@@ -105,23 +126,49 @@ export async function workerJob(
   }
   const command = system === "kubernetes" ? "tsdask-mpi" : programName(place.env, { absolute: true });
   const ranks = job.ranksPerNode ?? (system === "local" ? 1 : 4);
-  const words = ["--start-timeout", "2m", ...passedOn.words];
-  const text =
+  const words = ["--start-timeout", "2m", ...passedOn.words, ...launch.words];
+  const content =
     system === "local"
       ? localWorkerScript({ command, ranks, words, schedulerFile })
       : renderScript(system, specOf({ ...job, ranksPerNode: ranks }, { command, words, join: { schedulerFile } })).text;
   // In the cluster's folder it goes with the cluster; a local job may still be about to read it when this command has ended.
   const folder = tsdask?.folder ?? (await mkdtemp(join(tmpdir(), "tsdask-worker-job-")));
   const file = join(folder, `worker-job-${process.pid}.sh`);
-  await writeFile(file, text, { mode: 0o700 });
+  await writeFile(file, content, { mode: 0o700 });
   return {
-    system,
-    trust,
+    ...found,
     perJob: workersPerJob ?? ranks * (system === "local" ? 1 : (job.nodes ?? 1)),
     submission: { ...common, path: file },
     [Symbol.asyncDispose]: async () => {
       if (system !== "local") await rm(tsdask === undefined ? folder : file, { recursive: true, force: true });
     },
+  };
+}
+
+/** The group of this name. Throws Failure TSD-201. */
+function groupOf(name: string | undefined, record: ClusterRecord | undefined): ClusterGroup | undefined {
+  if (name === undefined) return undefined;
+  const groups = record?.groups ?? [];
+  const found = groups.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  const known = groups.map((one) => one.name).join(", ");
+  throw new Failure("TSD-201", { group: name, known: known === "" ? "it has none" : `it has ${known}` });
+}
+
+/** What the launch of a worker job is told besides the cluster, as words of its command line, and as variables for a script of the user's own. */
+function launchOptions(
+  group: ClusterGroup | undefined,
+  expected: number,
+): { readonly words: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+  const options = {
+    ...group?.options,
+    ...(expected > manyWorkers ? { "expected-workers": String(expected) } : {}),
+  };
+  return {
+    words: Object.entries(options).flatMap(([word, text]) => [`--${word}`, text]),
+    env: Object.fromEntries(
+      Object.entries(options).map(([word, text]) => [`TSDASK_${word.replaceAll("-", "_").toUpperCase()}`, text]),
+    ),
   };
 }
 

@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
 import { refuseForeign } from "../batch/mark.ts";
-import { jobListPath } from "../batch/job-list-path.ts";
+import { withGroups } from "../batch/job-list-path.ts";
 import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
 import { cannotRun, pendingLines, type Pending } from "../batch/pending.ts";
 import { countsFor, growthPlan, type GrowthPlan } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";
-import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
-import type { Trust } from "../security/trusted-file.ts";
 import { count } from "../ui/ranges.ts";
 import { durationText } from "../ui/format.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
@@ -56,10 +54,10 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
     });
   const target = numberOf(word, place);
   const schedulerFile = await clusterFileOf(file, place);
-  const say = (text: string): void => void stderr.write(`tsdask-mpi: ${text}\n`);
+  const say = sayer(stderr, said.group);
 
-  await using job = await workerJob(said, { schedulerFile, place });
-  await using _lock = await lockJobList(await listPathOf(schedulerFile, job.trust), "scale");
+  await using job = await workerJob(said, { schedulerFile, expected: target, place });
+  await using _lock = await lockJobList(job.listPath, "scale");
   const workers = await openWorkerJobs({ ...job, schedulerFile, shell: commandShell({ env }) });
   let view: View;
   try {
@@ -71,6 +69,7 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   }
   const plan = growthPlan({ target, others: view.others, jobs: view.jobs, perJob: job.perJob, busyToo: true });
   if (plan.submit > 0) {
+    await workers.expect(target);
     const ids = await workers.submit(plan.submit);
     say(
       `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more ${plan.submit * job.perJob === 1 ? "worker" : "workers"}; ${view.workers} ${view.workers === 1 ? "is" : "are"} in.`,
@@ -159,9 +158,10 @@ export function jobsFailed(ids: readonly string[]): Failure {
   });
 }
 
-/** Where the worker jobs of this scheduler file's cluster are listed. Throws Failure TSD-023, TSD-024 and TSD-120. */
-export async function listPathOf(schedulerFile: string, trust: Trust): Promise<string> {
-  return jobListPath(schedulerFile, (await readSchedulerFile(schedulerFile, trust)).tsdask?.folder);
+/** Says a line on stderr, of a group where one was named. */
+export function sayer(stderr: CommandPlace["stderr"], group: string | undefined): (text: string) => void {
+  const prefix = group === undefined ? "tsdask-mpi" : `tsdask-mpi: ${group}`;
+  return (text) => void stderr.write(`${prefix}: ${text}\n`);
 }
 
 async function cancelWithoutScheduler(
@@ -169,17 +169,22 @@ async function cancelWithoutScheduler(
   { env }: CommandPlace,
   say: (text: string) => void,
 ): Promise<number> {
-  const list = await readJobList(listPath);
-  const { jobs, foreign } = await cancelListedJobs(listPath, env);
-  const ids = jobs.filter((job) => !foreign.includes(job)).map(({ id }) => id);
-  await writeJobList(listPath, {
-    ...list,
-    jobs: list.jobs.filter(({ id }) => !jobs.some((job) => job.id === id)),
-  });
+  const cancelled: string[] = [];
+  const others: (() => void)[] = [];
+  for (const path of await withGroups(listPath)) {
+    const list = await readJobList(path);
+    const { jobs, foreign } = await cancelListedJobs(path, env);
+    cancelled.push(...jobs.filter((job) => !foreign.includes(job)).map(({ id }) => id));
+    others.push(() => refuseForeign(foreign, path));
+    await writeJobList(path, {
+      ...list,
+      jobs: list.jobs.filter(({ id }) => !jobs.some((job) => job.id === id)),
+    });
+  }
   say(
-    `the scheduler does not answer; ${ids.length === 0 ? "no worker job was listed" : `${jobsText(ids)} cancelled`}.`,
+    `the scheduler does not answer; ${cancelled.length === 0 ? "no worker job was listed" : `${jobsText(cancelled)} cancelled`}.`,
   );
-  refuseForeign(foreign, listPath);
+  for (const refuse of others) refuse();
   return 0;
 }
 
@@ -222,6 +227,7 @@ function usage(): string {
     "own launch stay. Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else scheduler.json in this folder.",
     "  tsdask-mpi scale 20 --script workers.sh",
     "  tsdask-mpi scale 8 --ranks-per-node 4 --time 1h --wait 10m",
+    "  tsdask-mpi scale 4 --group gpu",
     "  tsdask-mpi scale 0",
     "",
     ...optionLines(scaleOptions),

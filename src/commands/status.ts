@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { batchSystem } from "../batch/job.ts";
 import { readJobList } from "../batch/job-list.ts";
-import { jobListPath } from "../batch/job-list-path.ts";
+import { jobListPath, withGroups } from "../batch/job-list-path.ts";
 import { commandShell } from "../batch/run.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
@@ -152,7 +152,8 @@ async function fromFile(
 /** The worker jobs of scale and adapt, with why they wait; none when the batch system does not tell. */
 async function jobsOf(listPath: string, env: NodeJS.ProcessEnv): Promise<readonly JobStatus[]> {
   try {
-    const { jobs } = await readJobList(listPath);
+    const lists = await Promise.all((await withGroups(listPath)).map((path) => readJobList(path)));
+    const jobs = lists.flatMap((list) => list.jobs);
     const shell = commandShell({ env, deadline: 5_000 });
     const all = await Promise.all(
       [...Map.groupBy(jobs, ({ system }) => system)].map(async ([system, own]) => {

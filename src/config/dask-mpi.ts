@@ -65,6 +65,7 @@ const FROM_ENVIRONMENT = [
   "grace",
   "restarts",
   "schedulerRestarts",
+  "expectedWorkers",
   "logLevel",
   "logDir",
   "jsonSummary",

@@ -11,18 +11,22 @@ export const groupKeys = [
   "lifetime",
 ] as const satisfies readonly (keyof GroupOptions)[];
 
+/** A group's name. */
+export const groupName = /^[A-Za-z][\w-]{0,63}$/;
+
 /** How a group's options are written, by their words: `memory-limit`. */
 export type GroupReaders = Readonly<
   Record<string, { readonly key: keyof GroupOptions; readonly read: Reader<unknown> }>
 >;
 
 const most = 1_000_000;
-const hint = "Write --group gpu:ranks=4-11,resources=GPU=1,nthreads=1.";
+const hint =
+  "Write --group gpu:ranks=4-11,resources=GPU=1,nthreads=1; without ranks= it is one that `scale` and `adapt` fill.";
 const fail = (problem: string): never => {
   throw new BadValue(problem, hint);
 };
 
-/** Reads `<name>:ranks=4-11,resources=GPU=1,…`; several are said one by one, or with a semicolon between. `readers` is asked when one is read. */
+/** Reads `<name>:ranks=4-11,resources=GPU=1,…`; without ranks it is one whose workers come later. Several are said one by one, or with a semicolon between. `readers` is asked when one is read. */
 export function groups(readers: () => GroupReaders): Reader<readonly WorkerGroup[]> {
   return (raw, context) => {
     const texts = (Array.isArray(raw) ? (raw as readonly Raw[]) : [raw]).flatMap((part) =>
@@ -68,8 +72,9 @@ export function groupTrouble(
 
 function group(text: string, readers: GroupReaders, context: ReadContext): WorkerGroup {
   const [, name = "", rest = ""] =
-    /^([A-Za-z][\w-]{0,63}):(.+)$/s.exec(text) ?? fail(`has no name and a colon in front: ${show(text)}`);
-  let ranks: readonly number[] | undefined;
+    /^([^:]*):(.+)$/s.exec(text) ?? fail(`has no name and a colon in front: ${show(text)}`);
+  if (!groupName.test(name)) fail(`has no name and a colon in front: ${show(text)}`);
+  let ranks: readonly number[] = [];
   const options: Record<string, unknown> = {};
   for (const [word, value] of settings(rest, ["ranks", ...Object.keys(readers)])) {
     if (word === "ranks") ranks = rankList(value);
@@ -78,7 +83,52 @@ function group(text: string, readers: GroupReaders, context: ReadContext): Worke
       options[key] = read(value, context);
     }
   }
-  return { name, ranks: ranks ?? fail(`does not say the ranks of ${name}`), options };
+  return { name, ranks, options };
+}
+
+/** The words of the options that a group may have, as a command line says them, without dashes. */
+export const groupWordNames = [
+  "resources",
+  "nthreads",
+  "memory-limit",
+  "local-directory",
+  "worker-class",
+  "lifetime",
+] as const;
+
+/** The options of a group as the words of a command line, without dashes: `resources` → `GPU=1 MEM=2`. */
+export function groupWords(
+  options: Partial<GroupOptions>,
+): Readonly<Partial<Record<(typeof groupWordNames)[number], string>>> {
+  const { resources, nthreads, memoryLimit, localDirectory, workerClass, lifetime } = options;
+  const words = {
+    resources:
+      resources &&
+      Object.entries(resources)
+        .map(([name, amount]) => `${name}=${amount}`)
+        .join(" "),
+    nthreads: nthreads?.toString(),
+    "memory-limit": memoryLimit && memoryWords(memoryLimit),
+    "local-directory": localDirectory,
+    "worker-class": workerClass,
+    lifetime: lifetime === undefined ? undefined : `${lifetime}s`,
+  } satisfies Record<(typeof groupWordNames)[number], string | undefined>;
+  return Object.fromEntries(
+    Object.entries(words).flatMap(([word, text]) => (text === undefined ? [] : [[word, text]])),
+  );
+}
+
+function memoryWords(limit: GroupOptions["memoryLimit"]): string {
+  switch (limit.kind) {
+    case "auto":
+      return "auto";
+    case "none":
+      return "0";
+    case "fraction":
+      return String(limit.fraction);
+    case "bytes":
+      return String(limit.bytes);
+  }
 }
 
 /** `resources=GPU=1,MEM=2,nthreads=1` → `resources` with `GPU=1,MEM=2`, and `nthreads`: what begins with no known word belongs to what is before it. */

@@ -96,6 +96,8 @@ export interface Options {
   readonly resources: Readonly<Record<string, number>>;
   /** Workers that differ from the others; `optionsOf` has a rank's own. */
   readonly group: readonly WorkerGroup[];
+  /** Workers that the cluster may grow to by further launches; 0: no more than it has. */
+  readonly expectedWorkers: number;
   /** Modules to load in scheduler and workers: `[name, ...arguments]` each. */
   readonly preload: readonly (readonly string[])[];
   readonly preloadNanny: readonly (readonly string[])[];

@@ -229,7 +229,15 @@ export const table: Table = {
     read: groups(() => Object.fromEntries(groupKeys.map((key) => [kebab(key), { key, read: table[key].read }]))),
     initial: [],
     otherwise: "all workers are alike",
-    help: "workers that differ, by their ranks: gpu:ranks=4-11,resources=GPU=1,nthreads=1,memory-limit=8GiB (also local-directory, worker-class, lifetime)",
+    help: "workers that differ, by their ranks: gpu:ranks=4-11,resources=GPU=1,nthreads=1,memory-limit=8GiB (also local-directory, worker-class, lifetime); without ranks=, workers that scale and adapt bring",
+  },
+  expectedWorkers: {
+    group: "Workers",
+    value: "<n>",
+    read: integer(0, 1_000_000),
+    initial: 0,
+    otherwise: "0: those of the launch itself",
+    help: "how many workers the cluster will have with those that join later: Dask's time-outs and listen backlog are set for so many",
   },
   preload: {
     group: "Workers",

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { groupName, groupWordNames } from "../config/groups.ts";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPlainFile, readTrustedFile, type Trust } from "../security/trusted-file.ts";
@@ -49,6 +50,15 @@ export const ClusterRecordSchema = v.object({
     }),
   ),
   schedulerReturns: v.optional(v.boolean()),
+  groups: v.optional(
+    v.array(
+      v.object({
+        name: v.pipe(v.string(), v.regex(groupName, "not a group's name")),
+        resources: v.record(v.string(), v.number()),
+        options: v.record(v.picklist(groupWordNames), v.pipe(v.string(), plain)),
+      }),
+    ),
+  ),
   started: v.number(),
 });
 

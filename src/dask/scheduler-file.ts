@@ -35,6 +35,15 @@ export interface Place {
 export const batchNames = ["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"] as const;
 export type BatchName = (typeof batchNames)[number];
 
+/** A group of workers, as `--group` named it. */
+export interface ClusterGroup {
+  readonly name: string;
+  /** What each of its workers has; empty where nothing was said. */
+  readonly resources: Readonly<Record<string, number>>;
+  /** Its workers' options: those of a launch, without dashes. */
+  readonly options: Readonly<Record<string, string>>;
+}
+
 export interface ClusterRecord {
   readonly version: string;
   readonly launch: string;
@@ -62,6 +71,8 @@ export interface ClusterRecord {
   readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
   /** A scheduler that dies is started again, at the same address; `id` is then another. */
   readonly schedulerReturns?: boolean | undefined;
+  /** Absent where there are none. */
+  readonly groups?: readonly ClusterGroup[] | undefined;
   /** Seconds since the epoch. */
   readonly started: number;
 }

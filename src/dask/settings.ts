@@ -13,7 +13,7 @@ export interface LaunchSize {
 }
 
 /** From so many workers on, more than one scheduler's event loop greets within Dask's own 30 s of a handshake on a busy host. */
-const manyWorkers = 100;
+export const manyWorkers = 100;
 /** Seconds that each further worker adds: 420 workers took 7 to 8 minutes to come where nothing was done about it. */
 const secondsEach = 0.1;
 const longest = 600;

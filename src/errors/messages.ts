@@ -927,6 +927,18 @@ export const messages = define({
       "The parts of the command line (`mpirun … : …`, `srun --multi-prog`) name different scripts, or the first part, that of rank 0, names none.",
     cure: "Write the same script in every part; options of workers (--resources, --nthreads, --memory-limit) may differ.",
   },
+  "TSD-201": {
+    exit: 64,
+    what: "The cluster has no group {group}; {known}.",
+    cause: "`--group` of `scale` and `adapt` means a group that the cluster's own launch was given with `--group`.",
+    cure: "Start the cluster with `--group {group}:resources=GPU=1,nthreads=1`: without ranks= it is one that has no workers until `scale` or `adapt` brings some.",
+  },
+  "TSD-202": {
+    exit: 64,
+    what: "`adapt` cannot follow the work of the group {group}: its workers have no resources of their own.",
+    cause: "A task asks for a group by the resources that it needs, as in `client.submit(f, resources={'GPU': 1})`.",
+    cure: "Start the cluster with `--group {group}:resources=GPU=1`, or say the number of workers: `tsdask-mpi scale 4 --group {group}`.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

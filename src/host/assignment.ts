@@ -144,7 +144,7 @@ async function assignment({
     scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
     size: {
-      workers: plan.workerRanks.length,
+      workers: Math.max(plan.workerRanks.length, own.expectedWorkers),
       here: sharers.filter(({ role }) => role === "worker").length,
       cores: grant.cpus,
     },

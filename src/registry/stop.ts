@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cancelListedJobs } from "../batch/job-list.ts";
-import { workerJobs } from "../batch/job-list-path.ts";
+import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { callScheduler } from "../dask/rpc.ts";
@@ -29,7 +28,7 @@ interface StopOptions {
  */
 export async function stopCluster(one: Listed, { now, env, say }: StopOptions): Promise<string> {
   const { entry } = one;
-  if (now && entry.state !== "pending") await cancelListedJobs(workerJobs(entry.folder), env).catch(() => []);
+  if (now && entry.state !== "pending") await endWorkerJobs(entry.folder, env);
   const how = await tellToEnd(one, now, env);
   if (how === undefined)
     throw notStopped(

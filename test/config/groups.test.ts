@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { groupTrouble, optionsOf } from "../../src/config/groups.ts";
+import { groupTrouble, groupWords, optionsOf } from "../../src/config/groups.ts";
 import { Failure } from "../../src/errors/failure.ts";
 import { readOptions, type ReadResult } from "../../src/config/read.ts";
 
@@ -42,7 +42,6 @@ describe("--group", () => {
   test.each([
     ["gpu", "no name and a colon"],
     ["ranks=1", "no name and a colon"],
-    ["gpu:resources=GPU=1", "does not say the ranks of gpu"],
     ["gpu:ranks=4-2", "4-2"],
     ["gpu:ranks=x", '"x"'.replaceAll('"', "")],
     ["gpu:ranks=0-9999999", "0-9999999"],
@@ -54,6 +53,20 @@ describe("--group", () => {
     ["a:ranks=1-3;b:ranks=3", "rank 3 in two groups, a and b"],
   ])("%s is refused, and says why", async (text, says) => {
     expect(await wrong("--group", text)).toContain(says);
+  });
+
+  test("without ranks is for workers that come later, whose launches read its words as they were meant", async () => {
+    const said = [
+      "gpu:resources=GPU=1,MEM=2e9,nthreads=auto,memory-limit=0.25",
+      "big:memory-limit=1GiB,local-directory=scratch,worker-class=distributed.Nanny,lifetime=1h",
+      "free:memory-limit=none,nthreads=2",
+    ];
+    const { options } = await read(...said.flatMap((text) => ["--group", text]));
+    for (const { ranks, options: own } of options.group) {
+      expect(ranks).toEqual([]);
+      const argv = Object.entries(groupWords(own)).flatMap(([word, text]) => [`--${word}`, text]);
+      expect((await read(...argv)).options).toMatchObject(own);
+    }
   });
 
   test("names workers of the launch only", async () => {

@@ -42,6 +42,30 @@ if __name__ == "__main__":
         print("sum", sum(client.gather(parts)), flush=True)
 `;
 
+/** Asks for one group after the other, and waits until the first one's workers are gone; says what the workers have while it computes. */
+const asking = `
+import time
+from dask.distributed import Client
+
+def have(client):
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sorted(item for worker in workers for item in worker["resources"].items())
+
+if __name__ == "__main__":
+    with Client() as client:
+        for name, tasks in (("GPU", 10), ("IO", 2)):
+            parts = [client.submit(time.sleep, 0.5, pure=False, resources={name: 1}) for _ in range(tasks)]
+            said = []
+            while any(part.status == "pending" for part in parts):
+                now = have(client)
+                said = max(said, now, key=len)
+                time.sleep(0.05)
+            print(name, said, flush=True)
+            del parts
+            while have(client):
+                time.sleep(0.1)
+`;
+
 const workerEdits: readonly (readonly [RegExp, string])[] = [
   [/--ntasks-per-node=4/, "--ntasks-per-node=2"],
   [/--cpus-per-task=2/, "--cpus-per-task=1"],
@@ -85,6 +109,13 @@ async function scale(clean: Clean, ...words: string[]): Promise<string> {
     deadline: 90,
   });
   expect(finished, tell(finished)).toMatchObject({ code: 0 });
+  return finished.stderr;
+}
+
+/** What a command says that is refused. */
+async function refused(clean: Clean, ...words: string[]): Promise<string> {
+  const finished = await run(ours(...words), { folder: clean.folder, env: jobEnvironment(clean), deadline: 20 });
+  expect(finished, tell(finished)).toMatchObject({ code: 64 });
   return finished.stderr;
 }
 
@@ -258,6 +289,47 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
       clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)),
     );
     await queueEmpty(40);
+  });
+
+  test("each group grows by the work that asks for its resources and by no other, and goes back to zero", async () => {
+    await startSlurm();
+    await using clean = nothingLeft({ within: 15 });
+    const groups = [
+      "--group",
+      "gpu:resources=GPU=1,nthreads=1",
+      "--group",
+      "io:resources=IO=2",
+      "--group",
+      "plain:nthreads=1",
+    ];
+    await using running = await cluster(clean, ...groups);
+    const job = ["--batch", "slurm", "--ranks-per-node", "1", "--memory", "400MiB", "--time", "5m"];
+    const follow = ["--interval", "500ms", "--wait-count", "2", "--target-duration", "1s"];
+    const adapting = (name: string): Running =>
+      start(ours("adapt", "--group", name, "--max", "2", ...follow, ...job), {
+        folder: clean.folder,
+        env: jobEnvironment(clean),
+        deadline: 110,
+      });
+    await using gpu = adapting("gpu");
+    await using io = adapting("io");
+    await gpu.says(/gpu: between 0 and 2 workers/);
+    await io.says(/io: between 0 and 2 workers/);
+    await using work = await client(clean, clean.write("asking.py", asking));
+    await work.says(/GPU \[\('GPU', 1\), \('GPU', 1\)\]/, 60);
+    // One worker has IO twice: room for both tasks. Those of the other group are gone by then.
+    await work.says(/IO \[\('IO', 2\)\]/, 60);
+    expect((await work.finished).code).toBe(0);
+    await until("no worker of either", 30, async () => (await workers(clean)) === 1);
+    const words = (name: string): string[] => ["--group", name, ...job];
+    expect(await refused(clean, "scale", "1", ...words("tpu"))).toContain(
+      "TSD-201 The cluster has no group tpu; it has gpu, io, plain",
+    );
+    expect(await refused(clean, "adapt", "--max", "1", ...words("plain"))).toContain("TSD-202");
+    running.signal("SIGTERM");
+    await running.finished;
+    for (const one of [gpu, io]) expect(await one.finished).toMatchObject({ code: 0 });
+    await queueEmpty(20);
   });
 
   test("jobs that are still pending when the cluster ends are cancelled", async () => {
