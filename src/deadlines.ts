@@ -19,6 +19,8 @@ export const deadlines = {
   badUsage: 2_000,
   /** A host that cannot take part tries this long to tell rank 0, before it says it itself. */
   tellRankZero: 8_000,
+  /** A host whose network is down when its ranks start waits for an address. */
+  networkUp: 5_000,
   /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */
   recordLocal: 6_000,
   /** * A leader waits for the hub's record on a shared file system. */

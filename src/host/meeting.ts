@@ -1,8 +1,10 @@
 import { lookup } from "node:dns/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { ReadResult } from "../config/read.ts";
 import type { Plan } from "../cluster/plan.ts";
 import { startRankZero, type RankZero } from "../cluster/rank-zero.ts";
 import { siteCredentials } from "../cluster/secrets.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { interfaceAddresses, type InterfaceAddress, listeningAddress, reachableAddresses } from "../net/interfaces.ts";
@@ -44,14 +46,26 @@ export async function meetHub(input: MeetingInput): Promise<Meeting> {
   const { options } = input.read;
   const { multiHost } = input.place;
   refuseLoopback({ ...options, size: world.size, localSize: world.localSize });
-  const known = interfaceAddresses();
   const address =
     options.contact === "hostname"
-      ? await addressOfName(input.host, multiHost, known)
-      : listeningAddress({ interface: options.interface, singleHost: !multiHost, addresses: known });
-  if (world.rank === 0)
-    return beHub(input, address, [...new Set([address, ...reachableAddresses({ addresses: known })])]);
+      ? await addressOfName(input.host, multiHost, interfaceAddresses())
+      : await addressWhenUp(options.interface, !multiHost);
+  if (world.rank === 0) return beHub(input, address, [...new Set([address, ...reachableAddresses()])]);
   return findHub(input, address);
+}
+
+/** As `listeningAddress`; a network that is down at this moment is waited for. */
+async function addressWhenUp(name: string | undefined, singleHost: boolean): Promise<string> {
+  const until = performance.now() + deadlines.networkUp;
+  for (;;) {
+    try {
+      return listeningAddress({ interface: name, singleHost });
+    } catch (error) {
+      const down = error instanceof Failure && error.code === "TSD-029";
+      if (!down || performance.now() > until) throw error;
+      await pause(250);
+    }
+  }
 }
 
 async function beHub(

@@ -27,7 +27,8 @@ const refuse = (text: string): never => {
   process.exit(64);
 };
 for (const name of ["rounds", "seed", "from", "within", "seconds"] as const)
-  if (!/^\d{1,7}$/.test(values[name])) refuse(`--${name} is a whole number, not ${values[name]}`);
+  if (!/^\d{1,7}$/.test(values[name]))
+    refuse(`--${name} is a whole number of at most seven digits, not ${values[name]}`);
 const wanted = values.launchers.split(",");
 const unknown = wanted.filter((name) => !(name in stormLaunchers));
 if (unknown.length > 0) refuse(`--launchers: ${unknown.join()} is none of ${Object.keys(stormLaunchers).join()}`);
