@@ -46,7 +46,15 @@ export async function lead(context: LeadContext): Promise<Member> {
   const { multiHost, usePmi, key } = place;
   const meeting = await meetHub({ context, host, read, plan, python, place, forkServer });
   const { zero, leave } = meeting;
-  const up = deferredChannel(meeting.up);
+  const channel = deferredChannel(meeting.up);
+  let workersIn = false;
+  const up: typeof channel = {
+    ...channel,
+    send: (message) => {
+      workersIn ||= message.t === "event" && message.event.k === "worker-ready";
+      channel.send(message);
+    },
+  };
   const prefix = options.scheduler ? "" : `-${describeJob(env).label ?? shortName(key).slice(0, 8)}`;
   const workerPrefix = `${options.name}${prefix}`;
   const { localAddress } = meeting;
@@ -77,7 +85,8 @@ export async function lead(context: LeadContext): Promise<Member> {
     },
     waitForAll: multiHost || work.bound,
     onScheduler: async (scheduler) => {
-      const trouble = multiHost && world.rank !== 0 ? await schedulerTrouble(scheduler, host) : undefined;
+      if (!multiHost || world.rank === 0) return;
+      const trouble = await schedulerTrouble(scheduler, host, () => workersIn);
       if (trouble === undefined) return;
       up.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
     },

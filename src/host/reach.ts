@@ -7,10 +7,16 @@ import { whyUnreachable } from "../net/reach.ts";
 
 /**
  * Looks, a while after a host of several heard of the scheduler, whether it can be reached from there: a worker that cannot tries on and on
- * without a word. Resolves to TSD-165, or to undefined when it can be.
+ * without a word. Resolves to TSD-165, or to undefined when it can be: a worker of the host has been there (`reached`), or a connection succeeds, which under TLS makes
+ * Dask warn of somebody who did not shake hands.
  */
-export async function schedulerTrouble(address: string, host: string): Promise<Failure | undefined> {
+export async function schedulerTrouble(
+  address: string,
+  host: string,
+  reached: () => boolean,
+): Promise<Failure | undefined> {
   await pause(deadlines.schedulerReached, undefined, { ref: false });
+  if (reached()) return undefined;
   const { protocol, host: name, port } = parseAddress(address);
   if (protocol !== "tcp" && protocol !== "tls") return undefined;
   const problem = await whyUnreachable(name, port, deadlines.hubConnect);

@@ -17,13 +17,17 @@ export interface Used {
   /** Bytes. */
   readonly mostMemory: number;
   readonly limit: number;
-  /** How often a worker was lost, and how often for want of memory. */
+  /** How often a worker was lost, how often for want of memory, and how often it was killed from outside. */
   readonly lost: number;
   readonly lostForMemory: number;
+  readonly killed: number;
 }
 
-/** A worker killed by SIGKILL was killed for memory nearly always; the other words are ours and Dask's. */
-const forMemory = /SIGKILL|more memory|MiB|MemoryError|want of memory/;
+/** Our words and Dask's for a worker that passed its limit; SIGKILL alone is the system's memory killer nearly always, or somebody. */
+const forMemory = /\bMiB\b|MemoryError/;
+const killed = /SIGKILL/;
+/** Who was killed with less than this part of the limit ever seen in a worker was hardly killed for that limit. */
+const full = 0.5;
 
 /** Sums up what the launch had and used. Pure. */
 export function usedBy(head: LaunchHead, lines: readonly RecordLine[], course: Course, end: End | undefined): Used {
@@ -45,6 +49,7 @@ export function usedBy(head: LaunchHead, lines: readonly RecordLine[], course: C
     limit: Math.max(0, ...all.map(({ limit }) => limit)),
     lost: losses.length,
     lostForMemory: losses.filter(({ why }) => forMemory.test(why)).length,
+    killed: losses.filter(({ why }) => killed.test(why) && !forMemory.test(why)).length,
   };
 }
 
@@ -92,8 +97,12 @@ function ofWorkers({ workerRanks }: LaunchHead, { had, worked, seconds }: Used):
   ];
 }
 
-function ofMemory({ mostMemory, limit, lostForMemory, seconds }: Used): readonly string[] {
-  if (lostForMemory > 0)
+function ofMemory({ mostMemory, limit, lostForMemory, killed, seconds }: Used): readonly string[] {
+  if (lostForMemory === 0 && killed > 0 && limit > 0 && mostMemory < full * limit)
+    return [
+      `Memory: a worker was killed (SIGKILL), but none was seen with more than ${bytesText(mostMemory)} of its ${bytesText(limit)}. A task took it within seconds, something else filled the host, or somebody killed it: \`dmesg | grep -i oom\` there tells, and the batch system's accounting.`,
+    ];
+  if (lostForMemory + killed > 0)
     return [
       limit > 0
         ? `Memory: workers died of it at ${bytesText(limit)} each. Ask for twice that (${bytesText(2 * limit)}) per worker, by more memory or fewer workers per host, or make partitions and chunks half as large.`

@@ -93,7 +93,7 @@ ${facts([
   ["had", hoursText(used.had)],
   ["used", `${hoursText(used.worked)} of processor`],
   ["idle", used.idle === undefined ? "not known" : `${hoursText(used.idle)} of threads without a task`],
-  ["lost", used.lost === 0 ? "no worker" : `a worker was lost ${count(used.lost, "time")}`],
+  ["lost", used.lost === 0 ? "no worker" : `a worker, ${used.lost === 1 ? "once" : `${used.lost} times`}`],
 ])}`;
 }
 

@@ -96,6 +96,19 @@ describe("the page", () => {
     expect(text).toContain("workers died of it at 4 GiB each");
   });
 
+  test("says that memory was it only where a worker was seen with much of it", () => {
+    const why = "it was killed (SIGKILL): by the system for want of memory, or by somebody";
+    const lost = at(80, { k: "lost", rank: 3, host: "h1", why, restarting: true });
+    expect(page([lost, ended])).toContain("workers died of it at 4 GiB each");
+    const few = lines.map((line) =>
+      line.k === "sample" ? sample(60, ["tsdask-2", 1, GiB / 2, 0, 1], ["tsdask-3", 1, GiB / 2, 0, 1]) : line,
+    );
+    const { usage: _, ...end } = ended as Extract<RecordLine, { k: "end" }>;
+    const text = reportPage({ head, lines: [...few, lost, end], dask: { problem: "no Bokeh" } });
+    expect(text).toContain("none was seen with more than 512 MiB of its 4 GiB");
+    expect(text).not.toContain("workers died of it");
+  });
+
   test("is text wherever the user's words are, whatever they are", () => {
     const bad = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>\u202e\u0007`;
     const text = reportPage({
