@@ -160,6 +160,10 @@ async def report_of(scheduler: Any) -> Message:
     """Return Dask's own report, or why there is none."""
     try:
         return {"page": await performance_report.page(scheduler, "")}
+    except ImportError as error:
+        return {
+            "problem": f"Dask draws it with Bokeh, which is not there ({error}); `python -m pip install --upgrade bokeh`"
+        }
     except Exception as error:
         return {"problem": f"{type(error).__name__}: {error}"}
 

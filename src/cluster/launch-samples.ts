@@ -2,6 +2,7 @@ import { isRecord } from "../dask/comm.ts";
 import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines, pythonDeadlines } from "../deadlines.ts";
 import { fields, silentOf, type SilentWorker } from "../registry/snapshot.ts";
+import { Failure } from "../errors/failure.ts";
 import type { RecordEvent, WorkerSample } from "../report/lines.ts";
 
 /** The first look (ms after the scheduler answers), and the shortest and longest time between two. */
@@ -64,7 +65,8 @@ export function takeSamples({
       const reply = await callScheduler(scheduler, "tsdask_report", {}, { deadline: deadlines.daskReport });
       await daskPage?.(pageOf(reply));
     } catch (error) {
-      await daskPage?.({ problem: `the scheduler did not make it: ${(error as Error).message.split("\n", 1)[0]}` });
+      const why = String(error instanceof Failure ? error.facts["problem"] : error).replace(/\.$/, "");
+      await daskPage?.({ problem: `the scheduler did not make it: ${why}` });
     }
   };
   const askAgain = async (): Promise<void> => {

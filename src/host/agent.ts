@@ -7,7 +7,9 @@ import { readFor } from "../config/read-for.ts";
 import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
+import type { Channel } from "../protocol/channel.ts";
 import { deferredChannel } from "../protocol/deferred.ts";
+import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { helloOf } from "../rank/follower.ts";
 import { runRankAgent, type Member } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
@@ -46,15 +48,7 @@ export async function lead(context: LeadContext): Promise<Member> {
   const { multiHost, usePmi, key } = place;
   const meeting = await meetHub({ context, host, read, plan, python, place, forkServer });
   const { zero, leave } = meeting;
-  const channel = deferredChannel(meeting.up);
-  let workersIn = false;
-  const up: typeof channel = {
-    ...channel,
-    send: (message) => {
-      workersIn ||= message.t === "event" && message.event.k === "worker-ready";
-      channel.send(message);
-    },
-  };
+  const { up, workersIn } = noticing(deferredChannel(meeting.up));
   const prefix = options.scheduler ? "" : `-${describeJob(env).label ?? shortName(key).slice(0, 8)}`;
   const workerPrefix = `${options.name}${prefix}`;
   const { localAddress } = meeting;
@@ -85,8 +79,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     },
     waitForAll: multiHost || work.bound,
     onScheduler: async (scheduler) => {
-      if (!multiHost || world.rank === 0) return;
-      const trouble = await schedulerTrouble(scheduler, host, () => workersIn);
+      const trouble = multiHost && world.rank !== 0 ? await schedulerTrouble(scheduler, host, workersIn) : undefined;
       if (trouble === undefined) return;
       up.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
     },
@@ -126,6 +119,19 @@ export async function lead(context: LeadContext): Promise<Member> {
       shells?.killNow();
     },
   };
+}
+
+/** The same channel, which notices whether a worker of this host has been in. */
+function noticing(channel: Channel<FromLeader, ToLeader>): {
+  readonly up: Channel<FromLeader, ToLeader>;
+  readonly workersIn: () => boolean;
+} {
+  let seen = false;
+  const send = (message: FromLeader): void => {
+    seen ||= message.t === "event" && message.event.k === "worker-ready";
+    channel.send(message);
+  };
+  return { up: { ...channel, send }, workersIn: () => seen };
 }
 
 function serverFor(

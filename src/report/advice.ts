@@ -28,6 +28,8 @@ const forMemory = /\bMiB\b|MemoryError/;
 const killed = /SIGKILL/;
 /** Who was killed with less than this part of the limit ever seen in a worker was hardly killed for that limit. */
 const full = 0.5;
+/** Nobody is told to ask for less than this for a worker (bytes): it holds Dask and its libraries, and one task more than this time. */
+const least = 2 ** 30;
 
 /** Sums up what the launch had and used. Pure. */
 export function usedBy(head: LaunchHead, lines: readonly RecordLine[], course: Course, end: End | undefined): Used {
@@ -83,7 +85,9 @@ export function advice(head: LaunchHead, used: Used, end: End | undefined): read
   return [...ofWorkers(head, used), ...ofMemory(used), ...ofTime(head, used, end)];
 }
 
-function ofWorkers({ workerRanks }: LaunchHead, { had, worked, seconds }: Used): readonly string[] {
+/** Nothing where workers were lost: what they did not do says little. */
+function ofWorkers({ workerRanks }: LaunchHead, { had, worked, seconds, lost }: Used): readonly string[] {
+  if (lost > 0) return [];
   if (had === undefined || worked === undefined || had === 0 || seconds < 30) return [];
   const share = worked / had;
   const many = workerRanks.length;
@@ -110,11 +114,12 @@ function ofMemory({ mostMemory, limit, lostForMemory, killed, seconds }: Used): 
     ];
   if (limit === 0 || mostMemory === 0 || seconds < 30) return [];
   const share = mostMemory / limit;
+  const enough = Math.max(least, rounded(mostMemory * 1.5));
   if (share > 0.8)
     return [`Memory: the fullest worker had ${percent(share)} of its ${bytesText(limit)}; ask for more.`];
-  if (share > 0.4) return [];
+  if (share > 0.4 || enough >= limit) return [];
   return [
-    `Memory: the fullest worker had ${bytesText(mostMemory)} of ${bytesText(limit)}; ${bytesText(rounded(mostMemory * 1.5))} per worker would be enough.`,
+    `Memory: the fullest worker had ${bytesText(mostMemory)} of ${bytesText(limit)}; ${bytesText(enough)} per worker would be enough.`,
   ];
 }
 
@@ -133,10 +138,9 @@ function ofTime({ ends, started }: LaunchHead, { seconds }: Used, end: End | und
 
 const percent = (share: number): string => `${share < 0.01 ? "under 1" : Math.round(100 * share)} %`;
 
-/** Up to the next half GiB, or 64 MiB below one. */
+/** Up to the next half GiB. */
 function rounded(bytes: number): number {
-  const step = bytes < 2 ** 30 ? 64 * 2 ** 20 : 2 ** 29;
-  return Math.ceil(bytes / step) * step;
+  return Math.ceil(bytes / 2 ** 29) * 2 ** 29;
 }
 
 /** Core-hours as people say them. */

@@ -175,13 +175,14 @@ function placesSection(head: LaunchHead, lines: readonly RecordLine[]): Html {
   const pythons = new Map(lines.flatMap((line) => (line.k === "python" ? [[line.host, line] as const] : [])));
   const rows = [...hosts].map(([host, found]) => {
     const ranks = [...found].toSorted((a, b) => a - b);
+    const workers = ranks.filter((rank) => head.workerRanks.includes(rank)).length;
     const python = pythons.get(host);
     const parts = [
       ...(head.schedulerRank !== undefined && found.has(head.schedulerRank)
         ? [`scheduler (rank ${head.schedulerRank})`]
         : []),
       ...(head.clientRank !== undefined && found.has(head.clientRank) ? [`script (rank ${head.clientRank})`] : []),
-      count(ranks.filter((rank) => head.workerRanks.includes(rank)).length, "worker"),
+      ...(workers > 0 ? [count(workers, "worker")] : []),
     ];
     return [
       host,
@@ -218,12 +219,17 @@ function accountingSection({ accounting }: LaunchRecord, { job }: LaunchHead): H
   );
 }
 
+const notAsked = "it was not asked for (--report)";
+const tooEarly =
+  "the scheduler was gone, or everything was killed, before it was made; it is made at the end, and in between after each doubling of the time from 100 s on";
+
 /** The frame has no origin, so its scripts reach nothing; the page's policy, which holds in it too, lets nothing be fetched. */
-function daskSection({ dask }: LaunchRecord): Html {
+function daskSection({ dask, head }: LaunchRecord): Html {
+  const asked = head?.options.some(([name]) => name === "report") ?? false;
   return section(
     "Dask's own report",
     "problem" in dask
-      ? html`<p>There is none: ${dask.problem}.</p>`
+      ? html`<p>There is none: ${dask.problem ?? (asked ? tooEarly : notAsked)}.</p>`
       : html`<iframe title="Dask's performance report" sandbox="allow-scripts" srcdoc="${new Html(inAttribute(dask.html))}"></iframe>`,
   );
 }

@@ -9,8 +9,8 @@ export interface LaunchRecord {
   readonly head: LaunchHead | undefined;
   /** In the order of time. */
   readonly lines: readonly RecordLine[];
-  /** Dask's own report, a page of HTML, or why there is none. */
-  readonly dask: { readonly html: string } | { readonly problem: string };
+  /** Dask's own report, a page of HTML, or why there is none, where that is known. */
+  readonly dask: { readonly html: string } | { readonly problem: string | undefined };
   /** What the batch system says that the job used, in its own words. */
   readonly accounting?: string;
 }
@@ -101,8 +101,7 @@ export async function readRecord(folder: string): Promise<LaunchRecord> {
 }
 
 function daskOf(page: string | undefined): LaunchRecord["dask"] {
-  if (page === undefined)
-    return { problem: "it was not asked for (--report), or the launch ended before it could be made" };
+  if (page === undefined) return { problem: undefined };
   return page.startsWith(problemMark) ? { problem: page.slice(problemMark.length) } : { html: page };
 }
 
