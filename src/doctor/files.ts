@@ -8,12 +8,13 @@ import { checkScript } from "../host/checks.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { bytesText } from "../ui/format.ts";
-import { checked, fine, message, type Row } from "./row.ts";
+import { checked, fine, message, whySlow, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
 
 /** Below this much space (bytes), or so few files, a launch is likely to fail half-way. */
 const littleSpace = 64 * 1024 * 1024;
 const fewFiles = 200;
+/** A small file that takes longer (ms) is slow. */
 const slowWrite = 500;
 
 /** Types of file systems (statfs(2), linux/magic.h) by name; those of one host alone, and those that hosts share. */
@@ -90,9 +91,11 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
       group: "files",
       name,
       state: "warning",
-      text: `${folder} is slow: a small file took ${(took / 1000).toFixed(1)} s (${kind})`,
-      cause: "The file system is far away or busy.",
-      cure: "Start in a folder on another one, or give the start longer: --start-timeout 10m.",
+      text: `${folder} is slow: a small file took more than ${slowWrite / 1000} s (${kind})`,
+      ...whySlow({
+        cause: "The file system is far away or busy.",
+        cure: "Start in a folder on another one, or give the start longer: --start-timeout 10m.",
+      }),
       code: "TSD-034",
     };
   return fine("files", name, `${folder}: ${kind}, ${bytesText(space)} free`);

@@ -2,7 +2,7 @@ import { execa } from "execa";
 import { findPython } from "../host/python.ts";
 import { pythonTrouble } from "../host/python-trouble.ts";
 import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
-import { fine, foretold, message, type Row } from "./row.ts";
+import { fine, foretold, message, whySlow, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
 
 /** What `python/tsdask_mpi/look.py` says of a Python, as one JSON line. */
@@ -73,8 +73,10 @@ function lookRows(
           name: "imports",
           state: "warning",
           text: `Dask took ${seconds.toFixed(0)} s to import`,
-          cause: "The environment is on a slow or busy file system.",
-          cure: "Put the environment on a faster one (the host's own disk, an image), or give the start longer: --start-timeout 10m.",
+          ...whySlow({
+            cause: "The environment is on a slow or busy file system.",
+            cure: "Put the environment on a faster one (the host's own disk, an image), or give the start longer: --start-timeout 10m.",
+          }),
           code: "TSD-050",
         },
   );

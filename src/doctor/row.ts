@@ -1,3 +1,4 @@
+import { cpus, loadavg } from "node:os";
 import type { Facts } from "../errors/failure.ts";
 import { Failure } from "../errors/failure.ts";
 import { messages, type MessageCode } from "../errors/messages.ts";
@@ -72,4 +73,14 @@ export async function checked(group: Group, name: string, look: () => Promise<Ro
   } catch (error) {
     return foretold(group, name, error);
   }
+}
+
+/** Why something took long on this host: its processors have other work, or what is said otherwise. */
+export function whySlow(otherwise: { readonly cause: string; readonly cure: string }): typeof otherwise {
+  const [load = 0] = loadavg();
+  if (load <= 2 * cpus().length) return otherwise;
+  return {
+    cause: "This host is busy: more than two processes wait for each of its cores.",
+    cure: "Look again when it is quiet, or on a node that your job has alone; a start there takes longer, too (--start-timeout 10m).",
+  };
 }

@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
+import { refuseOpenParent } from "../security/private-files.ts";
 import { readSiteCertificates } from "../security/site-certificates.ts";
 import { refuseReplaceable } from "../security/trusted-file.ts";
 import { checked, fine, message, type Row } from "./row.ts";
@@ -37,7 +38,9 @@ export async function securityRows({ cwd, env, uid, options }: DoctorContext): P
 
 function replaceableRow(file: string, trusted: boolean): Row {
   const folder = dirname(file);
-  if (trusted || !existsSync(folder)) return fine("security", "cluster's folder", folder);
+  if (!existsSync(folder)) return fine("security", "cluster's folder", folder);
+  refuseOpenParent(join(folder, ".tsdask"), true);
+  if (trusted) return fine("security", "cluster's folder", folder);
   try {
     refuseReplaceable(file);
   } catch (error) {
@@ -49,13 +52,7 @@ function replaceableRow(file: string, trusted: boolean): Row {
 }
 
 function ownRow(base: string, uid: number): Row {
-  const parent = lstatSync(`${dirname(base)}/.`, { throwIfNoEntry: false });
-  const open = parent !== undefined && (parent.mode & 0o002) !== 0 && (parent.mode & 0o1000) === 0;
-  if (open)
-    return message("security", "host's folder", "TSD-071", {
-      path: base,
-      problem: `everyone may replace it, because ${dirname(base)} is writable for all and has no sticky bit`,
-    });
+  if (existsSync(dirname(base))) refuseOpenParent(base, false);
   const found = lstatSync(base, { throwIfNoEntry: false });
   const problem =
     found === undefined

@@ -245,10 +245,10 @@ const faults: readonly Foretold[] = [
       chmodSync(folder, 0o777);
       return same;
     },
-    state: "warning",
-    code: "TSD-122",
-    names: /Others can take away/,
-    says: /folder of your own/,
+    state: "error",
+    code: "TSD-071",
+    names: /writable for all and has no sticky bit/,
+    says: /chmod go-w/,
     cure: {
       wrap: (same, { folder }) => {
         chmodSync(folder, 0o700);
