@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import {
   closeSync,
   constants,
@@ -15,13 +14,13 @@ import {
 import { hostname } from "node:os";
 import { Socket } from "node:net";
 import { basename } from "node:path";
-import { promisify } from "node:util";
 import { deadlines } from "../deadlines.ts";
 import { findStarter } from "../launcher/host-key.ts";
 import { procStat } from "../launcher/proc-stat.ts";
 import { identify, type World } from "../launcher/world.ts";
 import { killPid } from "../rank/child.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
+import { makePipes } from "../security/pipes.ts";
 import { privateFolder } from "../security/private-files.ts";
 import { removeOwnEmpty } from "./election.ts";
 
@@ -150,7 +149,7 @@ export async function dismissShells({
 }): Promise<ShellRanks> {
   const { ranks, end } = pipesOf(paths);
   // A fork server that was started already makes them, too.
-  await promisify(execFile)("mkfifo", ["-m", "600", ranks, end]).catch((error: unknown) => {
+  await makePipes(ranks, end).catch((error: unknown) => {
     if (!existsSync(ranks) || !existsSync(end)) throw error;
   });
   const shells = openShellRanks({

@@ -1,9 +1,8 @@
-import { execFile } from "node:child_process";
 import { closeSync, constants, openSync, readlinkSync, unlinkSync } from "node:fs";
 import { Socket } from "node:net";
 import { dirname, join } from "node:path";
-import { promisify } from "node:util";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
+import { makePipes } from "../security/pipes.ts";
 
 /** The script's standard input where its rank has none of its own: rank 0 reads it, piece by piece, as the script takes it. */
 export interface RelayedInput {
@@ -35,7 +34,7 @@ export async function relayedInput({
   readonly report: (event: RankEvent) => void;
 }): Promise<RelayedInput> {
   const path = join(dirname(guardSocket), `stdin-${process.pid}`);
-  await promisify(execFile)("mkfifo", ["-m", "600", path]);
+  await makePipes(path);
   const door = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({
     fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK),

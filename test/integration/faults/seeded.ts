@@ -87,6 +87,7 @@ export function expectTold(stderr: string, { code, names, says }: Pick<Seeded, "
   const block = blocks.find((one) => one.startsWith(code)) ?? "";
   expect(block, stderr).toMatch(names);
   expect(/cure: .*/.exec(block)?.[0], stderr).toMatch(says);
+  expect(stderr, "a rank that was not told").not.toContain("TSD-020");
   expect(stderr, "a traceback of machinery").not.toMatch(/^ +at .+:\d+:\d+\)?$|^\[.*Traceback|tsdask_mpi.*", line/m);
 }
 

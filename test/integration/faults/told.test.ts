@@ -257,6 +257,16 @@ const faults: readonly Seeded[] = [
     cure: { wrap: shell("ulimit -v 8000000") },
   },
   {
+    name: "a PATH that somebody has overwritten, and no Python",
+    python: " ",
+    env: { PATH: "/nonexistent", VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined, TSDASK_NODE: process.execPath },
+    code: "TSD-040",
+    exit: 64,
+    names: /neither python3 nor python is in PATH \(\/nonexistent\)/,
+    says: /name it with --python/,
+    cure: {},
+  },
+  {
     name: "a Python that is not there",
     python: "--python /nowhere/bin/python",
     code: "TSD-041",
