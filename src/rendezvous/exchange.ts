@@ -94,7 +94,12 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   const failed = v.safeParse(v.object({ failed: v.number() }), told);
   if (failed.success) return endedLink(failed.output.failed);
   const parsed = v.safeParse(announcement, told);
-  if (!parsed.success) throw new Failure("TSD-033", { rank: world.rank, problem: "rank 0 did not announce its hub" });
+  if (!parsed.success) throw new Failure("TSD-033", {
+      launcher: world.launcher,
+      rank: world.rank,
+      step: "get",
+      reply: text === undefined ? "nothing of rank 0" : text.slice(0, 80),
+    });
   const { launch, addresses, fingerprint, publicKey } = parsed.output;
   const place = { launch, addresses, fingerprint, key: sharedKey(own.privateKey, publicKey) };
   let wait = 20;
