@@ -37,6 +37,7 @@ function asciiId(id: string): string {
 
 /** `flux job timeleft`: whole seconds; UINT_MAX stands for no limit. */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
+  if (job.jobId === undefined) return job;
   const ran = await shell.run("flux", ["job", "timeleft"]);
   if (ran.code !== 0) throw noAnswer("flux", "flux job timeleft", ran);
   const text = lines(ran.stdout)[0] ?? "";

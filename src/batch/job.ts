@@ -34,7 +34,7 @@ export function namedJob({ system, jobId }: Pick<Job, "system" | "jobId">): {
  * Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood), TSD-094 (refused).
  */
 export async function inquireJob(job: Job, shell: Shell): Promise<Job> {
-  return job.jobId === undefined ? job : batchSystem(job.system).inquire(job, shell);
+  return batchSystem(job.system).inquire(job, shell);
 }
 
 /** The batch system of this name. */
