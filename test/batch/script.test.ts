@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { localWorkerScript, renderScript, scriptSystems } from "../../src/batch/script/render.ts";
 import { clock, quoted, type JobSpec } from "../../src/batch/script/job-spec.ts";
+import { covers } from "./covers.ts";
 
 const spec: JobSpec = {
   name: "climate",
@@ -89,6 +90,7 @@ describe("a script", () => {
     );
     expect(lines("lsf", { array: 3 })).toContain('#BSUB -J "climate[1-3]"');
     expect(lines("lsf", { launcher: "jsrun" }).at(-2)).toMatch(/^jsrun -n 8 -a 1 -c 2 -g 1 tsdask-mpi /);
+    covers("lsf", ["script", "array"]);
   });
   it("for Flux asks as flux-batch(1) says", () => {
     expect(lines("flux")).toEqual(
@@ -101,6 +103,7 @@ describe("a script", () => {
     );
     expect(lines("flux").at(-2)).toBe("flux run -N 2 -n 8 -c 2 -g 1 tsdask-mpi analysis.py --title 'a b'");
     expect(renderScript("flux", spec).notes.join(" ")).toContain("memory");
+    covers("flux", ["script"]);
   });
   it("for HTCondor is a job for each machine, of which the first has the scheduler", () => {
     const text = lines("htcondor", { queue: undefined as never });
@@ -118,6 +121,9 @@ describe("a script", () => {
     expect(first).toContain("exec tsdask-mpi --np 4 analysis.py --title ''a b''");
     expect(second).toContain("exec tsdask-mpi --np 4 --no-scheduler'");
     expect(first).toMatch(/^arguments = "-lc '.*'"$/);
+    const joining = { queue: undefined as never, array: 5, join: { schedulerFile: "s.json" } };
+    expect(lines("htcondor", joining)).toContain("queue 10");
+    covers("htcondor", ["script", "array"]);
   });
   it("for Kubernetes is an MPIJob with the fields of kubeflow.org/v2beta1", () => {
     const job = parse(
@@ -164,6 +170,7 @@ describe("a script", () => {
         },
       },
     });
+    covers("kubernetes", ["script"]);
   });
   it.each(["slurm", "pbs", "sge", "lsf", "flux"] as const)(
     "for %s makes the environment before the launch",
@@ -173,7 +180,8 @@ describe("a script", () => {
       expect(at("module load python openmpi")).toBeGreaterThan(0);
       expect(at("source /opt/venv/bin/activate")).toBeGreaterThan(at("module load python openmpi"));
       expect(at("export TITLE='it'\\''s'")).toBeGreaterThan(at("source /opt/venv/bin/activate"));
-      expect(at("ulimit -n 65536")).toBe(text.length - 4);
+      expect(at("ulimit -n 65536")).toBe(text.length - 5);
+      expect(text.at(-4)).toMatch(/^ulimit -c 0 /);
     },
   );
   it.each(scriptSystems)("for %s that joins names the cluster's file, which scale and adapt replace", (system) => {
@@ -181,6 +189,12 @@ describe("a script", () => {
     expect(text).toContain("--no-scheduler");
     if (!["htcondor", "kubernetes"].includes(system))
       expect(text).toContain('--scheduler-file "${TSDASK_SCHEDULER_FILE:-/a b/\\$x.json}"');
+    covers(system, ["join"]);
+  });
+  it.each(scriptSystems)("for %s starts JupyterLab with the cluster behind it", (system) => {
+    const { text } = renderScript(system, { ...spec, words: ["--jupyter", "lab"] });
+    expect(text).toMatch(/tsdask-mpi .*--jupyter lab\b/);
+    covers(system, ["notebook"]);
   });
 });
 

@@ -124,7 +124,8 @@ export function bashScript({
     `# ${what}; written by \`tsdask-mpi script\`. Change what you like.`,
     ...before,
     ...environment,
-    ...(environment.length + before.length === 0 ? [] : [""]),
+    "ulimit -c 0 # A launcher that crashes leaves no core files in this folder.",
+    "",
     launch,
     "",
   ].join("\n");
