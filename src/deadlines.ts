@@ -85,6 +85,8 @@ export const deadlines = {
   schedulerBack: 60_000,
   /** The workers are back at a scheduler that was started again, before `adapt` counts them. */
   schedulerSettles: 15_000,
+  /** A worker job that ran and is ending without having been told to may have been preempted: it goes back into the queue when its last process has gone (Slurm's KillWait, 30 s), or is over. */
+  jobSettles: 60_000,
   /** A worker that lost its scheduler hears of the next one, before it tries the old one's address. */
   schedulerHeard: 5_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */

@@ -15,7 +15,7 @@ WAIT_SECONDS = 30.0
 def list_clusters() -> list[dict[str, Any]]:
     """Return the user's clusters, those that live first, then the newest: a dictionary each, times in seconds since 1970.
 
-    `state` is pending, starting, running, silent, unknown or ended; `scheduler_file` is what `Client(scheduler_file=…)` takes. Raises RuntimeError with
+    `state` is pending, starting, running, suspended, silent, unknown or ended; `scheduler_file` is what `Client(scheduler_file=…)` takes. Raises RuntimeError with
     what `tsdask-mpi list` said when it fails, and subprocess.TimeoutExpired after 30 s.
     """
     ran = subprocess.run(

@@ -64,7 +64,7 @@ export function statesOf(
   ids: readonly string[],
   found: readonly (readonly [id: string, state: JobState])[],
 ): ReadonlyMap<string, JobState> {
-  const order: readonly JobState[] = ["gone", "ending", "held", "pending", "running"];
+  const order: readonly JobState[] = ["gone", "ending", "held", "pending", "suspended", "running"];
   const states = new Map<string, JobState>(ids.map((id) => [id, "gone"]));
   for (const [id, state] of found) {
     const known = states.get(id);

@@ -19,6 +19,8 @@ export interface JobSeen {
   readonly expected: number;
   /** Whether any worker of it was ever in. */
   readonly joined: boolean;
+  /** It ran a moment ago and is ending without having been told to: it may have been preempted, and be in the queue again soon. */
+  readonly settling?: true;
   /** Its workers that are in. */
   readonly workers: readonly WorkerSeen[];
 }
@@ -43,7 +45,8 @@ export interface GrowthInput {
 }
 
 /** How many workers a job counts for: those it has, or those it will have once it starts. */
-export function countsFor({ state, expected, joined, workers }: JobSeen): number {
+export function countsFor({ state, expected, joined, workers, settling }: JobSeen): number {
+  if (state === "ending" && settling === true) return expected;
   if (state === "gone" || state === "ending" || state === "held") return 0;
   // Also one that was put back into the queue after it ran.
   if (state === "pending") return expected;
@@ -68,7 +71,7 @@ export function growthPlan({ target, others, jobs, perJob, busyToo }: GrowthInpu
     bytes(job),
   ];
   const candidates = counted
-    .filter(({ job }) => busyToo || busy(job) === 0)
+    .filter(({ job }) => job.state !== "ending" && (busyToo || busy(job) === 0))
     .toSorted((a, b) => compare(order(a.job), order(b.job)));
   let surplus = capacity - target;
   const leaving: JobSeen[] = [];

@@ -136,7 +136,7 @@ const jobStates: Readonly<Record<string, JobState>> = {
   4: "gone",
   5: "held",
   6: "ending",
-  7: "running",
+  7: "suspended",
 };
 
 const hints: readonly Hint[] = [

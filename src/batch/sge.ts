@@ -165,7 +165,9 @@ function parseQstatXml(
 function stateOf(letters: string): JobState {
   if (letters.includes("d")) return "ending";
   if (letters.includes("E") || letters.includes("h")) return "held";
-  return /[rts]/i.test(letters.replace("qw", "")) ? "running" : "pending";
+  // Suspended by somebody (s), by its queue (S), or for the host's load (T); `t` is a job on its way to its host.
+  if (/[sST]/.test(letters)) return "suspended";
+  return /[rt]/.test(letters.replace("qw", "")) ? "running" : "pending";
 }
 
 /** Seconds of `3600` or `[[H:]M:]S`. */

@@ -49,9 +49,7 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
 /** Older Slurms do not export the end time; `SLURM_TIME_FORMAT=%s` makes squeue print seconds since 1970. */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined || (job.endTime !== undefined && job.startTime !== undefined)) return job;
-  const ran = await shell.run("squeue", ["-h", "-j", job.jobId, "-o", "%e|%S|%l"], {
-    env: { SLURM_TIME_FORMAT: "%s" },
-  });
+  const ran = await squeue(["-j", job.jobId, "-o", "%e|%S|%l"], shell, { SLURM_TIME_FORMAT: "%s" });
   if (ran.code !== 0) throw noAnswer("slurm", "squeue", ran);
   const [end, start, limit] = lines(ran.stdout)[0]?.split("|") ?? [];
   if (end === undefined || start === undefined || limit === undefined)
@@ -117,7 +115,7 @@ const arrayDirective = /^#SBATCH\s[^#\n]*(--array\b|-a\b)/m;
 /** The jobs' comments. */
 async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-j", wholeArrays(ids), "-o", "%F|%i|%k", "-r"]);
+  const ran = await squeue(["-j", wholeArrays(ids), "-o", "%F|%i|%k", "-r"], shell);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return new Map(
     lines(ran.stdout).flatMap((line) => {
@@ -132,6 +130,11 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
   const ran = await shell.run("scancel", byArray(ids));
   if (ran.code !== 0 && !onlySays(ran, /invalid job id|already completing or completed/i))
     throw notCancelled("slurm", "scancel", ids, ran);
+}
+
+/** In a federation (and only there) all its clusters are asked: a job that another one has taken is "revoked" on the one it was submitted to. */
+function squeue(args: readonly string[], shell: Shell, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  return shell.run("squeue", ["-h", ...args], { env: { SQUEUE_FEDERATION: "1", ...env } });
 }
 
 /** What to ask squeue for: whole arrays, of which `-r` lists the tasks, so that the question stays short. */
@@ -150,7 +153,7 @@ function byArray(ids: readonly string[]): readonly string[] {
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-j", wholeArrays(ids), "-o", "%F|%i|%T|%r", "-r"]);
+  const ran = await squeue(["-j", wholeArrays(ids), "-o", "%F|%i|%T|%r", "-r"], shell);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return statesOf(
     ids,
@@ -169,7 +172,7 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
 
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("squeue", ["-h", "-t", "PD", "-j", wholeArrays(ids), "-o", "%F|%i|%r|%S", "-r"]);
+  const ran = await squeue(["-t", "PD", "-j", wholeArrays(ids), "-o", "%F|%i|%r|%S", "-r"], shell);
   if (ran.code !== 0 && !onlySays(ran, /invalid job id/i)) throw noAnswer("slurm", "squeue", ran);
   return new Map(
     lines(ran.stdout).flatMap((line) => {
@@ -201,10 +204,10 @@ const jobStates: Readonly<Record<string, JobState>> = {
   SPECIAL_EXIT: "held",
   RESV_DEL_HOLD: "held",
   RUNNING: "running",
-  SUSPENDED: "running",
+  SUSPENDED: "suspended",
   RESIZING: "running",
   SIGNALING: "running",
-  STOPPED: "running",
+  STOPPED: "suspended",
   POWER_UP_NODE: "pending",
   COMPLETING: "ending",
   STAGE_OUT: "ending",

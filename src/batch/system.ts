@@ -26,8 +26,8 @@ export interface Job {
   readonly queue?: string;
 }
 
-/** A job's state, reduced to what growing and shrinking a cluster must know; `gone` = ended, or unknown to the system. */
-export type JobState = "pending" | "running" | "ending" | "held" | "gone";
+/** A job's state, reduced to what one must know of it; `suspended` = started, and stopped for now; `gone` = ended, or unknown to the system. */
+export type JobState = "pending" | "running" | "suspended" | "ending" | "held" | "gone";
 
 /** What a finished command left behind. */
 export interface Ran {

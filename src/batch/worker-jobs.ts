@@ -7,6 +7,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
 import type { ClusterGroup, SchedulerFile } from "../dask/scheduler-file.ts";
 import { settingValues } from "../dask/settings.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Trust } from "../security/trusted-file.ts";
 import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
@@ -28,6 +29,8 @@ export interface WorkerJobs {
   readonly look: () => Promise<View>;
   /** Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's. */
   readonly sameCluster: () => Promise<boolean>;
+  /** Whether the cluster's own job has been stopped for now by its batch system; false where that cannot be told. */
+  readonly suspended: () => Promise<boolean>;
   /** How many workers the present work asks for: by Dask's own adaptive scaling, and for the workers of a group alone where there are groups. */
   readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
   /** Why those of the view's jobs that wait do so, as far as their batch systems say. */
@@ -110,6 +113,8 @@ class ClusterJobs implements WorkerJobs {
   #schedulerId: string;
   /** Those that work can ask for. */
   readonly #groups: readonly ClusterGroup[];
+  /** When each job was last seen to run (ms). */
+  readonly #ran = new Map<string, number>();
 
   constructor(cluster: OpenedCluster, listed: readonly ListedJob[]) {
     this.schedulerFile = cluster.schedulerFile;
@@ -133,11 +138,11 @@ class ClusterJobs implements WorkerJobs {
       const state = states.get(job.id) ?? "gone";
       // A job that was preempted and is in the queue again is to join anew.
       const joined = own.length > 0 || (job.joined && state !== "pending");
-      return { ...job, joined, state, workers: own };
+      return { ...job, joined, state, workers: own, ...this.#settling(job.id, state) };
     });
     const live = seen.filter(({ state }) => state !== "gone");
     const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
-    await this.#save(live.map(({ state: _state, workers: _workers, ...job }) => job));
+    await this.#save(live.map(({ state: _state, workers: _workers, settling: _settling, ...job }) => job));
     const brought = new Set(live.flatMap((job) => job.workers));
     const others = all.filter((worker) => !brought.has(worker) && this.#counts(worker)).length;
     return { workers: brought.size + others, others, jobs: live, failed, schedulerIsNew };
@@ -146,6 +151,15 @@ class ClusterJobs implements WorkerJobs {
   /** Whether a worker that no job of the list brought is one of the group. */
   #counts({ resources }: FoundWorker): boolean {
     return this.#groups.find((one) => isDeepStrictEqual(one.resources, resources))?.name === this.#cluster.group?.name;
+  }
+
+  /** Whether a job that is ending ran when this process looked before, not long ago. */
+  #settling(id: string, state: JobState): { readonly settling?: true } {
+    const now = performance.now();
+    if (state === "running") this.#ran.set(id, now);
+    return state === "ending" && now - (this.#ran.get(id) ?? -Infinity) < deadlines.jobSettles
+      ? { settling: true }
+      : {};
   }
 
   async pending({ jobs }: View): Promise<readonly Pending[]> {
@@ -199,6 +213,18 @@ class ClusterJobs implements WorkerJobs {
       const now = await readSchedulerFile(schedulerFile, trust);
       // A scheduler that was started again has another id.
       return now.id === file.id || (now.tsdask !== undefined && now.tsdask.launch === file.tsdask?.launch);
+    } catch (error) {
+      if (error instanceof Failure) return false;
+      throw error;
+    }
+  }
+
+  async suspended(): Promise<boolean> {
+    const { file, shell } = this.#cluster;
+    const { system, id } = file.tsdask?.job ?? { system: "local" };
+    if (id === undefined || system === "local") return false;
+    try {
+      return (await batchSystem(system).states([id], shell)).get(id) === "suspended";
     } catch (error) {
       if (error instanceof Failure) return false;
       throw error;

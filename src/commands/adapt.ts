@@ -125,6 +125,8 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   /** When the scheduler was last seen (ms), and until when one that was started again is left alone. */
   let lastSeen = performance.now();
   let settles = 0;
+  /** Set once it was said that the cluster is suspended. */
+  let stopped = false;
   let failures: string[] = [];
   const reasons = pendingWatch(workers, say);
   while (!ended.aborted) {
@@ -133,9 +135,13 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
       missed += 1;
       const patience = workers.schedulerReturns ? deadlines.schedulerBack : 0;
       const over = missed >= missedLooks && performance.now() - lastSeen >= patience;
-      if (over || !(await workers.sameCluster())) return "cluster";
+      if (!(await workers.sameCluster())) return "cluster";
+      if (over && !(await workers.suspended())) return "cluster";
+      if (over && !stopped) say("the cluster's job is suspended; its worker jobs stay, and it is waited for.");
+      stopped = over;
     } else {
       missed = 0;
+      stopped = false;
       lastSeen = performance.now();
       const { view, wanted } = seen;
       if (view.schedulerIsNew) settles = lastSeen + deadlines.schedulerSettles;

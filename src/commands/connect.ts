@@ -8,6 +8,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
 import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
+import { clustersNamed, refuseSuspended } from "../registry/find.ts";
 import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
@@ -40,7 +41,7 @@ type State =
 
 /**
  * `tsdask-mpi connect`: prints how to reach a cluster; resolves to the exit code.
- * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), and TSD-006, TSD-008 for wrong words.
+ * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), TSD-186 (it is suspended), and TSD-006, TSD-008 for wrong words.
  */
 export async function connectCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout, stderr } = context;
@@ -57,7 +58,12 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     stdout.write(`${publicText({ path, file }).map(visibleLine).join("\n")}\n`);
     return 0;
   }
-  const state = await lookAt(path, file, credentials);
+  const state = await lookAt(path, file, credentials).catch(async (error: unknown) => {
+    // A scheduler that has been stopped for now takes connections and does not answer.
+    const [listed] = file.tsdask === undefined ? [] : await clustersNamed(file.tsdask.launch, context.env);
+    if (listed !== undefined) refuseSuspended(listed);
+    throw error;
+  });
   const tunnel = await tunnelOf(file.tsdask, line, context, credentials?.cert);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {

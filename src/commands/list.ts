@@ -62,7 +62,8 @@ function row(one: Listed, now: number): readonly string[] {
 /** The workers that are in, of those that it was started with. */
 export function workersText({ entry, identity }: Listed): string {
   const seen = identity === undefined ? "?" : String(Object.keys(identity.workers).length);
-  return seen === String(entry.workers) ? seen : `${seen} of ${entry.workers}`;
+  // More than it was started with are there by scale, adapt or other jobs.
+  return Number(seen) >= entry.workers ? seen : `${seen} of ${entry.workers}`;
 }
 
 /** `slurm 4711`; `-` outside of a batch system. */

@@ -68,7 +68,7 @@ export async function proxyMapCommand(argv: readonly string[], context: CommandC
 /** The clusters that run and can be reached from elsewhere; of two of the same name, the newer one. Pure. */
 export function routesOf(clusters: readonly Pick<Listed, "entry" | "state">[]): readonly Route[] {
   const routes = clusters
-    .filter(({ state }) => state === "running" || state === "silent" || state === "unknown")
+    .filter(({ state }) => ["running", "suspended", "silent", "unknown"].includes(state))
     .toSorted((a, b) => a.entry.started - b.entry.started)
     .flatMap(({ entry: { public: name, scheduler, security } }) => {
       if (name === undefined || scheduler === undefined || security !== "tls") return [];

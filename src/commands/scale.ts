@@ -194,10 +194,13 @@ export function jobsText(ids: readonly string[]): string {
   return `${ids.length} ${ids.length === 1 ? "job" : "jobs"}${ids.length === 0 ? "" : ` (${shown.join(", ")})`}`;
 }
 
+/** `, 2 worker jobs are pending, 1 is held`; nothing where all run. */
 function pendingText({ jobs }: View): string {
-  const pending = jobs.filter(({ state }) => state === "pending").length;
-  const held = jobs.filter(({ state }) => state === "held").length;
-  return `${pending === 0 ? "" : `, ${pending} worker ${pending === 1 ? "job is" : "jobs are"} pending`}${held === 0 ? "" : `, ${held} held`}`;
+  const parts = (["pending", "held", "suspended"] as const).flatMap((state) => {
+    const many = jobs.filter((job) => job.state === state).length;
+    return many === 0 ? [] : [`${count(many, "worker job")} ${many === 1 ? "is" : "are"} ${state}`];
+  });
+  return parts.map((part) => `, ${part}`).join("");
 }
 
 function numberOf(word: string, { env, cwd }: CommandPlace): number {

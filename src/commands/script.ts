@@ -115,7 +115,8 @@ async function waitForStart({
   for (;;) {
     const state = (await batchSystem(system).states([id], shell)).get(id) ?? "gone";
     if (state !== "pending" && state !== "held") {
-      say(`tsdask-mpi: job ${id} ${state === "gone" ? "has ended" : "runs"}.\n`);
+      const now = state === "gone" ? "has ended" : state === "suspended" ? "has started, and is suspended" : "runs";
+      say(`tsdask-mpi: job ${id} ${now}.\n`);
       return 0;
     }
     const pending = await whyPending([{ system, id }], shell);

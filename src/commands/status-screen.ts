@@ -123,11 +123,24 @@ function silentLines({ silent = [], hosts }: Snapshot): readonly string[] {
   );
 }
 
+/** A line for each job, or for all that are in the same state for the same reason where those are many. */
 function jobLines(jobs: readonly JobStatus[]): readonly string[] {
-  return jobs.map(
-    ({ system, id, state, expected, reason }) =>
-      `job        ${system} ${id}, ${count(expected, "worker")}: ${state}${reason === undefined ? "" : ` (${reason})`}`,
-  );
+  const alike = [...Map.groupBy(jobs, ({ system, state, reason = "" }) => `${system} ${state} ${reason}`).values()];
+  return alike.flatMap((own) => {
+    if (own.length <= mostJobLines) return own.map((job) => jobLine(job, job.id));
+    const workers = own.reduce((sum, { expected }) => sum + expected, 0);
+    const ids = own.slice(0, 3).map(({ id }) => id);
+    const [first] = own;
+    return first === undefined
+      ? []
+      : [jobLine({ ...first, expected: workers }, `${ids.join(", ")} and ${own.length - ids.length} more`)];
+  });
+}
+
+const mostJobLines = 4;
+
+function jobLine({ system, state, expected, reason }: JobStatus, ids: string): string {
+  return `job        ${system} ${ids}, ${count(expected, "worker")}: ${state}${reason === undefined ? "" : ` (${reason})`}`;
 }
 
 function idleLines(

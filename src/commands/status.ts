@@ -8,7 +8,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import type { SchedulerEndpoint } from "../dask/rpc.ts";
 import { Failure } from "../errors/failure.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
-import { clustersNamed, type Listed } from "../registry/find.ts";
+import { clustersNamed, refuseSuspended, type Listed } from "../registry/find.ts";
 import { takeSnapshot, type Snapshot } from "../registry/snapshot.ts";
 import type { JobStatus } from "../registry/status.ts";
 import { targetOf, type Target } from "../registry/target.ts";
@@ -39,7 +39,7 @@ const jobsEvery = 15_000;
 
 /**
  * `tsdask-mpi status`: one screen about a cluster; resolves to the exit code. Throws TSD-006 and TSD-008 (wrong words), TSD-147 to TSD-149 (no such cluster, or
- * it has ended), TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-075 to TSD-078 (its scheduler).
+ * it has ended), TSD-186 (it is suspended), TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-075 to TSD-078 (its scheduler).
  */
 export async function statusCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout } = context;
@@ -121,7 +121,9 @@ async function namesOf(listed: Listed | undefined, addresses: readonly string[])
   return hostNames(addresses.filter((address) => address !== ""));
 }
 
-function refuseEnded({ entry, state, why }: Listed): void {
+function refuseEnded(listed: Listed): void {
+  const { entry, state, why } = listed;
+  refuseSuspended(listed);
   if (state === "ended" || state === "pending" || entry.scheduler === undefined)
     throw new Failure("TSD-149", {
       name: entry.name,

@@ -880,6 +880,13 @@ export const messages = define({
       "It ran out of memory, or somebody or something ended it. Lost with it: all results in the workers' memory, all futures, and the work that was queued.",
     cure: "Submit the work again: Clients connect again by themselves, and say of each lost future that it was cancelled. Look at the memory of the scheduler's host.",
   },
+  "TSD-186": {
+    exit: 69,
+    what: "The cluster {name} is suspended: {system} has stopped its job {job} for now.",
+    cause:
+      "A job of higher priority runs in its place, or somebody suspended it (`scontrol suspend`, `qsig -s suspend`, `bstop`, `qmod -sj`).",
+    cure: "It goes on where it was when the batch system lets it; connections of yours may have been lost by then. `tsdask-mpi stop {name}` cancels the job.",
+  },
   "TSD-181": {
     exit: 64,
     what: "The page {path} of --report cannot be written: {problem}.",

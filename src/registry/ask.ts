@@ -10,8 +10,11 @@ import { machine, startTime } from "../launcher/process-mark.ts";
 import { readClusterCredentials } from "../security/cluster-folder.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 
-/** What a cluster is at this moment. `silent`: it is there, and its scheduler does not answer in time; `unknown`: nothing here can tell. */
-export type LiveState = "pending" | "starting" | "running" | "silent" | "unknown" | "ended";
+/**
+ * What a cluster is at this moment. `suspended`: its batch system has stopped its job for now; `silent`: it is there, and its scheduler does not answer in time;
+ * `unknown`: nothing here can tell.
+ */
+export type LiveState = "pending" | "starting" | "running" | "suspended" | "silent" | "unknown" | "ended";
 
 export interface Asked {
   readonly entry: ClusterEntry;
@@ -43,6 +46,7 @@ export function verdict(
   if (state === "ended") return { state, ...(why === undefined ? {} : { why }) };
   if (state === "pending") {
     if (seen.job === "gone") return gone("its job ended before the cluster was up");
+    if (seen.job === "suspended") return { state: "suspended" };
     return {
       state: seen.job === "running" ? "starting" : "pending",
       ...(seen.job === "held" ? { why: "its job is held" } : {}),
@@ -50,6 +54,7 @@ export function verdict(
   }
   if (seen.scheduler === "answers") return { state: "running" };
   if (seen.process === false) return gone("killed with everything in it: its process is gone without a word");
+  if (seen.job === "suspended") return { state: "suspended" };
   if (seen.process === true)
     return state === "starting" ? { state } : { state: "silent", why: "its scheduler does not answer" };
   if (seen.job === "gone") return gone("its job is gone without a word");

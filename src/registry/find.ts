@@ -47,6 +47,11 @@ export async function clusterNamed(word: string, env: NodeJS.ProcessEnv): Promis
   return found;
 }
 
+/** Throws Failure TSD-186 for a cluster that its batch system has suspended. */
+export function refuseSuspended({ entry: { name, job }, state }: Listed): void {
+  if (state === "suspended") throw new Failure("TSD-186", { name, system: job.system, job: job.id ?? "" });
+}
+
 /** Failure TSD-148. */
 export function ambiguous(word: string, found: readonly Listed[]): Failure {
   return new Failure("TSD-148", {

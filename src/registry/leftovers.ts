@@ -36,7 +36,9 @@ export async function jobLeft({ job, code, state }: ClusterEntry, env: NodeJS.Pr
   if (state !== "ended" || code !== undefined || id === undefined || system === "local") return undefined;
   try {
     const states = await batchSystem(system).states([id], commandShell({ env, deadline: deadlines.connectCommand }));
-    return ["running", "pending", "held"].includes(states.get(id) ?? "gone") ? `${system} ${id}` : undefined;
+    return ["running", "suspended", "pending", "held"].includes(states.get(id) ?? "gone")
+      ? `${system} ${id}`
+      : undefined;
   } catch (error) {
     if (error instanceof Failure) return undefined;
     throw error;

@@ -55,7 +55,9 @@ export async function stopCluster(one: Listed, { now, env, say }: StopOptions): 
 }
 
 /** Tells the cluster to end; resolves to what was done besides asking, or undefined when there is nobody to tell. */
-async function tellToEnd({ entry }: Listed, now: boolean, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+async function tellToEnd({ entry, state }: Listed, now: boolean, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  // A job that is suspended hears nothing before it goes on.
+  if (state === "suspended") return cancelJob(entry, env);
   if (entry.state !== "pending" && (await askScheduler(entry, now))) return "";
   if (processOf(entry) === true) {
     signal(entry, "SIGTERM");
@@ -65,7 +67,10 @@ async function tellToEnd({ entry }: Listed, now: boolean, env: NodeJS.ProcessEnv
     }
     return "";
   }
-  const { system, id } = entry.job;
+  return cancelJob(entry, env);
+}
+
+async function cancelJob({ job: { system, id } }: ClusterEntry, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   if (id === undefined || system === "local") return undefined;
   await batchSystem(system).cancel([id], commandShell({ env }));
   return `its job, ${system} ${id}, was cancelled`;

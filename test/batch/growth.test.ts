@@ -28,6 +28,14 @@ describe("growing", () => {
     const jobs: JobSeen[] = [{ ...pending("1"), joined: true }];
     expect(growthPlan({ target: 2, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(0);
   });
+  it("counts a job in that ran and is ending untold, until it is in the queue again or over", () => {
+    const ending: JobSeen = { ...running("1"), state: "ending", settling: true };
+    expect(growthPlan({ target: 2, others: 0, jobs: [ending], perJob: 2, busyToo: true }).submit).toBe(0);
+    expect(growthPlan({ target: 0, others: 0, jobs: [ending], perJob: 2, busyToo: true })).toMatchObject({
+      retire: [],
+      cancel: [],
+    });
+  });
   it("counts a started job by the workers it still has, and one that is held or ending not at all", () => {
     const jobs: JobSeen[] = [
       running("1", worker("a")),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { batchNames, batchSystem, describeJob, inquireJob, labelOf, safeLabel } from "../../src/batch/job.ts";
+import type { BatchName } from "../../src/batch/system.ts";
 import { recordedShell } from "./recorded.ts";
 
 describe("what an environment says of its job", () => {
@@ -143,4 +144,22 @@ it("every system is found by its name, and asks nothing without a job", async ()
     expect(batchSystem(name).name).toBe(name);
     await expect(inquireJob({ system: name }, recordedShell([]))).resolves.toEqual({ system: name });
   }
+});
+
+const row = (state: string): string =>
+  `<job_info><job_list state="running"><JB_job_number>12</JB_job_number><state>${state}</state></job_list></job_info>`;
+
+it.each<[BatchName, string, string]>([
+  ["slurm", "a job of higher priority runs (preemption), or scontrol suspend", "12|12|SUSPENDED|None\n"],
+  ["slurm", "scontrol's SIGSTOP", "12|12|STOPPED|None\n"],
+  ["pbs", "qsig -s suspend, or preemption", "Job Id: 12\n    job_state = S\n\n"],
+  ["sge", "qmod -sj", row("s")],
+  ["sge", "its queue", row("S")],
+  ["sge", "the host's load", row("T")],
+  ["lsf", "bstop", "12|0|USUSP\n"],
+  ["lsf", "LSF itself", "12|0|SSUSP\n"],
+  ["htcondor", "the machine's owner", "12 0 7\n"],
+])("%s: a job that has been stopped by %s is suspended, not running", async (system, _, stdout) => {
+  const states = await batchSystem(system).states(["12"], recordedShell([[/./, { stdout }]]));
+  expect(states.get("12")).toBe("suspended");
 });

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { isOfJob } from "../../src/batch/growth.ts";
+import { describeJob } from "../../src/batch/job.ts";
 import { slurm } from "../../src/batch/slurm.ts";
 import { recordedShell } from "./recorded.ts";
 
@@ -10,7 +12,17 @@ describe("Slurm", () => {
       endTime: 1_795_222_578,
       startTime: 1_795_222_458,
     });
-    expect(shell.asked[0]?.env).toEqual({ SLURM_TIME_FORMAT: "%s" });
+    expect(shell.asked[0]?.env).toEqual({ SLURM_TIME_FORMAT: "%s", SQUEUE_FEDERATION: "1" });
+  });
+  it("asks all clusters of a federation, in which another one may run an array's tasks: squeue(1), SQUEUE_FEDERATION", async () => {
+    const stdout = "67108869|67108869_1|RUNNING|None\n67108869|67108869_2|PENDING|Resources\n";
+    const shell = recordedShell([[/^squeue -h -j 67108869 /, { stdout }]]);
+    const states = await slurm.states(["67108869_1", "67108869_2"], shell);
+    expect([...states.values()]).toEqual(["running", "pending"]);
+    expect(shell.asked[0]?.env).toEqual({ SQUEUE_FEDERATION: "1" });
+    const env = { SLURM_JOB_ID: "67108871", SLURM_ARRAY_JOB_ID: "67108869", SLURM_ARRAY_TASK_ID: "2" };
+    expect(describeJob(env).label).toBe("67108869_2");
+    expect(isOfJob("tsdask-67108869_2-0", "67108869_2")).toBe(true);
   });
   it("has no end for a job without a limit", async () => {
     const job = await slurm.inquire(

@@ -25,6 +25,16 @@ describe("what a cluster is", () => {
     expect(verdict({ state: "starting" }, { ...silent, process: true }).state).toBe("starting");
   });
 
+  test("one whose job is suspended is neither silent nor running, on whatever host it is", () => {
+    for (const process of [true, undefined])
+      for (const scheduler of ["silent", "no way"] as const)
+        expect(verdict({ state: "running" }, { process, scheduler, job: "suspended" })).toEqual({ state: "suspended" });
+    expect(verdict({ state: "pending" }, { ...silent, job: "suspended" }).state).toBe("suspended");
+    expect(verdict({ state: "running" }, { process: false, scheduler: "silent", job: "suspended" }).state).toBe(
+      "ended",
+    );
+  });
+
   test("a cluster on another host is asked by its scheduler's port, then by its job", () => {
     expect(verdict({ state: "running" }, { ...silent, scheduler: "refused" }).state).toBe("ended");
     expect(verdict({ state: "running" }, { ...silent, scheduler: "no way", job: "gone" }).state).toBe("ended");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { extremes, hostsOf, tasksOf, waitsFor, workersOf } from "../../src/registry/status.ts";
 import { statusLines } from "../../src/commands/status-screen.ts";
 import { silentOf, type Snapshot } from "../../src/registry/snapshot.ts";
+import { extremes, hostsOf, tasksOf, waitsFor, workersOf, type JobStatus } from "../../src/registry/status.ts";
 
 const GiB = 2 ** 30;
 
@@ -108,4 +108,21 @@ describe("what a cluster waits for", () => {
 
   test("is nothing while tasks run", () =>
     expect(waitsFor(tasks({ processing: 2, queued: 9 }), running)).toBeUndefined());
+});
+
+test("five hundred worker jobs that wait for the same are one line, a few are named", () => {
+  const job = (n: number, state: JobStatus["state"]): JobStatus => ({
+    system: "slurm",
+    id: `5_${n}`,
+    state,
+    expected: 2,
+  });
+  const waiting = Array.from({ length: 500 }, (_, n) => ({ ...job(n + 1, "pending"), reason: "Resources" }));
+  const jobs = [...waiting, job(501, "suspended"), job(502, "running")];
+  const lines = statusLines({ listed: undefined, title: "c", snapshot: snapshot({}), before: undefined, jobs });
+  expect(lines.filter((line) => line.startsWith("job "))).toEqual([
+    "job        slurm 5_1, 5_2, 5_3 and 497 more, 1000 workers: pending (Resources)",
+    "job        slurm 5_501, 2 workers: suspended",
+    "job        slurm 5_502, 2 workers: running",
+  ]);
 });
