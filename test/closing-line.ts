@@ -1,11 +1,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Reporter } from "vitest/node";
+import { collectSeen, tableTrouble } from "./batch/table.ts";
 import { leftOut } from "./integration/bed/inventory.ts";
 
-/** Ends a run with what was left out on this machine, and with the one line that a CI reads: "N passed, N failed". */
+/**
+ * Ends a run with what was left out on this machine, with what the table of batch systems says otherwise than the tests ran, which is a failure, and with
+ * the one line that a CI reads: "N passed, N failed".
+ */
 export function closingLine(): Reporter {
+  let seen = "";
+  let rewrite = false;
   return {
+    onInit(vitest) {
+      seen = collectSeen();
+      rewrite = vitest.config.snapshotOptions.updateSnapshot === "all";
+    },
     async onTestRunEnd(modules, unhandled) {
       const states = modules.flatMap((module) => [...module.children.allTests()].map((test) => test.result().state));
       const passed = states.filter((state) => state === "passed").length;
@@ -14,14 +24,20 @@ export function closingLine(): Reporter {
       const failed = states.filter((state) => state === "failed").length + broken + unhandled.length;
       const beside = await ranBeside(process.env["TSDASK_TESTS_BESIDE"]);
       const missing = leftOut();
-      const lines =
-        missing.length === 0 ? [] : ["Left out on this machine:", ...missing.map((line) => `  ${line}`), ""];
-      process.stdout.write(
-        `\n${[...lines, `${passed + beside.passed} passed, ${failed + beside.failed} failed`].join("\n")}\n`,
-      );
+      const trouble = tableTrouble(seen, modules, { rewrite, leftOut: missing.length > 0 });
+      if (trouble.length > 0) process.exitCode = 1;
+      const lines = [
+        ...listed("Left out on this machine:", missing),
+        ...listed("docs/batch/README.md does not say what these tests ran (`vitest run -u` writes it):", trouble),
+      ];
+      const failures = failed + beside.failed + (trouble.length > 0 ? 1 : 0);
+      process.stdout.write(`\n${[...lines, `${passed + beside.passed} passed, ${failures} failed`].join("\n")}\n`);
     },
   };
 }
+
+const listed = (title: string, lines: readonly string[]): readonly string[] =>
+  lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`), ""];
 
 /** What runs beside (scripts/test) has ended this long (ms) after the other tests, or counts as failed: its own tests have deadlines. */
 const patience = 1_200_000;

@@ -1,32 +1,44 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { expect, it } from "vitest";
-import { which } from "../integration/bed/command.ts";
-import { systems, table } from "./features.ts";
+import { describe, expect, it } from "vitest";
+import { differences, readTable, wantedCells, withTable, type Seen } from "./features.ts";
 
-const text = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+const page = readFileSync(new URL("../../docs/batch/README.md", import.meta.url), "utf8");
+const cells = readTable(page);
 
-const evidence = systems.flatMap(({ name, features }) =>
-  Object.entries(features).flatMap(([feature, one]) => ("test" in one ? [[name, feature, one.kind, one.test]] : [])),
-);
-
-it.each(evidence)("%s, %s: the test that it was %s by is there", (_, __, kind, test) => {
-  const [file = "", title = ""] = test.split(" › ");
-  const titles = [...text(file).matchAll(/"([^"\n]+)",\s*(?:async\s*)?\(/g)].map(([, one = ""]) => one);
-  expect(titles.filter((one) => one.startsWith(title))).not.toEqual([]);
-  // What runs for real is asked whether it is there, in the file that runs it.
-  if (kind === "run") expect(text(file)).toMatch(/describe\.runIf\(\w+Available\(\) === true\)/);
+it("docs/batch/README.md has a table with a cell for every batch system and feature, of words that the page explains", () => {
+  expect(cells.size).toBe(70);
+  for (const cell of cells.values())
+    expect(cell).toMatch(/^(run on \d[\w.]*|recorded|by documentation|cannot: [A-Za-z].*)$/);
+  expect(withTable(page, cells)).toBe(page);
 });
 
-it("docs/batch/README.md has the table of what the tests run", () => {
-  expect(text("docs/batch/README.md")).toContain(`\n${table()}\n`);
-});
+describe("the table", () => {
+  const seen: readonly Seen[] = [
+    { system: "slurm", feature: "array" },
+    { system: "slurm", feature: "array", version: "99.1" },
+    { system: "pbs", feature: "array" },
+  ];
 
-const slurmctld = which("slurmctld");
+  it("says after a run of all tests what they saw and nothing else", () => {
+    const wanted = wantedCells(cells, seen, { all: true });
+    expect(wanted.get("slurm array")).toBe("run on 99.1");
+    expect(wanted.get("pbs array")).toBe("recorded");
+    expect(wanted.get("slurm scale")).toBe("by documentation");
+    expect(wanted.get("kubernetes drain")).toMatch(/^cannot: /);
+  });
 
-it.runIf(slurmctld !== undefined)("the version of Slurm that the tests run is the one in the table", () => {
-  const version = execFileSync(slurmctld ?? "", ["-V"], { encoding: "utf8" })
-    .trim()
-    .split(" ")[1];
-  expect(systems.find(({ name }) => name === "Slurm")?.version).toBe(version);
+  it("keeps after a run of some what these did not look at, and what is known better", () => {
+    const run = new Map(cells).set("slurm scale", "run on 1.2").set("slurm join", "run on 1.2");
+    const wanted = wantedCells(run, [...seen, { system: "slurm", feature: "join" }], { all: false });
+    expect(wanted.get("slurm array")).toBe("run on 99.1");
+    expect([wanted.get("slurm scale"), wanted.get("slurm join")]).toEqual(["run on 1.2", "run on 1.2"]);
+  });
+
+  it("tells what is wrong in it, cell by cell, and is written anew", () => {
+    const before = new Map(cells).set("slurm array", "run on 1.2");
+    const wanted = new Map(before).set("slurm array", "recorded");
+    expect(differences(before, wanted)).toEqual(['slurm array: the table says "run on 1.2", the tests say "recorded"']);
+    expect(differences(before, before)).toEqual([]);
+    expect(readTable(withTable(page, wanted))).toEqual(wanted);
+  });
 });

@@ -3,6 +3,7 @@ import { jobGrants, type Granted } from "../../src/batch/granted.ts";
 import type { Ran } from "../../src/batch/system.ts";
 import { hostGrants } from "../../src/cluster/granted.ts";
 import type { Failure } from "../../src/errors/failure.ts";
+import { covers } from "./covers.ts";
 import { recordedShell } from "./recorded.ts";
 
 const gib = 1024 ** 3;
@@ -46,6 +47,7 @@ it.each<[string, string[], Record<string, Omit<Granted, "why">>]>([
   ["TORQUE's slots", ["exec_host = n1/0-3,5+n2/0+n2/1"], { n1: { cpus: 5 }, n2: { cpus: 2 } }],
 ])("reads what PBS granted each host: %s", async (_, fields, expected) => {
   expect(await grants(job, answer(...fields))).toEqual(expected);
+  covers("pbs", ["limits"]);
 });
 
 it("does not take an answer without hosts, or none, for one", async () => {
@@ -89,6 +91,7 @@ it.each<[string, Record<string, string>, Record<string, Omit<Granted, "why">>]>(
   ["lists that do not fit", { SLURM_JOB_NODELIST: "n[1-3]", SLURM_JOB_CPUS_PER_NODE: "4,2" }, {}],
 ])("reads what Slurm granted each host: %s", async (_, env, expected) => {
   expect(await grants({ SLURM_JOB_ID: "12", ...env })).toEqual(expected);
+  covers("slurm", ["limits"]);
 });
 
 it("reads the slots that Grid Engine and LSF granted each host", async () => {
@@ -99,6 +102,8 @@ it("reads the slots that Grid Engine and LSF granted each host", async () => {
     n1: { cpus: 4 },
     n2: { cpus: 8 },
   });
+  covers("sge", ["limits"]);
+  covers("lsf", ["limits"]);
 });
 
 it("knows nothing outside of a job, and warns of a batch system that cannot be asked", async () => {

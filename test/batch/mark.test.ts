@@ -8,6 +8,8 @@ import { batchSystem } from "../../src/batch/job.ts";
 import type { ListedJob } from "../../src/batch/job-list.ts";
 import { cancelMarked, markOf, newListKey, refuseForeign } from "../../src/batch/mark.ts";
 import type { BatchName, Ran } from "../../src/batch/system.ts";
+import { covers } from "./covers.ts";
+import type { SystemName } from "./features.ts";
 import { recordedShell } from "./recorded.ts";
 
 let folder = "";
@@ -35,7 +37,7 @@ it("is a word that every batch system takes, follows from the key, and does not 
 });
 
 interface Recorded {
-  readonly system: BatchName;
+  readonly system: SystemName;
   /** What submitting says, and how its line must look. */
   readonly submitted: readonly [words: RegExp, stdout: string];
   /** What the jobs 11 (marked), 12 (another mark), 13 (none) are shown as; 14 is not known. */
@@ -158,6 +160,7 @@ describe.each(recorded)("$system", ({ system, submitted, shown, cancelled }) => 
     const jobs = ["11", "12", "13", "14"].map((id) => listed(system, id));
     expect(await cancelMarked(jobs, key, shell)).toEqual([jobs[1], jobs[2]]);
     expect(shell.asked.filter(({ line }) => cancelled.test(line))).toHaveLength(1);
+    covers(system, ["scale"]);
   });
 
   it("cancels nothing for the one who has read a mark and forged a list", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { cannotRun, pendingLines, prospectOf, whyPending, type Pending } from "../../src/batch/pending.ts";
 import type { BatchName, Ran } from "../../src/batch/system.ts";
+import { covers } from "./covers.ts";
 import { recordedShell } from "./recorded.ts";
 
 const why = (system: BatchName, id: string, pattern: RegExp, answer: Partial<Ran>): Promise<readonly Pending[]> =>
@@ -18,6 +19,7 @@ describe("why a job waits", () => {
       ["12", "Priority, expected to start at 2026-11-21T18:00:00"],
       ["13", "Resources"],
     ]);
+    covers("slurm", ["reasons"]);
   });
 
   it("is the comment of PBS's scheduler", async () => {
@@ -31,6 +33,7 @@ describe("why a job waits", () => {
         prospect: "never",
       },
     ]);
+    covers("pbs", ["reasons"]);
   });
 
   it("is what Grid Engine's verification of an empty cluster says", async () => {
@@ -44,6 +47,7 @@ describe("why a job waits", () => {
       },
     ]);
     expect(await why("sge", "12", asked, { stdout: "verification: found suitable queue(s)\n" })).toEqual([]);
+    covers("sge", ["reasons"]);
   });
 
   it("is what bjobs -p of LSF and condor_q -better-analyze say", async () => {
@@ -59,6 +63,8 @@ describe("why a job waits", () => {
     expect(await why("htcondor", "12.0", /better-analyze 12.0$/, { stdout: condor })).toMatchObject([
       { reason: "12.000:  Job has not yet been considered by the matchmaker." },
     ]);
+    covers("lsf", ["reasons"]);
+    covers("htcondor", ["reasons"]);
   });
 
   it("is nothing where nothing is said, or the batch system does not answer", async () => {

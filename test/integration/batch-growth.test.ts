@@ -1,12 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { covers } from "../batch/covers.ts";
 import { jobEnvironment, markedScript, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
 import { command } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { output, run, start, tell, type Running } from "./bed/run.ts";
-import { jobState, queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+import { jobState, queuedJobs, queueEmpty, slurmAvailable, slurmVersion, startSlurm } from "./bed/slurm.ts";
 
 /** Holds 60 results on the workers until the file `go` is there, then adds them up; each computation leaves a line in `computed`. */
 const holding = `
@@ -223,6 +224,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await queueEmpty(40);
     running.signal("SIGTERM");
     await running.finished;
+    covers("slurm", ["array", "join"], await slurmVersion());
   });
 
   test("scale submits and retires jobs of a script, counts pending ones in, and goes down to zero", async () => {
@@ -244,6 +246,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await queueEmpty(40);
     running.signal("SIGTERM");
     await running.finished;
+    covers("slurm", ["scale"], await slurmVersion());
   });
 
   test("a list that names another job of ours cancels nothing, also with the mark of that job read from the queue", async () => {
@@ -289,6 +292,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
       clean.write("workers.sh", markedScript("slurm", "workers.sh", workerEdits)),
     );
     await queueEmpty(40);
+    covers("slurm", ["adapt"], await slurmVersion());
   });
 
   test("each group grows by the work that asks for its resources and by no other, and goes back to zero", async () => {
@@ -420,6 +424,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     );
     running.signal("SIGTERM");
     await running.finished;
+    covers("slurm", ["drain"], await slurmVersion());
   });
 
   test("a job that is cancelled leaves nothing, and a requeued one starts afresh over the old one's files", async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { covers } from "../batch/covers.ts";
 import { jobEnvironment, markedScript, ours } from "./batch-jobs.ts";
 import { command } from "./bed/command.ts";
 import { hostsAvailable, startHosts, type Hosts } from "./bed/hosts.ts";
@@ -79,6 +80,7 @@ describe.runIf(hostsAvailable() === true).each(kinds)("scripts/pbs on two hosts 
     expect(finished, tell(finished)).toMatchObject({ code: 7 });
     expect(finished.stdout).toContain("workers 2 hosts h2 total 499500");
     expect(finished.stderr).toContain("4 ranks");
+    covers("pbs", ["script"]);
   });
 
   test("gpu.sh puts two ranks more on the first host, and gives each worker a GPU of its own", async () => {
@@ -140,8 +142,27 @@ test.runIf(hostsAvailable() === true).concurrent.each(kinds)(
     expect(finished.seconds).toBeLessThan(25);
     cluster.signal("SIGTERM");
     await cluster.finished;
+    covers("pbs", ["join", "drain"]);
   },
 );
+
+test
+  .runIf(hostsAvailable() === true && kinds.length > 0)
+  .concurrent("jupyter.sh serves JupyterLab until it is deleted, and prints the line for ssh", async () => {
+    await using hosts = await startHosts({ names: ["h1"] });
+    await using clean = nothingLeft({ within: 15 });
+    const text = markedScript("pbs", "jupyter.sh", [
+      [/^mpirun=.*$/m, `mpirun=${mpirunOf(hosts, kinds[0] ?? "mpich4")}`],
+    ]);
+    clean.allow(/^node-compile-cache/); // JupyterLab's own Node leaves it.
+    const env = pbsEnvironment(clean, { hosts: ["h1", "h1", "h1"] });
+    const job = hosts.on("h1", ["bash", clean.write("jupyter.sh", text)]);
+    await using running = start(job, { folder: clean.folder, env, deadline: 90 });
+    await running.says(/ssh .*-N.*-L/, 60);
+    running.signal("SIGTERM");
+    await running.finished;
+    covers("pbs", ["notebook"]);
+  });
 
 test.runIf(hostsAvailable() === true).each(kinds)(
   "a host that %s reached over ssh, without the job's variables, gives its worker what PBS granted there",
@@ -165,6 +186,7 @@ if __name__ == "__main__":
     const words = args.map((word, index) => (index === agent ? clean.write("ssh", text) : word));
     const finished = await run({ file: launch, args: words, env: {} }, { folder: clean.folder, env, deadline: 60 });
     expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: "threads 1 memory 512.0\n" });
+    covers("pbs", ["limits"]);
   },
 );
 
@@ -204,6 +226,7 @@ test("the jobs of scale are deleted with qdel", async () => {
   const down = await run(ours("scale", "0", ...words), { folder: clean.folder, env });
   expect(down.stderr).toContain("1 job (1235.pbs01) cancelled before any worker joined");
   expect(readFileSync(join(clean.folder, "pbs/deleted"), "utf8")).toBe("1235.pbs01\n");
+  covers("pbs", ["scale"]);
   cluster.signal("SIGTERM");
   await cluster.finished;
 });

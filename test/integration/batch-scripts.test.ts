@@ -1,11 +1,12 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { covers } from "../batch/covers.ts";
 import { computing, jobEnvironment, markedScript, mpiruns, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
 import { command, projectRoot, which } from "./bed/command.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { output, run, start, tell } from "./bed/run.ts";
-import { jobState, queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
+import { jobState, queuedJobs, queueEmpty, slurmAvailable, slurmVersion, startSlurm } from "./bed/slurm.ts";
 import { program } from "./launch.ts";
 
 /** Says what every worker sees, sorted, and exits with the code it is given. */
@@ -63,6 +64,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(await output(command("scontrol", "show", "job", id), { env: jobEnvironment(clean) })).toContain(
       "ExitCode=7:0",
     );
+    covers("slurm", ["script"], await slurmVersion());
   });
 
   test.each(launches)("gpu.sh with %s gives each worker a GPU of its node", async (launch) => {
@@ -135,6 +137,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(said).not.toContain(token);
     await output(command("scancel", id), { env: jobEnvironment(clean) });
     await queueEmpty(60);
+    covers("slurm", ["notebook"], await slurmVersion());
   });
 
   test("a script from options is submitted as it is, and the job's id is all that stands on stdout", async () => {
@@ -184,6 +187,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(finished.stderr).toContain("all 2 workers are in");
     expect(finished.stderr).toContain("500 MiB");
     await queueEmpty(30);
+    covers("slurm", ["limits"], await slurmVersion());
   });
 
   test("what the workers use stands in the accounting of Slurm", async () => {
@@ -207,6 +211,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
       return sum + 1 > 0.95 * used ? sum : undefined;
     });
     expect(counted).toBeGreaterThan(4);
+    covers("slurm", ["accounting"], await slurmVersion());
     await output(command("scancel", step), { env: jobEnvironment(clean) });
     await running.finished;
     await queueEmpty(30);
@@ -232,6 +237,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     const later = await submit("--time", "2m", "--directive=--begin=now+1hour", "--wait", "3s");
     expect(later, tell(later)).toMatchObject({ code: 69 });
     expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 3\.0 s; it stays in the queue/);
+    covers("slurm", ["reasons"], await slurmVersion());
     await output(command("scancel", never.stdout.trim(), later.stdout.trim()), { env: jobEnvironment(clean) });
     await queueEmpty(60);
   });

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { covers } from "../batch/covers.ts";
 import { computing, jobEnvironment, mpiruns, ours, until } from "./batch-jobs.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
@@ -63,6 +64,7 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
       return Number(/^cpu +([\d.]+)/m.exec(account.stdout)?.[1]) || undefined;
     });
     expect(counted).toBeGreaterThan(0.95 * used);
+    covers("sge", ["script", "accounting"], sge.version);
   });
 
   test("scale grows and shrinks a cluster by jobs, down to none in the queue", async () => {
@@ -98,37 +100,76 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     writeFileSync(listPath, list, { mode: 0o600 });
     expect((await scale("1")).stderr).toContain("1 job (");
     await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
+    covers("sge", ["join", "scale"], sge.version);
     running.signal("SIGTERM");
     await running.finished;
   });
 
-  test.each([
-    [
-      "an unknown queue",
-      ["--queue", "nope"],
-      /TSD-090 sge refused the job: .*unknown queue "nope".*\n.*\n.*qconf -sql/,
-    ],
-    [
-      "an unknown parallel environment",
-      ["--pe", "nope"],
-      /TSD-090 sge refused the job: .*parallel environment.*\n.*\n.*qconf -spl/,
-    ],
-    ["an unknown project", ["--account", "nope"], /TSD-090 sge refused the job: .*nope/],
-  ])("%s: Grid Engine's own words, and what to do", async (_, words, expected) => {
+  test("the tasks of an array join, adapt brings and takes jobs, and a notebook job serves JupyterLab meanwhile", async () => {
+    await using sge = await startSge();
+    await using clean = nothingLeft({ within: 15 });
+    clean.allow(/\.p?o\d+(\.\d+)?$/, /^node-compile-cache/); // JupyterLab's own Node leaves the second.
+    const options = { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env }, deadline: 90 };
+    await using running = start(sge.on(ours("--np", "2", "--dashboard-address", ":0")), options);
+    const submit = async (words: readonly string[], job: readonly string[], folder = clean.folder): Promise<string> => {
+      const common = ["--time", "5m", "--directive=-notify", ...given(clean), ...words, "--submit", "--", ...job];
+      const finished = await run(sge.on(ours("script", "sge", "--pe", "mpi", ...common)), { ...options, folder });
+      expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
+      return finished.stdout.trim();
+    };
+    const workers = async (): Promise<string> => (await run(sge.on(ours("connect", "--json")), options)).stdout;
+    const beside = dirname(clean.write("notebook/empty", ""));
+    const notebook = await submit(["--ranks-per-node", "3"], ["--jupyter", "lab"], beside);
+    await running.says(/the worker is in/, 40);
+    const array = await submit(["--join", "scheduler.json", "--array", "2", "--ranks-per-node", "1"], []);
+    await until("both tasks' workers", 60, async () => {
+      const names = await workers();
+      return names.includes(`tsdask-${array}.1-0`) && names.includes(`tsdask-${array}.2-0`);
+    });
+    await run(sge.on(["qdel", array]), options);
+    covers("sge", ["array"], sge.version);
+
+    const words = ["--min", "2", "--max", "2", "--interval", "500ms", "--batch", "sge", "--ranks-per-node", "1"];
+    await using adapting = start(sge.on(ours("adapt", ...words, "--time", "5m", ...given(clean))), options);
+    const adapted = (await adapting.says(/1 job \((\d+)\) submitted/, 40))[1] ?? "";
+    await until("its worker", 60, async () => (await workers()).includes(`tsdask-${adapted}-0`));
+    adapting.signal("SIGINT");
+    expect((await adapting.finished).code).toBe(130);
+    await until("the notebook's job alone", 30, async () => (await sge.jobs()).join() === notebook);
+    covers("sge", ["adapt"], sge.version);
+
+    const ssh = /ssh .*-N.*-L/;
+    await until("the ssh line", 60, () => ssh.test(outputOf(clean, notebook, "notebook")));
+    await run(sge.on(["qdel", notebook]), options);
+    await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
+    covers("sge", ["notebook"], sge.version);
+    running.signal("SIGTERM");
+    await running.finished;
+  });
+
+  test("what it refuses is told in its own words, with what to do", async () => {
     await using sge = await startSge();
     await using clean = nothingLeft();
-    const finished = await run(sge.on(ours("script", "sge", ...words, "--submit", "analysis.py")), {
-      folder: clean.folder,
-      env: { ...jobEnvironment(clean), ...sge.env },
-    });
-    expect(finished, tell(finished)).toMatchObject({ code: 69, stdout: "" });
-    expect(finished.stderr).toMatch(expected);
+    const refused: readonly (readonly [words: readonly string[], told: RegExp])[] = [
+      [["--queue", "nope"], /TSD-090 sge refused the job: .*unknown queue "nope".*\n.*\n.*qconf -sql/],
+      [["--pe", "nope"], /TSD-090 sge refused the job: .*parallel environment.*\n.*\n.*qconf -spl/],
+      [["--account", "nope"], /TSD-090 sge refused the job: .*nope/],
+    ];
+    for (const [words, told] of refused) {
+      const finished = await run(sge.on(ours("script", "sge", ...words, "--submit", "analysis.py")), {
+        folder: clean.folder,
+        env: { ...jobEnvironment(clean), ...sge.env },
+      });
+      expect(finished, tell(finished)).toMatchObject({ code: 69, stdout: "" });
+      expect(finished.stderr).toMatch(told);
+    }
     expect(await sge.jobs()).toEqual([]);
   });
 });
 
 /** What a job wrote: Grid Engine names the file after the job and its id. */
-function outputOf(clean: Clean, id: string): string {
-  const name = readdirSync(clean.folder).find((file) => file.endsWith(`.o${id}`));
-  return name === undefined ? "" : readFileSync(join(clean.folder, name), "utf8");
+function outputOf(clean: Clean, id: string, below = "."): string {
+  const folder = join(clean.folder, below);
+  const name = readdirSync(folder).find((file) => file.endsWith(`.o${id}`));
+  return name === undefined ? "" : readFileSync(join(folder, name), "utf8");
 }

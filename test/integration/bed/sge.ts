@@ -10,6 +10,8 @@ import { output, run } from "./run.ts";
 /** A real Grid Engine of one host with 16 slots, a queue `main.q` and a parallel environment `mpi`. */
 export interface Sge {
   readonly host: string;
+  /** As its queue master says itself. */
+  readonly version: string;
   /** SGE_ROOT, SGE_CELL and the ports, for qsub and its like; they answer on the host only. */
   readonly env: Readonly<Record<string, string>>;
   /** A command on the host, with the variables that qsub needs. */
@@ -89,8 +91,11 @@ export async function startSge(): Promise<Sge> {
     await dispose();
     throw error;
   }
+  const version = /starting up SGE (\S+)/.exec(readFileSync(inFolder("qmaster/messages"), "utf8"))?.[1];
+  if (version === undefined) throw new Error("Grid Engine's queue master does not say its version");
   return {
     host,
+    version,
     env,
     on,
     async jobs() {

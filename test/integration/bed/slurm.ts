@@ -81,6 +81,14 @@ async function removeOrphans(): Promise<void> {
   for (const name of others) if (!isAlive(Number(name.slice(prefix.length)))) await stopDaemons(join(tmpdir(), name));
 }
 
+/** The version of the controller that runs, as it says itself. */
+export async function slurmVersion(): Promise<string> {
+  const said = await output(command("scontrol", "show", "config"), { env: slurm.env, deadline: 20 });
+  const version = /^SLURM_VERSION\s*=\s*(\S+)/m.exec(said)?.[1];
+  if (version === undefined) throw new Error("Slurm's controller does not say its version");
+  return version;
+}
+
 /** Ids of the jobs that are in the queue, whatever their state. */
 export async function queuedJobs(): Promise<string[]> {
   const text = await output(command("squeue", "--noheader", "--format=%i"), { env: slurm.env, deadline: 20 });

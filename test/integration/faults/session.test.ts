@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { covers } from "../../batch/covers.ts";
 import { computing, until } from "../batch-jobs.ts";
 import { isAlive, type Process, signalAll } from "../bed/processes.ts";
 import { tell } from "../bed/run.ts";
@@ -44,6 +45,7 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job unde
     letGo(one);
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(7);
+    covers("pbs", ["accounting"]);
   });
 
   test("SIGTERM to all of the session, as qdel sends it first: the launch ends in order", async () => {
