@@ -94,7 +94,8 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   const failed = v.safeParse(v.object({ failed: v.number() }), told);
   if (failed.success) return endedLink(failed.output.failed);
   const parsed = v.safeParse(announcement, told);
-  if (!parsed.success) throw new Failure("TSD-033", {
+  if (!parsed.success)
+    throw new Failure("TSD-033", {
       launcher: world.launcher,
       rank: world.rank,
       step: "get",
