@@ -24,7 +24,7 @@ export function closingLine(): Reporter {
       const failed = states.filter((state) => state === "failed").length + broken + unhandled.length;
       const beside = await ranBeside(process.env["TSDASK_TESTS_BESIDE"]);
       const missing = leftOut();
-      const trouble = tableTrouble(seen, modules, { rewrite, leftOut: missing.length > 0 });
+      const trouble = tableTrouble(seen, modules, { beside: beside.files, rewrite, leftOut: missing.length > 0 });
       if (trouble.length > 0) process.exitCode = 1;
       const lines = [
         ...listed("Left out on this machine:", missing),
@@ -42,16 +42,38 @@ const listed = (title: string, lines: readonly string[]): readonly string[] =>
 /** What runs beside (scripts/test) has ended this long (ms) after the other tests, or counts as failed: its own tests have deadlines. */
 const patience = 1_200_000;
 
+interface Beside {
+  readonly passed: number;
+  readonly failed: number;
+  /** Those whose tests all passed. */
+  readonly files: readonly string[];
+}
+
+/** What is read of vitest's JSON report. */
+interface BesideReport {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly { readonly status: string }[];
+  }[];
+}
+
 /** How the tests ended that ran beside these, from the files in that folder; what failed of them is shown. */
-async function ranBeside(folder: string | undefined): Promise<{ readonly passed: number; readonly failed: number }> {
-  if (folder === undefined) return { passed: 0, failed: 0 };
+async function ranBeside(folder: string | undefined): Promise<Beside> {
+  if (folder === undefined) return { passed: 0, failed: 0, files: [] };
   const until = performance.now() + patience;
   while (!existsSync(`${folder}/beside.code`) && performance.now() < until) await pause(200);
   const ended = existsSync(`${folder}/beside.code`) && readFileSync(`${folder}/beside.code`, "utf8").trim() === "0";
   if (!ended) process.stdout.write(`\n${readFileSync(`${folder}/beside.out`, "utf8")}\n`);
-  if (!existsSync(`${folder}/beside.json`)) return { passed: 0, failed: 1 };
-  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(
-    readFileSync(`${folder}/beside.json`, "utf8"),
-  ) as { readonly numPassedTests: number; readonly numFailedTests: number };
-  return { passed, failed: ended ? failed : Math.max(failed, 1) };
+  if (!existsSync(`${folder}/beside.json`)) return { passed: 0, failed: 1, files: [] };
+  const {
+    numPassedTests: passed,
+    numFailedTests: failed,
+    testResults,
+  } = JSON.parse(readFileSync(`${folder}/beside.json`, "utf8")) as BesideReport;
+  const whole = testResults.filter(({ assertionResults }) =>
+    assertionResults.every(({ status }) => status === "passed"),
+  );
+  return { passed, failed: ended ? failed : Math.max(failed, 1), files: whole.map(({ name }) => name) };
 }
