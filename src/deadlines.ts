@@ -107,6 +107,8 @@ export const deadlines = {
   openChoices: 8_000,
   /** A page answers for the first time through a tunnel. */
   openPage: 20_000,
+  /** `proxy-map`: the command that has the proxy read its map again. */
+  proxyReload: 60_000,
   /** ssh's own process in the background does what it is told; a channel of it ends. */
   sshControl: 10_000,
   /** A Python says which versions it has. */

@@ -4,6 +4,7 @@ import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hostPort, parseAddress } from "../dask/address.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import { listClusters, type Listed } from "../registry/find.ts";
@@ -37,7 +38,7 @@ export interface Route {
   readonly port: number;
 }
 
-/** `tsdask-mpi proxy-map`; resolves to the exit code. Throws TSD-006, TSD-008 (wrong words) and TSD-072 (the file). */
+/** `tsdask-mpi proxy-map`; resolves to the exit code. Throws TSD-006, TSD-008 (wrong words), TSD-072 (the file) and TSD-199 (the command). */
 export async function proxyMapCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { env, cwd, stdout, stderr } = context;
   const { help, options } = readSmallCommand(COMMAND, argv);
@@ -53,12 +54,20 @@ export async function proxyMapCommand(argv: readonly string[], context: CommandC
       problem: "--watch and --reload want a file",
       suggestion: "Name it with --out. ",
     });
+  let stale = false;
   for (;;) {
     const text = mapText(routesOf(await listClusters(env, ({ public: name }) => name !== undefined)), format);
     if (file === undefined) stdout.write(text);
-    else if (await written(file, text)) {
-      stderr.write(`tsdask-mpi: ${visibleLine(file)} is written.\n`);
-      if (typeof options["reload"] === "string") await reload(options["reload"], context);
+    else {
+      const changed = await written(file, text);
+      if (changed) stderr.write(`tsdask-mpi: ${visibleLine(file)} is written.\n`);
+      if ((changed || stale) && typeof options["reload"] === "string") {
+        const failed = await reload(options["reload"], context);
+        // A proxy that restarts by itself reads the map then; until its command works it is run again, and said once.
+        if (failed !== undefined && options["watch"] !== true) throw failed;
+        if (failed !== undefined && !stale) stderr.write(`${failed.message}\n`);
+        stale = failed !== undefined;
+      }
     }
     if (options["watch"] !== true) return 0;
     await sleep(lookEvery);
@@ -120,7 +129,8 @@ async function written(path: string, text: string): Promise<boolean> {
   }
 }
 
-async function reload(command: string, { env, cwd, stderr }: CommandContext): Promise<void> {
+/** Runs the command; what went wrong, if anything did. */
+async function reload(command: string, { env, cwd }: CommandContext): Promise<Failure | undefined> {
   const { execa } = await import("execa");
   const ran = await execa("sh", ["-c", command], {
     env,
@@ -128,10 +138,10 @@ async function reload(command: string, { env, cwd, stderr }: CommandContext): Pr
     extendEnv: false,
     reject: false,
     stdin: "ignore",
-    timeout: 60_000,
+    timeout: deadlines.proxyReload,
   });
-  if (ran.exitCode !== 0)
-    stderr.write(
-      `tsdask-mpi: ${visibleLine(`${command}: exit code ${ran.exitCode ?? "none"}; ${String(ran.stderr).trim()}`)}\n`,
-    );
+  if (ran.exitCode === 0) return undefined;
+  const said = String(ran.stderr).trim().split("\n").at(-1) ?? "";
+  const how = ran.timedOut ? "it did not end in time" : `exit code ${ran.exitCode ?? "none"}`;
+  return new Failure("TSD-199", { command, problem: visibleLine(said === "" ? how : `${how}; ${said}`) });
 }

@@ -827,7 +827,20 @@ export const messages = define({
     what: "Port {port} of this computer does not lead to {target}: {problem}.",
     cause:
       "The port was taken meanwhile, the login host may not forward (AllowTcpForwarding), or it does not reach that host and port.",
-    cure: "The cluster goes on: try again, with another --port, or with a line of `tsdask-mpi connect --tunnel jump` or `reverse`.",
+    cure: "The cluster goes on: try again, with another --port, or with the lines of `tsdask-mpi connect NAME --tunnel jump` (or `reverse`) on the login host.",
+  },
+  "TSD-184": {
+    exit: 69,
+    what: "ssh does not go on from {login} to {node}, where the pages listen on loopback only: {problem}.",
+    cause:
+      "The cluster was started with --tunnel jump or reverse, perhaps by the site's file, and {node} does not let you in as it let you in on {login}.",
+    cure: "The cluster goes on. Have {node} take your key (often ~/.ssh/authorized_keys on {login}), or use the lines of `tsdask-mpi connect NAME --tunnel reverse` there; a new one with `tsdask-mpi open {login} -- --jupyter lab --tunnel direct` listens where {login} reaches it.",
+  },
+  "TSD-199": {
+    exit: 69,
+    what: "The proxy was not told of its new map: {command}: {problem}.",
+    cause: "The command of --reload failed, often for want of rights, or because the proxy refuses its configuration.",
+    cure: "Run the command by hand and mend it. The map itself is written; with --watch the command is run again every few seconds until it works.",
   },
   "TSD-176": {
     exit: 69,

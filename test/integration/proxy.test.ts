@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { describe, expect, test } from "vitest";
 import { command, isRoot, needs, projectRoot, which } from "./bed/command.ts";
 import { launcher } from "./bed/launchers.ts";
@@ -32,17 +33,48 @@ async function outside(clean: Clean, code: string): Promise<{ readonly code: num
   return { code: ran.code, text: `${ran.stdout}${ran.stderr}` };
 }
 
+/** Whether the proxy leads to a cluster by this name: it does when it has read the new map. */
+function leads(port: number, servername: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    // Whose certificate it is, is what the clients below look at.
+    const asked = connect({ host: "127.0.0.1", port, servername, rejectUnauthorized: false });
+    asked.once("secureConnect", () => resolve(true)).once("error", () => resolve(false));
+    asked.once("close", () => resolve(false)).once("secureConnect", () => asked.destroy());
+  });
+}
+
 describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
   "three clusters behind one port of a TLS proxy",
   () => {
     test("each is reached by its name alone, and by its own certificate alone", async () => {
       await using clean = nothingLeft();
-      clean.allow(/^in-\w+$/, /^dask\.map$/);
+      clean.allow(/^in-\w+$/, /^dask\.map$/, /^haproxy\.pid$/, /^tried$/);
       const port = await freePort();
       const map = join(clean.folder, "dask.map");
       const ours = (...words: readonly string[]): Promise<string> =>
         output(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 30 });
       await using stack = new AsyncDisposableStack();
+
+      // As the facility has it: a proxy that runs all the time, and a map that follows the clusters. The first reload fails: it is tried again.
+      clean.write("dask.map", "");
+      const file = clean.write("haproxy.cfg", configuration(port, map));
+      const pid = join(clean.tmp, "haproxy.pid");
+      const proxy = stack.use(
+        start(command(which("haproxy") ?? "", "-W", "-db", "-p", pid, "-f", file), {
+          folder: clean.folder,
+          env: clean.env,
+          deadline: 110,
+        }),
+      );
+      const tried = join(clean.tmp, "tried");
+      const reload = `test -e ${tried} || { touch ${tried}; echo not yet >&2; exit 3; }; kill -USR2 ${proxy.pid}`;
+      const watching = stack.use(
+        start(command(tsdask, "proxy-map", "--out", map, "--watch", "--reload", reload), {
+          folder: clean.folder,
+          env: clean.env,
+          deadline: 110,
+        }),
+      );
       const clusters: Running[] = [];
       for (const name of names) {
         const folder = join(clean.folder, `in-${name}`);
@@ -58,17 +90,11 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
           timeout: 20_000,
         })
         .toEqual([...names.map(publicOf).toSorted(), ""]);
-      await ours("proxy-map", "--out", map);
+      expect(await ours("proxy-map", "--format", "traefik")).toContain("HostSNI(`beta-2.af.example.org`)");
+      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 20_000 }).toBe(await ours("proxy-map"));
       expect(statSync(map).mode & 0o777).toBe(0o644);
       expect(readFileSync(map, "utf8")).toMatch(/^alpha\.af\.example\.org \d+\.\d+\.\d+\.\d+\/\d+$/m);
-      expect(await ours("proxy-map", "--format", "traefik")).toContain("HostSNI(`beta-2.af.example.org`)");
-
-      const file = clean.write("haproxy.cfg", configuration(port, map));
-      await using proxy = start(command(which("haproxy") ?? "", "-f", file, "-db"), {
-        folder: clean.folder,
-        env: clean.env,
-        deadline: 100,
-      });
+      for (const name of names) await expect.poll(() => leads(port, publicOf(name)), { timeout: 20_000 }).toBe(true);
       expect(proxy.stderr()).not.toContain("ALERT");
 
       // What is printed, as it is printed; each cluster's own folder tells which one answered.
@@ -108,8 +134,12 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
       await ours("stop", "--all");
       expect(await ours("proxy-map")).toBe("");
       for (const one of clusters) await one.finished;
-      proxy.signal("SIGTERM");
-      await proxy.finished;
+      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 20_000 }).toBe("");
+      expect(watching.stderr().match(/TSD-199 .*exit code 3; not yet/g)).toHaveLength(1);
+      for (const one of [watching, proxy]) {
+        one.signal("SIGTERM");
+        await one.finished;
+      }
     });
   },
 );
