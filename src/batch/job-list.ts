@@ -117,7 +117,8 @@ async function removed(path: string): Promise<void> {
   });
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this host has this id. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -3,35 +3,18 @@ import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { jobEnvironment } from "./batch-jobs.ts";
-import { command, isRoot, projectRoot, type Command } from "./bed/command.ts";
+import { command, isRoot } from "./bed/command.ts";
+import { fromLaptop, installed } from "./bed/laptop.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { processes } from "./bed/processes.ts";
 import { python } from "./bed/pythons.ts";
 import { output, run, start, type Running } from "./bed/run.ts";
 import { queuedJobs, queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
-import { sshdAvailable, startSshd, type Sshd } from "./bed/sshd.ts";
+import { sshdAvailable, startSshd } from "./bed/sshd.ts";
 import { typing } from "./bed/typist.ts";
 import { hasJupyter } from "./security/cluster.ts";
 
 const possible = isRoot && slurmAvailable() === true && sshdAvailable() === true && (await hasJupyter());
-
-/** tsdask-mpi as it is installed on the login host, with what a profile there would set. */
-function installed(clean: Clean, home: string): string {
-  const { XDG_STATE_HOME: _state, ...env }: Record<string, string> = { ...jobEnvironment(clean), HOME: home };
-  const lines = Object.entries(env).map(([name, value]) => `export ${name}='${value}'`);
-  return clean.write("there", `#!/bin/sh\n${lines.join("\n")}\nexec ${join(projectRoot, "bin", "tsdask-mpi")} "$@"\n`);
-}
-
-/** `tsdask-mpi open` as on a laptop whose ssh leads to this sshd. */
-function open(clean: Clean, sshd: Sshd, ...words: readonly string[]): Command {
-  const { DISPLAY: _display, WAYLAND_DISPLAY: _wayland, ...env } = jobEnvironment(clean);
-  const path = `${sshd.path}:${dirname(process.execPath)}:/usr/bin:/bin`;
-  return {
-    ...command(join(projectRoot, "bin", "tsdask-mpi"), "open", ...words),
-    env: { ...env, SLURM_CONF: "/nowhere", PATH: path },
-  };
-}
 
 /** ssh's process in the background, by which all else goes. */
 const masters = (clean: Clean): number[] =>
@@ -82,7 +65,7 @@ describe.runIf(possible)("tsdask-mpi open, against a real sshd and Slurm", () =>
           ["Password:", 0, "second factor\r"],
           ["go on (g)?", 0, "l\r"],
         ],
-        open(clean, sshd, ...remote, "--nodes", "2", "--ranks-per-node", "2", "login.example.org"),
+        fromLaptop(clean, sshd, ...remote, "--nodes", "2", "--ranks-per-node", "2", "login.example.org"),
       ),
       { folder: clean.folder, env: clean.env, deadline: 120 },
     );
@@ -115,11 +98,14 @@ describe.runIf(possible)("tsdask-mpi open, against a real sshd and Slurm", () =>
 
     // Back to it, by a key alone, with a Client here that goes on after a cut; and the end of all.
     await using plain = await startSshd();
-    await using back = start(open(clean, plain, "--client", "--python", python().path, "--at-end", "stop", name), {
-      folder: clean.folder,
-      env: clean.env,
-      deadline: 90,
-    });
+    await using back = start(
+      fromLaptop(clean, plain, "--client", "--python", python().path, "--at-end", "stop", name),
+      {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: 90,
+      },
+    );
     const [, again = ""] = await back.says(/JupyterLab {2}(http:\S+)/, 40);
     expect(again).toBe(url);
     const [, folder = ""] = await back.says(/DASK_CONFIG='(.+?)'/, 10);
@@ -150,7 +136,7 @@ describe.runIf(possible)("tsdask-mpi open, against a real sshd and Slurm", () =>
       [sshd, ["login"], 69, "there is no terminal here on which to ask"],
     ] as const;
     for (const [at, words, code, text] of refusals) {
-      const refused = await run(open(clean, at, ...remote, ...words), { folder: clean.folder, env: clean.env });
+      const refused = await run(fromLaptop(clean, at, ...remote, ...words), { folder: clean.folder, env: clean.env });
       expect({ code: refused.code, stderr: refused.stderr }).toEqual({
         code,
         stderr: expect.stringContaining(text) as string,

@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { html } from "../../report/html.ts";
 import { writePrivateFile } from "../../security/private-files.ts";
+import { makeSessionFolder, pageName } from "./session-folder.ts";
 
 /**
  * Opens a link in the user's browser. The link holds a token, and all users can see a process's words: the browser gets a page of a private folder
@@ -12,8 +12,8 @@ import { writePrivateFile } from "../../security/private-files.ts";
 export async function openBrowser(link: string, env: NodeJS.ProcessEnv): Promise<(() => Promise<void>) | undefined> {
   const mac = process.platform === "darwin";
   if (!mac && !env["DISPLAY"] && !env["WAYLAND_DISPLAY"] && !env["BROWSER"]) return undefined;
-  const folder = await mkdtemp(join(env["XDG_RUNTIME_DIR"] || tmpdir(), "tsdask-page-"));
-  const page = join(folder, "open.html");
+  const folder = await makeSessionFolder(env);
+  const page = join(folder, pageName);
   const { text } =
     html`<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${link}"><a href="${link}">JupyterLab</a>
 `;

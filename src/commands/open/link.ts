@@ -3,7 +3,7 @@ import { Failure } from "../../errors/failure.ts";
 import { visibleLine } from "../../errors/visible.ts";
 import { makeInbox, type Inbox } from "./inbox.ts";
 import { readTold, written, type Request, type Told } from "./lines.ts";
-import { connectSsh, lines, type Channel, type Connection } from "./ssh.ts";
+import { canAsk, connectSsh, lines, type Channel, type Connection } from "./ssh.ts";
 
 /** What happens to a session, in order. */
 export type Happening =
@@ -23,6 +23,8 @@ export interface Link {
   readonly connection: Connection;
   readonly hello: Extract<Told, { event: "hello" }>;
   request(what: Request): void;
+  /** A connection to a node, through that to the login host; made once. Throws TSD-184. */
+  toNode(node: string): Promise<Connection>;
   close(): Promise<void>;
 }
 
@@ -57,14 +59,21 @@ export async function connectLink(request: LinkRequest, inbox: Inbox<Happening>)
   });
   lines(channel.stderr, (line) => void hear(visibleLine(line)));
   channel.stdin.on("error", () => undefined);
-  channel.once("error", () => put({ kind: "lost" }));
-  channel.once("close", () => put({ kind: "lost" }));
+  // All that goes with one connection is one loss.
+  let over = false;
+  const lost = (): void => {
+    if (!over) put({ kind: "lost" });
+    over = true;
+  };
+  channel.once("error", lost).once("close", lost);
   const late = setTimeout(() => put({ kind: "time" }), deadlines.openHello);
   const alive = setInterval(() => channel.stdin.write(written({ op: "alive" })), aliveEvery);
+  const nodes = new Map<string, Promise<Connection>>();
   const close = async (): Promise<void> => {
     closed = true;
     clearInterval(alive);
     await ended(channel);
+    for (const one of nodes.values()) await (await one.catch(() => undefined))?.close();
     await connection.close();
   };
   try {
@@ -72,11 +81,52 @@ export async function connectLink(request: LinkRequest, inbox: Inbox<Happening>)
     clearTimeout(late);
     if (item.kind !== "told" || item.told.event !== "hello") throw notThere(request, noise, item);
     live = true;
-    return { connection, hello: item.told, request: (what) => void channel.stdin.write(written(what)), close };
+    const hello = item.told;
+    const toNode = (node: string): Promise<Connection> => {
+      const known = nodes.get(node) ?? connectNode(node, { request, hello, connection, lost });
+      nodes.set(node, known);
+      return known;
+    };
+    return { connection, hello, request: (what) => void channel.stdin.write(written(what)), toNode, close };
   } catch (error) {
     clearTimeout(late);
     await close();
     throw error;
+  }
+}
+
+/** ssh goes on to a compute node, as with `-J`: for a page that listens on that node's loopback alone. Throws TSD-184. */
+async function connectNode(
+  node: string,
+  {
+    request: { login, env, say },
+    hello,
+    connection,
+    lost,
+  }: {
+    readonly request: LinkRequest;
+    readonly hello: Link["hello"];
+    readonly connection: Connection;
+    readonly lost: () => void;
+  },
+): Promise<Connection> {
+  // Its name came over the line, and goes to ssh.
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(node)) throw new Failure("TSD-177", { problem: "a node's name" });
+  say(`the pages listen on ${node}'s loopback only: ssh goes on to ${node}`);
+  try {
+    const onward = await connectSsh({ login: `${hello.user}@${node}`, env, ask: canAsk(env), say, via: connection });
+    const held = onward.hold();
+    held.stdin.on("error", () => undefined);
+    held.stderr.resume();
+    held.once("error", lost).once("close", lost);
+    const close = async (): Promise<void> => {
+      await ended(held);
+      await onward.close();
+    };
+    return { ...onward, close };
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== "TSD-173") throw error;
+    throw new Failure("TSD-184", { login, node, problem: String(error.facts["problem"]) }, { cause: error });
   }
 }
 

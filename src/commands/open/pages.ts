@@ -9,6 +9,7 @@ import { freePort, requirePort } from "../../net/ports.ts";
 import { isWildcard, launchPort, pageLink, type Service } from "../../net/tunnel.ts";
 import type { Told } from "./lines.ts";
 import type { Link } from "./link.ts";
+import type { Connection } from "./ssh.ts";
 
 type Up = Extract<Told, { event: "up" }>;
 const here = "127.0.0.1";
@@ -22,7 +23,7 @@ export interface Forwarded {
 
 /**
  * Leads ports of this machine to the cluster's pages: the same as before after a lost connection, so that what is open in the browser goes on. Throws
- * TSD-028 (the port that was asked for is taken) and TSD-175.
+ * TSD-028 (the port that was asked for is taken), TSD-175 and TSD-184.
  */
 export async function forwardPages(
   { record, token }: Up,
@@ -44,8 +45,9 @@ export async function forwardPages(
     const first = index === 0;
     const likely = (first ? usual : undefined) ?? launchPort(record.launch, service.name);
     const port = before[index]?.port ?? (await localPort(first ? wanted : undefined, likely));
-    const target = hostPort(reachable(service, record.host, link), service.port);
-    const problem = await link.connection.forward(port, target);
+    const { by, host } = await wayTo(service, link);
+    const target = hostPort(host, service.port);
+    const problem = await by.forward(port, target);
     if (problem !== undefined) throw notForwarded(port, target, problem);
     const url = pageLink(service, port, token);
     if (before.length === 0) await answers(url, target, port);
@@ -81,11 +83,11 @@ async function localPort(wanted: number | undefined, usual: number): Promise<num
   }
 }
 
-/** What the login host calls the page's host. */
-function reachable({ host, node, port }: Service, runs: string, { hello }: Link): string {
-  if (!isLoopback(host) && host !== "localhost") return isWildcard(host) ? node : host;
-  if (runs === hello.host) return here;
-  throw notForwarded(port, hostPort(host, port), `it listens on the loopback of ${node} only`);
+/** The connection that a page is reached by, and what its other end calls the page's host. Throws TSD-184. */
+async function wayTo({ host, node }: Service, link: Link): Promise<{ readonly by: Connection; readonly host: string }> {
+  const { connection, hello } = link;
+  if (!isLoopback(host) && host !== "localhost") return { by: connection, host: isWildcard(host) ? node : host };
+  return { by: node === hello.host ? connection : await link.toNode(node), host: here };
 }
 
 /** The first answer of a page, whatever it is: the tunnel's own port takes connections also where nothing is behind it. */

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess, type ChildProcessByStdio } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { execa } from "execa";
@@ -9,6 +8,7 @@ import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
 import { visibleLine } from "../../errors/visible.ts";
 import { posixQuoted } from "../shells.ts";
+import { makeSessionFolder, socketName } from "./session-folder.ts";
 
 /*
  * The system's own ssh, with its configuration, jump hosts and agents. ssh_config(5): ControlMaster, ControlPath, ControlPersist; ssh(1): -O.
@@ -30,8 +30,12 @@ export type Channel = ChildProcessByStdio<Writable, Readable, Readable>;
 export interface Connection {
   /** Runs our program there; its stdin and stdout are the channel. */
   serve(program: string): Channel;
+  /** A channel that does nothing, without which a connection that only forwards ports would end as an idle one; it closes with the connection. */
+  hold(): Channel;
   /** A port of this machine's loopback that leads to a port as the login host reaches it. Resolves to what went wrong, if anything did. */
   forward(port: number, target: string): Promise<string | undefined>;
+  /** A shell line for `ProxyCommand` that leads ssh on through this connection to a further host. */
+  readonly through: string;
   /** Ends the connection and everything in it. */
   close(): Promise<void>;
 }
@@ -42,6 +46,8 @@ export interface ConnectRequest {
   /** Whether ssh may ask: for a password, a second factor, an unknown host's key. */
   readonly ask: boolean;
   readonly say: (line: string) => void;
+  /** The connection that leads to this host, where the network does not. */
+  readonly via?: Connection;
 }
 
 /** Whether there is a terminal on which ssh can ask, or a program that asks for it. */
@@ -57,11 +63,12 @@ export function canAsk(env: NodeJS.ProcessEnv): boolean {
 }
 
 /** Connects and authenticates, once. Throws TSD-173, with the fact `person` set where only a person can help. */
-export async function connectSsh({ login, env, ask, say }: ConnectRequest): Promise<Connection> {
-  const folder = await mkdtemp(join(env["XDG_RUNTIME_DIR"] || tmpdir(), "tsdask-open-"));
-  const socket = join(folder, "s");
+export async function connectSsh({ login, env, ask, say, via }: ConnectRequest): Promise<Connection> {
+  const folder = await makeSessionFolder(env);
+  const socket = join(folder, socketName);
   const control = ["-o", `ControlPath=${socket.replaceAll("%", "%%")}`];
-  const master = spawn("ssh", [...control, ...masterOptions(ask), "--", login], {
+  const proxy = via === undefined ? [] : ["-o", `ProxyCommand=${via.through}`];
+  const master = spawn("ssh", [...control, ...proxy, ...masterOptions(ask), "--", login], {
     env,
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -85,20 +92,35 @@ export async function connectSsh({ login, env, ask, say }: ConnectRequest): Prom
   connected = true;
   // ssh's own process in the background keeps its stderr; it must not keep this one.
   (master.stderr as Readable & { unref?: () => void }).unref?.();
+  const channel = (line: string): Channel =>
+    spawn("ssh", [...control, ...channelOptions, "-T", "--", login, line], {
+      env,
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
+    });
   return {
-    serve: (program) =>
-      spawn("ssh", [...control, ...channelOptions, "-T", "--", login, remoteLine(program)], {
-        env,
-        stdio: ["pipe", "pipe", "pipe"],
-        detached: true,
-      }),
+    serve: (program) => channel(remoteLine(program)),
+    hold: () => channel("exec cat"),
     forward: async (port, target) => {
       const ran = await onSocket(control, login, ["-O", "forward", "-L", `127.0.0.1:${port}:${target}`], env);
       return ran.code === 0 ? undefined : visibleLine(ran.stderr.trim().split("\n").at(-1) ?? "ssh does not say why");
     },
+    through: throughLine(control, login),
     close,
   };
 }
+
+/** Starts its words as a process that the terminal's Ctrl-C does not reach, with the same input and output, and ends. */
+const apart =
+  'require("child_process").spawn(process.argv[1],process.argv.slice(2),{stdio:"inherit",detached:true}).unref()';
+
+/** `%` begins a token of ssh's in a ProxyCommand (ssh_config(5)), where a path of `control` is already written with two. */
+const throughLine = (control: readonly string[], login: string): string => {
+  const plain = [process.execPath, "-e", apart, "ssh", ...control, ...channelOptions].map((word) =>
+    word.replaceAll("%", "%%"),
+  );
+  return [...plain, "-W", "[%h]:%p", "--", login.replaceAll("%", "%%")].map(posixQuoted).join(" ");
+};
 
 /** A configuration's own forwards, commands and sockets are for other connections. */
 const foreign = ["-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none", "-o", "ForwardX11=no"];

@@ -1,0 +1,61 @@
+import { createHash } from "node:crypto";
+import { mkdtemp, readdir, rmdir, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { isAlive } from "../../batch/job-list.ts";
+import { Failure } from "../../errors/failure.ts";
+import { systemCode } from "../../security/file-problems.ts";
+import { privateFolder } from "../../security/private-files.ts";
+
+/** The socket of ssh's own process in the background, in its folder: short, since a socket's path is. */
+export const socketName = "s";
+/** The page that leads the browser on, in its folder. */
+export const pageName = "open.html";
+
+/** A folder's name says whose it is, by host and process, so that what a killed session has left is told from what another one uses. */
+const ofHost = (): string => `tsdask-open-${createHash("sha256").update(hostname()).digest("hex").slice(0, 4)}-`;
+
+/** Makes a folder (0700) of this session's on this computer; those of killed sessions go. Throws TSD-071 where nothing can be kept private. */
+export async function makeSessionFolder(env: NodeJS.ProcessEnv): Promise<string> {
+  const base = env["XDG_RUNTIME_DIR"] || tmpdir();
+  await sweep(base);
+  return privateFolder(await mkdtemp(join(base, `${ofHost()}${process.pid}-`)));
+}
+
+async function sweep(base: string): Promise<void> {
+  const names = await readdir(base).catch(() => []);
+  const named = new RegExp(`^${ofHost()}(\\d+)-\\w{6}$`);
+  for (const name of names) {
+    const pid = named.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    try {
+      await removeLeft(privateFolder(join(base, name)));
+    } catch (error) {
+      // Somebody else's, or in use: it is left alone.
+      if (!(error instanceof Failure) && systemCode(error) === undefined) throw error;
+    }
+  }
+}
+
+/** Removes what a session makes in its folder, and nothing else. ssh's process outlives a killed session for some seconds: its socket answers, and stays. */
+async function removeLeft(folder: string): Promise<void> {
+  const socket = join(folder, socketName);
+  if (await answers(socket)) return;
+  for (const path of [socket, join(folder, pageName)])
+    await unlink(path).catch((error: unknown) => {
+      if (systemCode(error) !== "ENOENT") throw error;
+    });
+  await rmdir(folder);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = connect(path);
+    asked.once("connect", () => {
+      asked.destroy();
+      resolve(true);
+    });
+    asked.once("error", () => resolve(false));
+  });
+}
