@@ -29,6 +29,7 @@ Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else schedul
     { flags: "--json", help: "the same as JSON" },
     { flags: "--trust-shared-folder", help: "believe a scheduler.json in a folder that your group may write in" },
     { flags: "--tunnel <kind>", help: "how your computer gets there", choices: ["direct", "jump", "reverse"] },
+    { flags: "--client", help: "what makes a plain Client() work, on your own computer and here" },
     { flags: "--public", help: "the address for any network: through the facility's proxy (--sni-domain)" },
     { flags: "--login-host <host>", help: "the host that your computer reaches with ssh" },
   ],
@@ -64,6 +65,10 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     if (listed !== undefined) refuseSuspended(listed);
     throw error;
   });
+  if (line.options["client"] === true) {
+    stdout.write(`${(await clientText({ path, file }, line, context)).map(visibleLine).join("\n")}\n`);
+    return 0;
+  }
   const tunnel = await tunnelOf(file.tsdask, line, context, credentials?.cert);
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {
@@ -108,10 +113,7 @@ async function tunnelOf(
 ): Promise<Tunnel | undefined> {
   if (record === undefined) return undefined;
   const { options, sources } = await readOptions({ argv: [], env, cwd });
-  const said = line.options["loginHost"];
-  const here = record.hosts.includes(hostname()) ? undefined : hostname();
-  const login =
-    loginHost({ option: typeof said === "string" ? said : options.loginHost, env }) ?? record.tunnel?.login ?? here;
+  const login = loginOf(record, line, options.loginHost, env);
   const configured = sources.tunnel.kind === "default" ? undefined : options.tunnel;
   return clusterTunnel({
     record,
@@ -121,6 +123,18 @@ async function tunnelOf(
     kind: (line.options["tunnel"] as TunnelKind | undefined) ?? configured,
     login,
   });
+}
+
+/** The host that a laptop's ssh leads to: as it was said, as the launch knew it, or this one where it is none of the cluster's. */
+function loginOf(
+  record: ClusterRecord,
+  line: SmallLine,
+  configured: string | undefined,
+  env: NodeJS.ProcessEnv,
+): string | undefined {
+  const said = line.options["loginHost"];
+  const here = record.hosts.includes(hostname()) ? undefined : hostname();
+  return loginHost({ option: typeof said === "string" ? said : configured, env }) ?? record.tunnel?.login ?? here;
 }
 
 function headline({ address, tsdask }: SchedulerFile, state: State): string[] {
@@ -173,6 +187,35 @@ function publicText({ path, file }: Pick<Access, "path" | "file">): string[] {
   ];
 }
 
+/** A `Client()` without arguments: from a laptop through ssh, which `open` does, and in a shell that reaches the scheduler. Throws TSD-007. */
+async function clientText(
+  { path, file }: Pick<Access, "path" | "file">,
+  line: SmallLine,
+  { env, cwd }: CommandContext,
+): Promise<string[]> {
+  const record = file.tsdask;
+  const { listClusters } = await import("../registry/find.ts");
+  const [listed] = await listClusters(env, ({ launch }) => launch === record?.launch);
+  if (record === undefined || listed === undefined)
+    throw new Failure("TSD-007", {
+      options: `connect --client and ${path}`,
+      problem: "The cluster is not in your list of clusters, by which `tsdask-mpi open` finds it.",
+      hint: "`tsdask-mpi env` connects a shell that reaches its scheduler.",
+    });
+  const { options } = await readOptions({ argv: [], env, cwd });
+  const login = loginOf(record, line, options.loginHost, env);
+  const target = login === undefined ? "<login host>" : login.includes("@") ? login : `${userInfo().username}@${login}`;
+  return [
+    "on your own computer, where tsdask-mpi and a Python with Dask are (docs/laptop.md):",
+    `  tsdask-mpi open --cluster ${listed.entry.name} --client ${target}`,
+    "in a shell on a host that reaches the scheduler:",
+    `  ${shellLine(path)}`,
+  ];
+}
+
+const shellLine = (path: string): string =>
+  `eval "$(tsdask-mpi env ${/^[\w./-]+$/.test(path) ? path : posixQuoted(path)})"`;
+
 function pythonText(access: Access): string[] {
   const { path } = access;
   return [
@@ -180,7 +223,7 @@ function pythonText(access: Access): string[] {
     "in Python, on a host that reaches the scheduler:",
     ...pythonLines(access).map((line) => `  ${line}`),
     "or in a shell there (then Client() needs no argument):",
-    `  eval "$(tsdask-mpi env ${/^[\w./-]+$/.test(path) ? path : posixQuoted(path)})"`,
+    `  ${shellLine(path)}`,
   ];
 }
 
