@@ -37,6 +37,10 @@ bed_python='pytest requests dask-labextension'
 # dask-mpi itself, in .tools/dask-mpi: its own tests are run against our command, and the benchmarks compare with it.
 bed_dask_mpi='dask-mpi mpi4py'
 
+# A JupyterHub, in .tools/hub, with its proxy, a program for Node; .venv's Python runs it.
+bed_hub='jupyterhub batchspawner jupyterhub-idle-culler'
+bed_hub_proxy='configurable-http-proxy'
+
 install_bed_packages() {
   begin debian
   missing=
@@ -123,5 +127,24 @@ install_bed_dask_mpi() {
     end "installed in .tools/dask-mpi"
   else
     end "could not install $bed_dask_mpi from PyPI (.tools/log/$step.log says why); dask-mpi's own tests are left out"
+  fi
+}
+
+install_bed_hub() {
+  begin hub
+  folder=$tools/hub
+  if [ "$(cat "$folder/made" 2>/dev/null)" = "$bed_hub $bed_hub_proxy" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  rm -rf "$folder"
+  # shellcheck disable=SC2086 # a list of packages
+  if quietly .venv/bin/python -m pip install --disable-pip-version-check --retries 2 --timeout 30 --target "$folder/python" $bed_hub &&
+    quietly run_npm install --prefix "$folder" --no-package-lock --ignore-scripts --no-audit --no-fund "$bed_hub_proxy"; then
+    printf '%s' "$bed_hub $bed_hub_proxy" >"$folder/made"
+    end "installed in .tools/hub"
+  else
+    end "could not install $bed_hub $bed_hub_proxy (.tools/log/$step.log says why); the tests under a JupyterHub are left out"
   fi
 }

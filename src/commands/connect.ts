@@ -8,7 +8,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
 import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
-import { clustersNamed, refuseSuspended } from "../registry/find.ts";
+import { clustersNamed, listClusters, refuseSuspended } from "../registry/find.ts";
 import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
@@ -194,7 +194,6 @@ async function clientText(
   { env, cwd }: CommandContext,
 ): Promise<string[]> {
   const record = file.tsdask;
-  const { listClusters } = await import("../registry/find.ts");
   const [listed] = await listClusters(env, ({ launch }) => launch === record?.launch);
   if (record === undefined || listed === undefined)
     throw new Failure("TSD-007", {

@@ -1,8 +1,14 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { nothingLeft } from "./bed/left.ts";
+import { command, isRoot } from "./bed/command.ts";
+import { inKernel } from "./bed/kernel.ts";
+import { fromLaptop, installed } from "./bed/laptop.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { output, start } from "./bed/run.ts";
+import { sshdAvailable, startSshd } from "./bed/sshd.ts";
 import { hasJupyter, portsOf, startCluster } from "./security/cluster.ts";
 
 /** What a WebSocket comes to: its first message, or the status that it was refused with. */
@@ -15,6 +21,57 @@ function firstWord(url: string, headers: Record<string, string>): Promise<string
   }).finally(() => socket.terminate()) as Promise<string | number>;
 }
 
+const pages = ["--worker-dashboard-address", ":0", "--scheduler-options", '{"http_prefix": "/pre"}'];
+
+/** What VS Code's kernel and `jupyter console` would be asked: how many workers compute, and where the kernel can be met. */
+const inCell = `
+import ipykernel
+from dask.distributed import Client
+client = Client()
+print(len(client.run(lambda: 1)), client.dashboard_link, ipykernel.get_connection_file())
+`;
+
+/** Computes in a kernel that runs already, as `jupyter console --existing` does, and prints what it says. */
+const existing = `
+import sys
+from jupyter_client import BlockingKernelClient
+kernel = BlockingKernelClient(connection_file=sys.argv[1])
+kernel.load_connection_file()
+kernel.start_channels()
+kernel.wait_for_ready(timeout=20)
+kernel.execute_interactive("print('sum', client.submit(sum, range(100)).result())", timeout=20)
+kernel.stop_channels()
+`;
+
+/** A laptop goes to the cluster by its name, and ssh on from the login host to the node, on whose loopback alone Jupyter listens. */
+async function fromElsewhere(clean: Clean): Promise<void> {
+  const state = clean.env["XDG_STATE_HOME"] ?? "";
+  const login = `env XDG_STATE_HOME=${state} unshare -u sh -c 'hostname login.example.org; exec "$@"' sh `;
+  const remote = ["--remote-command", installed(clean, join(clean.tmp, "home"), login), "--no-browser"];
+  await using sshd = await startSshd();
+  const words = [...remote, "--cluster", "pages", "login.example.org"];
+  const options = { folder: clean.folder, env: clean.env, deadline: 100 };
+  await using session = start(fromLaptop(clean, sshd, ...words), options);
+  const [, url = ""] = await session.says(/JupyterLab {2}(http:\S+)/, 30);
+  expect(session.stderr()).toContain("ssh goes on to");
+  const { origin, searchParams } = new URL(url);
+  const said = await inKernel(origin, searchParams.get("token") ?? "", inCell);
+  const [, file = ""] = /^2 \/tsdask\/status (\S+)$/.exec(said) ?? [said];
+  expect(await output(command(python().path, "-c", existing, file), options)).toContain("sum 4950");
+
+  // What a killed session leaves goes with the next one, once its ssh has gone as well.
+  const left = (): string[] => readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-open-"));
+  expect(left()).toHaveLength(2);
+  for (const { pid, arguments: line } of clean.processes())
+    if ((line.includes("open") && line.includes("pages")) || line.includes("ControlMaster=no") || line.includes("-M"))
+      process.kill(pid, "SIGKILL");
+  await session.finished;
+  expect(left()).toHaveLength(2);
+  const printed = await output(fromLaptop(clean, sshd, "--print", ...words), options);
+  expect(left()).toEqual([]);
+  expect(printed).toMatch(/^ {2}ssh -N .* -J \S+@login\.example\.org \S+$/m);
+}
+
 if (await hasJupyter())
   test("Jupyter shows the pages of scheduler and workers behind its own login, and gives the token to nobody else", async () => {
     await using clean = nothingLeft();
@@ -22,7 +79,7 @@ if (await hasJupyter())
     mkdirSync(join(clean.tmp, "home"));
     await using cluster = await startCluster(clean, {
       jupyter: true,
-      words: ["--worker-dashboard-address", ":0", "--scheduler-options", '{"http_prefix": "/pre"}'],
+      words: ["--cluster-name", "pages", "--tunnel", "jump", ...pages],
       env: { HOME: join(clean.tmp, "home") },
     });
     const place = cluster.file.tsdask?.jupyter;
@@ -59,5 +116,6 @@ if (await hasJupyter())
     expect(await firstWord(events, { Cookie: cookie })).toContain("add_worker");
     expect(await firstWord(events, { Cookie: cookie, Origin: "http://evil.example.org" })).toBe(403);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
+    if (isRoot && sshdAvailable() === true) await fromElsewhere(clean);
     await cluster.stop();
   });

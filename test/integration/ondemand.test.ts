@@ -2,9 +2,13 @@ import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { jobEnvironment, outputOf, sbatch, until } from "./batch-jobs.ts";
+import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command, projectRoot, which } from "./bed/command.ts";
-import { nothingLeft } from "./bed/left.ts";
-import { output, run } from "./bed/run.ts";
+import { open, openPanes, panesDraw, workForPanes } from "./bed/lab.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
+import { freePort } from "./bed/ports.ts";
+import { hasDaskExtension } from "./bed/pythons.ts";
+import { output, run, start } from "./bed/run.ts";
 import { queueEmpty, slurmAvailable, startSlurm } from "./bed/slurm.ts";
 import { hasJupyter } from "./security/cluster.ts";
 import type { SchedulerFile } from "../../src/dask/scheduler-file.ts";
@@ -48,6 +52,48 @@ source ./after.sh
 wait "$SCRIPT_PID" || clean_up 1
 `;
 
+/** The portal in front of the node: the session's card, and all below /node/ as the node's, with the portal's own name in X-Forwarded-Host. */
+const portal = (port: number, card: string, server: string): string => `global
+  maxconn 200
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 60s
+frontend portal
+  bind 127.0.0.1:${port}
+  http-request return status 200 content-type text/html file ${card} if { path /card }
+  http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+  http-request set-header Host ${server}
+  default_backend node
+backend node
+  server node ${server}
+`;
+
+/** Presses the card's button in a browser, and looks at the panes while the cluster works. */
+async function pressed(clean: Clean, view: string, server: string, folder: string): Promise<void> {
+  const port = await freePort();
+  const card = clean.write("card.html", `<!doctype html><title>Sessions</title>${view}`);
+  const file = clean.write("portal.cfg", portal(port, card, server));
+  await using _proxy = start(command(which("haproxy") ?? "", "-f", file, "-db"), {
+    folder: clean.folder,
+    env: clean.env,
+    deadline: 100,
+  });
+  await using browser = await launchChromium();
+  const sessions = await open(browser, `http://127.0.0.1:${port}/card`);
+  const opened = sessions.context().waitForEvent("page");
+  await sessions.getByText("JupyterLab").click();
+  const lab = await opened;
+  await openPanes(lab, "this launch");
+  await using _working = await workForPanes(clean, folder);
+  for (const address of await panesDraw(lab, "ondemand"))
+    expect(address).toMatch(new RegExp(`^http://127\\.0\\.0\\.1:${port}/node/n1/\\d+/dask/dashboard/`));
+  expect(lab.url()).toMatch(new RegExp(`^http://127\\.0\\.0\\.1:${port}/node/n1/\\d+/lab`));
+}
+
+const seen = chromiumAvailable() === true && which("haproxy") !== undefined && hasDaskExtension() === true;
 const slurm = slurmAvailable() === true && (await hasJupyter());
 
 describe.runIf(which("ruby") !== undefined)("the app for Open OnDemand", () => {
@@ -130,6 +176,7 @@ describe.runIf(which("ruby") !== undefined)("the app for Open OnDemand", () => {
         expect(shown.status).toBe(200);
         expect((await fetch(server + page)).url).toContain("/login");
       }
+      if (seen) await pressed(clean, view, server.slice("http://".length), tsdask?.folder ?? "");
       await fetch(`${server}/node/n1/${port}/api/shutdown`, {
         method: "POST",
         headers: { Authorization: `token ${password}` },

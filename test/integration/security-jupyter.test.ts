@@ -6,15 +6,13 @@ import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { tunnel, type TunnelRequest } from "../../src/net/tunnel.ts";
+import { headers, inKernel } from "./bed/kernel.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { run, start, type Running } from "./bed/run.ts";
 import { sshdAvailable, startSshd, type Sshd } from "./bed/sshd.ts";
 import { asStranger, strangerAvailable } from "./bed/user.ts";
 import { hasJupyter, startCluster, type SecureCluster } from "./security/cluster.ts";
-
-const headers = (token: string): Record<string, string> => ({ Authorization: `token ${token}` });
 
 /** Modules of the standard library and of Jupyter's own that its start imports, and what a stranger's copy does. */
 const PLANTED = [
@@ -56,49 +54,6 @@ async function until<T>(what: string, look: () => Promise<T | undefined>): Promi
 function pageOf({ file }: SecureCluster): string {
   const { host = "", port = 0 } = file.tsdask?.jupyter ?? {};
   return `http://${host}:${port}`;
-}
-
-/** Runs Python in a kernel in the folder that Jupyter shows, and returns what it prints. */
-async function inKernel(page: string, token: string, code: string): Promise<string> {
-  const made = await fetch(`${page}/api/sessions`, {
-    method: "POST",
-    headers: { ...headers(token), "Content-Type": "application/json" },
-    body: JSON.stringify({ kernel: { name: "python3" }, name: "x", path: "x.ipynb", type: "notebook" }),
-  });
-  expect(made.status).toBe(201);
-  const { kernel } = (await made.json()) as { kernel: { id: string } };
-  const socket = new WebSocket(`${page.replace("http", "ws")}/api/kernels/${kernel.id}/channels`, {
-    headers: headers(token),
-  });
-  const said: string[] = [];
-  socket.on("message", (data: Buffer) => {
-    const { msg_type, content } = JSON.parse(data.toString("utf8")) as {
-      msg_type: string;
-      content: { text?: string; traceback?: string[] };
-    };
-    if (msg_type === "stream" || msg_type === "error") said.push(content.text ?? (content.traceback ?? []).join("\n"));
-  });
-  await once(socket, "open");
-  const header = {
-    msg_id: "1",
-    msg_type: "execute_request",
-    session: "s",
-    username: "u",
-    version: "5.3",
-    date: "2026-01-01T00:00:00Z",
-  };
-  const content = {
-    code,
-    silent: false,
-    store_history: false,
-    user_expressions: {},
-    allow_stdin: false,
-    stop_on_error: true,
-  };
-  socket.send(JSON.stringify({ channel: "shell", header, parent_header: {}, metadata: {}, content }));
-  const told = await until("word of the kernel", async () => said.join("") || undefined);
-  socket.close();
-  return told.trim();
 }
 
 /** A page of ours at 127.0.0.1 on a free port. */

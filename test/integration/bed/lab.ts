@@ -2,6 +2,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
+import { command } from "./command.ts";
+import type { Clean } from "./left.ts";
+import { python } from "./pythons.ts";
+import { start, type Running } from "./run.ts";
 
 /** What a person would look at; kept where TSDASK_TEST_PICTURES says. */
 export async function picture(page: Page, name: string): Promise<void> {
@@ -43,4 +47,66 @@ export async function newNotebook(lab: Page): Promise<void> {
 export function drawn(text: string): boolean {
   const { Bokeh } = globalThis as unknown as { Bokeh?: { documents: readonly { to_json_string(): string }[] } };
   return (Bokeh?.documents ?? []).some((document) => document.to_json_string().includes(text));
+}
+
+/** The panes of the Dask extension that are looked at. */
+const panes = ["Task Stream", "Progress", "Workers"] as const;
+
+const work = `
+import sys, time
+from distributed import Client
+with Client() as client:
+    held = client.map(lambda x: time.sleep(0.05) or x, range(60), pure=False)
+    print("sum", sum(client.gather(held)), flush=True)
+    sys.stdin.read()
+`;
+
+/** Computes something for the panes to show on the cluster of this folder, as a script beside it; holds what it has computed until it is disposed of. */
+export async function workForPanes(clean: Clean, folder: string): Promise<Running> {
+  const file = clean.write("work.py", work);
+  const env = { ...clean.env, DASK_CONFIG: folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
+  const working = start(command("sh", "-c", `sleep 60 | ${python().path} ${file}`), { folder: clean.folder, env });
+  await working.says(/^sum 1770$/m, 40);
+  return working;
+}
+
+/**
+ * Opens JupyterLab's panes for Dask as a person does: the side bar lists the cluster under this name, and has a button for each pane. On a busy machine
+ * the extension sometimes has no buttons until the page is loaded again.
+ */
+export async function openPanes(lab: Page, cluster: string): Promise<void> {
+  await sideBar(lab, cluster);
+  const first = lab.locator(`button[value="${panes[0]}"]`);
+  const there = await first.waitFor({ timeout: 20_000 }).then(
+    () => true,
+    () => false,
+  );
+  if (!there) {
+    await lab.reload();
+    if (!(await lab.locator(".dask-ClusterListing").isVisible())) await sideBar(lab, cluster);
+  }
+  for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
+}
+
+async function sideBar(lab: Page, cluster: string): Promise<void> {
+  await lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]').click({ timeout: 60_000 });
+  await lab.locator(".dask-ClusterListing", { hasText: cluster }).waitFor({ timeout: 30_000 });
+}
+
+/** Waits until each pane has drawn the work, on workers of which one is rank 2; resolves to the addresses of what they show. `name` is for the pictures. */
+export async function panesDraw(lab: Page, name: string): Promise<readonly string[]> {
+  const texts = { "Task Stream": '"lambda"', Progress: "total: 60", Workers: "tsdask-2" } as const;
+  const addresses: string[] = [];
+  // Only the pane in front draws.
+  for (const title of panes) {
+    const pane = title.toLowerCase().replace(" ", "-");
+    await lab.locator(".lm-TabBar-tab", { hasText: title }).click();
+    const frame = lab.frames().find((one) => one.url().endsWith(`/individual-${pane}`));
+    if (frame === undefined) throw new Error(`There is no pane ${title}: ${lab.frames().map((one) => one.url())}`);
+    await frame
+      .waitForFunction(drawn, texts[title], { timeout: 30_000, polling: 250 })
+      .finally(() => picture(lab, `${name}-${pane}`));
+    addresses.push(frame.url());
+  }
+  return addresses;
 }
