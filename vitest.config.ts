@@ -22,7 +22,7 @@ const startProcesses = [
 const beside = [
   "dask-mpi",
   "examples",
-  "faults/{scheduler-returns,script,session,start,workers}",
+  "faults/{files,hosts,scheduler-returns,script,session,start,workers}",
   "install-*",
   "jupyter-*",
   "notebook",

@@ -3,23 +3,15 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command } from "./bed/command.ts";
-import { drawn, open, picture } from "./bed/lab.ts";
+import { open, openPanes, panesDraw, workForPanes } from "./bed/lab.ts";
 import { nothingLeft } from "./bed/left.ts";
+import { freePort } from "./bed/ports.ts";
 import { hasDaskExtension, python } from "./bed/pythons.ts";
 import { output, start } from "./bed/run.ts";
+import { sshdAvailable, startSshd } from "./bed/sshd.ts";
 import { startCluster } from "./security/cluster.ts";
 
-const available = chromiumAvailable() === true && hasDaskExtension() === true;
-
-/** Computes, says so, and holds what it has computed until its input ends. */
-const WORK = `
-import sys, time
-from distributed import Client
-with Client() as client:
-    held = client.map(lambda x: time.sleep(0.05) or x, range(60), pure=False)
-    print("sum", sum(client.gather(held)), flush=True)
-    sys.stdin.read()
-`;
+const available = chromiumAvailable() === true && hasDaskExtension() === true && sshdAvailable() === true;
 
 interface Model {
   readonly id: string;
@@ -28,7 +20,7 @@ interface Model {
 }
 
 test.skipIf(!available)(
-  "the Dask extension of JupyterLab lists the launch, shows it live without anything pasted, and its stop leaves it running",
+  "the Dask extension of JupyterLab lists the launch, shows it live through a tunnel without anything pasted, and its stop leaves it running",
   async () => {
     await using clean = nothingLeft();
     clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
@@ -44,32 +36,17 @@ test.skipIf(!available)(
     expect(launch).toMatchObject({ name: "this launch", workers: 2, dashboard_link: "/tsdask/status" });
     expect((await fetch(`${page}/dask/dashboard/${launch?.id}/individual-plots.json`)).url).toContain("/login");
 
+    // The browser comes as from a laptop, by ssh: the page is at another port for it.
+    await using sshd = await startSshd();
+    const local = await freePort();
+    const forward = ["-N", "-L", `${local}:${host}:${port}`, "login"];
+    await using _ = start(command(join(sshd.path, "ssh"), ...forward), { folder: clean.folder, env: clean.env });
     await using browser = await launchChromium();
-    const lab = await open(browser, `${page}/lab?token=${cluster.token}`);
-    await lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]').click({ timeout: 60_000 });
-    await lab.locator(".dask-ClusterListing", { hasText: "this launch" }).waitFor({ timeout: 30_000 });
-    const panes = ["Task Stream", "Progress", "Workers"];
-    for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
-    const work = clean.write("work.py", WORK);
-    const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
-    await using working = start(command("sh", "-c", `sleep 60 | ${python().path} ${work}`), {
-      folder: clean.folder,
-      env: environment,
-    });
-    await working.says(/^sum 1770$/m, 40);
-    // Only the pane in front draws.
-    for (const [pane, text] of [
-      ["task-stream", '"lambda"'],
-      ["progress", "total: 60"],
-      ["workers", "tsdask-2"],
-    ] as const) {
-      const title = panes.find((one) => one.toLowerCase().replace(" ", "-") === pane);
-      await lab.locator(".lm-TabBar-tab", { hasText: title ?? "" }).click();
-      const frame = lab.frames().find((one) => one.url().endsWith(`/individual-${pane}`));
-      await frame
-        ?.waitForFunction(drawn, text, { timeout: 30_000, polling: 250 })
-        .finally(() => picture(lab, `pane-${pane}`));
-      expect(frame?.url()).toContain(`/dask/dashboard/${launch?.id}/`);
+    const lab = await open(browser, `http://127.0.0.1:${local}/lab?token=${cluster.token}`);
+    await openPanes(lab, "this launch");
+    const working = await workForPanes(clean, cluster.folder);
+    for (const address of await panesDraw(lab, "tunnel")) {
+      expect(address).toContain(`http://127.0.0.1:${local}/dask/dashboard/${launch?.id}/`);
     }
 
     const made = (await (await ask("clusters/", "PUT")).json()) as Model;
@@ -77,9 +54,10 @@ test.skipIf(!available)(
     for (const { id } of await listed()) expect((await ask(`clusters/${id}`, "DELETE")).status).toBe(204);
     expect(await listed()).toEqual([]);
     await working[Symbol.asyncDispose]();
-    expect(await output(command(python().path, work), { folder: clean.folder, env: environment })).toContain(
-      "sum 1770",
-    );
+    const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
+    expect(
+      await output(command(python().path, join(clean.folder, "work.py")), { folder: clean.folder, env: environment }),
+    ).toContain("sum 1770");
     await cluster.stop();
     expect((await cluster.running.finished).code).toBe(0);
   },

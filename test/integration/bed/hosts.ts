@@ -24,6 +24,8 @@ export interface Hosts {
   mpirun(kind: "openmpi4" | "mpich4", ranks: Readonly<Record<string, number>>, program: readonly string[]): Command;
   /** Cuts a host's cable, or joins it again. */
   cable(name: string, state: "up" | "down"): Promise<void>;
+  /** A firewall: what one host says to another from these of its ports (`8786`, `32768-65534`) gets lost, until the result is disposed of. */
+  firewall(from: string, to: string, ports: string): Promise<AsyncDisposable>;
   /** Ends the hosts. What runs on them must have ended before. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -103,6 +105,26 @@ export async function startHosts({ names = ["h1", "h2", "h3"], unshared = {} }: 
     },
     async cable(name, state) {
       await inside("switch", "ip", "link", "set", `to-${name}`, state);
+    },
+    async firewall(from, to, ports) {
+      const rule = (verb: string): Promise<string> =>
+        inside(
+          from,
+          "ip",
+          "rule",
+          verb,
+          "to",
+          address(to),
+          "ipproto",
+          "tcp",
+          "sport",
+          ports,
+          "blackhole",
+          "priority",
+          "10",
+        );
+      await rule("add");
+      return { [Symbol.asyncDispose]: async () => void (await rule("del")) };
     },
     [Symbol.asyncDispose]: dispose,
   };

@@ -83,14 +83,28 @@ export async function openPanes(lab: Page, cluster: string): Promise<void> {
   );
   if (!there) {
     await lab.reload();
-    if (!(await lab.locator(".dask-ClusterListing").isVisible())) await sideBar(lab, cluster);
+    await sideBar(lab, cluster);
   }
   for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
 }
 
+/** Opens the extension's side bar. A click that comes while JupyterLab still restores its layout is undone: a person clicks again. */
 async function sideBar(lab: Page, cluster: string): Promise<void> {
-  await lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]').click({ timeout: 60_000 });
-  await lab.locator(".dask-ClusterListing", { hasText: cluster }).waitFor({ timeout: 30_000 });
+  const tab = lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]');
+  const listing = lab.locator(".dask-ClusterListing");
+  await tab.waitFor({ timeout: 60_000 });
+  for (let tries = 0; tries < 10; tries += 1) {
+    if (!(await listing.isVisible())) await tab.click();
+    const shown = listing.filter({ hasText: cluster }).waitFor({ timeout: 5000 });
+    if (
+      await shown.then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
+  }
+  throw new Error(`JupyterLab's side bar does not list ${cluster}`);
 }
 
 /** Waits until each pane has drawn the work, on workers of which one is rank 2; resolves to the addresses of what they show. `name` is for the pictures. */

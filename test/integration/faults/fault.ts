@@ -21,7 +21,7 @@ export function survivesAKilledRank({ name }: Launcher): boolean {
 }
 
 /**
- * A script that keeps all workers busy. It says `running`, then `workers N` whenever their number changes, and ends with its first
+ * A script that keeps all workers busy. It says `running`, then `workers N` whenever they are others than before, and ends with its first
  * argument as exit code once the file `go` is there.
  */
 const busy = `
@@ -35,16 +35,16 @@ def slow(x):
 if __name__ == "__main__":
     client = Client()
     client.wait_for_workers(int(os.environ.get("WANTED", "2")))
-    workers = round = 0
+    round, workers = 0, []
     while not os.path.exists("go"):
         numbers = list(range(round * 8, round * 8 + 8))
         assert client.gather(client.map(slow, numbers)) == numbers
         round += 1
         if round == 2:
             print("running", flush=True)
-        if round > 1 and len(client.ncores()) != workers:
-            workers = len(client.ncores())
-            print("workers", workers, flush=True)
+        if round > 1 and list(client.ncores()) != workers:
+            workers = list(client.ncores())
+            print("workers", len(workers), flush=True)
     sys.exit(int(sys.argv[1]))
 `;
 

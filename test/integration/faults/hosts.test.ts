@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostsAvailable, startHosts, type Hosts } from "../bed/hosts.ts";
 import { availableLaunchers } from "../bed/launchers.ts";
 import { type Clean, nothingLeft } from "../bed/left.ts";
+import { freePorts } from "../bed/ports.ts";
 import { python } from "../bed/pythons.ts";
 import { type Finished, run, tell } from "../bed/run.ts";
 import { tsdask } from "../launch.ts";
@@ -92,7 +93,12 @@ if (hostsAvailable() === true) {
     afterAll(async () => hosts[Symbol.asyncDispose]());
 
     const kinds = availableLaunchers("openmpi4", "mpich4").map(({ name }) => name as "openmpi4" | "mpich4");
-    const start = (clean: Clean, kind: (typeof kinds)[number], { there = {}, options = [] }: Partial<Fault>) => {
+    const start = (
+      clean: Clean,
+      kind: (typeof kinds)[number],
+      { there = {}, options = [] }: Partial<Fault>,
+      env: Readonly<Record<string, string>> = {},
+    ): Promise<Finished> => {
       const set = Object.entries(there).map(([name, value]) => `export ${name}=${value}`);
       clean.write("script.py", works);
       clean.write("site.yaml", "nthreads: [2\n");
@@ -100,7 +106,7 @@ if (hostsAvailable() === true) {
       const words = ["sh", "rank.sh", tsdask, ...options, "--no-dashboard", "script.py"];
       return run(hosts.mpirun(kind, { h1: 2, h2: 2 }, words), {
         folder: clean.folder,
-        env: { ...clean.env, TSDASK_PYTHON: python().path },
+        env: { ...clean.env, ...env, TSDASK_PYTHON: python().path },
         deadline: 40,
       });
     };
@@ -116,6 +122,39 @@ if (hostsAvailable() === true) {
         if (fault.there !== undefined) expect(failed.stderr).toMatch(/where: ranks? [23](-3)? on h2$/m);
       },
     );
+
+    test("a firewall before the scheduler's port alone: who cannot reach it is said, and the cure is a port that it lets through", async () => {
+      await using clean = nothingLeft();
+      const [port = 0, other = 0] = await freePorts(2);
+      await using _ = await hosts.firewall("h1", "h2", String(port));
+      const begin = (...options: string[]): Promise<Finished> =>
+        start(clean, "openmpi4", { options: [...options, "--start-timeout", "18s"] });
+      const failed = await begin("--scheduler-port", String(port));
+      expect(failed.stderr, tell(failed)).toMatch(
+        new RegExp(`TSD-165 h2 cannot reach the scheduler at tls://10\\.77\\.0\\.1:${port}: `),
+      );
+      expect([failed.code, ...new Set(failed.stderr.match(/TSD-\d{3}/g))]).toEqual([69, "TSD-165", "TSD-053"]);
+      const mended = await begin("--scheduler-port", String(other));
+      expect(mended.stdout, tell(mended)).toContain("total 499500");
+    });
+
+    test("a firewall between the hosts: the launch ends, and says between which", async () => {
+      await using clean = nothingLeft();
+      await using _ = await hosts.firewall("h1", "h2", "32768-65534");
+      const failed = await start(
+        clean,
+        "openmpi4",
+        { there: {} },
+        { OMPI_MCA_oob_tcp_dynamic_ipv4_ports: "20000-20100" },
+      );
+      expect(failed.code, tell(failed)).toBe(69);
+      expect(failed.seconds, tell(failed)).toBeLessThan(25);
+      expectTold(failed.stderr, {
+        code: "TSD-022",
+        names: /on h2 could not connect to rank 0 on h1 \(10\.77\.0\.1:\d+\)/,
+        says: /Name the network that the hosts share/,
+      });
+    });
 
     test.each(kinds)("the cure of each, which is to leave it out, works under %s", async (kind) => {
       await using clean = nothingLeft();
