@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { projectRoot, tsdaskMpi, type Command } from "../test/integration/bed/command.ts";
 import { hostsAvailable, startHosts, type Hosts } from "../test/integration/bed/hosts.ts";
 import { output, start, type Running } from "../test/integration/bed/run.ts";
@@ -13,11 +12,12 @@ import { createAuthority } from "../src/security/certificates.ts";
 import { readSchedulerFile } from "../src/dask/read-scheduler-file.ts";
 import { settingValues } from "../src/dask/settings.ts";
 import { machine, machineLine } from "./lib/machine.ts";
+import { readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { clusterCredentials } from "./scale/messages.ts";
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     workers: { type: "string", default: "500,1360,3000" },
     minutes: { type: "string", default: "1,2,5" },

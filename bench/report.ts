@@ -6,10 +6,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { command, projectRoot, tsdaskMpi } from "../test/integration/bed/command.ts";
 import { start, tell } from "../test/integration/bed/run.ts";
 import { machine, machineLine } from "./lib/machine.ts";
+import { readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { median, spread, turned } from "./lib/statistics.ts";
@@ -21,7 +21,7 @@ interface Cost {
   readonly scheduler: number;
 }
 
-const { values } = parseArgs({
+const { values } = readOptions(import.meta.filename, {
   options: {
     runs: { type: "string", default: "5" },
     tasks: { type: "string", default: "3000" },
