@@ -1,14 +1,5 @@
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-} from "node:fs";
-import { homedir, tmpdir, userInfo } from "node:os";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { command } from "./bed/command.ts";
@@ -150,13 +141,16 @@ if (strangerAvailable() === true) {
       ["made a folder of our name first", (path: string) => mkdirSync(path)],
       [
         "put a link where our folder goes",
-        (path: string) => symlinkSync(mkdtempSync(join(tmpdir(), "elsewhere-")), path),
+        (path: string, elsewhere: string) => {
+          mkdirSync(elsewhere);
+          symlinkSync(elsewhere, path);
+        },
       ],
     ])("who %s stops the launch, and gets nothing", async (_, put) => {
       await using clean = sharedPlace();
       const base = join(clean.tmp, `tsdask-${userInfo().uid}`);
-      put(base);
-      clean.allow(/^tsdask-\d+$/);
+      put(base, join(clean.folder, "elsewhere"));
+      clean.allow(/^(tsdask-\d+|elsewhere)$/);
       await output(command("chown", "-h", "nobody:nogroup", base));
       const [launcher] = availableLaunchers("mpich4", "openmpi4", "local");
       const file = clean.write("script.py", "print('ran')");
