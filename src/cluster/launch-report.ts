@@ -5,6 +5,7 @@ import type { PythonReport } from "../protocol/messages.ts";
 import type { SilentWorker } from "../registry/snapshot.ts";
 import type { RecordEvent } from "../report/lines.ts";
 import { howItEnded, type Ending } from "../ui/end.ts";
+import { firstOf } from "../ui/ranges.ts";
 import type { Usage } from "../ui/usage.ts";
 import { keptLogFolder } from "./hub-log.ts";
 import { openRecord, recordHead, recordOf } from "./launch-record.ts";
@@ -135,10 +136,9 @@ function silenceTold(
     const fresh = workers.filter(({ name }) => !told.has(name));
     if (fresh.length === 0) return;
     for (const { name } of fresh) told.add(name);
-    const names = fresh.slice(0, namesShown).map(({ name, host }) => `${name} on ${hosts.get(name) ?? host}`);
-    const more = fresh.length > namesShown ? [`${fresh.length - namesShown} more`] : [];
+    const names = fresh.map(({ name, host }) => `${name} on ${hosts.get(name) ?? host}`);
     const seconds = Math.min(...fresh.map((one) => one.seconds));
-    warn(new Failure("TSD-193", { workers: [...names, ...more].join(", "), seconds }));
+    warn(new Failure("TSD-193", { workers: firstOf(names, namesShown), seconds }));
   };
 }
 

@@ -7,7 +7,8 @@ import type { OptionKey, Options, Sources, WorkerGroup } from "../config/options
 import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
 import { sourceName } from "../config/resolve.ts";
 import type { CommandContext } from "./context.ts";
-import { kebab, optionKeys } from "../config/table.ts";
+import { kebab } from "../config/option-names.ts";
+import { optionKeys } from "../config/table.ts";
 import { numberRanges } from "../ui/ranges.ts";
 import { show } from "../config/values.ts";
 

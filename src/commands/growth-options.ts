@@ -8,6 +8,7 @@ import { localWorkerScript, renderScript } from "../batch/script/render.ts";
 import { jobListPath } from "../batch/job-list-path.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
 import { groupName } from "../config/groups.ts";
+import { variableOf } from "../config/option-names.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import type { ClusterGroup, ClusterRecord } from "../dask/scheduler-file.ts";
 import { manyWorkers } from "../dask/settings.ts";
@@ -166,9 +167,7 @@ function launchOptions(
   };
   return {
     words: Object.entries(options).flatMap(([word, text]) => [`--${word}`, text]),
-    env: Object.fromEntries(
-      Object.entries(options).map(([word, text]) => [`TSDASK_${word.replaceAll("-", "_").toUpperCase()}`, text]),
-    ),
+    env: Object.fromEntries(Object.entries(options).map(([word, text]) => [variableOf(word), text])),
   };
 }
 

@@ -5,7 +5,8 @@ import { show } from "../config/values.ts";
 import type { OptionKey, Options } from "../config/options.ts";
 import { buildCommand } from "../config/parse.ts";
 import { GRAMMAR } from "../config/read.ts";
-import { kebab, table, type Table } from "../config/table.ts";
+import { kebab } from "../config/option-names.ts";
+import { table, type Table } from "../config/table.ts";
 
 const ABOUT = `\
 A Dask cluster in any MPI allocation: every rank runs this program; one becomes Dask's scheduler,

@@ -1,5 +1,6 @@
 import { defaultText, optionTerm } from "./help.ts";
-import { optionKeys, table, variable } from "../config/table.ts";
+import { variable } from "../config/option-names.ts";
+import { optionKeys, table } from "../config/table.ts";
 
 const HEAD = `\
 # Options

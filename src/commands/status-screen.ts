@@ -12,7 +12,7 @@ import {
   type WorkerStatus,
 } from "../registry/status.ts";
 import { bytesText, durationText } from "../ui/format.ts";
-import { count } from "../ui/ranges.ts";
+import { count, firstOf } from "../ui/ranges.ts";
 import { tableText } from "../ui/table.ts";
 
 /** All that one screen of `status` shows. */
@@ -112,14 +112,13 @@ function workerLines(workers: readonly WorkerStatus[]): readonly string[] {
 const silentShown = 3;
 
 function silentLines({ silent = [], hosts }: Snapshot): readonly string[] {
-  const shown = silent
-    .slice(0, silentShown)
-    .map(({ name, host, seconds }) => `${name} on ${hosts?.get(host) ?? host} for ${durationText(seconds)}`);
-  const more = silent.length > silentShown ? [`${silent.length - silentShown} more`] : [];
-  if (shown.length === 0) return [];
+  if (silent.length === 0) return [];
+  const names = silent.map(
+    ({ name, host, seconds }) => `${name} on ${hosts?.get(host) ?? host} for ${durationText(seconds)}`,
+  );
   return said(
     "silent",
-    `${[...shown, ...more].join(", ")} (stopped, its host hangs, or a task holds Python's lock: TSD-193)`,
+    `${firstOf(names, silentShown)} (stopped, its host hangs, or a task holds Python's lock: TSD-193)`,
   );
 }
 

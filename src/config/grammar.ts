@@ -1,5 +1,6 @@
 import type { OptionKey, Options } from "./options.ts";
-import { kebab, type OptionSpec } from "./table.ts";
+import { kebab } from "./option-names.ts";
+import type { OptionSpec } from "./table.ts";
 import type { Raw } from "./values.ts";
 
 export type Specs = { readonly [K in OptionKey]?: OptionSpec<unknown> };

@@ -1,15 +1,22 @@
+import { kebab } from "./option-names.ts";
 import type { GroupOptions, Options, WorkerGroup } from "./options.ts";
 import { edits } from "./suggest.ts";
 import { BadValue, show, type Raw, type ReadContext, type Reader } from "./values.ts";
 
-export const groupKeys = [
-  "resources",
-  "nthreads",
-  "memoryLimit",
-  "localDirectory",
-  "workerClass",
-  "lifetime",
-] as const satisfies readonly (keyof GroupOptions)[];
+/** How a command line says each option that a group may have. */
+const written: { readonly [K in keyof GroupOptions]: (value: NonNullable<GroupOptions[K]>) => string } = {
+  resources: (amounts) =>
+    Object.entries(amounts)
+      .map(([name, amount]) => `${name}=${amount}`)
+      .join(" "),
+  nthreads: String,
+  memoryLimit: memoryWords,
+  localDirectory: String,
+  workerClass: String,
+  lifetime: (seconds) => `${seconds}s`,
+};
+
+export const groupKeys = Object.keys(written) as readonly (keyof GroupOptions)[];
 
 /** A group's name. */
 export const groupName = /^[A-Za-z][\w-]{0,63}$/;
@@ -86,36 +93,13 @@ function group(text: string, readers: GroupReaders, context: ReadContext): Worke
   return { name, ranks, options };
 }
 
-/** The words of the options that a group may have, as a command line says them, without dashes. */
-export const groupWordNames = [
-  "resources",
-  "nthreads",
-  "memory-limit",
-  "local-directory",
-  "worker-class",
-  "lifetime",
-] as const;
-
 /** The options of a group as the words of a command line, without dashes: `resources` → `GPU=1 MEM=2`. */
-export function groupWords(
-  options: Partial<GroupOptions>,
-): Readonly<Partial<Record<(typeof groupWordNames)[number], string>>> {
-  const { resources, nthreads, memoryLimit, localDirectory, workerClass, lifetime } = options;
-  const words = {
-    resources:
-      resources &&
-      Object.entries(resources)
-        .map(([name, amount]) => `${name}=${amount}`)
-        .join(" "),
-    nthreads: nthreads?.toString(),
-    "memory-limit": memoryLimit && memoryWords(memoryLimit),
-    "local-directory": localDirectory,
-    "worker-class": workerClass,
-    lifetime: lifetime === undefined ? undefined : `${lifetime}s`,
-  } satisfies Record<(typeof groupWordNames)[number], string | undefined>;
-  return Object.fromEntries(
-    Object.entries(words).flatMap(([word, text]) => (text === undefined ? [] : [[word, text]])),
-  );
+export function groupWords(options: Partial<GroupOptions>): Readonly<Record<string, string>> {
+  const word = <K extends keyof GroupOptions>(key: K): readonly [string, string][] => {
+    const value = options[key];
+    return value === undefined || value === null ? [] : [[kebab(key), written[key](value)]];
+  };
+  return Object.fromEntries(groupKeys.flatMap(word));
 }
 
 function memoryWords(limit: GroupOptions["memoryLimit"]): string {

@@ -4,7 +4,7 @@ import { flagsOf, take, type Grammar, type Line, type Said } from "./grammar.ts"
 import { isNotebookOption } from "./notebook-options.ts";
 import type { OptionKey } from "./options.ts";
 import { nearest } from "./suggest.ts";
-import { kebab } from "./table.ts";
+import { kebab } from "./option-names.ts";
 import { show } from "./values.ts";
 
 /** Reads the words of a command line, without looking at what the values mean; throws Failure TSD-006 and TSD-008. */

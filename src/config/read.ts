@@ -10,7 +10,8 @@ import { resolveValues } from "./resolve.ts";
 import { readLine } from "./scan.ts";
 import { reconcile } from "./reconcile.ts";
 import { edits } from "./suggest.ts";
-import { optionKeys, table, variable } from "./table.ts";
+import { variable } from "./option-names.ts";
+import { optionKeys, table } from "./table.ts";
 import { show, type Raw } from "./values.ts";
 
 /** What a process reads its options from. `userFile` and `siteFile`, when given, must exist. */

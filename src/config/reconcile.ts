@@ -2,7 +2,8 @@ import { extname, resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { readNotebook } from "./notebook-options.ts";
 import type { OptionKey, Options, Script, Source, Sources, TlsFiles } from "./options.ts";
-import { kebab, table, type Values } from "./table.ts";
+import { kebab } from "./option-names.ts";
+import { table, type Values } from "./table.ts";
 import { show } from "./values.ts";
 
 /** The words of a command line that are no options, and where it was typed. */

@@ -2,7 +2,8 @@ import { Failure } from "../errors/failure.ts";
 import type { ConfigFile } from "./config-file.ts";
 import type { Line } from "./grammar.ts";
 import type { OptionKey, Source, Sources } from "./options.ts";
-import { kebab, optionKeys, variable, type Table, type Values } from "./table.ts";
+import { kebab, variable } from "./option-names.ts";
+import { optionKeys, type Table, type Values } from "./table.ts";
 import { BadValue, show, type Raw, type ReadContext, type Reader } from "./values.ts";
 
 export interface Places {

@@ -1,4 +1,5 @@
 import { groupKeys, groups } from "./groups.ts";
+import { kebab } from "./option-names.ts";
 import type { OptionKey, Options } from "./options.ts";
 import {
   choice,
@@ -607,12 +608,6 @@ export const table: Table = {
 
 /** All keys, in the order of the help. */
 export const optionKeys = Object.keys(table) as readonly OptionKey[];
-
-/** `schedulerFile` → `scheduler-file`: the name on the command line (after `--`) and in YAML. */
-export const kebab = (key: OptionKey): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-
-/** `schedulerFile` → `TSDASK_SCHEDULER_FILE`. */
-export const variable = (key: OptionKey): string => `TSDASK_${kebab(key).replaceAll("-", "_").toUpperCase()}`;
 
 function protocol(raw: Parameters<typeof word>[0], context: Parameters<typeof word>[1]): string {
   return text("a protocol's name, like tls or ucx", /^[a-z][a-z0-9+.-]*$/i)(raw, context).toLowerCase();

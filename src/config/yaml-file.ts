@@ -3,7 +3,8 @@ import { Failure } from "../errors/failure.ts";
 import { SECTIONS, type ConfigFile, type FileValue, type Section } from "./config-file.ts";
 import type { OptionKey } from "./options.ts";
 import { nearest } from "./suggest.ts";
-import { kebab, optionKeys, table } from "./table.ts";
+import { kebab } from "./option-names.ts";
+import { optionKeys, table } from "./table.ts";
 import { show, type Raw } from "./values.ts";
 
 /** Reads the text of a configuration file. Throws Failure TSD-009 (not YAML, or not plain data) and TSD-010 (a key that is no option). */

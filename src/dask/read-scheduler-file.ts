@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { groupName, groupWordNames } from "../config/groups.ts";
+import { groupKeys, groupName } from "../config/groups.ts";
+import { kebab } from "../config/option-names.ts";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPlainFile, readTrustedFile, type Trust } from "../security/trusted-file.ts";
@@ -55,7 +56,7 @@ export const ClusterRecordSchema = v.object({
       v.object({
         name: v.pipe(v.string(), v.regex(groupName, "not a group's name")),
         resources: v.record(v.string(), v.number()),
-        options: v.record(v.picklist(groupWordNames), v.pipe(v.string(), plain)),
+        options: v.record(v.picklist(groupKeys.map(kebab)), v.pipe(v.string(), plain)),
       }),
     ),
   ),

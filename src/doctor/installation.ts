@@ -1,4 +1,5 @@
-import { optionKeys, kebab } from "../config/table.ts";
+import { kebab } from "../config/option-names.ts";
+import { optionKeys } from "../config/table.ts";
 import { sourceName } from "../config/resolve.ts";
 import { VERSION } from "../config/version.ts";
 import { fine, foretold, type Row } from "./row.ts";

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import type { HostPaths } from "../launcher/host-paths.ts";
+import { listens } from "../net/reach.ts";
 
 /** A folder that was changed less than so long ago (ms) may belong to a launch that is just starting. */
 const settledAfter = 10_000;
@@ -47,18 +47,4 @@ function names(folder: string): string[] {
 
 function changed(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
-}
-
-/** Whether a process holds this unix socket open for connections; only a refusal is a no. */
-function listens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      resolve(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"),
-    );
-  });
 }

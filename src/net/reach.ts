@@ -14,6 +14,18 @@ export function whyUnreachable(host: string, port: number, deadline: number): Pr
   });
 }
 
+/** Whether a process holds this unix socket open for connections; only a refusal, or that there is none, is a no. */
+export function listens(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
+  });
+}
+
 const problems: Readonly<Record<string, string>> = {
   ECONNREFUSED: "it refuses connections: nothing listens there, or a firewall says so",
   EHOSTUNREACH: "there is no way to that host",

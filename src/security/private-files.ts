@@ -76,8 +76,10 @@ async function writeNew(path: string, content: string | Uint8Array): Promise<voi
   await file.writeFile(content);
 }
 
-/** In a folder where others may rename anything (writable for them and not sticky, unlike /tmp), or that is somebody else's, nothing of ours would stay ours. */
-/** Throws TSD-071 where others may replace what lies at `path`, by the folder that it is in, and TSD-072 where there is no such folder. */
+/**
+ * In a folder where others may rename anything (writable for them and not sticky, unlike /tmp), or that is somebody else's, nothing of ours would stay ours.
+ * Throws TSD-071 where others may replace what lies at `path`, by the folder that it is in, and TSD-072 where there is no such folder.
+ */
 export function refuseOpenParent(path: string, groupParent: boolean): void {
   const parent = dirname(path);
   let found: Stats;

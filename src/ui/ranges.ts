@@ -18,6 +18,12 @@ export function hostList(hosts: readonly string[], limit = 8): string {
   return hidden === 0 ? shown.join(",") : `${shown.join(",")} and ${hidden} more`;
 }
 
+/** The first `most` of a list, and how many there are more: `a, b, 3 more`. */
+export function firstOf(list: readonly string[], most: number): string {
+  const more = list.length - most;
+  return [...list.slice(0, most), ...(more > 0 ? [`${more} more`] : [])].join(", ");
+}
+
 /** `1 worker`, `2 workers`: a count with its noun. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // A storm: launches of random size and script, and what befalls them at random moments; each is judged by how it ends.
 // Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10] [--seconds S] [--verbose]
 // The same seed, number and launchers give the same round: what is printed beside a finding plays it again. Ends with 1 when something was found.
-import { readOptions } from "../../bench/lib/options.ts";
+import { readOptions, refuse } from "../../bench/lib/options.ts";
 import { hostsAvailable } from "../integration/bed/hosts.ts";
 import { isRoot } from "../integration/bed/command.ts";
 import { availableLaunchers } from "../integration/bed/launchers.ts";
@@ -22,22 +22,18 @@ const { values } = readOptions(import.meta.filename, {
   },
 });
 
-const refuse = (text: string): never => {
-  console.error(`chaos: ${text}`);
-  process.exit(64);
-};
+const no = (text: string): never => refuse(`chaos: ${text}`);
 for (const name of ["rounds", "seed", "from", "within", "seconds"] as const)
-  if (!/^\d{1,7}$/.test(values[name]))
-    refuse(`--${name} is a whole number of at most seven digits, not ${values[name]}`);
+  if (!/^\d{1,7}$/.test(values[name])) no(`--${name} is a whole number of at most seven digits, not ${values[name]}`);
 const wanted = values.launchers.split(",");
 const unknown = wanted.filter((name) => !(name in stormLaunchers));
-if (unknown.length > 0) refuse(`--launchers: ${unknown.join()} is none of ${Object.keys(stormLaunchers).join()}`);
+if (unknown.length > 0) no(`--launchers: ${unknown.join()} is none of ${Object.keys(stormLaunchers).join()}`);
 const launchers = (wanted as StormLauncher[]).filter((name) => {
   const there = availableLaunchers(stormLaunchers[name]).length > 0;
   if (!there) console.error(`chaos: ${name} is not here, and is left out`);
   return there;
 });
-if (launchers.length === 0) refuse("none of these launchers is here");
+if (launchers.length === 0) no("none of these launchers is here");
 
 const means = { mounts: isRoot, hosts: hostsAvailable() === true };
 const [seed, from, rounds] = [Number(values.seed), Number(values.from), Number(values.rounds)];

@@ -6,7 +6,8 @@ import { commands, launchOptions } from "../../src/commands/catalogue.ts";
 import { bashCompletion, completionCommand, fishCompletion, zshCompletion } from "../../src/commands/completion.ts";
 import { manPage } from "../../src/commands/man-page.ts";
 import { SUBCOMMANDS } from "../../src/config/options.ts";
-import { kebab, optionKeys } from "../../src/config/table.ts";
+import { kebab } from "../../src/config/option-names.ts";
+import { optionKeys } from "../../src/config/table.ts";
 import { command, which } from "../integration/bed/command.ts";
 import { output, run } from "../integration/bed/run.ts";
 

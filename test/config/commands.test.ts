@@ -7,7 +7,8 @@ import { optionsPage } from "../../src/commands/options-page.ts";
 import { SUBCOMMANDS, type Command } from "../../src/config/options.ts";
 import { runCommand } from "../../src/commands/run.ts";
 import { edits, nearest } from "../../src/config/suggest.ts";
-import { kebab, optionKeys, table, variable } from "../../src/config/table.ts";
+import { kebab, variable } from "../../src/config/option-names.ts";
+import { optionKeys, table } from "../../src/config/table.ts";
 import { VERSION } from "../../src/config/version.ts";
 
 const root = join(import.meta.dirname, "../..");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { DASK_MPI_OPTIONS, readDaskMpiOptions } from "../../src/config/dask-mpi.ts";
 import type { ReadResult } from "../../src/config/read.ts";
-import { kebab } from "../../src/config/table.ts";
+import { kebab } from "../../src/config/option-names.ts";
 import { Failure } from "../../src/errors/failure.ts";
 
 const read = (argv: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ReadResult> =>

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readOptions, type ReadResult } from "../../src/config/read.ts";
-import { kebab, optionKeys, table, variable } from "../../src/config/table.ts";
+import { kebab, variable } from "../../src/config/option-names.ts";
+import { optionKeys, table } from "../../src/config/table.ts";
 import { Failure } from "../../src/errors/failure.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsdask-options-"));

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rmdir, unlink } from "node:fs/promises";
-import { connect } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAlive } from "../../batch/job-list.ts";
 import { Failure } from "../../errors/failure.ts";
+import { listens } from "../../net/reach.ts";
 import { systemCode } from "../../security/file-problems.ts";
 import { privateFolder } from "../../security/private-files.ts";
 
@@ -41,21 +41,10 @@ async function sweep(base: string): Promise<void> {
 /** Removes what a session makes in its folder, and nothing else. ssh's process outlives a killed session for some seconds: its socket answers, and stays. */
 async function removeLeft(folder: string): Promise<void> {
   const socket = join(folder, socketName);
-  if (await answers(socket)) return;
+  if (await listens(socket)) return;
   for (const path of [socket, join(folder, pageName)])
     await unlink(path).catch((error: unknown) => {
       if (systemCode(error) !== "ENOENT") throw error;
     });
   await rmdir(folder);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asked = connect(path);
-    asked.once("connect", () => {
-      asked.destroy();
-      resolve(true);
-    });
-    asked.once("error", () => resolve(false));
-  });
 }
