@@ -83,6 +83,7 @@ print("again", client.submit(sum, [1]).result(), flush=True)
       const file = clean.write(
         "script.py",
         `
+import sys
 from dask.distributed import Client
 from tsdask_mpi import initialize, send_close_signal
 
@@ -91,7 +92,7 @@ if client:
     with Client() as c:
         print(c.submit(sum, [1, 2]).result(), flush=True)
     send_close_signal()
-print("on", client, flush=True)
+sys.stdout.write(f"on {client}\\n")  # one write: print() makes several where PYTHONUNBUFFERED is set
 `,
       );
       const finished = await started(one, 4, [file], clean);
