@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Hosts } from "../integration/bed/hosts.ts";
 import { type Clean, filesIn } from "../integration/bed/left.ts";
 import { signalAll } from "../integration/bed/processes.ts";
+import type { Part } from "../integration/faults/cast.ts";
 import type { Fault } from "./plan.ts";
 
 /** Where a round takes place. */
@@ -12,7 +13,7 @@ export interface Scene {
   readonly clean: Clean;
   readonly hosts: Hosts | undefined;
   /** The process of a signal's part, as soon as it is there; undefined when the launch has ended before. */
-  readonly find: (fault: Extract<Fault, { kind: "signal" }>) => Promise<number | undefined>;
+  readonly find: (one: { readonly part: Part }) => Promise<number | undefined>;
 }
 
 const folderOf = (clean: Clean, { place }: { readonly place: "cwd" | "tmp" }): string =>

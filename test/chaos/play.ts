@@ -39,8 +39,9 @@ export async function playRound(round: Round, within: number): Promise<Verdict> 
     if (round.faults.some(({ kind }) => kind === "cut")) hosts = await startHosts({ names: ["h1", "h2"] });
     await launcher(stormLaunchers[round.launcher]).ready();
     await using running = begin(round, clean, hosts);
-    const done = await strike(round, { clean, hosts, find: finder(round, clean, running) }, running);
-    const finished = await endOf(round, running, within);
+    const find = finder(round, clean, running);
+    const done = await strike(round, { clean, hosts, find }, running);
+    const finished = await endOf(round, running, within, find);
     const left = await leftOf(clean, within);
     for (const back of undo.splice(0)) back();
     const swept = left.length === 0 && clean.left().length > 0;
@@ -109,13 +110,21 @@ async function strike(round: Round, scene: Scene, running: Running): Promise<rea
 }
 
 /** Waits for the end of the launch, a served one's after it was told to; undefined when it does not come in time. */
-async function endOf(round: Round, running: Running, within: number): Promise<Finished | undefined> {
+async function endOf(
+  round: Round,
+  running: Running,
+  within: number,
+  find: Scene["find"],
+): Promise<Finished | undefined> {
   const wait = async (seconds: number): Promise<Finished | undefined> =>
     await Promise.race([running.finished, sleep(seconds * 1000, undefined)]);
   if (round.script !== "served") return await wait(within + startUp + round.seconds);
   const early = await wait(2);
   if (early !== undefined) return early;
-  running.signal("SIGTERM");
+  // srun that gets SIGTERM kills its ranks at once; scancel's goes to the ranks.
+  const rank0 = round.launcher === "srun" ? await find({ part: "rank 0" }) : undefined;
+  if (rank0 === undefined) running.signal("SIGTERM");
+  else signalAll([rank0], "SIGTERM");
   return await wait(within + startUp);
 }
 

@@ -48,30 +48,38 @@ async function hubHere(): Promise<{
 const closed = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once("close", () => resolve()).on("error", () => undefined));
 
+/** How long (ms) a connection was held; the kernel makes those wait, for many seconds, that find a busy listener's queue full. */
+async function held(socket: Socket): Promise<number> {
+  let from = Number.POSITIVE_INFINITY;
+  socket.once("connect", () => {
+    from = performance.now();
+  });
+  await closed(socket);
+  return performance.now() - from;
+}
+
 describe("a hub that strangers crowd", () => {
   it("takes a leader while 600 idle connections of one source hold on, and ends all of them in time", async () => {
     const { hub, place, refused, joined } = await hubHere();
-    const from = performance.now();
     const strangers = Array.from({ length: 600 }, (_, i) =>
       i % 2 === 0
         ? connect(hub.port, "127.0.0.1")
         : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false }),
     );
-    const all = strangers.map(closed);
+    const all = strangers.map(held);
     const link = (await linkToHub(place, { rank: 1, host: "h1" })) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
     expect(link).toBeDefined();
     if (link !== undefined) open.push(link.channel);
     for (const until = performance.now() + 2_000; joined.length === 0 && performance.now() < until; ) await pause(10);
     expect(joined).toEqual(["h1"]);
-    await Promise.all(all);
-    expect(performance.now() - from).toBeLessThan(deadlines.hubProof + 3_000);
+    expect(Math.max(...(await Promise.all(all)))).toBeLessThan(deadlines.hubProof + 3_000);
     // Said once, though hundreds were ended; the rest comes with the close.
     expect(refused).toHaveLength(1);
     hub.close();
     const total = refused.flatMap((counts) => Object.values(counts)).reduce((a, b) => a + b, 0);
     expect(total).toBeGreaterThanOrEqual(600);
     expect(refused).toHaveLength(2);
-  });
+  }, 60_000);
 
   it("ends a connection that says nothing sooner than one that has begun", async () => {
     const { hub } = await hubHere();
