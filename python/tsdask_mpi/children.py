@@ -2,6 +2,7 @@
 
 A child leads a process group of its own. What it leaves behind in it is killed with it; what left the group and lost
 its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment.
+One process is spared, and ends by itself right after: that which removes shared memory and semaphores (`is_tracker`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import resource
 import shutil
 import signal
 import socket
-from collections.abc import Container
+import time
+from collections.abc import Container, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tsdask_mpi.contract import ChildEvent
@@ -42,8 +45,56 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
             continue
 
 
+def is_tracker(pid: int) -> bool:
+    """Whether a process is a resource tracker of multiprocessing, or of loky, which has it from there.
+
+    multiprocessing/resource_tracker.py main(): it removes the shared memory and the semaphores of the processes that hold its pipe once the
+    last of them has ended, and ends then; nobody else would. SIGTERM and SIGINT it ignores.
+    """
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"resource_tracker import main" in file.read()
+    except OSError:
+        return False
+
+
+def in_group(group: int, pids: Iterable[int]) -> list[int]:
+    """Return those of the processes that are in a process group."""
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) == group:
+                found.append(pid)
+    return found
+
+
+def kill_all_but_trackers(group: int) -> None:
+    """Kill what is left of a process group, and let a resource tracker in it do its work."""
+    running = in_group(group, (int(name) for name in os.listdir("/proc") if name.isdigit()))
+    trackers = [pid for pid in running if is_tracker(pid)]
+    if not trackers:
+        kill_group(group)
+        return
+    for pid in running:
+        if pid not in trackers:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def await_trackers(seconds: float) -> None:
+    """Wait until the trackers that came to us have ended; those that have not by then are killed: somebody holds their pipe."""
+    until = time.monotonic() + seconds
+    while trackers := [pid for pid in offspring() if is_tracker(pid)]:
+        if time.monotonic() > until:
+            for pid in trackers:
+                kill_group(pid)
+            return
+        time.sleep(0.005)
+
+
 def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]]:
     """Return (pid, wait status, what it used) of every process that has ended; a known child's process group is killed before its pid is given back."""
+    # What has lost its parent has come to us; mostly there is nothing, and looking through all processes would cost more than the rest.
     gone: list[tuple[int, int, resource.struct_rusage]] = []
     while True:
         try:
@@ -53,7 +104,10 @@ def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]
         if info is None:
             return gone
         if info.si_pid in known:
-            kill_group(info.si_pid)
+            if any(pid != info.si_pid for pid in in_group(info.si_pid, offspring())):
+                kill_all_but_trackers(info.si_pid)
+            else:
+                kill_group(info.si_pid)
         gone.append(os.wait4(info.si_pid, 0))
 
 
@@ -96,7 +150,7 @@ def mark_of(pid: int) -> str:
 def kill_orphans(known: set[int], living: set[str]) -> None:
     """Kill every process that came to us as an orphan and does not descend from a living child."""
     for pid in offspring():
-        if pid not in known and mark_of(pid) not in living:
+        if pid not in known and mark_of(pid) not in living and not is_tracker(pid):
             kill_group(pid)
 
 

@@ -1,4 +1,4 @@
-"""Passes the token gate on to a worker that lives in a process of its own."""
+"""Passes the token gate, and what is not to be logged, on to a worker that lives in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ PRELOAD = "tsdask_mpi.gate_preload"
 TOKEN_FILE = "TSDASK_TOKEN_FILE"
 
 
-def pass_on(token_file: str, preload: list[list[str]]) -> list[list[str]]:
-    """Name the token's file in the environment, and return the preloads with the gate before them.
+def pass_on(token_file: str | None, preload: list[list[str]]) -> list[list[str]]:
+    """Name the token's file, if there is one, in the environment, and return the preloads with ours before them.
 
     Preloads that are given replace those of Dask's configuration (distributed/worker.py Worker.__init__), so these are put in.
     """
     import dask.config
 
-    os.environ[TOKEN_FILE] = token_file
+    if token_file:
+        os.environ[TOKEN_FILE] = token_file
     rest = preload or configured(
         dask.config.get("distributed.worker.preload"), dask.config.get("distributed.worker.preload-argv")
     )

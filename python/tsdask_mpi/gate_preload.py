@@ -6,11 +6,30 @@ Its import does the work, before the worker opens any port; a failure there keep
 
 from __future__ import annotations
 
+import functools
 import os
+from typing import Any
 
-from tsdask_mpi import listeners
+from tsdask_mpi import listeners, logs
+from tsdask_mpi.compat import nanny_methods
+from tsdask_mpi.compat.close_reasons import ENDED_WITH_SCHEDULER, given_reason, reason_of
 from tsdask_mpi.gate_environment import TOKEN_FILE
 from tsdask_mpi.token_gate import install_from
 
 listeners.install()
-install_from(os.environ[TOKEN_FILE])
+if os.environ.get(TOKEN_FILE):
+    install_from(os.environ[TOKEN_FILE])
+
+
+def dask_setup(worker: Any) -> None:
+    """Have a worker say nothing more once its scheduler has closed or is gone, as those that the rank forks."""
+    close = worker.close
+
+    @functools.wraps(close)
+    async def quietly(*args: Any, **kwargs: Any) -> Any:
+        if reason_of(given_reason(kwargs), was_retired=False) in ENDED_WITH_SCHEDULER:
+            logs.quiet()
+        return await close(*args, **kwargs)
+
+    logs.drop_lost_heartbeats()
+    nanny_methods.replace_method(worker, "close", quietly)

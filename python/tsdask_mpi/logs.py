@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from tsdask_mpi.compat.log_messages import LOST_HEARTBEAT, REFUSED_TLS
+from tsdask_mpi.compat.log_messages import LOST_CLIENT, LOST_HEARTBEAT, REFUSED_TLS
 
 NOISY = ("distributed", "tornado", "asyncio", "bokeh")
 
@@ -45,6 +45,15 @@ def drop_lost_heartbeats() -> None:
         return kind is None or not issubclass(kind, OSError) or LOST_HEARTBEAT not in record.getMessage()
 
     logging.getLogger("distributed.worker").addFilter(worth_saying)
+
+
+def drop_lost_clients() -> None:
+    """Say nothing of results for a client that is gone: Dask logs a traceback for each until it notices, of every script that ends in mid-work."""
+
+    def worth_saying(record: logging.LogRecord) -> bool:
+        return record.levelno != logging.CRITICAL or LOST_CLIENT not in str(record.msg)
+
+    logging.getLogger("distributed.scheduler").addFilter(worth_saying)
 
 
 def tell_missing_modules(tell: Callable[[str], None]) -> None:

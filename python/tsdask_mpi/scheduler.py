@@ -41,6 +41,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     last_look = desk.answer(scheduler, channel, params.get("launched"))
     watch_close(scheduler, closing, channel, tell_usage, last_look)
     growth.answer(scheduler)
+    logs.drop_lost_clients()
     turn.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()

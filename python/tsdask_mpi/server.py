@@ -94,6 +94,7 @@ class Server:
         children.kill_orphans(set(), set())
         for watched in self._watched.values():
             watchdog.kill(watched)
+        children.await_trackers(ORPHANS_SECONDS)
         self._cleanup.remove()
         remove_host_folder(self._host_dir)
         os._exit(code)
@@ -135,7 +136,7 @@ class Server:
         elif fd in self._ranks:
             self._rank_gone(fd)
         elif fd in self._controls:
-            children.kill_group(self._controls[fd].pid)
+            children.kill_all_but_trackers(self._controls[fd].pid)
             self._forget(self._controls, fd)
         elif fd in self._lines:
             if not self._throttle.hear(self._lines[fd].slot):
@@ -277,7 +278,7 @@ class Server:
 
     def _kill_all(self) -> None:
         for pid in [*self._children, *self._sweepers]:
-            children.kill_group(pid)
+            children.kill_all_but_trackers(pid)
         self._deadline = time.monotonic() + ORPHANS_SECONDS
 
 

@@ -15,6 +15,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tsdask_mpi.children import is_tracker
 from tsdask_mpi.wire import Message
 
 
@@ -54,7 +55,8 @@ def kill(watched: WatchedProcess) -> None:
         return
     for pid in processes:
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+            if not is_tracker(pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 def parent_of(pid: int) -> int | None:

@@ -29,7 +29,7 @@ from tsdask_mpi.classes import (
     runs_workers_elsewhere,
 )
 from tsdask_mpi.compat import contact_address, nanny_methods, process_memory
-from tsdask_mpi.compat.close_reasons import reason_of
+from tsdask_mpi.compat.close_reasons import ENDED_WITH_SCHEDULER, given_reason, reason_of
 from tsdask_mpi.contract import (
     CLOSE_SECONDS,
     NANNY_REPLY_SECONDS,
@@ -43,7 +43,6 @@ from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
 from tsdask_mpi.wire import Message
 
-ENDED_WITH_SCHEDULER = ("scheduler-closed", "scheduler-lost")
 QUICK = (*ENDED_WITH_SCHEDULER, "restart")
 
 
@@ -76,11 +75,10 @@ def make_worker(params: Message, scheduler: str) -> Any:
     cls = import_class(params.get("class") or "distributed.Worker")
     preload = list(params.get("preload") or [])
     elsewhere = runs_workers_elsewhere(cls)
-    if params.get("token_file"):
-        if elsewhere:
-            preload = gate_environment.pass_on(params["token_file"], preload)
-        else:
-            token_gate.install_from(params["token_file"])
+    if elsewhere:
+        preload = gate_environment.pass_on(params.get("token_file"), preload)
+    elif params.get("token_file"):
+        token_gate.install_from(params["token_file"])
     security = security_of(params.get("security"), shared=not elsewhere)
     offered = {
         **place_for_files(params),
@@ -194,9 +192,3 @@ def watch_close(worker: Any, closing: asyncio.Future[CloseReason], channel: Chan
             return close_gracefully(*args, **kwargs)
 
         nanny_methods.replace_method(worker, "close_gracefully", gracefully)
-
-
-def given_reason(kwargs: dict[str, Any]) -> str:
-    """Return the reason in a call of Worker.close, as new versions of Dask would give it."""
-    unnamed = "worker-heartbeat-missing" if kwargs.get("nanny") is False else "worker-close"
-    return str(kwargs.get("reason") or unnamed)

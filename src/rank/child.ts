@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { procStat } from "../launcher/proc-stat.ts";
 import type { ChildRequest } from "../protocol/messages.ts";
 import { ownSession } from "./own-session.ts";
 import { lineChannel, type Channel } from "../protocol/channel.ts";
@@ -97,7 +99,7 @@ function execChild(options: ChildSpawn): Child {
   });
   child.on("exit", (code, signal) => {
     // A task may have started processes of its own: the child leads their group.
-    killPid(child.pid === undefined ? undefined : -child.pid, "SIGKILL");
+    if (child.pid !== undefined) endGroup(child.pid);
     options.onEvent({ event: "exit", code, signal: signal === null ? null : signalNumber(signal) });
   });
   if (child.pid !== undefined) {
@@ -105,6 +107,23 @@ function execChild(options: ChildSpawn): Child {
     channel.send({ op: "fork", id: options.id, env: options.env, cwd: options.cwd, ...options.request });
   }
   return { pid: () => child.pid, tell: channel.send, kill: (signal) => killPid(child.pid, signal) };
+}
+
+/** Kills what is left of a process group, but for resource trackers, which remove what it left in shared memory and end (`children.py`). */
+function endGroup(group: number): void {
+  if (!killPid(-group, 0)) return;
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    if (Number.isInteger(pid) && procStat(pid)?.group === group && !isTracker(pid)) killPid(pid, "SIGKILL");
+  }
+}
+
+function isTracker(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("resource_tracker import main");
+  } catch {
+    return false; // It has ended.
+  }
 }
 
 /** Sends a signal to a process that may be gone already. */

@@ -46,7 +46,7 @@ export async function playRound(round: Round, within: number): Promise<Verdict> 
     for (const back of undo.splice(0)) back();
     const swept = left.length === 0 && clean.left().length > 0;
     if (swept) await sweep(round, clean);
-    const all = [...left, ...clean.left().map((line) => `left: ${line}`), ...newShared(shared)];
+    const all = [...left, ...clean.left().map((line) => `left: ${line}`), ...(await newShared(shared))];
     return { findings: [...findings(round, finished, swept), ...all], done, finished, swept };
   } finally {
     signalAll(
@@ -144,15 +144,18 @@ async function sweep(round: Round, clean: Clean): Promise<void> {
 
 const sharedMemory = (): ReadonlySet<string> => new Set(readdirSync("/dev/shm"));
 
-/** What is in use is somebody else's. Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
-function newShared(before: ReadonlySet<string>): readonly string[] {
-  const found = [...sharedMemory()].filter(
-    (name) => !before.has(name) && !/vader_segment|^mpich|^osh\.|^psm3|^sm_segment/.test(name),
-  );
-  if (found.length === 0) return [];
+/** What is in use, or goes by itself, is somebody else's. Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
+async function newShared(before: ReadonlySet<string>): Promise<readonly string[]> {
+  const find = (): readonly string[] =>
+    [...sharedMemory()].filter(
+      (name) => !before.has(name) && !/vader_segment|^mpich|^osh\.|^psm3|^sm_segment/.test(name),
+    );
+  const first = find();
+  if (first.length === 0) return [];
+  await sleep(2_000);
   const used = processes().map(({ pid }) => mapsOf(pid));
-  return found
-    .filter((name) => !used.some((maps) => maps.includes(`/dev/shm/${name}`)))
+  return find()
+    .filter((name) => first.includes(name) && !used.some((maps) => maps.includes(`/dev/shm/${name}`)))
     .map((name) => `left in /dev/shm: ${name}`);
 }
 

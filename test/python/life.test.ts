@@ -50,6 +50,29 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     });
   });
 
+  test("leaves nothing in shared memory of a worker that is killed", async () => {
+    await using host = await readyHost(python);
+    const scheduler = await host.scheduler();
+    const worker = host.worker(scheduler.address, {});
+    const { pid } = await worker.next("ready");
+    const made = await client(
+      python,
+      scheduler.address,
+      `
+def make():
+    import builtins
+    from multiprocessing import get_context, shared_memory
+    builtins.kept = get_context("spawn").Lock(), shared_memory.SharedMemory(create=True, size=1 << 16)
+    return "sem." + builtins.kept[0]._semlock.name[1:] + " " + builtins.kept[1].name
+print(*client.run(make).values())`,
+    );
+    const files = made.split(" ").map((name) => `/dev/shm/${name}`);
+    expect(files.map(exists)).toEqual([true, true]);
+    process.kill(Number(pid), "SIGKILL");
+    await worker.next("exit");
+    await until(() => !files.some(exists), "what it had in shared memory to go");
+  });
+
   test("gives a worker that is forked early the address later, also when the order follows the request at once", async () => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();

@@ -6,6 +6,8 @@ older versions name none. Seen: 2022.12 to 2026.8.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tsdask_mpi.compat.names import lacking
 from tsdask_mpi.contract import CloseReason
 
@@ -23,6 +25,7 @@ REASONS: dict[str, CloseReason] = {
 #: What a rank is told of a reason that is not in the table: the worker has closed, by itself.
 UNKNOWN: CloseReason = "closed"
 IDLE = "idle-timeout-exceeded"
+ENDED_WITH_SCHEDULER: tuple[CloseReason, ...] = ("scheduler-closed", "scheduler-lost")
 
 
 def probe() -> str | None:
@@ -36,6 +39,12 @@ def reason_of(reason: str, was_retired: bool) -> CloseReason:
     """Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a plain close."""
     word = REASONS.get(reason, UNKNOWN)
     return "retired" if word == "restart" and was_retired else word
+
+
+def given_reason(kwargs: dict[str, Any]) -> str:
+    """Return the reason in a call of Worker.close, as new versions of Dask would give it."""
+    unnamed = "worker-heartbeat-missing" if kwargs.get("nanny") is False else "worker-close"
+    return str(kwargs.get("reason") or unnamed)
 
 
 def of_scheduler(reason: object, has_idle_timeout: bool) -> CloseReason:

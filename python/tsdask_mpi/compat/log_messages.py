@@ -2,6 +2,7 @@
 
 Relies on (a text that is no longer there costs a clearer word or a quieter log, and nothing else):
 - distributed/worker.py Worker.heartbeat() logs "… during heartbeat" with a traceback for any OSError.
+- distributed/scheduler.py Scheduler.send_all() and report() log "Closed comm … while trying to write …" with a traceback for a client that is gone.
 - distributed/comm/tcp.py TLSListener warns "Listener on …: TLS handshake failed with remote …".
 - distributed/security.py raises RuntimeError "encryption required by Dask configuration …".
 - dask/config.py raises ValueError "A dask config file at '…' is malformed …", with PyYAML's own words after the first line: the problem, then a
@@ -20,6 +21,7 @@ import re
 from tsdask_mpi.compat.names import written_in
 
 LOST_HEARTBEAT = "during heartbeat"
+LOST_CLIENT = "while trying to write"
 REFUSED_TLS = "TLS handshake failed"
 ENCRYPTION_REQUIRED = "encryption required"
 MALFORMED_YAML = "is malformed"
@@ -45,10 +47,12 @@ def malformed_file(text: str) -> str | None:
 def probe() -> str | None:
     """Say which text is no longer there."""
     from distributed.comm import tcp
+    from distributed.scheduler import Scheduler
     from distributed.worker import Worker
 
     for name, owner, text in (
         ("distributed.worker.Worker", Worker, LOST_HEARTBEAT),
+        ("distributed.scheduler.Scheduler", Scheduler, LOST_CLIENT),
         ("distributed.comm.tcp.TLSListener", tcp.TLSListener, REFUSED_TLS),
         ("distributed.worker.Worker", Worker, REFUSED_WORKER),
     ):
