@@ -35,10 +35,12 @@ function asciiId(id: string): string {
   return id.replace(/^ƒ/, "f");
 }
 
-/** `flux job timeleft`: whole seconds; UINT_MAX stands for no limit. */
+/** `flux job timeleft`: whole seconds of the job around it, or of the one that is named; UINT_MAX stands for no limit. */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined) return job;
-  const ran = await shell.run("flux", ["job", "timeleft"]);
+  const here = describe(shell.env)?.jobId === job.jobId;
+  const question = here ? ["job", "timeleft"] : [...parent(shell), "job", "timeleft", job.jobId];
+  const ran = await shell.run("flux", question);
   if (ran.code !== 0) throw noAnswer("flux", "flux job timeleft", ran);
   const text = lines(ran.stdout)[0] ?? "";
   if (!/^\d+$/.test(text)) throw notUnderstood("flux", "flux job timeleft", ran.stdout);

@@ -30,16 +30,22 @@ export const slurm: BatchSystem = {
   accounting,
 };
 
+/** The time (s) that slurmctld gives a job for which nobody says a limit; squeue's `%l` for such jobs. */
+const aYear = 365 * 86_400;
+const noLimits = ["UNLIMITED", "NOT_SET", "365-00:00:00"];
+
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const jobId = env["SLURM_JOB_ID"] || env["SLURM_JOBID"];
   if (jobId === undefined || jobId === "") return undefined;
   const [array, task] = [env["SLURM_ARRAY_JOB_ID"], env["SLURM_ARRAY_TASK_ID"]];
+  const [end, start] = [wholeNumber(env["SLURM_JOB_END_TIME"]), wholeNumber(env["SLURM_JOB_START_TIME"])];
+  const unlimited = end !== undefined && start !== undefined && end - start === aYear;
   return jobOf({
     system: "slurm",
     jobId: array && task ? `${array}_${task}` : jobId,
     submitHost: env["SLURM_SUBMIT_HOST"],
-    endTime: wholeNumber(env["SLURM_JOB_END_TIME"]),
-    startTime: wholeNumber(env["SLURM_JOB_START_TIME"]),
+    endTime: unlimited ? undefined : end,
+    startTime: start,
     hosts: once(expandHostlist(env["SLURM_JOB_NODELIST"] ?? "") ?? []),
     requeues: wholeNumber(env["SLURM_RESTART_COUNT"]),
     queue: env["SLURM_JOB_PARTITION"],
@@ -54,7 +60,7 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   const [end, start, limit] = lines(ran.stdout)[0]?.split("|") ?? [];
   if (end === undefined || start === undefined || limit === undefined)
     throw notUnderstood("slurm", "squeue", ran.stdout);
-  const limited = limit !== "UNLIMITED" && limit !== "NOT_SET";
+  const limited = !noLimits.includes(limit);
   return jobOf({
     ...job,
     endTime: job.endTime ?? (limited ? wholeNumber(end) : undefined),

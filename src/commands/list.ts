@@ -44,7 +44,7 @@ export async function listCommand(argv: readonly string[], { env, stdout, stderr
 }
 
 function row(one: Listed, now: number): readonly string[] {
-  const { entry, state, why, ends } = one;
+  const { entry, state, why } = one;
   const over = state === "ended";
   const note = why === undefined || state === "running" ? state : `${state}: ${why}`;
   return [
@@ -54,9 +54,15 @@ function row(one: Listed, now: number): readonly string[] {
     state === "pending" ? "" : hostList(entry.hosts, 3),
     over || state === "pending" ? "" : workersText(one),
     over ? `${durationText(now - (entry.ended ?? entry.started))} ago` : durationText(now - entry.started),
-    over || ends === undefined ? "" : durationText(ends - now),
+    leftText(one, now),
     entry.cwd,
   ].map(visibleLine);
+}
+
+/** Until its job's time is over; `-` where it has no limit, or nobody tells. */
+function leftText({ state, ends }: Listed, now: number): string {
+  if (state === "ended" || state === "pending") return "";
+  return ends === undefined ? "-" : durationText(ends - now);
 }
 
 /** The workers that are in, of those that it was started with. */

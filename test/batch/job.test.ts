@@ -32,6 +32,8 @@ describe("what an environment says of its job", () => {
     expect(
       describeJob({ SLURM_JOB_ID: "5", SLURM_JOB_END_TIME: "1700003600", SLURM_JOB_START_TIME: "1700000000" }),
     ).toMatchObject({ endTime: 1_700_003_600, startTime: 1_700_000_000 });
+    const year = { SLURM_JOB_ID: "5", SLURM_JOB_START_TIME: "1700000000", SLURM_JOB_END_TIME: "1731536000" };
+    expect(describeJob(year)).not.toHaveProperty("endTime");
     expect(describeJob({ SLURM_JOB_ID: "5", SLURM_JOB_END_TIME: "Unknown" })).not.toHaveProperty("endTime");
   });
   it("is PBS's, its array tasks without brackets in the label", () => {

@@ -167,8 +167,17 @@ describe("Flux", () => {
   });
   it("tells the end from the seconds that are left; UINT_MAX is no limit", async () => {
     const left = (stdout: string) =>
-      flux.inquire({ system: "flux", jobId: "f1" }, recordedShell([[/^flux job timeleft$/, { stdout }]]));
+      flux.inquire(
+        { system: "flux", jobId: "f1" },
+        recordedShell([[/^flux job timeleft$/, { stdout }]], { env: { FLUX_ENCLOSING_ID: "ƒ1" } }),
+      );
     expect((await left("3600\n")).endTime).toBe(1_003_600);
+    // From outside of the job, and from another job, it is named.
+    const answers = [[/^flux (?:--parent )?job timeleft f1$/, { stdout: "60\n" }]] as const;
+    for (const env of [{}, { FLUX_ENCLOSING_ID: "ƒ2" }, { FLUX_JOB_ID: "f3" }])
+      expect((await flux.inquire({ system: "flux", jobId: "f1" }, recordedShell(answers, { env }))).endTime).toBe(
+        1_000_060,
+      );
     expect(await left("4294967295\n")).not.toHaveProperty("endTime");
     await expect(left("1h\n")).rejects.toMatchObject({ code: "TSD-093" });
   });

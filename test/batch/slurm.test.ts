@@ -24,10 +24,10 @@ describe("Slurm", () => {
     expect(describeJob(env).label).toBe("67108869_2");
     expect(isOfJob("tsdask-67108869_2-0", "67108869_2")).toBe(true);
   });
-  it("has no end for a job without a limit", async () => {
+  it.each(["UNLIMITED", "365-00:00:00"])("has no end for a job without a limit: %s", async (limit) => {
     const job = await slurm.inquire(
       { system: "slurm", jobId: "20" },
-      recordedShell([[/squeue/, { stdout: "1826758458|1795222458|UNLIMITED\n" }]]),
+      recordedShell([[/squeue/, { stdout: `1826855524|1795319524|${limit}\n` }]]),
     );
     expect(job).not.toHaveProperty("endTime");
   });
