@@ -150,7 +150,13 @@ def _missing(names: list[str]) -> list[str]:
     """Return those of the modules that this Python does not have."""
     from importlib.util import find_spec
 
-    return [name for name in names if find_spec(name) is None]
+    def there(name: str) -> bool:
+        try:
+            return find_spec(name) is not None
+        except ModuleNotFoundError:  # the package that it is in is not there either
+            return False
+
+    return [name for name in names if not there(name)]
 
 
 def _begin() -> tuple[Message, socket.socket]:

@@ -41,7 +41,8 @@ export function reportPython({
       },
     });
     for (const module of ready.missing ?? []) {
-      const facts = { kind: options.jupyter, module, package: module, python };
+      const [name = module] = module.split(".");
+      const facts = { kind: options.jupyter, module: name, package: name, python };
       tell({ k: "failure", code: "TSD-161", facts, exit: 64 });
     }
     for (const [name, path] of (ready.hidden ?? []).slice(0, 3))

@@ -2,21 +2,31 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { SchedulerFile } from "../../src/dask/scheduler-file.ts";
+import { jobEnvironment, ours } from "./batch-jobs.ts";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { isRoot } from "./bed/command.ts";
-import { hubAvailable, startHub } from "./bed/jupyterhub.ts";
+import { hubAvailable, hubPackages, startHub } from "./bed/jupyterhub.ts";
 import { open, openPanes, panesDraw, workForPanes } from "./bed/lab.ts";
-import { nothingLeft } from "./bed/left.ts";
+import { nothingLeft, type Clean } from "./bed/left.ts";
+import { environmentOf } from "./bed/processes.ts";
 import { hasDaskExtension } from "./bed/pythons.ts";
+import { output, run } from "./bed/run.ts";
 import { queuedJobs, queueEmpty, slurmAvailable } from "./bed/slurm.ts";
+
+/** What the Hub's spawner has put into the environment of the user's server. */
+function spawnedEnvironment(clean: Clean): Record<string, string | undefined> {
+  const all = clean.processes().map(({ pid }) => environmentOf(pid));
+  const server = all.find((env) => env.get("JUPYTERHUB_SERVICE_PREFIX")?.startsWith("/user/"));
+  return Object.fromEntries([...(server ?? [])].filter(([name]) => name.startsWith("JUPYTERHUB_")));
+}
 
 const parts = [slurmAvailable(), chromiumAvailable(), hubAvailable(), hasDaskExtension()];
 
 test.runIf(isRoot && parts.every((part) => part === true))(
-  "a JupyterHub's user is in JupyterLab on a cluster of two nodes, with live panes below the Hub's prefix; stopping the server ends the job",
+  "a JupyterHub's user is in JupyterLab on a cluster of two nodes, with live panes below the Hub's prefix; an idle one is culled with its jobs, and its token is worth nothing then",
   async () => {
     await using clean = nothingLeft({ within: 15 });
-    clean.allow(/^home/, /^jupyterhub/, /^node-compile-cache/);
+    clean.allow(/^home/, /^jupyterhub/, /^node-compile-cache/, /^dask-workers/);
     const home = join(clean.tmp, "home");
     mkdirSync(home, { mode: 0o700 });
     await using hub = await startHub(clean, home);
@@ -40,9 +50,32 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     expect((await hub.ask(status)).status).toBe(200);
     expect((await fetch(`${hub.url}${status}`)).url).toContain("/hub/login");
 
+    // A job of scale, too, is gone when the culler has stopped the server that nobody looks at any more.
+    const file = join(home, `scheduler-${job}.json`);
+    const grown = { folder: clean.folder, env: { ...jobEnvironment(clean), HOME: home } };
+    await output(ours("scale", "4", file, "--ranks-per-node", "2", "--time", "5m"), grown);
+    expect(await queuedJobs()).toHaveLength(2);
+    const spawned = spawnedEnvironment(clean);
     await page.context().close();
-    expect((await hub.ask(`/users/${hub.user}/server`, "DELETE")).ok).toBe(true);
+    hub.cull();
     await queueEmpty(40);
+    const servers = async (): Promise<unknown> =>
+      ((await (await hub.ask(`/users/${hub.user}`)).json()) as { readonly servers: unknown }).servers;
+    await expect.poll(servers, { timeout: 10_000 }).toEqual({});
+
+    // The Hub has forgotten the server's token with the server, and never knew another one.
+    const here = { ...grown.env, ...spawned };
+    const known = { ...here, ...hubPackages };
+    const refusals = [
+      [known, 77, /TSD-171 The JupyterHub at \S+ does not know this server's token \(it answers 403\)/],
+      [{ ...known, JUPYTERHUB_API_TOKEN: "f".repeat(32) }, 77, /TSD-171/],
+      [here, 64, /TSD-161 --jupyter hub needs jupyterhub, which is not in/],
+    ] as const;
+    for (const [env, code, stderr] of refusals) {
+      const refused = await run(ours("--np", "3", "--jupyter", "hub"), { folder: clean.folder, env });
+      expect(refused).toMatchObject({ code, stderr: expect.stringMatching(stderr) as string });
+      expect(clean.left().filter((one) => !/jupyterhub|configurable-http-proxy/.test(one))).toEqual([]);
+    }
     hub.running.signal("SIGTERM");
     await hub.running.finished;
   },

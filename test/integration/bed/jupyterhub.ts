@@ -11,7 +11,8 @@ import { startSlurm } from "./slurm.ts";
 
 /** JupyterHub with batchspawner, for the Python that the tests use, and its proxy; `npm test` puts them there. */
 const place = join(projectRoot, ".tools", "hub");
-const packages = join(place, "python");
+/** What makes JupyterHub known to a Python. */
+export const hubPackages = { PYTHONPATH: join(place, "python") };
 const user = "root";
 const password = "a password for the Hub";
 const serviceToken = "a-token-of-the-tests-own-for-this-hub";
@@ -23,6 +24,10 @@ export interface Hub extends AsyncDisposable {
   readonly url: string;
   readonly user: string;
   readonly password: string;
+  /** Where its API is, for servers. */
+  readonly api: string;
+  /** Has the Hub's culler begin: who has been idle for a second is culled. */
+  cull(): void;
   /** Asks the Hub's API, or with a path that begins with /user/ the user's server, as one who may do all. */
   ask(path: string, method?: string): Promise<Response>;
 }
@@ -32,20 +37,27 @@ export function hubAvailable(): Availability {
   return existsSync(join(place, "made")) || { missing: "JupyterHub in .tools/hub (npm test makes it)" };
 }
 
-/** The configuration that docs/jupyterhub.md gives for Slurm. */
-function documented(): string {
+/** What docs/jupyterhub.md gives: the configuration for Slurm, and that of the culler. */
+function documented(): readonly [slurm: string, culler: string] {
   const page = readFileSync(join(projectRoot, "docs", "jupyterhub.md"), "utf8");
-  return /^```python\n(import batchspawner[\s\S]*?)^```$/m.exec(page)?.[1] ?? "";
+  const block = (first: string): string => {
+    const found = new RegExp(`^\`\`\`python\\n(${first}[\\s\\S]*?)^\`\`\`$`, "m").exec(page)?.[1];
+    if (found === undefined) throw new Error(`docs/jupyterhub.md has no configuration that begins with ${first}`);
+    return found;
+  };
+  return [block("import batchspawner"), block("c.JupyterHub.load_roles")];
 }
 
 /** Starts a Hub with the configuration of the documentation, for this machine's Slurm. */
 export async function startHub(clean: Clean, home: string): Promise<Hub> {
   const { folder, env: slurm } = await startSlurm();
   const [port = 0, api = 0, proxy = 0] = await freePorts(3);
-  const env = { ...jobEnvironment(clean), ...slurm, HOME: home, PYTHONPATH: packages };
+  const env = { ...jobEnvironment(clean), ...slurm, HOME: home, ...hubPackages };
   const lines = Object.entries({ ...env, SLURM_EXPORT_ENV: "ALL" }).map(([name, value]) => `export ${name}='${value}'`);
   const scopes = ["admin:servers", "access:servers", "list:users", "read:servers", "delete:servers"];
-  const configuration = `${documented()}
+  const [batch, culler] = documented();
+  const mayCull = join(clean.folder, "may-cull");
+  const configuration = `${batch}${culler}
 c.JupyterHub.bind_url = "http://127.0.0.1:${port}"
 c.JupyterHub.hub_port = ${api}
 c.JupyterHub.hub_connect_ip = c.JupyterHub.hub_ip = "127.0.0.1"
@@ -54,8 +66,10 @@ c.ConfigurableHTTPProxy.command = ["${join(place, "node_modules", ".bin", "confi
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = "${password}"
 c.Authenticator.allowed_users = {"${user}"}
-c.JupyterHub.services = [{"name": "tests", "api_token": "${serviceToken}"}]
-c.JupyterHub.load_roles = [{"name": "tests", "services": ["tests"], "scopes": ${JSON.stringify(scopes)}}]
+c.JupyterHub.services[0]["command"] = ["sh", "-c", """while ! test -e '${mayCull}'; do sleep 0.1; done
+exec '${python().path}' -m jupyterhub_idle_culler --timeout=1 --cull-every=1"""]
+c.JupyterHub.services += [{"name": "tests", "api_token": "${serviceToken}"}]
+c.JupyterHub.load_roles += [{"name": "tests", "services": ["tests"], "scopes": ${JSON.stringify(scopes)}}]
 c.Spawner.env_keep = ["PATH", "SLURM_CONF", "LANG"]
 c.SlurmSpawner.req_nprocs = "4"
 c.SlurmSpawner.exec_prefix = ""  # no sudo: the Hub is the user's own
@@ -86,5 +100,16 @@ c.Spawner.default_url = "/lab"
       method,
       headers: { Authorization: `token ${serviceToken}` },
     });
-  return { running, url, user, password, ask, [Symbol.asyncDispose]: () => running[Symbol.asyncDispose]() };
+  const cull = (): void => void clean.write("may-cull", "");
+  const apiUrl = `http://127.0.0.1:${api}/hub/api`;
+  return {
+    running,
+    url,
+    user,
+    password,
+    api: apiUrl,
+    cull,
+    ask,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
 }
