@@ -4,6 +4,7 @@ import { Failure } from "../errors/failure.ts";
 import { choice, flag, integer, program, show, text, type Raw, type Reader } from "../config/values.ts";
 import type { CommandContext } from "./context.ts";
 import type { Asked } from "./open/session.ts";
+import { loginHost, plainProgram, usualProgram, usualWords } from "./open/words.ts";
 import { jobOptions } from "./script-options.ts";
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
@@ -24,7 +25,7 @@ const sessionOptions = {
   }),
   remoteCommand: option({
     value: "<path>",
-    read: text("a program's name or path, without blanks or quotes", /^[\w~/.][\w./~+@%:=,-]*$/),
+    read: text("a program's name or path, without blanks or quotes", plainProgram),
     help: "tsdask-mpi there, where PATH does not lead to it",
   }),
   port: option({ value: "<n>", read: integer(1, 65535), help: "the port on this computer" }),
@@ -63,9 +64,6 @@ const jobOptionsAsSaid = Object.fromEntries(
 /** All options of `open`. */
 export const openOptions = { ...sessionOptions, ...jobOptionsAsSaid };
 
-/** The first word, if it can be one for ssh: never an option of its. */
-const loginHost = /^(?:[\w.+-]+@)?[A-Za-z0-9_[][\w.:\][%-]*$/;
-
 /**
  * `tsdask-mpi open [user@]login`: a cluster behind a login host, from a laptop; resolves to the exit code. Throws TSD-003, 006, 008 (the command line), TSD-028
  * (a taken port), TSD-173 to 178 (the session), and what the login host's side throws.
@@ -97,8 +95,9 @@ type SaidHere = {
 } & Readonly<Record<string, unknown>>;
 
 async function askedOf(word: string, rest: readonly string[], said: SaidHere, env: NodeJS.ProcessEnv): Promise<Asked> {
-  const { remembered, rememberedNames } = await import("./open/remember.ts");
-  const session = word.includes("@") || said.cluster !== undefined ? undefined : await remembered(word, env);
+  const { rememberedNames } = await import("./open/remember.ts");
+  const { knownByName } = await import("./open/known.ts");
+  const session = word.includes("@") || said.cluster !== undefined ? undefined : await knownByName(word, env);
   if (session === undefined && !loginHost.test(word)) {
     const names = await rememberedNames(env);
     throw wrong(
@@ -121,12 +120,12 @@ async function askedOf(word: string, rest: readonly string[], said: SaidHere, en
       : { name: said.cluster };
   return {
     login: session?.login ?? word,
-    program: said.remoteCommand ?? session?.program ?? "tsdask-mpi",
+    program: said.remoteCommand ?? session?.program ?? usualProgram,
     target,
     name: said.cluster ?? session?.name,
     system: said.system,
     options,
-    words: rest.length === 0 ? ["--jupyter", "lab"] : rest,
+    words: rest.length === 0 ? usualWords : rest,
     folder: said.folder,
     port: said.port,
     usualPort: session?.port,
@@ -134,6 +133,7 @@ async function askedOf(word: string, rest: readonly string[], said: SaidHere, en
     print: said.print === true,
     form: said.noAsk !== true && process.stdin.isTTY && !again,
     client: said.client === true ? { python: said.python ?? "python3" } : undefined,
+    again: session?.again,
     atEnd: said.atEnd ?? "ask",
   };
 }

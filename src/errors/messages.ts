@@ -836,6 +836,25 @@ export const messages = define({
       "The cluster was started with --tunnel jump or reverse, perhaps by the site's file, and {node} does not let you in as it let you in on {login}.",
     cure: "The cluster goes on. Have {node} take your key (often ~/.ssh/authorized_keys on {login}), or use the lines of `tsdask-mpi connect NAME --tunnel reverse` there; a new one with `tsdask-mpi open {login} -- --jupyter lab --tunnel direct` listens where {login} reaches it.",
   },
+  "TSD-187": {
+    exit: 69,
+    what: "What was written down of the session {name} is not believed: {problem} ({path}).",
+    cause:
+      "Another version wrote it, a disk was full, or somebody put it there: it names a host and a program that would be run on it.",
+    cure: "Look at it, and remove it; `tsdask-mpi open --cluster {name} LOGIN` leads back to the cluster without it. If {name} is a host, write it with its user, you@{name}.",
+  },
+  "TSD-188": {
+    exit: 69,
+    what: "The cluster {name} has ended at {when} ({ago} ago): {why}.",
+    cause: "{cause}",
+    cure: "{cure} If {name} is a host as well, write it with its user, you@{name}.",
+  },
+  "TSD-189": {
+    exit: 64,
+    what: "{name} is a cluster of this machine's list ({state}), and was not opened from here.",
+    cause: "`open` leads to clusters behind a login host, and goes back to those that it has led to.",
+    cure: "Here, `tsdask-mpi connect {name}` leads to it; on your own computer, `tsdask-mpi open --cluster {name} LOGIN`. If {name} is a host as well, write it with its user, you@{name}.",
+  },
   "TSD-199": {
     exit: 69,
     what: "The proxy was not told of its new map: {command}: {problem}.",

@@ -1,6 +1,7 @@
-import { unlink } from "node:fs/promises";
+import { readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
 import { Failure } from "../errors/failure.ts";
-import { writePrivateFile } from "../security/private-files.ts";
+import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 import { askAll, type Asked } from "./ask.ts";
 import { readEntries } from "./entry.ts";
 import { statePaths } from "./place.ts";
@@ -62,6 +63,8 @@ export function ambiguous(word: string, found: readonly Listed[]): Failure {
 
 async function unknownName(word: string, env: NodeJS.ProcessEnv): Promise<Failure> {
   const { nearest } = await import("../config/suggest.ts");
+  const spoilt = await spoiltEntry(word, env);
+  if (spoilt !== undefined) return new Failure("TSD-147", { name: word, cause: spoilt, suggestion: "" });
   const names = (await readEntries(statePaths(env).clusters)).map(({ entry }) => entry.name);
   const guess = nearest(word, names);
   return new Failure("TSD-147", {
@@ -72,6 +75,19 @@ async function unknownName(word: string, env: NodeJS.ProcessEnv): Promise<Failur
         : "It is misspelt, has ended more than a week ago, or was started with another HOME or XDG_STATE_HOME.",
     suggestion: guess === undefined ? "" : `Did you mean ${guess}?`,
   });
+}
+
+/** What is wrong with a file in the list that should say where the cluster is; undefined where there is none. */
+async function spoiltEntry(word: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const { clusters } = statePaths(env);
+  const file = (await readdir(clusters).catch(() => [])).find((name) => name.startsWith(`${word}~`));
+  if (file === undefined) return undefined;
+  const path = join(clusters, file);
+  const problem = await readPrivateFile(path).then(
+    () => "another version wrote it, or it is damaged",
+    (error: unknown) => (error instanceof Failure ? String(error.facts["problem"]) : String(error)),
+  );
+  return `Its entry in your list is not believed: ${problem} (${path}).`;
 }
 
 function lostEntry({ entry, why }: Listed, now: number): ClusterEntry {

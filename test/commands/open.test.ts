@@ -1,10 +1,25 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { openCommand } from "../../src/commands/open.ts";
 import { differences } from "../../src/commands/open/client-folder.ts";
 import { failureTold, readRequest, readTold, written } from "../../src/commands/open/lines.ts";
+import { remember, rememberedNames, rememberEnd } from "../../src/commands/open/remember.ts";
+import { clusterNamed } from "../../src/registry/find.ts";
+import { writePrivateFile } from "../../src/security/private-files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tsdask-open-test-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -73,6 +88,94 @@ describe("tsdask-mpi open", () => {
     [["--cluster", "calm-otter", "--time", "2h", "login"], "TSD-006"],
   ])("refuses %j", async (argv, code) => {
     await expect(openCommand(argv, context)).rejects.toMatchObject({ code });
+  });
+});
+
+describe("a name that was opened from here", () => {
+  const opened = join(folder, ".local", "state", "tsdask-mpi", "opened");
+  const file = join(opened, "calm-otter.session.json");
+  const session = { format: 1, name: "calm-otter", login: "login.example.org", program: "tsdask-mpi" };
+  const put = (content: object | string): void =>
+    writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content), { mode: 0o600 });
+  mkdirSync(opened, { recursive: true, mode: 0o700 });
+  afterEach(() => rmSync(file, { recursive: true, force: true }));
+
+  const link = (): void => {
+    put(session);
+    renameSync(file, join(folder, "elsewhere"));
+    symlinkSync(join(folder, "elsewhere"), file);
+  };
+  const shared = (): void => {
+    put(session);
+    chmodSync(file, 0o660);
+  };
+  // ssh is not in PATH here: what came so far as to start it would be TSD-173.
+  it.each<readonly [string, () => void, string]>([
+    ["a link", link, "link"],
+    ["a pipe", () => execFileSync("mkfifo", ["-m", "600", file]), "it is not a plain file"],
+    ["a folder", () => mkdirSync(file), "it is not a plain file"],
+    ["a file that others write", shared, "mode 0660"],
+    ["what is no JSON", () => put('{"format":1'), "it is not JSON"],
+    ["nothing", () => put(""), "it is empty"],
+    ["far too much", () => put(" ".repeat(70_000)), "far too large"],
+    ["another one's", () => put({ ...session, name: "other" }), "it is that of other"],
+    ["an option of ssh's", () => put({ ...session, login: "-oProxyCommand=touch x" }), "login: not a host"],
+    ["a line of shell", () => put({ ...session, program: "x; touch hacked" }), "program: not a program"],
+    ["a job that is none", () => put({ ...session, job: { system: "slurm", id: "1; reboot" } }), "job.id: not a job"],
+    ["what steers a terminal", () => put({ ...session, ended: { at: 1, why: "\u001b[2J" } }), "control characters"],
+  ])("is not believed of %s", async (_, make, problem) => {
+    make();
+    await expect(openCommand(["calm-otter"], context)).rejects.toMatchObject({
+      code: "TSD-187",
+      message: expect.stringContaining(problem) as string,
+    });
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it.runIf(process.geteuid?.() === 0)("is not believed of another user", async () => {
+    put(session);
+    chownSync(file, 65534, 65534);
+    await expect(openCommand(["calm-otter"], context)).rejects.toThrow("it belongs to another user (uid 65534)");
+  });
+
+  it("is no host once the cluster has ended, and the line that began it is shown", async () => {
+    await remember({ ...session, format: 1, again: ["--nodes=2", "--env=A=b c", "ada@login"] }, context.env);
+    expect(await rememberedNames(context.env)).toEqual(["calm-otter"]);
+    await rememberEnd("calm-otter", "cancelled", context.env);
+    expect(await rememberedNames(context.env)).toEqual([]);
+    const failure: unknown = await openCommand(["calm-otter"], context).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "TSD-188" });
+    expect(String(failure)).toMatch(/has ended at [\d-]{10} [\d:]{5} \([\d.]+ s ago\): cancelled/);
+    expect(String(failure)).toContain("`tsdask-mpi open --nodes=2 '--env=A=b c' ada@login`");
+  });
+
+  it("is forgotten a week after the end, and not before", async () => {
+    const at = Date.now() / 1000;
+    await remember({ ...session, format: 1, ended: { at: at - 8 * 86_400, why: "" } }, context.env);
+    await remember({ ...session, format: 1, name: "b", ended: { at: at - 6 * 86_400, why: "" } }, context.env);
+    await rememberEnd("another", "", context.env);
+    expect(readdirSync(opened)).toEqual(["b.session.json"]);
+  });
+
+  it("of a cluster of this machine's is told from a host's", async () => {
+    const clusters = join(opened, "..", "clusters");
+    mkdirSync(clusters, { mode: 0o700 });
+    const entry = {
+      ...{ format: 1, name: "tame-fox", launch: "1", version: "0", started: 1, pid: 1, startTime: "", host: "h" },
+      ...{ machine: "", hosts: ["h"], ranks: 2, workers: 1, cwd: "/work", folder: "/f", security: "tls", grace: 5 },
+      job: { system: "local" },
+    };
+    const listed = async (more: object): Promise<void> =>
+      writePrivateFile(join(clusters, "tame-fox~1.json"), JSON.stringify({ ...entry, ...more }));
+    await listed({ state: "ended", ended: Date.now() / 1000 - 90, why: "its script ended with 3" });
+    await expect(openCommand(["tame-fox"], context)).rejects.toThrow(
+      /TSD-188.*\(1 min 30 s ago\): its script ended with 3/,
+    );
+    await listed({ state: "running", started: Date.now() / 1000 });
+    await expect(openCommand(["tame-fox"], context)).rejects.toMatchObject({ code: "TSD-189" });
+    // The login host's side does not believe such a file, and says so.
+    symlinkSync(join(clusters, "tame-fox~1.json"), join(clusters, "sly-hare~2.json"));
+    await expect(clusterNamed("sly-hare", context.env)).rejects.toThrow(/TSD-147[\s\S]*it is a symbolic link \(/);
   });
 });
 

@@ -1,14 +1,16 @@
-import { mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { command, isRoot } from "./bed/command.ts";
+import { command, isRoot, type Command } from "./bed/command.ts";
 import { inKernel } from "./bed/kernel.ts";
 import { fromLaptop, installed } from "./bed/laptop.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
-import { output, start } from "./bed/run.ts";
+import { output, run, start } from "./bed/run.ts";
 import { sshdAvailable, startSshd } from "./bed/sshd.ts";
+import { asStranger, strangerAvailable } from "./bed/user.ts";
 import { hasJupyter, portsOf, startCluster } from "./security/cluster.ts";
 
 /** What a WebSocket comes to: its first message, or the status that it was refused with. */
@@ -70,6 +72,46 @@ async function fromElsewhere(clean: Clean): Promise<void> {
   const printed = await output(fromLaptop(clean, sshd, "--print", ...words), options);
   expect(left()).toEqual([]);
   expect(printed).toMatch(/^ {2}ssh -N .* -J \S+@login\.example\.org \S+$/m);
+  if (strangerAvailable() === true)
+    await inPlaceOfTheFile(clean, join(clean.folder, "scheduler.json"), fromLaptop(clean, sshd, ...words));
+}
+
+/**
+ * What lies in place of the cluster's file while it runs, by another user or by mistake: nothing of it is used, `open` says so from the login host, and the
+ * cluster goes on.
+ */
+async function inPlaceOfTheFile(clean: Clean, file: string, opening: Command): Promise<void> {
+  const folders = [dirname(clean.folder), clean.folder] as const;
+  const [before, kept] = [readFileSync(file), `${file}.kept`];
+  const open = (mode: number): void => {
+    for (const folder of folders) chmodSync(folder, mode);
+  };
+  const address = (text: string): string => String(before).replace(/"address": ?"[^"]*"/, `"address": "${text}"`);
+  const cases: readonly (readonly [string, () => unknown])[] = [
+    [
+      "TSD-120 .* belongs to another user",
+      async () => {
+        open(0o777);
+        const replaced = `mv '${file}' '${kept}' && cp /etc/hostname '${file}'`;
+        await output(asStranger(command("sh", "-c", replaced)));
+        open(0o700);
+      },
+    ],
+    ["TSD-120 .* is not a plain file", () => execFileSync("mkfifo", ["-m", "600", file])],
+    ["TSD-024 .*address: not an address", () => writeFileSync(file, address("--option"), { mode: 0o600 })],
+  ];
+  for (const [told, put] of cases) {
+    rmSync(file);
+    writeFileSync(file, before, { mode: 0o600 });
+    if (!told.includes("another user")) rmSync(file);
+    await put();
+    const refused = await run(opening, { folder: clean.folder, env: clean.env, deadline: 40 });
+    expect(refused).toMatchObject({ code: 69, stdout: "" });
+    expect(refused.stderr).toMatch(new RegExp(`on login\\.example\\.org:\n.*pages goes on.*\n.*${told}`));
+  }
+  rmSync(kept);
+  rmSync(file);
+  writeFileSync(file, before, { mode: 0o600 });
 }
 
 if (await hasJupyter())

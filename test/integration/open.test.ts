@@ -122,7 +122,11 @@ describe.runIf(possible)("tsdask-mpi open, against a real sshd and Slurm", () =>
     back.signal("SIGINT");
     expect(await back.finished).toMatchObject({ code: 0 });
     expect(back.stderr()).toContain(`${name} has ended`);
-    expect(readdirSync(opened)).toEqual([]);
+    // The name alone is no host now.
+    expect(readdirSync(opened)).toEqual([`${name}.session.json`]);
+    const over = await run(fromLaptop(clean, plain, name), { folder: clean.folder, env: clean.env });
+    expect(over).toMatchObject({ code: 69, stderr: expect.stringContaining("TSD-188") as string });
+    expect(over.stderr).toContain("--nodes=2 --ranks-per-node=2 --queue=main --time=5m login.example.org`");
     await queueEmpty(20);
 
     // What cannot be: said before or instead of a job, with nothing left.

@@ -17,7 +17,7 @@ const texts = v.pipe(v.array(text), v.maxLength(500));
 const JobId = v.pipe(v.string(), v.regex(/^[\w.[\]@:-]{1,200}$/, "not a job"));
 const Name = v.pipe(v.string(), v.regex(/^[\w][\w.-]{0,100}$/, "not a name"));
 const Pem = v.pipe(v.string(), v.startsWith("-----BEGIN "), v.maxLength(100_000));
-const Job = v.object({ system: v.picklist(batchNames), id: JobId });
+export const Job = v.object({ system: v.picklist(batchNames), id: JobId });
 
 /** The one cluster that a session is about: by its job, or by its name or launch. */
 const Target = v.union([v.object({ job: Job }), v.object({ name: Name })]);

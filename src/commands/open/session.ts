@@ -12,8 +12,9 @@ import { failureTold, type Target, type Told } from "./lines.ts";
 import { connectLink, type Happening, type Link } from "./link.ts";
 import { forwardPages, forwardScheduler, type Forwarded } from "./pages.ts";
 import { openPrompt } from "./prompt.ts";
-import { forget, remember } from "./remember.ts";
+import { remember, rememberEnd, type Session } from "./remember.ts";
 import { canAsk } from "./ssh.ts";
+import { usualProgram, usualWords } from "./words.ts";
 
 /** What was asked of `open`, checked. */
 export interface Asked {
@@ -34,6 +35,8 @@ export interface Asked {
   readonly browser: boolean;
   readonly print: boolean;
   readonly form: boolean;
+  /** The words that opened the one that is gone back to. */
+  readonly again?: readonly string[] | undefined;
   readonly client?: { readonly python: string } | undefined;
   readonly atEnd: "ask" | "stop" | "leave";
 }
@@ -46,6 +49,9 @@ interface Desk {
   link: Link | undefined;
   target: Target | undefined;
   name: string;
+  again: readonly string[] | undefined;
+  /** The login host has answered once. */
+  met: boolean;
   ended: boolean;
   /** The job is this session's own, and no cluster has come of it yet. */
   owns: boolean;
@@ -73,6 +79,8 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     link: undefined,
     target: asked.target,
     name: asked.name ?? "",
+    again: asked.again,
+    met: false,
     ended: false,
     owns: false,
     pages: [],
@@ -87,7 +95,7 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     if (asked.port !== undefined && !asked.print) await requirePort("127.0.0.1", asked.port, "--port");
     return await attend(desk);
   } catch (error) {
-    if (!(error instanceof Failure && error.code === "TSD-176") && !desk.ended) leftText(desk);
+    if (desk.met && !(error instanceof Failure && error.code === "TSD-176") && !desk.ended) leftText(desk);
     throw error;
   } finally {
     for (const name of names) process.off(name, interrupt);
@@ -102,6 +110,7 @@ async function attend(desk: Desk): Promise<number> {
   let from = performance.now();
   const since = (): string => durationText((performance.now() - from) / 1000);
   desk.link = await connectLink({ ...asked, env: context.env, ask: canAsk(context.env), say }, inbox);
+  desk.met = true;
   say(`connected to ${desk.link.hello.host} as ${desk.link.hello.user} (${since()})`);
   if (desk.target === undefined) desk.target = await submit(desk);
   from = performance.now();
@@ -147,8 +156,34 @@ async function submit(desk: Desk): Promise<Target> {
   say(`job ${job.id} is submitted to ${job.system} as ${name} (${durationText((performance.now() - from) / 1000)})`);
   desk.owns = true;
   desk.name = name;
-  await remember({ format: 1, name, login: asked.login, program: asked.program, job }, context.env);
-  return { job };
+  desk.target = { job };
+  desk.again = againWords(asked, options);
+  await remember(sessionOf(desk), context.env);
+  return desk.target;
+}
+
+/** The words after `tsdask-mpi open` that open one like this. */
+function againWords({ program, system, folder, login, words }: Asked, options: readonly string[]): readonly string[] {
+  const own = { "remote-command": program === usualProgram ? undefined : program, system, folder };
+  return [
+    ...Object.entries(own).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`])),
+    ...options,
+    login,
+    ...(words.join(" ") === usualWords.join(" ") ? [] : ["--", ...words]),
+  ];
+}
+
+/** What is written down of the session. */
+function sessionOf({ asked: { login, program }, name, target, again, pages: [first] }: Desk): Session {
+  return {
+    format: 1,
+    name,
+    login,
+    program,
+    ...(target !== undefined && "job" in target ? { job: target.job } : {}),
+    ...(first === undefined ? {} : { port: first.port }),
+    ...(again === undefined ? {} : { again: [...again] }),
+  };
 }
 
 /** The next thing of a kind that the login host tells; notes are shown, a failure is thrown. */
@@ -167,7 +202,10 @@ async function expected<const K extends Told["event"]>(desk: Desk, event: K): Pr
     if (item.kind !== "told") continue;
     const { told } = item;
     if (told.event === event) return told as Extract<Told, { event: K }>;
-    if (told.event === "failure") throw failureTold(told);
+    if (told.event === "failure") {
+      desk.say(`on ${desk.asked.login}:`);
+      throw failureTold(told);
+    }
     if (told.event === "note") desk.say(told.text);
   }
 }
@@ -181,7 +219,7 @@ const stateWords: Readonly<Record<string, string>> = {
 
 /** Does what one word of the login host's asks for; an exit code when the session is over. */
 async function take(desk: Desk, told: Told, since: () => string): Promise<number | undefined> {
-  const { say } = desk;
+  const { asked, say } = desk;
   switch (told.event) {
     case "note":
       say(told.text);
@@ -193,13 +231,14 @@ async function take(desk: Desk, told: Told, since: () => string): Promise<number
       return takeUp(desk, told, since);
     case "ended": {
       const name = desk.name === "" ? "the cluster" : desk.name;
-      await forget(desk.name, desk.context.env);
+      await rememberEnd(desk.name, told.why, desk.context.env);
       if (told.code !== 0) throw new Failure("TSD-176", { name, why: told.why });
       say(`${name} has ended: ${told.why}`);
       return 0;
     }
     case "failure": {
       const failure = failureTold(told);
+      say(`on ${asked.login}:`);
       // A job that can never run would stay in the queue for good.
       if (desk.owns && failure.code === "TSD-141") await stop(desk);
       throw failure;
@@ -228,19 +267,8 @@ async function takeUp(
   }
   const before = desk.pages;
   desk.pages = await forwardPages(up, link, { port: asked.port, usual: asked.usualPort, before });
-  const job = desk.target !== undefined && "job" in desk.target ? { job: desk.target.job } : {};
   const [first] = desk.pages;
-  await remember(
-    {
-      format: 1,
-      name: up.name,
-      login: asked.login,
-      program: asked.program,
-      ...job,
-      ...(first === undefined ? {} : { port: first.port }),
-    },
-    context.env,
-  );
+  await remember(sessionOf(desk), context.env);
   if (asked.client !== undefined) await openClient(desk, up, asked.client);
   const fresh = desk.pages.filter(({ url }) => !before.some((old) => old.url === url));
   for (const { name, url } of fresh) context.stdout.write(`${name}  ${visibleLine(url)}\n`);
@@ -336,7 +364,7 @@ async function stop(desk: Desk): Promise<number> {
   const { how } = await expected(desk, "stopped");
   desk.ended = true;
   say(`${name === "" ? "the cluster" : name} has ended${how === "" ? "" : ` (${how})`}`);
-  await forget(name, context.env);
+  await rememberEnd(name, "you ended it", context.env);
   return 0;
 }
 
