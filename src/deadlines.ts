@@ -13,6 +13,8 @@ export const deadlines = {
   hostQuiet: 400,
   /** A process that says for all of a launcher's that their variables are missing stays so long, for the others to see. */
   sayForAll: 700,
+  /** A rank whose host cannot take part leaves after the one that says it for all of them. */
+  sayForHost: 5_000,
   /** `tsdask-mpi doctor` behind a launcher waits so long for the reports of the other hosts. */
   doctorMeets: 10_000,
   /** A leader whose options were wrong tells its host's ranks before it leaves. */

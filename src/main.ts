@@ -1,7 +1,9 @@
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { isatty } from "node:tty";
+import { deadlines } from "./deadlines.ts";
 import { hostPaths } from "./launcher/host-paths.ts";
 import { subcommandOf } from "./config/prescan.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
@@ -180,8 +182,14 @@ async function run(world: World): Promise<void> {
     const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
     if (socket === undefined) await sendShellsAway(noLeader);
-    if (world.rank !== first) exit(noLeader);
-    else if (socket === undefined)
+    if (world.rank !== first) {
+      // Some launchers end all ranks as soon as one has left: the one that says it may have only begun.
+      for (let wait = 100, left = deadlines.sayForHost; left > 0; left -= wait, wait *= 2) {
+        if ((await neighbours())?.some(({ rank }) => rank === first) !== true) break;
+        await pause(wait);
+      }
+      exit(noLeader);
+    } else if (socket === undefined)
       await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
     else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;

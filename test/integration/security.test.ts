@@ -12,10 +12,14 @@ import type { Errand, Finding, Target } from "./security/stranger.ts";
 const program = join(import.meta.dirname, "security", "stranger.ts");
 
 /** Sends the stranger, from wherever `on` leads, to every port; returns what it got. */
-async function strangerAt(targets: readonly Target[], on: (inner: Command) => Command): Promise<Finding[]> {
+async function strangerAt(
+  targets: readonly Target[],
+  on: (inner: Command) => Command,
+  patience = 3_000,
+): Promise<Finding[]> {
   const authority = await createAuthority({ launch: "another" });
   const pair = await authority.issue({ name: "dask", server: true, client: true });
-  const errand: Errand = { targets, other: { ca: authority.certificate, ...pair } };
+  const errand: Errand = { targets, patience, other: { ca: authority.certificate, ...pair } };
   const said = await output(on(command(process.execPath, "--experimental-strip-types", "--no-warnings", program)), {
     input: JSON.stringify(errand),
     deadline: 60,
@@ -64,9 +68,13 @@ describe("a stranger on the network", () => {
     await using clean = nothingLeft();
     await using cluster = await startCluster(clean, { words: ["--security", "none"] });
     const targets = doors(await portsOf(clean), "127.0.0.1");
-    const found = await strangerAt(targets, (inner) => inner);
     const open = [parseAddress(cluster.file.address).port, cluster.file.tsdask?.dashboard?.port];
-    expect(found.map((finding) => finding.port)).toEqual(expect.arrayContaining(open));
+    const found = async (patience: number): Promise<unknown[]> =>
+      (await strangerAt(targets, (inner) => inner, patience)).map(({ port }) => port);
+    const first = await found(3_000);
+    // A busy cluster may need longer to answer.
+    const all = open.every((port) => first.includes(port)) ? first : await found(15_000);
+    expect(all).toEqual(expect.arrayContaining(open));
     await cluster.stop();
   });
 

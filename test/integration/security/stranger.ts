@@ -17,6 +17,8 @@ export interface Target {
 
 export interface Errand {
   readonly targets: readonly Target[];
+  /** How long (ms) an answer is waited for. */
+  readonly patience: number;
   /** Credentials of another cluster's. */
   readonly other: { readonly ca: string; readonly cert: string; readonly key: string };
 }
@@ -27,7 +29,7 @@ export interface Finding extends Target {
   readonly got: string;
 }
 
-const PATIENCE = 3_000;
+const errand = JSON.parse(await text(process.stdin)) as Errand;
 const PATHS = [
   "/",
   "/status",
@@ -85,12 +87,16 @@ function frames(frame: Uint8Array): Buffer {
 async function talk(socket: Socket, opened: "connect" | "secureConnect"): Promise<Buffer> {
   const chunks: Buffer[] = [];
   await new Promise<void>((resolve) => {
-    const late = setTimeout(resolve, PATIENCE);
+    let late = setTimeout(resolve, errand.patience);
     const over = (): void => {
       clearTimeout(late);
       resolve();
     };
-    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      chunks.push(chunk);
+      clearTimeout(late);
+      late = setTimeout(resolve, 1_000);
+    });
     socket.once("error", over).once("close", over);
     socket.once(opened, () => socket.write(Buffer.concat([handshake, identity])));
   });
@@ -132,7 +138,7 @@ function get(
   headers: Record<string, string>,
 ): Promise<Page | undefined> {
   return new Promise((resolve) => {
-    const options = { host, port, path, headers, timeout: PATIENCE, agent: false, rejectUnauthorized: false };
+    const options = { host, port, path, headers, timeout: errand.patience, agent: false, rejectUnauthorized: false };
     const request = (secure ? httpsRequest : httpRequest)(options, (response: IncomingMessage) => {
       text(response).then(
         (body) => resolve({ status: response.statusCode ?? 0, body }),
@@ -179,7 +185,7 @@ function upgrade(secure: boolean, { host, port }: Target, path: string): Promise
   return new Promise((resolve) => {
     const socket = new WebSocket(
       `${secure ? "wss" : "ws"}://${host.includes(":") ? `[${host}]` : host}:${port}${path}`,
-      { rejectUnauthorized: false, handshakeTimeout: PATIENCE },
+      { rejectUnauthorized: false, handshakeTimeout: errand.patience },
     );
     let opened = false;
     const heard: string[] = [];
@@ -194,7 +200,7 @@ function upgrade(secure: boolean, { host, port }: Target, path: string): Promise
             : undefined,
       );
     };
-    const late = setTimeout(over, PATIENCE);
+    const late = setTimeout(over, errand.patience);
     socket.on("open", () => {
       opened = true;
       socket.send(JSON.stringify({ t: "join", v: 1, launch: "x", host: "x", rank: 1, proof: "x" }));
@@ -238,7 +244,6 @@ async function wires(target: Target, other: Errand["other"]): Promise<Finding[]>
   return (await Promise.all(found)).flat();
 }
 
-const errand = JSON.parse(await text(process.stdin)) as Errand;
 const all = await Promise.all(
   errand.targets.flatMap((target) => [wires(target, errand.other), pages(target), sockets(target)]),
 );
