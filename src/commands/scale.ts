@@ -85,7 +85,11 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
     for (const line of pendingLines(await workers.pending(view))) say(`waits: ${line}`);
   }
   if (plan.submit === 0 && target < view.others)
-    say(`${view.others} workers were not brought by scale or adapt, and stay.`);
+    say(
+      view.others === 1
+        ? "1 worker was not brought by scale or adapt, and stays."
+        : `${view.others} workers were not brought by scale or adapt, and stay.`,
+    );
   return wait === undefined ? 0 : await waitFor({ workers, target, seconds: wait, say });
 }
 

@@ -1,9 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Locator, Page } from "playwright-core";
 import { expect, test } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command } from "./bed/command.ts";
-import { open, openPanes, panesDraw, workForPanes } from "./bed/lab.ts";
+import { open, openPanes, panesDraw, picture, workForPanes } from "./bed/lab.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { freePort } from "./bed/ports.ts";
 import { hasDaskExtension, python } from "./bed/pythons.ts";
@@ -19,13 +20,51 @@ interface Model {
   readonly workers: number;
 }
 
+/** The side bar's buttons, as a person clicks them. */
+class SideBar {
+  readonly #page: Page;
+  constructor(page: Page) {
+    this.#page = page;
+  }
+
+  entry(name: string): Locator {
+    return this.#page.locator(".dask-ClusterListingItem").filter({ has: this.#page.getByText(name, { exact: true }) });
+  }
+
+  /** "SCALE", and a number of workers. */
+  async scale(name: string, workers: number): Promise<void> {
+    await this.entry(name).getByText("SCALE").click();
+    const dialog = this.#page.locator(".jp-Dialog", { hasText: "Manual Scaling" });
+    await dialog.locator("input.dask-ScalingInput").first().fill(String(workers));
+    await dialog.locator("button.jp-mod-accept").click();
+  }
+
+  /** What a dialog says that tells of a failure; it is closed. */
+  async failure(): Promise<string> {
+    const dialog = this.#page.locator(".jp-Dialog", { hasText: "Failed" });
+    const text = await dialog.textContent({ timeout: 20_000 });
+    await picture(this.#page, "scale-refused");
+    await dialog.getByText("Close").click();
+    return text ?? "";
+  }
+
+  async shutDown(name: string): Promise<void> {
+    await this.entry(name).getByText("SHUTDOWN").click();
+    await this.entry(name).waitFor({ state: "detached", timeout: 20_000 });
+  }
+}
+
 test.skipIf(!available)(
-  "the Dask extension of JupyterLab lists the launch, shows it live through a tunnel without anything pasted, and its stop leaves it running",
+  "the Dask extension of JupyterLab lists the launch, shows it live through a tunnel without anything pasted, brings it a worker by a click, and its stop leaves it running",
   async () => {
     await using clean = nothingLeft();
     clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
     mkdirSync(join(clean.tmp, "home"));
-    await using cluster = await startCluster(clean, { jupyter: true, env: { HOME: join(clean.tmp, "home") } });
+    await using cluster = await startCluster(clean, {
+      jupyter: true,
+      words: ["--script-scale", "3"],
+      env: { HOME: join(clean.tmp, "home") },
+    });
     const { host, port } = cluster.file.tsdask?.jupyter ?? {};
     const page = `http://${host}:${port}`;
     const ask = async (path: string, method = "GET"): Promise<Response> =>
@@ -49,9 +88,15 @@ test.skipIf(!available)(
       expect(address).toContain(`http://127.0.0.1:${local}/dask/dashboard/${launch?.id}/`);
     }
 
-    const made = (await (await ask("clusters/", "PUT")).json()) as Model;
-    expect(made).toMatchObject({ workers: 2 });
-    for (const { id } of await listed()) expect((await ask(`clusters/${id}`, "DELETE")).status).toBe(204);
+    const bar = new SideBar(lab);
+    await bar.scale("this launch", 4);
+    expect(await bar.failure()).toContain("--script-scale allows 3 workers");
+    await bar.scale("this launch", 3);
+    await bar.entry("this launch").getByText("Number of Workers: 3").waitFor({ timeout: 30_000 });
+    await picture(lab, "scaled");
+    await lab.locator('jp-button[data-command="dask:launch-cluster"]').click();
+    await bar.entry("this launch 2").getByText("Number of Workers: 3").waitFor({ timeout: 20_000 });
+    for (const { name } of await listed()) await bar.shutDown(name);
     expect(await listed()).toEqual([]);
     await working[Symbol.asyncDispose]();
     const environment = { ...clean.env, DASK_CONFIG: cluster.folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };

@@ -10,6 +10,8 @@ from . import notes
 _PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 4, "bin", "tsdask-mpi")
 #: Seconds that `tsdask-mpi adapt` gets to cancel its jobs when the script ends.
 _END = 20
+#: Seconds in which `tsdask-mpi scale` has its jobs submitted, or is given up.
+_SUBMITTED = 120
 
 
 def limit():
@@ -55,14 +57,20 @@ def adapt(cluster, words):
         )
         return Adapting(None)
     most = min(most if isinstance(most, int) else limit(), limit())
-    return Adapting(_start(["adapt", "--min", str(min(int(least or 0), most)), "--max", str(max(most, 1))]))
+    return adapting(min(int(least or 0), most), max(most, 1))
+
+
+def adapting(minimum, maximum):
+    """`tsdask-mpi adapt` between these numbers of workers, until it is stopped."""
+    return Adapting(_start(["adapt", "--min", str(minimum), "--max", str(maximum)]), minimum, maximum)
 
 
 class Adapting:
     """What adapt() returns; `stop()` ends it."""
 
-    def __init__(self, child):
+    def __init__(self, child, minimum=0, maximum=0):
         self._child = child
+        self.minimum, self.maximum = minimum, maximum
         self.periodic_callback = child
         if child is not None:
             atexit.register(self.stop)
@@ -97,14 +105,33 @@ def _from_sizes(cluster, jobs, memory, cores):
     return int(jobs or 0)
 
 
-def _start(words):
-    """Runs our own command beside the script, without what belongs to the script's Python alone; its jobs inherit this environment."""
+def scale_now(n):
+    """Asks for `n` workers in all and waits until their jobs are submitted. RuntimeError, with what the command said, when that fails."""
+    command, env = _command(["scale", str(n)])
+    folder = os.path.dirname(os.environ["TSDASK_SCHEDULER_FILE"])
+    try:
+        ran = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, cwd=folder, timeout=_SUBMITTED
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(f"`{' '.join(command)}`: {error}") from None
+    if ran.returncode != 0:
+        raise RuntimeError(ran.stderr.replace("tsdask-mpi: ", "").strip() or f"exit code {ran.returncode}")
+
+
+def _command(words):
+    """Our own command, without what belongs to the script's Python alone; its jobs inherit this environment."""
     env = {name: value for name, value in os.environ.items() if name != "TSDASK_CLUSTERS"}
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = [entry for entry in env.pop("PYTHONPATH", "").split(os.pathsep) if entry != folder]
     if path not in ([], [""]):
         env["PYTHONPATH"] = os.pathsep.join(path)
-    command = [_PROGRAM, *words, os.environ["TSDASK_SCHEDULER_FILE"]]
+    return [_PROGRAM, *words, os.environ["TSDASK_SCHEDULER_FILE"]], env
+
+
+def _start(words):
+    """Runs our own command beside the script."""
+    command, env = _command(words)
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
     except OSError as error:

@@ -78,11 +78,18 @@ class Shared(OwnCluster):
     def adaptive(self):
         return self._adapting
 
+    def _adapt_no_more(self):
+        if self._adapting is not None:
+            self._adapting.stop()
+        self._adapting = None
+
     def scale(self, n=None, jobs=None, memory=None, cores=None, **_):
+        self._adapt_no_more()
         growth.scale(self, n, jobs=jobs, memory=memory, cores=cores)
         return growth.Done(self.asynchronous)
 
     def adapt(self, *_, **words):
+        self._adapt_no_more()
         self._adapting = growth.adapt(self, words)
         return self._adapting
 
