@@ -93,7 +93,8 @@ export function mapText(routes: readonly Route[], format: Format): string {
   if (format === "haproxy") return routes.map(({ name, host, port }) => `${name} ${host}/${port}\n`).join("");
   if (routes.length === 0) return "# no cluster runs\n";
   const quoted = (text: string): string => JSON.stringify(text);
-  const id = (name: string): string => name.replaceAll(".", "-");
+  // One name of Traefik's for each host's: a name that stands twice makes the whole file unreadable for it.
+  const id = (name: string): string => name.replaceAll("-", "--").replaceAll(".", "-");
   return [
     "tcp:",
     "  routers:",

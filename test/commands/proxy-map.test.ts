@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { mapText, routesOf } from "../../src/commands/proxy-map.ts";
 import { sniDomain } from "../../src/config/values.ts";
 import { publicName } from "../../src/registry/names.ts";
@@ -44,6 +45,24 @@ describe("a proxy's map", () => {
 
   it("has each name once: the newest cluster's that runs", () => {
     expect(mapText(routesOf(clusters), "haproxy")).toBe("a.x.org 10.0.0.1/5\nb.x.org fe80::1/6\n");
-    expect(mapText(routesOf(clusters), "traefik")).toContain('          - address: "[fe80::1]:6"\n');
+  });
+
+  it("is for Traefik a router and a service for each name, which no other name has as well", () => {
+    const more = [
+      ...clusters,
+      cluster("a-b.x.org", 1, "tls://10.0.0.4:7"),
+      cluster("a.b-x.org", 1, "tls://10.0.0.5:7"),
+    ];
+    const { tcp } = parse(mapText(routesOf(more), "traefik")) as {
+      tcp: Record<"routers" | "services", Record<string, unknown>>;
+    };
+    expect(Object.keys(tcp.routers)).toEqual(["a--b-x-org", "a-b--x-org", "a-x-org", "b-x-org"]);
+    expect(tcp.routers["b-x-org"]).toEqual({
+      rule: "HostSNI(`b.x.org`)",
+      service: "b-x-org",
+      tls: { passthrough: true },
+    });
+    expect(tcp.services["b-x-org"]).toEqual({ loadBalancer: { servers: [{ address: "[fe80::1]:6" }] } });
+    expect(parse(mapText([], "traefik"))).toBeNull();
   });
 });
