@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import ssl
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -279,6 +281,53 @@ class Socket(Placed, WebSocketMixin, websocket.WebSocketHandler, JupyterHandler)
         super().on_close()
 
 
+def growing() -> Any:
+    """Return what runs `tsdask-mpi scale`: it belongs to scripts' processes, whose module path has its folder."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "adopt")
+    sys.path.insert(0, folder)
+    try:
+        from tsdask_adopt import growth
+    finally:
+        sys.path.remove(folder)
+    return growth
+
+
+class Card(JupyterHandler):
+    """What the card of JupyterLab's launcher shows of this cluster (jupyterlab/labextensions/), and the number of workers that it asks for."""
+
+    def initialize(self, pages: Pages) -> None:
+        """Take the cluster's pages."""
+        self.pages = pages
+
+    @web.authenticated  # type: ignore[untyped-decorator]
+    async def get(self) -> None:
+        """Answer with the number of workers, their threads, and their memory (bytes)."""
+        answer = await self.pages.fetch(f"{self.pages.url}/json/identity.json")
+        try:
+            workers = list(json.loads(answer.body or b"{}").get("workers", {}).values())
+            threads, memory = (sum(one.get(key) or 0 for one in workers) for key in ("nthreads", "memory_limit"))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise silent(self.pages.url, error) from None
+        self.finish({"workers": len(workers), "threads": threads, "memory": memory})
+
+    @web.authenticated  # type: ignore[untyped-decorator]
+    async def post(self) -> None:
+        """Bring the cluster to so many workers, as `tsdask-mpi scale` does, and answer with what that says."""
+        try:
+            wanted = json.loads(self.request.body)["workers"]
+        except (ValueError, KeyError, TypeError):
+            wanted = None
+        if type(wanted) is not int or wanted < 0:
+            raise web.HTTPError(400, "workers: a number of workers")
+        try:
+            said = await asyncio.get_running_loop().run_in_executor(None, growing().scale_now, wanted)
+        except RuntimeError as error:
+            self.set_status(409)
+            self.finish({"message": str(error)})
+        else:
+            self.finish({"said": said})
+
+
 class Upgrades(routing.PathMatches):
     """Matches a path when the request asks for a WebSocket."""
 
@@ -293,7 +342,8 @@ def serve(application: Any, base_url: str, url: str, token: str, ca_file: str = 
     own = f"{base_url.rstrip('/')}/{FOLDER}/"
     pages = Pages(url, token, ca_file)
     rules = [
-        routing.Rule(routing.PathMatches(re.escape(own[:-1]) + "/?"), web.RedirectHandler, {"url": own + FIRST_PAGE})
+        routing.Rule(routing.PathMatches(re.escape(own[:-1]) + "/?"), web.RedirectHandler, {"url": own + FIRST_PAGE}),
+        routing.Rule(routing.PathMatches(re.escape(own[:-1]) + "-cluster"), Card, {"pages": pages}),
     ]
     for folder in (FOLDER, r"dask/dashboard/\w+(?:-\w+){4}"):
         pattern = f"({base}/{folder}/)(.*)"

@@ -176,6 +176,8 @@ def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
         jupyter_server.before_request(_believe_proxy)
     if module != "jupyter_server":
         jupyter_server.leave_yarn()
+    if dashboard is not None:
+        jupyter_server.add_extensions(os.path.join(PYTHON_ROOT, "tsdask_mpi", "jupyterlab"))
 
 
 def main() -> None:

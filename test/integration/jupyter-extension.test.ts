@@ -20,6 +20,18 @@ interface Model {
   readonly workers: number;
 }
 
+/** The launcher's card, and what it asks for. */
+async function byTheCard(lab: Page, workers: number): Promise<void> {
+  await lab.locator(".jp-LauncherCard", { hasText: "Dask cluster…" }).click({ timeout: 60_000 });
+  const dialog = lab.locator(".jp-Dialog", { hasText: "Client() in a notebook" });
+  expect(await dialog.textContent()).toContain("runs in a Dask cluster of 2 workers (2 threads, ");
+  await picture(lab, "card");
+  await dialog.locator("input").fill(String(workers));
+  await dialog.getByText("Scale", { exact: true }).click();
+  await lab.getByText("for 1 more worker; 2 are in").waitFor({ timeout: 20_000 });
+  await picture(lab, "card-scaled");
+}
+
 /** The side bar's buttons, as a person clicks them. */
 class SideBar {
   readonly #page: Page;
@@ -82,6 +94,7 @@ test.skipIf(!available)(
     await using _ = start(command(join(sshd.path, "ssh"), ...forward), { folder: clean.folder, env: clean.env });
     await using browser = await launchChromium();
     const lab = await open(browser, `http://127.0.0.1:${local}/lab?token=${cluster.token}`);
+    await byTheCard(lab, 3);
     await openPanes(lab, "this launch");
     const working = await workForPanes(clean, cluster.folder);
     for (const address of await panesDraw(lab, "tunnel")) {
@@ -91,11 +104,12 @@ test.skipIf(!available)(
     const bar = new SideBar(lab);
     await bar.scale("this launch", 4);
     expect(await bar.failure()).toContain("--script-scale allows 3 workers");
-    await bar.scale("this launch", 3);
     await bar.entry("this launch").getByText("Number of Workers: 3").waitFor({ timeout: 30_000 });
+    await bar.scale("this launch", 2);
+    await bar.entry("this launch").getByText("Number of Workers: 2").waitFor({ timeout: 30_000 });
     await picture(lab, "scaled");
     await lab.locator('jp-button[data-command="dask:launch-cluster"]').click();
-    await bar.entry("this launch 2").getByText("Number of Workers: 3").waitFor({ timeout: 20_000 });
+    await bar.entry("this launch 2").getByText("Number of Workers: 2").waitFor({ timeout: 20_000 });
     for (const { name } of await listed()) await bar.shutDown(name);
     expect(await listed()).toEqual([]);
     await working[Symbol.asyncDispose]();

@@ -150,12 +150,25 @@ if (await hasJupyter())
       expect((await fetch(`${page}/${path}`)).url).toContain("/login");
     const events = `${page.replace("http", "ws")}/eventstream`;
     expect(await firstWord(events, {})).toBe(403);
+    // What the launcher's card asks is behind the same login.
+    const card = `${page}-cluster`;
+    const scale = (headers: Record<string, string>, body: string): Promise<Response> =>
+      fetch(card, { method: "POST", headers, body, redirect: "manual" });
+    expect(await (await fetch(card, asOwner)).json()).toMatchObject({ workers: 2, threads: 2 });
+    expect((await fetch(card)).url).toContain("/login");
+    expect((await scale({}, '{"workers": 3}')).status).toBe(403);
+    for (const body of ["", "[]", '{"workers": -1}', '{"workers": "3; reboot"}', '{"workers": true}'])
+      expect((await scale(asOwner.headers, body)).status).toBe(400);
+    expect(await (await scale(asOwner.headers, '{"workers": 2}')).json()).toMatchObject({
+      said: expect.stringContaining("nothing to do: 2 workers are in") as string,
+    });
     const login = await fetch(`${page}/status?token=${cluster.token}`, { redirect: "manual" });
     const cookie = login.headers
       .getSetCookie()
       .map((one) => one.split(";")[0])
       .join("; ");
     expect(await firstWord(events, { Cookie: cookie })).toContain("add_worker");
+    expect((await scale({ Cookie: cookie }, '{"workers": 3}')).status).toBe(403);
     expect(await firstWord(events, { Cookie: cookie, Origin: "http://evil.example.org" })).toBe(403);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
     if (isRoot && sshdAvailable() === true) await fromElsewhere(clean);

@@ -4,6 +4,7 @@ Relies on:
 - jupyter_server/serverapp.py ServerApp.start() (notebook 6: NotebookApp.start()) comes after all configuration.
 - jupyter_server/base/handlers.py JupyterHandler.prepare() comes before each request is answered.
 - jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting of the user's.
+- jupyter_core/paths.py jupyter_path() ends with SYSTEM_JUPYTER_PATH; JupyterLab takes its prebuilt extensions from jupyter_path("labextensions").
 - jupyter_client/manager.py KernelManager.format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
 - jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
 Seen: jupyter_server 2.21, jupyter_client 8.10, JupyterLab 4.6.
@@ -82,6 +83,13 @@ def add_defaults(folder: str) -> None:
     from jupyter_core import paths
 
     paths.SYSTEM_CONFIG_PATH.append(folder)
+
+
+def add_extensions(folder: str) -> None:
+    """Have JupyterLab find the prebuilt extensions in a folder's labextensions/, behind all others."""
+    from jupyter_core import paths
+
+    paths.SYSTEM_JUPYTER_PATH.append(folder)
 
 
 def _before(owner: Any, name: str, action: Callable[[Any], None]) -> None:

@@ -106,7 +106,11 @@ def _from_sizes(cluster, jobs, memory, cores):
 
 
 def scale_now(n):
-    """Asks for `n` workers in all and waits until their jobs are submitted. RuntimeError, with what the command said, when that fails."""
+    """
+    Asks for `n` workers in all, for a person who has clicked, and waits until their jobs are submitted; returns what the command said. RuntimeError, with its
+    words, when that fails.
+    """
+    refuse_more_than_allowed(n)
     command, env = _command(["scale", str(n)])
     folder = os.path.dirname(os.environ["TSDASK_SCHEDULER_FILE"])
     try:
@@ -115,8 +119,16 @@ def scale_now(n):
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeError(f"`{' '.join(command)}`: {error}") from None
+    said = ran.stderr.replace("tsdask-mpi: ", "").strip()
     if ran.returncode != 0:
-        raise RuntimeError(ran.stderr.replace("tsdask-mpi: ", "").strip() or f"exit code {ran.returncode}")
+        raise RuntimeError(said or f"exit code {ran.returncode}")
+    return said
+
+
+def refuse_more_than_allowed(n):
+    """A person's click needs no --script-scale; where that says how many, it counts for them, too. RuntimeError."""
+    if 0 < limit() < n:
+        raise RuntimeError(f"--script-scale allows {notes.count(limit(), 'worker')}")
 
 
 def _command(words):

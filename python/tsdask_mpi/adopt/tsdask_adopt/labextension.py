@@ -25,15 +25,14 @@ class LaunchCluster(SpecCluster):
         self.scale, self.adapt = self._scale_clicked, self._adapt_clicked
 
     async def _scale_clicked(self, n):
-        """It is a person who asks, so that --script-scale need not allow it; where that says how many, it counts here, too."""
-        _refuse_more_than_allowed(n)
+        growth.refuse_more_than_allowed(n)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._adapt_no_more)
         await loop.run_in_executor(None, growth.scale_now, n)
         await self._refresh()
 
     def _adapt_clicked(self, minimum, maximum):
-        _refuse_more_than_allowed(maximum)
+        growth.refuse_more_than_allowed(maximum)
         self._adapt_no_more()
         self._adapting = growth.adapting(minimum, maximum)
         return self._adapting
@@ -41,11 +40,6 @@ class LaunchCluster(SpecCluster):
 
 # What the side bar calls a further one.
 LaunchCluster.__name__ = "this launch"
-
-
-def _refuse_more_than_allowed(n):
-    if 0 < growth.limit() < n:
-        raise ValueError(f"--script-scale allows {growth.limit()} workers")
 
 
 def configure():
