@@ -79,8 +79,10 @@ export const deadlines = {
   forkServerGone: 2_000,
   /** A child has heard SIGINT: its rank, which may have had the same signal, is told to end within this. */
   sameSignal: 500,
-  /** The ranks that are shells have read that the launch has ended, and left. */
+  /** What tells the ranks that are shells to leave, where no agent is there, stands so long. */
   shellRanks: 1_000,
+  /** The ranks that are shells have read that the launch has ended, and left: a busy host may be slow to let them, somebody may have stopped one. */
+  shellsLeave: 20_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
   /** A scheduler that is started again after its death answers. */

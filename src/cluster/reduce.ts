@@ -217,7 +217,7 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
   const answered = scheduler !== undefined || state.schedulerRestarts > 0;
   const said: Effect = { do: "log", level: "info", text: "the scheduler has ended", facts: { code, signal, why } };
   if (code !== 0 || scheduler === undefined) {
-    const facts = { rank, host, why, ...(answered ? {} : startTrouble(kind)) };
+    const facts = { rank, host, why, ...(answered ? {} : startTrouble(kind, signal)) };
     const report = { code: answered ? "TSD-051" : "TSD-050", facts, rank, host } as const;
     return inTurn([state, [said, { do: "report", report }]], (now) =>
       end(now, { kind: "scheduler-lost" }, answered ? 72 : 69),

@@ -49,13 +49,23 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
   },
 };
 
+const killed: StartTrouble = {
+  cause:
+    "Something ended it before it was up: the system for want of memory, the batch system, somebody by hand, or a crash in compiled code that it imports.",
+  cure: "Look at the memory of its host (`dmesg | grep -i oom` there, or the batch system's accounting), and start again.",
+};
+
 const other: StartTrouble = {
   cause:
     "The words above are Dask's or Python's own: an option, a preload, Dask's configuration or a limit of the system that they name.",
   cure: "Leave out what they name; `tsdask-mpi config` shows where each option comes from, `--log-level debug` shows more of Dask's own log.",
 };
 
-/** The cause and cure for what Python said of a scheduler that did not start; `kind` is its word for the exception (python/tsdask_mpi/failures.py). */
-export function startTrouble(kind: string | undefined): StartTrouble {
+/**
+ * The cause and cure for what Python said of a scheduler that did not start; `kind` is its word for the exception (python/tsdask_mpi/failures.py), `signal` the
+ * number of the one that ended it.
+ */
+export function startTrouble(kind: string | undefined, signal: number | null = null): StartTrouble {
+  if (kind === undefined && signal !== null) return killed;
   return (kind === undefined ? undefined : troubles[kind]) ?? other;
 }

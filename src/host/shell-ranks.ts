@@ -35,7 +35,7 @@ export interface ShellRanks {
   readonly toNode: (pid: number) => void;
   /** One shell leaves with this code now. */
   readonly dismiss: (pid: number, code: number) => void;
-  /** All shells leave with this code; resolves when they are gone, after `deadlines.shellRanks` at the latest. */
+  /** All shells leave with this code; resolves when they are gone, after `deadlines.shellsLeave` at the latest. */
   readonly release: (code: number) => Promise<void>;
 }
 
@@ -74,7 +74,8 @@ export function postOf(world: World, { base }: HostPaths, parent: number): strin
 /** Takes the word of this host's shells from now on; the pipes must be there. Throws what the system says when they cannot be opened. */
 export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksContext): ShellRanks {
   const pipes = pipesOf(paths);
-  const seen = new Set<number>();
+  /** By their pids, when they began. */
+  const seen = new Map<number, string | undefined>();
   const ranks = openSync(pipes.ranks, constants.O_RDWR | constants.O_NONBLOCK);
   // Held open until the end, which its closing is.
   const end = openSync(pipes.end, constants.O_RDWR | constants.O_NONBLOCK);
@@ -93,7 +94,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
       if (pid > 1) killPid(pid, "SIGURG");
       return;
     }
-    seen.add(pid);
+    seen.set(pid, procStat(pid)?.start);
     onRank(rank);
   };
   lines.on("data", (chunk: Buffer) => {
@@ -248,17 +249,17 @@ export function removePost(post: string): void {
   }
 }
 
-async function gone(pids: ReadonlySet<number>): Promise<void> {
-  const until = performance.now() + deadlines.shellRanks;
-  const left = new Set(pids);
+async function gone(pids: ReadonlyMap<number, string | undefined>): Promise<void> {
+  const until = performance.now() + deadlines.shellsLeave;
+  const left = new Map(pids);
   for (let wait = 1; left.size > 0 && performance.now() < until; wait = Math.min(wait * 2, 20)) {
-    for (const pid of left) if (!runs(pid)) left.delete(pid);
+    for (const [pid, start] of left) if (!runs(pid, start)) left.delete(pid);
     if (left.size > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 
-/** Whether a process runs; one that has ended and is not yet waited for does not (proc(5), the state in stat). */
-function runs(pid: number): boolean {
-  const state = procStat(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
+/** Whether the process that began at `start` runs; one that has ended and is not yet waited for does not (proc(5), the state in stat). */
+function runs(pid: number, start: string | undefined): boolean {
+  const stat = procStat(pid);
+  return stat !== undefined && stat.start === start && stat.state !== "Z" && stat.state !== "X";
 }

@@ -152,11 +152,13 @@ async function newShared(before: ReadonlySet<string>): Promise<readonly string[]
     );
   const first = find();
   if (first.length === 0) return [];
-  await sleep(2_000);
-  const used = processes().map(({ pid }) => mapsOf(pid));
-  return find()
-    .filter((name) => first.includes(name) && !used.some((maps) => maps.includes(`/dev/shm/${name}`)))
-    .map((name) => `left in /dev/shm: ${name}`);
+  for (const until = performance.now() + 20_000; ; await sleep(500)) {
+    const used = processes().map(({ pid }) => mapsOf(pid));
+    const left = find().filter(
+      (name) => first.includes(name) && !used.some((maps) => maps.includes(`/dev/shm/${name}`)),
+    );
+    if (left.length === 0 || performance.now() > until) return left.map((name) => `left in /dev/shm: ${name}`);
+  }
 }
 
 function mapsOf(pid: number): string {

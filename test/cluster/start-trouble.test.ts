@@ -12,4 +12,6 @@ it("has a cause of its own for each word that Python has for why a scheduler did
   const causes = words.map((word) => startTrouble(word).cause);
   expect(new Set([...causes, startTrouble("ValueError").cause]).size).toBe(words.length + 1);
   expect(startTrouble(undefined)).toEqual(startTrouble("SomethingNew"));
+  expect(startTrouble(undefined, 9).cause).toContain("for want of memory");
+  expect(startTrouble("import", 9)).toEqual(startTrouble("import"));
 });
