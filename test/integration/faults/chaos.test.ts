@@ -37,6 +37,19 @@ test("a link that somebody has tidied away changes no rank's exit code", async (
   expect(finished?.code).toBe(0);
 });
 
+test("a rank that stands still while the launch ends leaves with its code all the same", async () => {
+  const name = available.includes("mpich") ? "mpich" : "local";
+  const finished = await play({
+    ...{ seed: 2101, number: 854, launcher: name, ranks: 4, script: "plain", code: 0, seconds: 0.1 },
+    ...{
+      after: "running",
+      wait: 0,
+      faults: [{ kind: "signal", part: "worker's rank", signal: "SIGSTOP", lasts: 2_500 }],
+    },
+  });
+  expect(finished?.code).toBe(0);
+});
+
 test.runIf(isRoot && which("chattr") !== undefined)(
   "a temporary folder that becomes read-only is said, and changes no exit code",
   async () => {
