@@ -5,7 +5,8 @@ import os
 import sys
 from typing import Any
 
-PACKAGES = ("dask", "distributed", "bokeh", "jupyterlab", "numpy", "pandas", "msgpack", "tornado", "cloudpickle")
+JUPYTER = ("jupyterlab", "notebook", "jupyter_server", "jupyterhub")
+PACKAGES = ("dask", "distributed", "bokeh", *JUPYTER, "numpy", "pandas", "msgpack", "tornado", "cloudpickle")
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 import { execa } from "execa";
+import { jupyterModules } from "../cluster/jupyter-modules.ts";
 import { findPython } from "../host/python.ts";
 import { pythonTrouble } from "../host/python-trouble.ts";
 import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
@@ -85,14 +86,10 @@ function lookRows(
   else rows.push(fine("python", "bokeh", packages["bokeh"] ?? "not there, and no dashboard is asked for"));
   const { jupyter } = options(context);
   const lab = packages["jupyterlab"];
-  if (jupyter === "lab" && lab === undefined)
+  const [needed = ""] = jupyter === undefined ? [] : jupyterModules[jupyter].split(".");
+  if (jupyter !== undefined && packages[needed] === undefined)
     rows.push(
-      message("python", "jupyter", "TSD-161", {
-        kind: jupyter,
-        module: "jupyterlab",
-        package: "jupyterlab",
-        python: found.path,
-      }),
+      message("python", "jupyter", "TSD-161", { kind: jupyter, module: needed, package: needed, python: found.path }),
     );
   else
     rows.push(

@@ -183,6 +183,17 @@ const faults: readonly Foretold[] = [
     cure: { options: ["--jupyter", "lab"] },
   },
   {
+    name: "a Python without JupyterHub",
+    when: debian !== undefined,
+    python: `--python ${debian?.path}`,
+    options: ["--jupyter", "hub"],
+    state: "error",
+    code: "TSD-161",
+    names: /--jupyter hub needs jupyterhub/,
+    says: /pip install jupyterhub/,
+    cure: {},
+  },
+  {
     name: "encryption that Dask asks for and the options do not",
     env: { DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION: "True" },
     options: ["--security", "none"],
