@@ -61,6 +61,7 @@ class Nanny {
   #terminateAt: number;
   #pause: NodeJS.Timeout | undefined;
   #ending = false;
+  #usageComes = false;
   /** It would raise the same again. */
   #preloadFailed = false;
   #over: (() => void) | undefined;
@@ -92,7 +93,9 @@ class Nanny {
     this.#scheduler.stop();
     clearInterval(this.#memory);
     const use = this.#meter.read(this.#child?.pid());
-    if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
+    // Of one that has just ended by itself, there is nothing to read any more: what it used comes with its exit.
+    if (use?.peak === 0 && this.#child !== undefined) this.#usageComes = true;
+    else if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
     return endChild(this.#child, grace, (done) => {
       this.#over = done;
     });
@@ -124,6 +127,7 @@ class Nanny {
         break;
       case "exit":
         this.#meter.ended(event);
+        if (this.#usageComes) this.#tellUsage();
         if (this.#closing === "stop" && !this.#ending) {
           this.#child = undefined;
           this.#pause = setTimeout(() => this.#gone(interrupted), deadlines.sameSignal);
@@ -133,6 +137,12 @@ class Nanny {
         break;
     }
   };
+
+  #tellUsage(): void {
+    this.#usageComes = false;
+    const use = this.#meter.read(undefined);
+    if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
+  }
 
   #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
     this.#readyAt = performance.now();

@@ -1,5 +1,31 @@
+import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { terminateBytes } from "../../src/rank/worker.ts";
+import type { RankEvent } from "../../src/protocol/messages.ts";
+import { superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
+
+it("what a worker used that has just ended by itself is told once its exit says so", async () => {
+  const told: RankEvent[] = [];
+  let happens: Parameters<WorkerSupervision["start"]>[1] = () => undefined;
+  const { pid } = spawnSync("true");
+  const worker = superviseWorker({
+    ...{ request: { kind: "worker", params: {}, cpu_count: 2, memory_limit: 1000, sys_path: [] }, host: "h" },
+    ...{ restarts: 0, schedulerReturns: false, terminateAt: 0 },
+    start: (_, onEvent) => {
+      happens = onEvent;
+      return { pid: () => pid, tell: () => undefined, kill: () => undefined };
+    },
+    report: (event) => told.push(event),
+    lastWords: () => "",
+  });
+  happens({ event: "ready", address: "tls://h:1", name: "1", nthreads: 2, memory_limit: 1000, pid });
+  happens({ event: "closing", reason: "scheduler-closed" });
+  const usage = (): RankEvent[] => told.filter(({ k }) => k === "worker-usage");
+  const end = worker.end(1);
+  expect(usage()).toEqual([]);
+  happens({ event: "exit", code: 0, signal: null, cpu: 3, peak: 700 });
+  await end;
+  expect(usage()).toMatchObject([{ cpu: 3, peak: 700, threads: 2, limit: 1000 }]);
+});
 
 it("a worker is ended at the fraction of its limit that its Dask configuration names, or never", () => {
   const at = (terminate: unknown, planned = 950): number => terminateBytes({ terminate, limit: 1000, planned });
