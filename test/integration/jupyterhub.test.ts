@@ -26,7 +26,7 @@ test.runIf(isRoot && parts.every((part) => part === true))(
   "a JupyterHub's user is in JupyterLab on a cluster of two nodes, with live panes below the Hub's prefix; an idle one is culled with its jobs, and its token is worth nothing then",
   async () => {
     await using clean = nothingLeft({ within: 15 });
-    clean.allow(/^home/, /^jupyterhub/, /^node-compile-cache/, /^dask-workers/);
+    clean.allow(/^home/, /^jupyterhub/, /^node-compile-cache/);
     const home = join(clean.tmp, "home");
     mkdirSync(home, { mode: 0o700 });
     await using hub = await startHub(clean, home);
@@ -50,10 +50,11 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     expect((await hub.ask(status)).status).toBe(200);
     expect((await fetch(`${hub.url}${status}`)).url).toContain("/hub/login");
 
-    // A job of scale, too, is gone when the culler has stopped the server that nobody looks at any more.
+    // A job of scale that waits is gone, too, when the culler has stopped the server that nobody looks at any more.
     const file = join(home, `scheduler-${job}.json`);
-    const grown = { folder: clean.folder, env: { ...jobEnvironment(clean), HOME: home } };
-    await output(ours("scale", "4", file, "--ranks-per-node", "2", "--time", "5m"), grown);
+    const own = { ...jobEnvironment(clean), HOME: home };
+    const waiting = ["--directive=--begin=now+1hour", "--ranks-per-node", "2", "--time", "5m"];
+    await output(ours("scale", "4", file, ...waiting), { folder: clean.folder, env: own });
     expect(await queuedJobs()).toHaveLength(2);
     const spawned = spawnedEnvironment(clean);
     await page.context().close();
@@ -64,7 +65,7 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     await expect.poll(servers, { timeout: 10_000 }).toEqual({});
 
     // The Hub has forgotten the server's token with the server, and never knew another one.
-    const here = { ...grown.env, ...spawned };
+    const here = { ...own, ...spawned };
     const known = { ...here, ...hubPackages };
     const refusals = [
       [known, 77, /TSD-171 The JupyterHub at \S+ does not know this server's token \(it answers 403\)/],
