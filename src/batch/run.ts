@@ -42,11 +42,12 @@ export function commandShell({
 
 /**
  * An environment without what the surrounding job and its launcher left in it: sbatch and qsub pass their environment on, and the
- * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Where Slurm's files are stays.
+ * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Nor is a job of a script's one of those processes that are
+killed at the script's end. Where Slurm's files are stays.
  */
 export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const foreign = [
-    /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|HYD|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID)$)/,
+    /^(?:SLURM_(?!CONF$|CLUSTERS$|JWT$)|SRUN_|HYD|FLUX_(?:TASK|JOB)_|TSDASK_(?:JOB|CONDOR_ID|SCRIPT_MARK)$)/,
     ...launcherVariables,
   ];
   return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.some((pattern) => pattern.test(name))));

@@ -37,6 +37,7 @@ it("an environment outside the job keeps what is not the job's or its launcher's
     PMI_RANK: "0",
     OMPI_COMM_WORLD_RANK: "0",
     OMPI_MCA_x: "1",
+    TSDASK_SCRIPT_MARK: "m",
     TSDASK_RANK: "0",
     TSDASK_SIZE: "1",
     TSDASK_SCHEDULER_FILE: "s",

@@ -10,7 +10,7 @@ import { open, openPanes, panesDraw, workForPanes } from "./bed/lab.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { environmentOf } from "./bed/processes.ts";
 import { hasDaskExtension } from "./bed/pythons.ts";
-import { output, run } from "./bed/run.ts";
+import { run } from "./bed/run.ts";
 import { queuedJobs, queueEmpty, slurmAvailable } from "./bed/slurm.ts";
 
 /** What the Hub's spawner has put into the environment of the user's server. */
@@ -50,11 +50,12 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     expect((await hub.ask(status)).status).toBe(200);
     expect((await fetch(`${hub.url}${status}`)).url).toContain("/hub/login");
 
-    // A job of scale that waits is gone, too, when the culler has stopped the server that nobody looks at any more.
-    const file = join(home, `scheduler-${job}.json`);
-    const own = { ...jobEnvironment(clean), HOME: home };
-    const waiting = ["--directive=--begin=now+1hour", "--ranks-per-node", "2", "--time", "5m"];
-    await output(ours("scale", "4", file, ...waiting), { folder: clean.folder, env: own });
+    // Workers come by a job, as the launcher's card has it submitted; it ends in order when the culler has stopped the server that nobody looks at any more.
+    const card = `/user/${hub.user}/tsdask-cluster`;
+    const grown = await hub.ask(card, "POST", '{"workers": 6}');
+    expect(await grown.json()).toMatchObject({ said: expect.stringContaining("submitted (slurm)") as string });
+    const workers = async (): Promise<unknown> => ((await (await hub.ask(card)).json()) as { workers: number }).workers;
+    await expect.poll(workers, { timeout: 30_000 }).toBe(6);
     expect(await queuedJobs()).toHaveLength(2);
     const spawned = spawnedEnvironment(clean);
     await page.context().close();
@@ -65,7 +66,7 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     await expect.poll(servers, { timeout: 10_000 }).toEqual({});
 
     // The Hub has forgotten the server's token with the server, and never knew another one.
-    const here = { ...own, ...spawned };
+    const here = { ...jobEnvironment(clean), HOME: home, ...spawned };
     const known = { ...here, ...hubPackages };
     const refusals = [
       [known, 77, /TSD-171 The JupyterHub at \S+ does not know this server's token \(it answers 403\)/],

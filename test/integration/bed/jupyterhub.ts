@@ -29,7 +29,7 @@ export interface Hub extends AsyncDisposable {
   /** Has the Hub's culler begin: who has been idle for a second is culled. */
   cull(): void;
   /** Asks the Hub's API, or with a path that begins with /user/ the user's server, as one who may do all. */
-  ask(path: string, method?: string): Promise<Response>;
+  ask(path: string, method?: string, body?: string): Promise<Response>;
 }
 
 /** Whether a JupyterHub can be started here; root is who may start servers for others. */
@@ -95,10 +95,11 @@ c.Spawner.default_url = "/lab"
   // Its proxy answers before it does.
   for (const until = performance.now() + 30_000; !(await healthy()); await sleep(100))
     if (performance.now() > until) throw new Error(`JupyterHub does not answer: ${running.stderr()}`);
-  const ask = (path: string, method = "GET"): Promise<Response> =>
+  const ask = (path: string, method = "GET", body?: string): Promise<Response> =>
     fetch(`${url}${path.startsWith("/user/") ? path : `/hub/api${path}`}`, {
       method,
       headers: { Authorization: `token ${serviceToken}` },
+      ...(body === undefined ? {} : { body }),
     });
   const cull = (): void => void clean.write("may-cull", "");
   const apiUrl = `http://127.0.0.1:${api}/hub/api`;
