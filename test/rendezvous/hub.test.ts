@@ -48,12 +48,14 @@ async function hubHere(): Promise<{
 const closed = (socket: Socket): Promise<void> =>
   new Promise((resolve) => socket.once("close", () => resolve()).on("error", () => undefined));
 
-/** How long (ms) a connection was held; the kernel makes those wait, for many seconds, that find a busy listener's queue full. */
+/** How long (ms) a connection was held. */
 async function held(socket: Socket): Promise<number> {
   let from = Number.POSITIVE_INFINITY;
   socket.once("connect", () => {
     from = performance.now();
   });
+  // What is not read, the words of a refusal for instance, would keep it open here.
+  socket.resume();
   await closed(socket);
   return performance.now() - from;
 }
@@ -61,12 +63,19 @@ async function held(socket: Socket): Promise<number> {
 describe("a hub that strangers crowd", () => {
   it("takes a leader while 600 idle connections of one source hold on, and ends all of them in time", async () => {
     const { hub, place, refused, joined } = await hubHere();
-    const strangers = Array.from({ length: 600 }, (_, i) =>
-      i % 2 === 0
-        ? connect(hub.port, "127.0.0.1")
-        : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false }),
-    );
-    const all = strangers.map(held);
+    const all: Promise<number>[] = [];
+    // In parts that fit the listener's queue: the kernel forgets what does not, and tells a caller that says nothing nothing of it.
+    for (let part = 0; part < 6; part += 1) {
+      const strangers = Array.from({ length: 100 }, (_, i) =>
+        i % 2 === 0
+          ? connect(hub.port, "127.0.0.1")
+          : connectTls({ port: hub.port, host: "127.0.0.1", rejectUnauthorized: false }),
+      );
+      all.push(...strangers.map(held));
+      await Promise.all(
+        strangers.map((socket) => new Promise((met) => socket.once("connect", met).once("close", met))),
+      );
+    }
     const link = (await linkToHub(place, { rank: 1, host: "h1" })) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
     expect(link).toBeDefined();
     if (link !== undefined) open.push(link.channel);
