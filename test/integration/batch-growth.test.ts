@@ -242,7 +242,7 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     expect(await scale(clean, "3", "--script", file, "--batch", "slurm")).toContain("1 job (");
     expect(await workers(clean)).toBe(3);
     expect(await scale(clean, "0", "--script", file, "--batch", "slurm")).toContain(
-      "1 workers were not brought by scale or adapt, and stay",
+      "1 worker was not brought by scale or adapt, and stays",
     );
     expect(await workers(clean)).toBe(1);
     await queueEmpty(40);
