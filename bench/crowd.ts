@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { projectRoot, tsdaskMpi, type Command } from "../test/integration/bed/command.ts";
 import { hostsAvailable, startHosts, type Hosts } from "../test/integration/bed/hosts.ts";
-import { output, start, type Running } from "../test/integration/bed/run.ts";
+import { start, type Running } from "../test/integration/bed/run.ts";
 import { clusterFiles } from "../src/security/cluster-folder.ts";
 import { createAuthority } from "../src/security/certificates.ts";
 import { readSchedulerFile } from "../src/dask/read-scheduler-file.ts";
@@ -59,6 +59,13 @@ interface Tls {
   readonly key: string;
 }
 
+let endAll = (): void => undefined;
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => {
+    interrupted = true;
+    endAll();
+  });
 if (hostsAvailable() !== true) throw new Error("network namespaces cannot be made here: it takes root");
 const begun = machine();
 progress(machineLine(begun));
@@ -116,6 +123,9 @@ async function crowdAt(peer: Peer, workers: number, minutes: number): Promise<Se
   const env = { TMPDIR: tmp, XDG_STATE_HOME: join(folder, "state") };
   const place = { folder, env, deadline: patience + minutes * 60 + 600 };
   const running: Running[] = [];
+  endAll = (): void => {
+    for (const one of running.slice(1)) one.signal("SIGKILL");
+  };
   await using hosts = await startHosts({ names });
   try {
     const schedulerFile = join(folder, "scheduler.json");
@@ -142,13 +152,16 @@ async function crowdAt(peer: Peer, workers: number, minutes: number): Promise<Se
       running.push(crowd);
       await crowd.says(/ready/, 60);
     }
-    const said = await output(
+    const client = start(
       hosts.on("h1", [python.path, join(projectRoot, "bench", "crowd", "client.py"), order("client.json", {})]),
       place,
     );
-    for (const crowd of running.slice(1))
+    running.push(client);
+    const { code, stdout } = await client.finished;
+    if (code !== 0) throw new Error(interrupted ? "interrupted" : "the client has failed");
+    for (const crowd of running.slice(1, -1))
       for (const line of crowd.stdout().split("\n").slice(1)) if (line.startsWith("failed")) progress(line);
-    return JSON.parse(said) as Seen;
+    return JSON.parse(stdout) as Seen;
   } catch (error) {
     throw new Error(
       `${peer}, ${workers} workers: ${String(error)}\n${running.map((one) => one.stderr().slice(-1500)).join("\n")}`,

@@ -20,6 +20,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from dask.utils import parse_timedelta
+
+import dask
 from tsdask_mpi.compat import accept as compat_accept
 from tsdask_mpi.contract import UNPROVED_CROWDED_SECONDS, UNPROVED_SECONDS
 
@@ -27,6 +30,8 @@ SWEEP_SECONDS = 0.5
 FULL_SECONDS = 0.5
 ACCEPT_AT_ONCE = 128
 MOST_UNPROVED = 1024
+# distributed.yaml: comm.socket-backlog. Launches that expect more workers than that at once set it to their number (src/dask/settings.ts).
+USUAL_BACKLOG = 2048
 SAY_SECONDS = 60.0
 # A descriptor this high costs the kernel a table of a bit and a pointer for each below it; the last few are for several listeners.
 MOST_DESCRIPTORS = 65536
@@ -85,8 +90,15 @@ class Gate:
 
     @functools.cached_property
     def most(self) -> int:
-        """Return how many may be unproved at once: a share of the files that this process may open."""
-        return max(8, min(MOST_UNPROVED, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // self._share))
+        """Return how many may be unproved at once: a share of the files that this process may open, and no fewer than may come by right."""
+        backlog = int(dask.config.get("distributed.comm.socket-backlog", USUAL_BACKLOG))
+        wanted = backlog if backlog > USUAL_BACKLOG else MOST_UNPROVED
+        return max(8, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // self._share))
+
+    @functools.cached_property
+    def patience(self) -> float:
+        """Return the seconds that one may be unproved: where thousands of workers are expected, Dask's own time-out is longer, and so is this."""
+        return max(UNPROVED_SECONDS, float(parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", 0))))
 
     def enter(self, stream: Any) -> None:
         """Take in a connection that was just accepted."""
@@ -118,13 +130,13 @@ class Gate:
         loop = asyncio.get_running_loop()
         now = loop.time()
         # While others wait for a place, who has it and sends nothing is soon gone; what has been sent and not read yet is our delay, not theirs.
-        patience = UNPROVED_CROWDED_SECONDS if self._resume else UNPROVED_SECONDS
+        patience = UNPROVED_CROWDED_SECONDS if self._resume else self.patience
         for stream, since in list(self._since.items()):
             if now - since < patience:
                 break
             if stream.closed():
                 self.leave(stream)
-            elif now - since >= UNPROVED_SECONDS or not has_unread(stream):
+            elif now - since >= self.patience or not has_unread(stream):
                 refusals.count(f"that did not prove themselves in time ({self._name})")
                 stream.close()
                 self.leave(stream)

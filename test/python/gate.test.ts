@@ -1,11 +1,12 @@
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import WebSocket from "ws";
-import { pythons, readyHost, until, type Host, type Rank } from "./host.ts";
+import { PROGRAMS, pythons, readyHost, until, type Host, type Rank } from "./host.ts";
 
 const PATHS = [
   "/",
@@ -236,6 +237,31 @@ describe.each(pythons())("the token gate before %s", (python) => {
     const port = Object.values(workers).find(({ name }) => name === "n")?.services["dashboard"] ?? 0;
     expect((await get(port, "/health")).status).toBe(403);
     expect((await get(port, "/health", { authorization: `Bearer ${host.token}` })).body).toBe("ok");
+  });
+
+  test("has room and time for as many workers as are expected at once", () => {
+    const look = (config: object): number[] =>
+      JSON.parse(
+        execFileSync(
+          python,
+          [
+            "-c",
+            `import json, resource, sys
+import dask
+dask.config.set(json.loads(sys.argv[1]))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+from tsdask_mpi.listeners import dask_gate
+print(json.dumps([dask_gate.most, min(3000, hard // 4), dask_gate.patience]))`,
+            JSON.stringify(config),
+          ],
+          { encoding: "utf8", env: { ...process.env, PYTHONPATH: dirname(PROGRAMS) } },
+        ),
+      ) as number[];
+    const [most, possible = 0, patience] = look({});
+    expect([most, patience]).toEqual([Math.min(1024, possible), 30]);
+    const many = { "distributed.comm.socket-backlog": 3000, "distributed.comm.timeouts.connect": "320s" };
+    expect(look(many)).toEqual([possible, possible, 320]);
   });
 
   test("outlasts what is no HTTP, and requests that never end", async () => {
