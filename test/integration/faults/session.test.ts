@@ -73,7 +73,8 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("in a PBS job unde
       await one.kill(part);
       if (part === "worker's rank" && launcher.name === "local") letGo(one);
       await one.ends();
-      expect(everybody.filter(isAlive)).toEqual([]);
+      // mpirun ends without waiting for a host's fork server, which cleans up.
+      await until("all to be gone", 5, () => !everybody.some(isAlive));
     },
   );
 
