@@ -94,7 +94,6 @@ def await_trackers(seconds: float) -> None:
 
 def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]]:
     """Return (pid, wait status, what it used) of every process that has ended; a known child's process group is killed before its pid is given back."""
-    # What has lost its parent has come to us; mostly there is nothing, and looking through all processes would cost more than the rest.
     gone: list[tuple[int, int, resource.struct_rusage]] = []
     while True:
         try:
@@ -104,7 +103,8 @@ def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]
         if info is None:
             return gone
         if info.si_pid in known:
-            if any(pid != info.si_pid for pid in in_group(info.si_pid, offspring())):
+            # What has lost its parent has come to us; mostly there is nothing, and to look through all processes would cost more than the rest.
+            if in_group(info.si_pid, (pid for pid in offspring() if pid not in known)):
                 kill_all_but_trackers(info.si_pid)
             else:
                 kill_group(info.si_pid)

@@ -1,6 +1,7 @@
-"""A Dask preload for workers that live in a process of their own (distributed.Nanny, dask_cuda.CUDAWorker): puts the token gate there.
+"""A Dask preload for workers that live in a process of their own (distributed.Nanny, dask_cuda.CUDAWorker): puts the token gate there,
+and has its log end with its scheduler.
 
-Its import does the work, before the worker opens any port; a failure there keeps the worker from starting
+The import puts the gate there, before the worker opens any port; a failure there keeps the worker from starting
 (distributed/preloading.py: preloads are imported by Worker.__init__, and what they raise then is not caught).
 """
 

@@ -46,8 +46,8 @@ def take(pid: int, rank: int, connection: socket.socket) -> WatchedProcess | Non
 
 
 def kill(watched: WatchedProcess) -> None:
-    """Kill a process whose rank is gone, and all that descends from it."""
-    processes = descendants(watched.pid)
+    """Kill a process whose rank is gone, and all that descends from it but resource trackers, which end by themselves."""
+    processes = [pid for pid in descendants(watched.pid) if not is_tracker(pid)]
     try:
         signal.pidfd_send_signal(watched.handle, signal.SIGKILL)
     except ProcessLookupError:
@@ -55,8 +55,7 @@ def kill(watched: WatchedProcess) -> None:
         return
     for pid in processes:
         with suppress(ProcessLookupError, PermissionError):
-            if not is_tracker(pid):
-                os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
 def parent_of(pid: int) -> int | None:

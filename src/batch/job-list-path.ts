@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { groupName } from "../config/groups.ts";
 
 const list = "jobs";
+
 /** The list of worker jobs in a cluster's folder; without `.json`, which Dask would read as settings of its own. */
 export function workerJobs(folder: string, group?: string): string {
   return join(folder, group === undefined ? list : `${list}-${group}`);

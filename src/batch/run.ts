@@ -42,8 +42,8 @@ export function commandShell({
 
 /**
  * An environment without what the surrounding job and its launcher left in it: sbatch and qsub pass their environment on, and the
- * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Nor is a job of a script's one of those processes that are
-killed at the script's end. Where Slurm's files are stays.
+ * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Nor is a job that a script
+ * submits one of the processes that are killed at the script's end. Where Slurm's files are stays.
  */
 export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const foreign = [

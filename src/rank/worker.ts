@@ -3,7 +3,7 @@ import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/mess
 import { schedulerWatch } from "./scheduler-watch.ts";
 import { ownMemory } from "./proc-memory.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
-import { workerMeter } from "./worker-meter.ts";
+import { workerMeter, type WorkerUse } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
 
@@ -94,8 +94,8 @@ class Nanny {
     clearInterval(this.#memory);
     const use = this.#meter.read(this.#child?.pid());
     // Of one that has just ended by itself, there is nothing to read any more: what it used comes with its exit.
-    if (use?.peak === 0 && this.#child !== undefined) this.#usageComes = true;
-    else if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
+    this.#usageComes = use?.peak === 0 && this.#child !== undefined;
+    if (!this.#usageComes) this.#tellUsage(use);
     return endChild(this.#child, grace, (done) => {
       this.#over = done;
     });
@@ -127,7 +127,7 @@ class Nanny {
         break;
       case "exit":
         this.#meter.ended(event);
-        if (this.#usageComes) this.#tellUsage();
+        if (this.#usageComes) this.#tellUsage(this.#meter.read(undefined));
         if (this.#closing === "stop" && !this.#ending) {
           this.#child = undefined;
           this.#pause = setTimeout(() => this.#gone(interrupted), deadlines.sameSignal);
@@ -138,9 +138,8 @@ class Nanny {
     }
   };
 
-  #tellUsage(): void {
+  #tellUsage(use: WorkerUse | undefined): void {
     this.#usageComes = false;
-    const use = this.#meter.read(undefined);
     if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
   }
 

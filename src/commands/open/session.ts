@@ -186,6 +186,12 @@ function sessionOf({ asked: { login, program }, name, target, again, pages: [fir
   };
 }
 
+/** A failure that the login host tells of; where it was is said before it. */
+function failureThere({ asked, say }: Desk, told: Extract<Told, { event: "failure" }>): Failure {
+  say(`on ${asked.login}:`);
+  return failureTold(told);
+}
+
 /** The next thing of a kind that the login host tells; notes are shown, a failure is thrown. */
 async function expected<const K extends Told["event"]>(desk: Desk, event: K): Promise<Extract<Told, { event: K }>> {
   for (;;) {
@@ -202,10 +208,7 @@ async function expected<const K extends Told["event"]>(desk: Desk, event: K): Pr
     if (item.kind !== "told") continue;
     const { told } = item;
     if (told.event === event) return told as Extract<Told, { event: K }>;
-    if (told.event === "failure") {
-      desk.say(`on ${desk.asked.login}:`);
-      throw failureTold(told);
-    }
+    if (told.event === "failure") throw failureThere(desk, told);
     if (told.event === "note") desk.say(told.text);
   }
 }
@@ -219,7 +222,7 @@ const stateWords: Readonly<Record<string, string>> = {
 
 /** Does what one word of the login host's asks for; an exit code when the session is over. */
 async function take(desk: Desk, told: Told, since: () => string): Promise<number | undefined> {
-  const { asked, say } = desk;
+  const { say } = desk;
   switch (told.event) {
     case "note":
       say(told.text);
@@ -237,8 +240,7 @@ async function take(desk: Desk, told: Told, since: () => string): Promise<number
       return 0;
     }
     case "failure": {
-      const failure = failureTold(told);
-      say(`on ${asked.login}:`);
+      const failure = failureThere(desk, told);
       // A job that can never run would stay in the queue for good.
       if (desk.owns && failure.code === "TSD-141") await stop(desk);
       throw failure;
