@@ -30,7 +30,7 @@ SWEEP_SECONDS = 0.5
 FULL_SECONDS = 0.5
 ACCEPT_AT_ONCE = 128
 MOST_UNPROVED = 1024
-# distributed.yaml: comm.socket-backlog. Launches that expect more workers than that at once set it to their number (src/dask/settings.ts).
+# distributed.yaml: comm.socket-backlog. Launches whose workers may connect more often than that at once set it to that number (src/dask/settings.ts).
 USUAL_BACKLOG = 2048
 SAY_SECONDS = 60.0
 # A descriptor this high costs the kernel a table of a bit and a pointer for each below it; the last few are for several listeners.

@@ -17,6 +17,8 @@ export const manyWorkers = 100;
 /** Seconds that each further worker adds: 420 workers took 7 to 8 minutes to come where nothing was done about it. */
 const secondsEach = 0.1;
 const longest = 600;
+/** distributed/worker.py: a worker registers by one connection, which it keeps, and sends its heartbeats by another. */
+const connectionsEach = 2;
 /** distributed.yaml: `comm.timeouts.connect` and `.tcp` (seconds), `scheduler.worker-ttl` (seconds), `comm.socket-backlog`. */
 const dask = { timeout: 30, ttl: 300, backlog: 2048 };
 /** distributed.yaml: what each process does again and again, in ms, and how far apart it may be moved. */
@@ -50,8 +52,11 @@ export function derivedSettings({ workers, here, cores }: LaunchSize): Readonly<
     const why = `${workers} workers send heartbeats to one scheduler`;
     settings["distributed.scheduler.worker-ttl"] = { value: `${Math.round(dask.ttl + workers * secondsEach)}s`, why };
   }
-  if (workers > dask.backlog)
-    settings["distributed.comm.socket-backlog"] = { value: workers, why: `${workers} workers may connect at once` };
+  const connections = workers * connectionsEach;
+  if (connections > dask.backlog) {
+    const why = `${workers} workers may connect at once`;
+    settings["distributed.comm.socket-backlog"] = { value: connections, why };
+  }
   return settings;
 }
 

@@ -118,7 +118,8 @@ function endGroup(group: number): void {
   }
 }
 
-function isTracker(pid: number): boolean {
+/** Whether a process is a resource tracker, which ends by itself once what it looks after is released; `is_tracker` of `children.py` is its twin. */
+export function isTracker(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("resource_tracker import main");
   } catch {

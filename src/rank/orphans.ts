@@ -1,11 +1,11 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { killPid } from "./child.ts";
+import { isTracker, killPid } from "./child.ts";
 
 /** The variable by which whatever a script has started is known, also when its parent is gone. */
 export const scriptMark = "TSDASK_SCRIPT_MARK";
 
-/** What is left gets so long (ms) to end by itself, and after SIGTERM so long again, before SIGKILL. */
+/** What is left gets `ownTime` ms to end by itself, `politeTime` after SIGTERM before SIGKILL, and a resource tracker so long after that. */
 const ownTime = 200;
 const politeTime = 1_000;
 const lookEvery = 20;
@@ -20,7 +20,8 @@ export async function endLeftBehind(mark: string): Promise<readonly string[]> {
   for (const pid of left) killPid(pid, "SIGTERM");
   const names = left.map(nameOf);
   if (await allGone(mark, politeTime)) return names;
-  for (const pid of marked(mark)) killPid(pid, "SIGKILL");
+  for (const pid of marked(mark)) if (!isTracker(pid)) killPid(pid, "SIGKILL");
+  if (!(await allGone(mark, politeTime))) for (const pid of marked(mark)) killPid(pid, "SIGKILL");
   return names;
 }
 

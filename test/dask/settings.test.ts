@@ -24,10 +24,15 @@ describe("Dask's settings that follow from the size", () => {
       "distributed.comm.timeouts.connect": "156s",
       "distributed.comm.timeouts.tcp": "156s",
       "distributed.scheduler.worker-ttl": "436s",
+      "distributed.comm.socket-backlog": 2_720,
     });
+    expect(settingValues({ workers: 1024, here: 64, cores: 128 })).not.toHaveProperty([
+      "distributed.comm.socket-backlog",
+    ]);
+    expect(settingValues({ workers: 1025, here: 64, cores: 128 })["distributed.comm.socket-backlog"]).toBe(2_050);
     const most = settingValues({ workers: 27_648, here: 6, cores: 42 });
     expect(most["distributed.comm.timeouts.tcp"]).toBe("600s");
-    expect(most["distributed.comm.socket-backlog"]).toBe(27_648);
+    expect(most["distributed.comm.socket-backlog"]).toBe(55_296);
   });
 
   test("say why", () => {
