@@ -27,7 +27,8 @@ import { removeOwnEmpty } from "./election.ts";
 /**
  * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the host's folder join
  * them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not mix), `h <pid> <number of its arguments>` when it is there and
- * `s <pid> <signal>` for a signal; and `end`, whose end of file is the end of the launch. What else is to be known of a rank is in
+ * `s <pid> <signal>` for a signal; and `end`, whose end of file is the end of the launch. The code is then in the name of a file, `ended.<code>`, or, where the
+ * folder has become read-only, in the name of the agent's process, whose pid is in that of `agent.<pid>`. What else is to be known of a rank is in
  * `/proc/<pid>`, since it is a process of the same user. The shells find the folder by a link whose name they can tell without a process.
  */
 export interface ShellRanks {
@@ -104,6 +105,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   });
   lines.on("error", () => lines.destroy());
   lines.unref();
+  mark(`${paths.folder}/agent.${process.pid}`);
   link(paths, post);
 
   return {
@@ -119,7 +121,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
     release: (code) => {
       released ??= (async () => {
         linkAgain(paths, post);
-        mark(`${paths.folder}/ended.${code}`);
+        if (!mark(`${paths.folder}/ended.${code}`)) process.title = `${endedTitle}${code}`;
         closeSync(end);
         await gone(seen);
         lines.destroy();
@@ -174,7 +176,10 @@ export async function dismissShells({
  * longer than a shell waits between two looks. Never rejects: where it cannot be said, the shells wait for their own deadline.
  */
 export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
-  const clean = (): void => rmSync(post, { recursive: true, force: true });
+  const clean = (): void => {
+    rmSync(post, { recursive: true, force: true });
+    removeOwnEmpty(base);
+  };
   try {
     privateFolder(base);
     // The agent may have died with its link made and its folder gone.
@@ -188,8 +193,8 @@ export async function sendShellsAway({ base }: HostPaths, post: string, code: nu
     process.off("exit", clean);
   } catch {
     // Another rank of this host says it, or the place is full or not ours, which is told by whoever looks there.
+    removeOwnEmpty(base);
   }
-  removeOwnEmpty(base);
 }
 
 /** What a shell was started with (proc(5)), `count` arguments among it; undefined when it is gone, or is no rank. */
@@ -216,12 +221,16 @@ function environment(text: string): NodeJS.ProcessEnv {
   return env;
 }
 
-/** Makes an empty file; where even that cannot be made, the shells leave as if their agent had gone without a word. */
-function mark(path: string): void {
+/** What an agent is called, with the code behind it, that can no longer say it by a file's name: proc(5) has 15 characters for that (`comm`). */
+const endedTitle = "tsdask-end-";
+
+/** Makes an empty file; false where even that cannot be made: the file system is read-only by now, or the folder is gone. */
+function mark(path: string): boolean {
   try {
     writeFileSync(path, "", { mode: 0o600 });
+    return true;
   } catch {
-    // The disk is full, or the folder is gone.
+    return false;
   }
 }
 

@@ -62,6 +62,17 @@ test.runIf(isRoot && which("chattr") !== undefined)(
   },
 );
 
+test.runIf(isRoot && which("chattr") !== undefined && available.includes("mpich"))(
+  "a temporary folder that becomes read-only changes the code of no rank that is a shell",
+  async () => {
+    const finished = await play({
+      ...{ seed: 2301, number: 376, launcher: "mpich", ranks: 5, script: "plain", code: 0, seconds: 0.1 },
+      ...{ after: "running", wait: 0, faults: [{ kind: "read-only", place: "tmp", lasts: 3_000 }] },
+    });
+    expect(finished?.code).toBe(0);
+  },
+);
+
 test("the same seed and number are the same round, and another number is another", () => {
   const round = (number: number) => planRound(seed, number, ["local", "srun"], { mounts: true, hosts: true });
   expect(round(3)).toEqual(round(3));
