@@ -9,6 +9,7 @@ const startProcesses = [
   "test/config/bundled.test.ts",
   "test/dask/{configuration,rpc,scheduler-file}.test.ts",
   "test/fuzz/*.test.ts",
+  "test/host/shell-ranks.test.ts",
   "test/rank/{follower,input-wait,proc-memory,worker-meter}.test.ts",
   "test/rendezvous/hub.test.ts",
   "test/security/site-certificates.test.ts",

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { HostPaths } from "../launcher/host-paths.ts";
+import { procStat } from "../launcher/proc-stat.ts";
 import { listens } from "../net/reach.ts";
 
 /** A folder that was changed less than so long ago (ms) may belong to a launch that is just starting. */
@@ -13,7 +14,7 @@ const settledAfter = 10_000;
 export async function sweepHostFolders({ base, folder }: HostPaths, now: number = Date.now()): Promise<void> {
   const found = names(base);
   await Promise.all(found.map(async (name) => sweepFolder(join(base, name), name, folder, now)));
-  for (const name of found) if (name.startsWith("post-")) sweepLink(join(base, name));
+  for (const name of found) if (name.startsWith("post-")) sweepPost(join(base, name), now);
 }
 
 async function sweepFolder(path: string, name: string, own: string, now: number): Promise<void> {
@@ -23,9 +24,14 @@ async function sweepFolder(path: string, name: string, own: string, now: number)
   if (!alive.includes(true)) remove(path);
 }
 
-/** A link that led a dead launch's shells to its folder. */
-function sweepLink(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && !existsSync(path)) remove(path);
+/** What led a dead launch's shells to its folder (`shell-ranks.ts`): a link, or a folder that sent them away, whose launcher has ended since. */
+function sweepPost(path: string, now: number): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink() === true && !existsSync(path)) remove(path);
+  if (stat?.isDirectory() !== true) return;
+  const [, pid, start] = /post-(\d+)\.(\d+)\./.exec(path) ?? [];
+  const over = pid === undefined ? changed(path) < now - settledAfter : procStat(Number(pid))?.start !== start;
+  if (over) remove(path);
 }
 
 function remove(path: string): void {

@@ -1,3 +1,4 @@
+import { rmdirSync } from "node:fs";
 import { mkdir, rmdir, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -88,12 +89,22 @@ export async function meetByRecord({
 /** A network file system may answer from its cache that a name does not exist; a change of ours in the folder makes it ask again. */
 async function refreshDirectory(folder: string, rank: number): Promise<void> {
   const probe = join(folder, `.tsdask-look-${process.pid}-${rank}`);
+  const remove = (): void => {
+    try {
+      rmdirSync(probe);
+    } catch {
+      // It was not made, or is gone.
+    }
+  };
+  // Also when this rank is told to leave in between.
+  process.once("exit", remove);
   try {
     await mkdir(probe);
     await rmdir(probe);
   } catch {
     // A folder we may only read, or that is not there: the next look says it again.
   }
+  process.off("exit", remove);
 }
 
 /** Types of file systems that live on one host (statfs(2), `linux/magic.h`); everything else is taken for shared. */

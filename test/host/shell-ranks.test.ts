@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { sweepHostFolders } from "../../src/host/sweep.ts";
+import { procStat } from "../../src/launcher/proc-stat.ts";
+
+let scratch = "";
+beforeEach(() => {
+  scratch = mkdtempSync(join(tmpdir(), "shell-ranks-"));
+});
+afterEach(() => rmSync(scratch, { recursive: true }));
+
+test("a rank that sends shells away leaves nothing when it is told to leave itself", async () => {
+  const base = join(scratch, "base");
+  const post = join(base, "post-1.2.host");
+  const program = `
+    import { sendShellsAway } from ${JSON.stringify(join(import.meta.dirname, "../../src/host/shell-ranks.ts"))};
+    process.on("SIGTERM", () => process.exit(3));
+    void sendShellsAway({ base: ${JSON.stringify(base)} }, ${JSON.stringify(post)}, 72);
+    console.log("there");`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  expect(existsSync(join(post, "ended.72"))).toBe(true);
+  child.kill("SIGTERM");
+  expect(await once(child, "exit")).toEqual([3, null]);
+  expect(existsSync(base)).toBe(false);
+});
+
+describe("what leads shells to their agent", () => {
+  const sweep = async () => sweepHostFolders({ base: scratch, folder: join(scratch, "own") } as never);
+  const folder = (name: string) => {
+    const path = join(scratch, name);
+    mkdirSync(path);
+    return path;
+  };
+
+  test("goes with the launcher whose ranks were sent away, and not before", async () => {
+    const living = folder(`post-${process.pid}.${procStat(process.pid)?.start ?? ""}.host`);
+    const dead = folder(`post-${process.pid}.1.host`);
+    await sweep();
+    expect([existsSync(living), existsSync(dead)]).toEqual([true, false]);
+  });
+
+  test("goes after a while where no launcher's process has the name", async () => {
+    const fresh = folder("post-0badcafe.host");
+    const old = folder("post-0badbeef.host");
+    utimesSync(old, new Date(0), new Date(0));
+    symlinkSync("nowhere", join(scratch, "post-3.4.host"));
+    await sweep();
+    expect([existsSync(fresh), existsSync(old)]).toEqual([true, false]);
+    expect(existsSync(join(scratch, "post-3.4.host"))).toBe(false);
+  });
+});
