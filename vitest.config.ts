@@ -28,6 +28,7 @@ const beside = [
   "jupyter-*",
   "notebook",
   "proxy",
+  "python-examples",
   "security*",
   "terminal",
   "ui",

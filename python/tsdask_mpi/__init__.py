@@ -20,7 +20,8 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "clusters":
-        from tsdask_mpi.clusters import list_clusters
+        # From a module of another name: importing one makes it an attribute of this package, in the function's place.
+        from tsdask_mpi.listing import list_clusters
 
         return list_clusters
     if name in ("Cluster", "ClusterStartError"):

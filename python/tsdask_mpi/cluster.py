@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import sys
 import weakref
@@ -13,19 +12,14 @@ from distributed.comm import CommClosedError
 from distributed.core import Status, rpc
 from distributed.objects import SchedulerInfo
 from distributed.security import Security
-from tornado.ioloop import PeriodicCallback
 
-from tsdask_mpi import kept
+from tsdask_mpi import kept, left_open
 from tsdask_mpi.adapting import Adapting, adapting
-from tsdask_mpi.compat import clients
 from tsdask_mpi.compat.cluster_objects import OwnCluster
 from tsdask_mpi.kept import ClusterStartError, Kept, Source
 from tsdask_mpi.scheduler_view import SchedulerView
 
 __all__ = ["Cluster", "ClusterStartError"]
-
-# How often an asynchronous cluster asks after its workers, in ms.
-_REFRESH = 1000
 
 
 class Cluster(OwnCluster):
@@ -66,6 +60,9 @@ class Cluster(OwnCluster):
 
     _collected = False
     _latest: dict[str, Any] = {"workers": {}}
+    # Of scale and adapt: the workers that were asked for, and why the last one failed.
+    _asked: int | None = None
+    _trouble: str | None = None
 
     def __init__(
         self,
@@ -101,7 +98,7 @@ class Cluster(OwnCluster):
             except BaseException:
                 self._fail()
                 raise
-            _open.add(self)
+            left_open.remember(self)
 
     @classmethod
     def batch(
@@ -133,7 +130,12 @@ class Cluster(OwnCluster):
 
         Examples
         --------
-        >>> cluster = Cluster.batch("slurm", nodes=2, ranks_per_node=8, time="1h")  # doctest: +SKIP
+        A job of four ranks, one of them the scheduler:
+
+        >>> with Cluster.batch("slurm", nodes=2, ranks_per_node=2, time="10m") as cluster:  # doctest: +SKIP
+        ...     cluster.wait_for_workers(3)
+        ...     len(cluster.workers)
+        3
         """
         if name is not None:
             job["name"] = name
@@ -147,9 +149,18 @@ class Cluster(OwnCluster):
 
         Closing it leaves it running.
 
+        Parameters
+        ----------
+        cluster : str
+            The path or the name; the scheduler.json of the working directory by default.
+        **words
+            `scale_options`, `asynchronous`, `loop` and `name`, as for the class itself.
+
         Examples
         --------
-        >>> cluster = Cluster.connect("scheduler.json")  # doctest: +SKIP
+        >>> with Cluster(np=2) as cluster, Cluster.connect(cluster.scheduler_file) as same:
+        ...     same.scheduler_address == cluster.scheduler_address
+        True
         """
         return cls(_source=Source(cluster), scale_options=words.pop("scale_options", {}), **words)
 
@@ -180,26 +191,11 @@ class Cluster(OwnCluster):
             )
         self.scheduler_comm = rpc(info["address"], connection_args=self.security.get_connection_args("client"))
         # Where nobody closes it: Dask would tell of the connections that were left open.
-        weakref.finalize(self, _close_later, self.loop, self.scheduler_comm).atexit = False
+        weakref.finalize(self, left_open.close_later, self.loop, self.scheduler_comm).atexit = False
         await self._refresh()
         self.status = Status.running
         if self._in_loop:
             self._refresh_often()
-
-    def _refresh_often(self) -> None:
-        # By a weak reference: the event loop must not keep alive what nobody else does.
-        reference = weakref.ref(self)
-
-        async def refresh() -> None:
-            cluster = reference()
-            if cluster is None:
-                callback.stop()
-            else:
-                await cluster._refresh()
-
-        callback = PeriodicCallback(refresh, _REFRESH)
-        self.periodic_callbacks["launch"] = callback
-        callback.start()
 
     def _fail(self) -> None:
         self._kept.end()
@@ -277,15 +273,24 @@ class Cluster(OwnCluster):
 
     @property
     def scheduler_file(self) -> str:
-        """The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like."""
+        """The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like (str)."""
         return self._file
 
     def scale(self, n: int) -> Any:
         """Bring the cluster to `n` workers: by worker jobs up, and down by retiring those whose results others can take.
 
+        Parameters
+        ----------
+        n : int
+            Workers in all. ClusterStartError says why their jobs could not be submitted.
+
         Examples
         --------
-        >>> cluster.scale(20)  # doctest: +SKIP
+        >>> with Cluster(np=2) as cluster:
+        ...     cluster.scale(2)
+        ...     cluster.wait_for_workers(2)
+        ...     len(cluster.workers)
+        2
         """
         return self.sync(self._scale, int(n))
 
@@ -297,6 +302,16 @@ class Cluster(OwnCluster):
         return options
 
     async def _scale(self, n: int) -> None:
+        self._asked, self._trouble = n, None
+        try:
+            if n < 0:
+                raise ValueError(f"scale({n}): a cluster has 0 workers or more")
+            await self._bring(n)
+        except Exception as error:
+            self._trouble = str(error)
+            raise
+
+    async def _bring(self, n: int) -> None:
         line = ["scale", str(n), self._file, *kept.words(self._job_options())]
         await asyncio.get_running_loop().run_in_executor(None, lambda: kept.run(*line))
         await self._refresh()
@@ -315,11 +330,28 @@ class Cluster(OwnCluster):
             Workers; `maximum` is needed.
         **options
             `interval`, `wait_count` and `target_duration`, as Dask's Adaptive has them.
+
+        Returns
+        -------
+        Adapting
+            What ends it by `stop()`, with the jobs that it submitted.
+
+        Examples
+        --------
+        >>> with Cluster(np=2) as cluster:
+        ...     following = cluster.adapt(minimum=2, maximum=3)
+        ...     cluster.wait_for_workers(2)
+        ...     following.stop()
         """
         if self._adapting is not None:
             self._adapting.stop()
             self._adapting = None
-        started = adapting(self._file, minimum, maximum, options, kept.words(self._job_options()))
+        self._asked, self._trouble = None, None
+        try:
+            started = adapting(self._file, minimum, maximum, options, kept.words(self._job_options()))
+        except Exception as error:
+            self._trouble = str(error)
+            raise
         self._adapting = started
         return started
 
@@ -331,40 +363,36 @@ class Cluster(OwnCluster):
                 await asyncio.sleep(0.1)
                 await self._refresh()
 
-        await asyncio.wait_for(enough(), parse_timedelta(timeout) if timeout else None)
+        try:
+            await asyncio.wait_for(enough(), parse_timedelta(timeout) if timeout else None)
+        except asyncio.TimeoutError:
+            there = len(self._latest["workers"])
+            raise TimeoutError(f"Only {there} of {n_workers} workers were in after {timeout}") from None
 
     def wait_for_workers(self, n_workers: int = 1, timeout: Any = None) -> Any:
-        """Return when `n_workers` are in; TimeoutError after `timeout` (seconds, or text such as "2m")."""
+        """Return when so many workers are in.
+
+        Parameters
+        ----------
+        n_workers : int
+            Workers in all.
+        timeout : float or str, optional
+            Seconds, or text such as "2m", after which it is a TimeoutError that fewer are in.
+        """
         return self.sync(self._until_in, n_workers, timeout=timeout)
+
+    def _scaling_notes(self) -> list[str]:
+        waited = self._asked is not None and self._asked > len(self._latest["workers"])
+        return [*([f"Asked for: {self._asked}"] if waited else []), *([self._trouble] if self._trouble else [])]
+
+    def sync(self, func: Any, *args: Any, **words: Any) -> Any:
+        """As Dask's clusters do, run a coroutine and wait for it; of a cluster that is closed, say so."""
+        if self.status == Status.closed:
+            raise RuntimeError(f"{type(self).__name__} is closed: make another one, or connect to one that runs")
+        return super().sync(func, *args, **words)
 
     def _own_log(self) -> str:
         return self._kept.said() + ("" if self._adapting is None else self._adapting.said())
-
-
-#: Synchronous clusters, to be closed while their event loops still run.
-_open: weakref.WeakSet[Cluster] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_open() -> None:
-    left = [cluster for cluster in _open if cluster.status != Status.closed]
-    if left:
-        # Their clients first: they would tell of the schedulers that they lost.
-        clients.close_left_open()
-    for cluster in left:
-        # Not by `close`: its event loop gets no more threads from an interpreter that ends.
-        if cluster._adapting is not None:
-            cluster._adapting.stop()
-        cluster._kept.end()
-        cluster.status = Status.closed
-
-
-def _close_later(loop: Any, connection: Any) -> None:
-    try:
-        loop.add_callback(connection.close_rpc)
-    except RuntimeError:
-        # The loop is closed, and with it all that it had open.
-        return
 
 
 def _cores() -> int:

@@ -67,7 +67,15 @@ class JobQueueCluster(Cluster):
             await self._scale(self._first)
 
     def scale(self, n: int | None = None, jobs: int = 0, memory: Any = None, cores: int | None = None) -> Any:
-        """Ask for `n` workers in all, or for as many as `jobs` of them make, or `cores`, or `memory`."""
+        """Ask for so many workers in all.
+
+        Parameters
+        ----------
+        n : int, optional
+            Workers.
+        jobs, cores, memory : optional
+            Instead of `n`: as many as so many jobs make, or as have so many cores or so much memory ("64GB") together.
+        """
         return super().scale(self._count(n, jobs, memory, cores))
 
     def _count(self, n: int | None, jobs: int, memory: Any, cores: int | None) -> int:
@@ -81,7 +89,21 @@ class JobQueueCluster(Cluster):
         return int(n) if n is not None else jobs * self._processes
 
     def adapt(self, minimum: int = 0, maximum: int | None = None, **options: Any) -> Adapting:
-        """Follow the work between so many workers, or `minimum_jobs` and `maximum_jobs`, or so many cores or so much memory."""
+        """Follow the work by jobs, until `stop()` of what it returns, or the end.
+
+        Parameters
+        ----------
+        minimum, maximum : int
+            Workers.
+        **options
+            Instead of them `minimum_jobs` and `maximum_jobs`, `minimum_cores` and the like, or `minimum_memory`; and `interval`,
+            `wait_count` and `target_duration`, as Dask's Adaptive has them.
+
+        Returns
+        -------
+        Adapting
+            What ends it by `stop()`.
+        """
         threads, memory = int(self._scale_options["threads"]), self._scale_options.get("memory")
         rest, least, most = adapt_bounds(options, self._processes, threads, memory)
         return super().adapt(minimum if least is None else least, maximum if most is None else most, **rest)
@@ -97,33 +119,81 @@ class SLURMCluster(JobQueueCluster):
 
     Examples
     --------
-    >>> cluster = SLURMCluster(cores=8, memory="16GB", processes=4, walltime="01:00:00")  # doctest: +SKIP
-    >>> cluster.scale(jobs=2)  # doctest: +SKIP
+    >>> with SLURMCluster(cores=2, memory="2GB", processes=2, walltime="00:10:00") as cluster:  # doctest: +SKIP
+    ...     cluster.scale(jobs=1)
+    ...     cluster.wait_for_workers(2)
+    ...     cluster.get_client().submit(sum, range(10)).result()
+    45
     """
 
     system = "slurm"
 
 
 class PBSCluster(JobQueueCluster):
-    """dask-jobqueue's PBSCluster."""
+    """dask-jobqueue's PBSCluster.
+
+    Examples
+    --------
+    >>> with PBSCluster(cores=4, processes=2, memory="8GB", walltime="01:00:00") as cluster:
+    ...     script = cluster.job_script()
+    >>> for line in script.splitlines():
+    ...     if line.startswith("#PBS -l"):
+    ...         print(line)
+    #PBS -l select=1:ncpus=4:mpiprocs=2:ompthreads=2:mem=7630mb
+    #PBS -l walltime=01:00:00
+    """
 
     system = "pbs"
 
 
 class SGECluster(JobQueueCluster):
-    """dask-jobqueue's SGECluster."""
+    """dask-jobqueue's SGECluster.
+
+    Examples
+    --------
+    >>> with SGECluster(cores=4, processes=2, memory="8GB", walltime="01:00:00") as cluster:
+    ...     script = cluster.job_script()
+    >>> for line in script.splitlines():
+    ...     if line.startswith("#$ -l"):
+    ...         print(line)
+    #$ -l h_vmem=1908M
+    #$ -l h_rt=01:00:00
+    """
 
     system = "sge"
 
 
 class LSFCluster(JobQueueCluster):
-    """dask-jobqueue's LSFCluster."""
+    """dask-jobqueue's LSFCluster.
+
+    Examples
+    --------
+    >>> with LSFCluster(cores=4, processes=2, memory="8GB", walltime="01:00:00") as cluster:
+    ...     script = cluster.job_script()
+    >>> for line in script.splitlines():
+    ...     if line.startswith("#BSUB -R"):
+    ...         print(line)
+    #BSUB -R "span[ptile=2]"
+    #BSUB -R "affinity[core(2)]"
+    #BSUB -R "rusage[mem=7630MB]"
+    """
 
     system = "lsf"
 
 
 class HTCondorCluster(JobQueueCluster):
-    """dask-jobqueue's HTCondorCluster."""
+    """dask-jobqueue's HTCondorCluster.
+
+    Examples
+    --------
+    >>> with HTCondorCluster(cores=4, processes=2, memory="8GB", walltime="01:00:00") as cluster:
+    ...     script = cluster.job_script()
+    >>> for line in script.splitlines():
+    ...     if line.startswith("request_"):
+    ...         print(line)
+    request_cpus = 4
+    request_memory = 7630MB
+    """
 
     system = "htcondor"
 

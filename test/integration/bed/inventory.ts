@@ -4,7 +4,7 @@ import { type Availability, needs, projectRoot } from "./command.ts";
 import { chromiumAvailable } from "./chromium.ts";
 import { hostsAvailable } from "./hosts.ts";
 import { launchers } from "./launchers.ts";
-import { hasDaskExtension, pythons } from "./pythons.ts";
+import { hasDaskExtension, hasWidgets, pythons } from "./pythons.ts";
 import { sgeAvailable } from "./sge.ts";
 import { sshdAvailable } from "./sshd.ts";
 import { strangerAvailable } from "./user.ts";
@@ -20,6 +20,7 @@ export function leftOut(): readonly string[] {
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
     ["the Dask extension of JupyterLab", hasDaskExtension()],
+    ["a notebook's widgets", hasWidgets()],
     ["a TLS proxy", needs(["haproxy"], "haproxy")],
     ["shellcheck", needs(["shellcheck"], "shellcheck")],
     ["strace", needs(["strace"], "strace")],

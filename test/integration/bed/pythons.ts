@@ -31,14 +31,19 @@ export function availablePythons(): readonly BedPython[] {
 }
 
 /** Whether the Python to test with has JupyterLab and its Dask extension. */
-export function hasDaskExtension(): Availability {
+export const hasDaskExtension = (): Availability => hasBoth("dask-labextension", "dask_labextension");
+
+/** Whether the Python to test with has JupyterLab, and what Dask's cluster objects are shown with in a notebook. */
+export const hasWidgets = (): Availability => hasBoth("ipywidgets", "ipywidgets");
+
+function hasBoth(project: string, module: string): Availability {
   const found = pythons.find(({ available }) => available === true);
   if (found === undefined) return { missing: "a Python with Dask" };
   try {
-    execFileSync(found.path, ["-c", "import jupyterlab, dask_labextension"], { stdio: "ignore" });
+    execFileSync(found.path, ["-c", `import jupyterlab, ${module}`], { stdio: "ignore" });
     return true;
   } catch {
-    return { missing: `dask-labextension from PyPI in ${found.path}` };
+    return { missing: `${project} from PyPI in ${found.path}` };
   }
 }
 

@@ -8,7 +8,6 @@ from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from distributed.objects import SchedulerInfo
 from distributed.security import Security
-from tornado.ioloop import PeriodicCallback
 
 from . import growth, notes
 from .compat import clients
@@ -16,8 +15,6 @@ from .compat.cluster_objects import OwnCluster
 from .scheduler_view import SchedulerView
 
 ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
-#: How often an asynchronous handle asks after the workers, in ms.
-_REFRESH = 1000
 
 
 class Shared(OwnCluster):
@@ -144,8 +141,7 @@ class Handle(Shared):
         await self._refresh()
         self.status = Status.running
         if self.asynchronous:
-            self.periodic_callbacks["launch"] = PeriodicCallback(self._refresh, _REFRESH)
-            self.periodic_callbacks["launch"].start()
+            self._refresh_often()
         notes.differences(*self._asked, self._latest)
 
     @property

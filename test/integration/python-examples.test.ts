@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { command, projectRoot } from "./bed/command.ts";
+import { nothingLeft } from "./bed/left.ts";
+import { python } from "./bed/pythons.ts";
+import { run, tell } from "./bed/run.ts";
+import { tsdask } from "./launch.ts";
+
+const environment = { PYTHONPATH: join(projectRoot, "python"), PYTHONDONTWRITEBYTECODE: "1" };
+
+/** Runs the examples of these modules, and prints of each how many failed, and whether any were run. */
+const examples = (...modules: readonly string[]): string => `
+import doctest, importlib
+for name in ${JSON.stringify(modules)}:
+    failed, attempted = doctest.testmod(importlib.import_module("tsdask_mpi." + name))
+    print(name, failed, attempted > 1)
+`;
+
+test("the examples of the Python part's documentation run", async () => {
+  await using clean = nothingLeft({ within: 20 });
+  const file = clean.write("examples.py", examples("cluster", "listing", "jobqueue"));
+  const finished = await run(command(python().path, file), {
+    folder: clean.folder,
+    env: { ...clean.env, ...environment, XDG_STATE_HOME: clean.tmp },
+    deadline: 110,
+  });
+  clean.allow(/^tsdask-mpi/);
+  expect(finished.stdout, tell(finished)).toBe("cluster 0 True\nlisting 0 True\njobqueue 0 True\n");
+});
+
+test("those of initialize() and execute() run in a launch", async () => {
+  await using clean = nothingLeft();
+  const file = clean.write("examples.py", examples("spmd"));
+  const finished = await run(command(tsdask, "--np", "3", "--python", python().path, file), {
+    folder: clean.folder,
+    env: { ...clean.env, ...environment },
+  });
+  expect(finished.stdout, tell(finished)).toBe("spmd 0 True\n");
+});
