@@ -107,6 +107,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   lines.unref();
   mark(`${paths.folder}/agent.${process.pid}`);
   link(paths, post);
+  const again = setInterval(() => linkAgain(paths, post), lookForLink).unref();
 
   return {
     toNode: (pid) => {
@@ -120,6 +121,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
     },
     release: (code) => {
       released ??= (async () => {
+        clearInterval(again);
         linkAgain(paths, post);
         if (!mark(`${paths.folder}/ended.${code}`)) process.title = `${endedTitle}${code}`;
         closeSync(end);
@@ -240,7 +242,10 @@ function link({ folder }: HostPaths, post: string): void {
   symlinkSync(basename(folder), post);
 }
 
-/** Shells look for their code behind the link, which somebody who tidies up temporary folders may have removed meanwhile. */
+/** Milliseconds between two looks whether the link is still there. */
+const lookForLink = 1_000;
+
+/** Shells meet their agent, pass signals on and find their code behind the link, which somebody who tidies up temporary folders may have removed. */
 function linkAgain({ folder }: HostPaths, post: string): void {
   try {
     symlinkSync(basename(folder), post);

@@ -4,14 +4,22 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openShellRanks, pipesOf } from "../../src/host/shell-ranks.ts";
 import { sweepHostFolders } from "../../src/host/sweep.ts";
+import type { HostPaths } from "../../src/launcher/host-paths.ts";
 import { procStat } from "../../src/launcher/proc-stat.ts";
+import { makePipes } from "../../src/security/pipes.ts";
 
 let scratch = "";
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), "shell-ranks-"));
 });
 afterEach(() => rmSync(scratch, { recursive: true }));
+
+const pathsIn = (base: string, name: string): HostPaths => {
+  const folder = join(base, name);
+  return { base, folder, socket: join(folder, "sock"), forkSocket: join(folder, "fork.sock") };
+};
 
 test("a rank that sends shells away leaves nothing when it is told to leave itself", async () => {
   const base = join(scratch, "base");
@@ -31,8 +39,23 @@ test("a rank that sends shells away leaves nothing when it is told to leave itse
   expect(existsSync(base)).toBe(false);
 });
 
+test("a link that somebody has tidied away is made again, and leads to the code at the end", async () => {
+  const paths = pathsIn(scratch, "0123456789abcdef");
+  mkdirSync(paths.folder);
+  const { ranks, end } = pipesOf(paths);
+  await makePipes(ranks, end);
+  const post = join(scratch, "post-5.6.host");
+  const ignore = (): void => undefined;
+  const shells = openShellRanks({ paths, post, onRank: ignore, onSignal: ignore });
+  expect(existsSync(join(post, "ranks"))).toBe(true);
+  rmSync(post);
+  await expect.poll(() => existsSync(join(post, "ranks")), { timeout: 5_000 }).toBe(true);
+  await shells.release(7);
+  expect([existsSync(join(paths.folder, "ended.7")), existsSync(post)]).toEqual([true, false]);
+});
+
 describe("what leads shells to their agent", () => {
-  const sweep = async () => sweepHostFolders({ base: scratch, folder: join(scratch, "own") } as never);
+  const sweep = async () => sweepHostFolders(pathsIn(scratch, "own"));
   const folder = (name: string) => {
     const path = join(scratch, name);
     mkdirSync(path);
