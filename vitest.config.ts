@@ -21,6 +21,7 @@ const startProcesses = [
  * the others (scripts/test), since they mostly wait.
  */
 const beside = [
+  "batch-htcondor",
   "dask-mpi",
   "examples",
   "faults/{files,hosts,scheduler-returns,script,session,start,workers}",

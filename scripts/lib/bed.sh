@@ -41,6 +41,11 @@ bed_dask_mpi='dask-mpi mpi4py'
 bed_hub='jupyterhub batchspawner jupyterhub-idle-culler'
 bed_hub_proxy='configurable-http-proxy'
 
+# HTCondor, which Debian 12 lacks: Debian 13's, with those libraries of its release that it needs newer ones of. It is unpacked in .tools/htcondor and seen
+# by the hosts of its tests only.
+bed_htcondor='condor libc6 libgcc-s1 libgomp1 libpcre2-8-0 libssl3t64 libstdc++6 libuuid1 libzstd1 zlib1g'
+bed_htcondor_release=trixie
+
 install_bed_packages() {
   begin debian
   missing=
@@ -148,3 +153,51 @@ install_bed_hub() {
     end "could not install $bed_hub $bed_hub_proxy (.tools/log/$step.log says why); the tests under a JupyterHub are left out"
   fi
 }
+
+install_bed_htcondor() {
+  begin htcondor
+  folder=$tools/htcondor
+  if [ "$(cat "$folder/made" 2>/dev/null)" = "$bed_htcondor_release $bed_htcondor" ]; then
+    end "all there"
+    return
+  fi
+  : >"$logs/$step.log"
+  if [ -n "${TSDASK_NO_APT-}" ] || ! have apt-get || ! have dpkg-deb; then
+    end "not there, and not to be had from Debian here; the tests that need it are left out"
+    return
+  fi
+  rm -rf "$folder"
+  if unpack_htcondor "$folder"; then
+    rm -rf "$folder/apt"
+    printf '%s' "$bed_htcondor_release $bed_htcondor" >"$folder/made"
+    end "unpacked in .tools/htcondor"
+  else
+    end "could not unpack HTCondor from Debian (.tools/log/$step.log says why); the tests that need it are left out"
+  fi
+}
+
+# unpack_htcondor FOLDER: with lists and settings of apt of its own in FOLDER/apt, from where this machine has Debian from, checked with Debian's keys.
+unpack_htcondor() (
+  # shellcheck disable=SC2016 # apt's own fields
+  site=$(apt-get indextargets --format '$(SITE)' 'Identifier: Packages' 'Origin: Debian' | head -n 1)
+  [ -n "$site" ] && mkdir -p "$1/apt/lists/partial" "$1/apt/cache/archives/partial" && cd "$1/apt" || return 1
+  : >status
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $bed_htcondor_release main" >sources.list
+  cat >apt.conf <<END
+Dir::Etc::sourcelist "$PWD/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::State::lists "$PWD/lists";
+Dir::State::status "$PWD/status";
+Dir::Cache "$PWD/cache";
+APT::Sandbox::User "";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+END
+  export APT_CONFIG="$PWD/apt.conf"
+  # shellcheck disable=SC2086 # a list of packages
+  quietly apt-get -q update && quietly apt-get -q download $bed_htcondor || return 1
+  for package in *.deb; do
+    quietly dpkg-deb -x "$package" "$1" || return 1
+  done
+  # Links in the first lead to nothing.
+  rm -rf "$1/usr/libexec/blahp" "$1/usr/share/doc" "$1/usr/share/locale"
+)

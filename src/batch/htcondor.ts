@@ -21,6 +21,7 @@ export const htcondor: BatchSystem = {
   submit,
   marks,
   reasons,
+  accounting,
   cancel,
   states,
 };
@@ -94,18 +95,60 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
     throw notCancelled("htcondor", "condor_rm", ids, ran);
 }
 
-/** The line of `condor_q -better-analyze` that says what the last try to match a job came to. Each job is analysed alone, so no more than a few. */
+/**
+ * Why a job is held, and for one that waits the condition of its own that no machine meets, by `condor_q -better-analyze`; each job is analysed alone, so no more than a
+ * few. A busy machine offers less than it has: only what is more than any machine has when it is idle is told as what none can ever give.
+ */
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const asked = ["ClusterId", "ProcId", "JobStatus", "RequestCpus", "RequestMemory", "RequestGPUs", "HoldReason"];
+  const ran = await shell.run("condor_q", [...ids, "-af", ...asked]);
+  if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
   const found = new Map<string, string>();
-  for (const id of ids.slice(0, mostAnalysed)) {
-    const ran = await shell.run("condor_q", ["-better-analyze", id]);
-    const said =
-      /(?:Reason for last match failure:\s*(.+)|(.*has not yet been considered.*|.*No (?:machines|resources) matched.*))/i;
-    const [, failure, other] = said.exec(ran.stdout) ?? [];
-    const reason = (failure ?? other)?.trim();
+  let analysed = 0;
+  for (const line of lines(ran.stdout)) {
+    const [cluster, proc, status, cpus, memory, gpus, ...words] = line.split(/\s+/);
+    const id = ids.find((one) => one === cluster || one === `${cluster}.${proc}`);
+    if (id === undefined || found.has(id)) continue;
+    if (status === "5") found.set(id, `on hold: ${words.join(" ")}`);
+    if (status !== "1" || analysed >= mostAnalysed) continue;
+    analysed += 1;
+    const reason =
+      (await tooLarge({ cpus, memory, gpus }, shell)) ??
+      analysis((await shell.run("condor_q", ["-better-analyze", id])).stdout);
     if (reason !== undefined) found.set(id, reason);
   }
   return found;
+}
+
+/** What a job asks for beyond what each machine has in all; undefined where one is large enough, or the pool shows no machine just now. */
+async function tooLarge(
+  wanted: { readonly cpus: string | undefined; readonly memory: string | undefined; readonly gpus: string | undefined },
+  shell: Shell,
+): Promise<string | undefined> {
+  const ran = await shell.run("condor_status", ["-af", "TotalSlotCpus", "TotalSlotMemory", "TotalSlotGPUs"]);
+  const machines = lines(ran.stdout).map((line) => line.split(/\s+/).map((word) => wholeNumber(word) ?? 0));
+  if (ran.code !== 0 || machines.length === 0) return undefined;
+  const asks = [wanted.cpus, wanted.memory, wanted.gpus].map((word) => wholeNumber(word) ?? 0);
+  if (machines.some((has) => asks.every((many, index) => many <= (has[index] ?? 0)))) return undefined;
+  const text = (values: readonly number[]): string =>
+    ["cores", "MB of memory", "GPUs"]
+      .flatMap((unit, index) => (asks[index] === 0 ? [] : [`${values[index] ?? 0} ${unit}`]))
+      .join(", ");
+  const most = asks.map((_, index) => Math.max(...machines.map((has) => has[index] ?? 0)));
+  return `no machine of the pool is large enough: ${text(asks)} are asked for, the most that any has is ${text(most)}`;
+}
+
+/** What `condor_q -better-analyze` came to: the conditions that no slot meets, else its own words. */
+function analysis(text: string): string | undefined {
+  const unmet = [...text.matchAll(/^\[\d+\] +0 +(\S.*?) *$/gm)].map((match) => match[1]);
+  if (unmet.length > 0) return `no slot meets ${unmet.join(" and ")}`;
+  const busy = /^ *([1-9]\d*) match but are serving other users/m.exec(text)?.[1];
+  if (busy !== undefined) return `${busy} matching slots serve other users`;
+  const said =
+    /(?:Reason for last match failure:\s*(.+)|(.*has not yet been considered.*|.*No (?:machines|resources) matched.*))/i;
+  const [, failure, other] = said.exec(text) ?? [];
+  return (failure ?? other)?.trim();
 }
 
 const mostAnalysed = 3;
@@ -151,3 +194,20 @@ const hints: readonly Hint[] = [
     "No scheduler (schedd) answers here; submit on an access point of the pool.",
   ],
 ];
+
+/** condor_history(1), once the job has left the queue: seconds of processor and wall-clock time, MB of memory. */
+async function accounting(id: string, shell: Shell): Promise<string> {
+  const attributes = ["ClusterId", "ProcId", "ExitCode", "RemoteWallClockTime", "RemoteUserCpu", "RemoteSysCpu"];
+  const { code, stdout } = await shell.run("condor_history", [
+    id,
+    "-limit",
+    "1",
+    "-af:lrng",
+    ...attributes,
+    "MemoryUsage",
+    "RequestCpus",
+    "RequestMemory",
+    "LastRemoteHost",
+  ]);
+  return code === 0 ? stdout : "";
+}

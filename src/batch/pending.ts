@@ -13,7 +13,7 @@ export interface Pending {
 /** What a reason means: the job waits its turn; it waits for other jobs of its owner to end; it can never run as it is. */
 export type Prospect = "waits" | "limit" | "never";
 
-/** squeue(1), "JOB REASON CODES"; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid Engine. */
+/** squeue(1), "JOB REASON CODES"; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid Engine; what htcondor.ts makes of its pool. */
 const verdicts: Readonly<Partial<Record<BatchName, readonly (readonly [RegExp, Prospect])[]>>> = {
   slurm: [
     [
@@ -24,11 +24,16 @@ const verdicts: Readonly<Partial<Record<BatchName, readonly (readonly [RegExp, P
     [/^(?:Assoc|QOS)(?:Max|Grp)\w+/, "limit"],
   ],
   pbs: [
-    [/^Can Never Run/i, "never"],
+    [/^Can Never Run|^job held, too many failed attempts/i, "never"],
     [/\b(?:user|group|project).*\b(?:limit|max)/i, "limit"],
   ],
-  sge: [[/no suitable queues/i, "never"]],
+  sge: [[/no suitable queues|^error reason/i, "never"]],
+  // One that its owner holds (`via condor_hold`, `submitted on hold`) waits to be released; one that HTCondor holds has failed.
+  htcondor: [[/^no machine of the pool is large enough|^on hold: (?!via condor_hold|submitted on hold)/i, "never"]],
 };
+
+/** Reasons of jobs that were started and failed before they ran: nothing was asked for that cannot be had. */
+const stopped = /^(?:error reason|on hold|job held)/i;
 
 /** What a batch system's reason means for its job. Pure. */
 export function prospectOf(system: BatchName, reason: string): Prospect {
@@ -71,7 +76,9 @@ export function cannotRun(pending: readonly Pending[], { limits }: { readonly li
     hint:
       first.prospect === "limit"
         ? "It is a limit on what you may have at once: end other jobs of yours, or ask for fewer workers."
-        : "Cancel it, and ask for what the nodes, the queue and your account allow.",
+        : stopped.test(first.reason)
+          ? "Cancel it, mend what these words say, and submit it again."
+          : "Cancel it, and ask for what the nodes, the queue and your account allow.",
   });
 }
 

@@ -121,18 +121,51 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
     throw notCancelled("sge", "qdel", ids, ran);
 }
 
-/** What `qalter -w v` says of an empty cluster: only whether a job can run at all. Each job is asked for alone, so no more than a few. */
+/**
+ * What `qstat -j` says of a job that failed when it was started (`error reason`); what `qalter -w v` says of one that not even an empty cluster can run, each job asked for
+ * alone, so no more than a few; for the others the scheduler's own words (`scheduling info`), where the site has it write them.
+ */
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const jobs = [...new Set(ids.map(wholeJob))];
+  const shown = await shell.run("qstat", ["-j", jobs.join(",")]);
   const found = new Map<string, string>();
-  for (const job of [...new Set(ids.map(wholeJob))].slice(0, mostVerified)) {
-    const ran = await shell.run("qalter", ["-w", "v", job]);
-    const said = lines(ran.stdout + ran.stderr);
-    const verdict = said.find((line) => /^verification:/i.test(line));
-    if (verdict === undefined || /found suitable/i.test(verdict)) continue;
-    const reason = [verdict.replace(/^verification:\s*/i, ""), ...said.filter((line) => /cannot run/i.test(line))];
-    for (const id of ids.filter((one) => wholeJob(one) === job)) found.set(id, reason.join("; "));
+  for (const job of jobs) {
+    const own = ids.filter((id) => wholeJob(id) === job);
+    const { errors, scheduling } = said(shown.stdout, job);
+    const failed = own.filter((id) => errors.has(taskOf(id)) || (id === job && errors.size > 0));
+    for (const id of failed) found.set(id, `error reason: ${errors.get(taskOf(id)) ?? [...errors.values()][0]}`);
+    if (failed.length === own.length) continue;
+    const verified = jobs.indexOf(job) < mostVerified ? await impossible(job, shell) : undefined;
+    const reason = verified ?? (scheduling.length === 0 ? undefined : scheduling.join("; "));
+    if (reason !== undefined) for (const id of own) if (!found.has(id)) found.set(id, reason);
   }
   return found;
+}
+
+/** The number of an array's task; a job that is none has one of number 1. */
+const taskOf = (id: string): string => id.split(".")[1] ?? "1";
+
+/** A job's part of what `qstat -j` wrote: by task why it failed to start, and the scheduler's words. */
+function said(
+  text: string,
+  job: string,
+): { readonly errors: ReadonlyMap<string, string>; readonly scheduling: readonly string[] } {
+  const part = text.split(/^=+$/m).find((one) => new RegExp(`^job_number: +${job}$`, "m").test(one)) ?? "";
+  const errors = [...part.matchAll(/^error reason +(\d+): +(?:\S+ \S+ \[[\d:]+\]: )?(?:error: )?(.*)$/gm)];
+  const scheduling = /^scheduling info: +((?:.*\n)(?: {8,}.*\n?)*)/m.exec(part)?.[1];
+  return {
+    errors: new Map(errors.map(([, task = "", words = ""]) => [task, words])),
+    scheduling: lines(scheduling ?? "").filter((line) => !/^\(.*\)$|job is in error state/i.test(line)),
+  };
+}
+
+async function impossible(job: string, shell: Shell): Promise<string | undefined> {
+  const ran = await shell.run("qalter", ["-w", "v", job]);
+  const words = lines(ran.stdout + ran.stderr);
+  const verdict = words.find((line) => /^verification: *no suitable/i.test(line));
+  if (verdict === undefined) return undefined;
+  return [verdict.replace(/^verification:\s*/i, ""), ...words.filter((line) => /cannot run/i.test(line))].join("; ");
 }
 
 const mostVerified = 3;
@@ -165,9 +198,9 @@ function parseQstatXml(
 function stateOf(letters: string): JobState {
   if (letters.includes("d")) return "ending";
   if (letters.includes("E") || letters.includes("h")) return "held";
-  // Suspended by somebody (s), by its queue (S), or for the host's load (T); `t` is a job on its way to its host.
+  // Suspended by somebody (s), by its queue (S), or for the host's load (T); `t` is a job on its way to its host, where it may yet fail to start.
   if (/[sST]/.test(letters)) return "suspended";
-  return /[rt]/.test(letters.replace("qw", "")) ? "running" : "pending";
+  return letters.replace("qw", "").includes("r") ? "running" : "pending";
 }
 
 /** Seconds of `3600` or `[[H:]M:]S`. */

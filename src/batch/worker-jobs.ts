@@ -164,7 +164,7 @@ class ClusterJobs implements WorkerJobs {
 
   async pending({ jobs }: View): Promise<readonly Pending[]> {
     const waiting = jobs.flatMap(({ id, state }) => {
-      const job = state === "pending" ? this.#listed.find((one) => one.id === id) : undefined;
+      const job = state === "pending" || state === "held" ? this.#listed.find((one) => one.id === id) : undefined;
       return job === undefined ? [] : [job];
     });
     return whyPending(waiting, this.#cluster.shell);

@@ -74,6 +74,8 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
     say(
       `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more ${plan.submit * job.perJob === 1 ? "worker" : "workers"}; ${view.workers} ${view.workers === 1 ? "is" : "are"} in.`,
     );
+    const later = view.others + view.jobs.reduce((sum, one) => sum + countsFor(one), plan.submit * job.perJob);
+    if (later > target) say(`a job brings ${job.perJob}: with them there will be ${later} workers, not ${target}.`);
     for (const id of ids) stdout.write(`${id}\n`);
   } else if (plan.retire.length + plan.cancel.length > 0) {
     const left = await workers.release(plan);

@@ -58,6 +58,18 @@ const systems: readonly System[] = [
         limit(String(slots), "PE_HOSTFILE") ?? (env["NHOSTS"] === "1" ? limit(env["NSLOTS"], "NSLOTS") : undefined)
       );
     },
+    // What `h_vmem` times this host's slots became: queue_conf(5), sge_execd(8). In bytes.
+    memory: (_, read) =>
+      limit(
+        /^Max address space\s+(\d+)\s/m.exec(read("/proc/self/limits") ?? "")?.[1],
+        "Grid Engine's h_vmem (the limit of address space)",
+      ),
+  },
+  {
+    // The slot's ClassAd as lines `Cpus = 4` and `Memory = 8192` (MiB): HTCondor's manual, "Environment and services for a running job". Every job has its own.
+    here: "_CONDOR_MACHINE_AD",
+    cpus: (env, _, read) => limit(attribute(env, read, "Cpus"), "HTCondor's request_cpus"),
+    memory: (env, read) => limit(attribute(env, read, "Memory"), "HTCondor's request_memory", mebi),
   },
 ];
 
@@ -116,6 +128,11 @@ function pbsCpus(env: Env, host: string, read: Read): Limit | undefined {
   if (threads === undefined || env["PBS_NODEFILE"] === undefined) return limit(env["NCPUS"], "NCPUS");
   const lines = (read(env["PBS_NODEFILE"]) ?? "").split("\n").filter((line) => sameHost(line.trim(), host)).length;
   return limit(env["NCPUS"], "NCPUS", threads < lines ? lines : 1);
+}
+
+/** A whole number of the slot's ClassAd. */
+function attribute(env: Env, read: Read, name: string): string | undefined {
+  return new RegExp(`^${name}\\s*=\\s*(\\d+)\\s*$`, "im").exec(read(env["_CONDOR_MACHINE_AD"] ?? "") ?? "")?.[1];
 }
 
 function sameHost(name: string | undefined, host: string): boolean {

@@ -36,21 +36,54 @@ describe("why a job waits", () => {
     covers("pbs", ["reasons"]);
   });
 
-  it("is what Grid Engine's verification of an empty cluster says", async () => {
-    const stdout =
+  it("is why Grid Engine could not start a job, what it says of an empty cluster, or its scheduler's words", async () => {
+    const told = async (
+      ids: readonly string[],
+      shown: string,
+      verified = "verification: found possible assignment with 16 slots\n",
+    ): Promise<unknown> => {
+      const shell = recordedShell([
+        [/^qstat -j 12(,14)?$/, { stdout: shown }],
+        [/^qalter -w v \d+$/, { stdout: verified }],
+      ]);
+      const found = await whyPending(
+        ids.map((id) => ({ system: "sge" as const, id })),
+        shell,
+      );
+      return found.map(({ id, reason, prospect }) => [id, reason, prospect]);
+    };
+    const block = (job: string, ...more: readonly string[]): string =>
+      [`${"=".repeat(62)}`, `job_number:                 ${job}`, "job_name:                   dask", ...more, ""].join(
+        "\n",
+      );
+    const full =
+      'scheduling info:            queue instance "main.q@sge" dropped because it is full\n                            All queues dropped because of overload or full';
+    const words =
+      'queue instance "main.q@sge" dropped because it is full; All queues dropped because of overload or full';
+    expect(await told(["12"], block("12", full))).toEqual([["12", words, "waits"]]);
+    expect(
+      await told(
+        ["12"],
+        block("12", "scheduling info:            (Collecting of scheduler job information is turned off)"),
+      ),
+    ).toEqual([]);
+    const no =
       'Job 12 cannot run in queue "all.q" because it offers only qc:slots=2\nverification: no suitable queues\n';
-    const asked = /^qalter -w v 12$/;
-    expect(await why("sge", "12", asked, { stdout, code: 1 })).toMatchObject([
-      {
-        reason: 'no suitable queues; Job 12 cannot run in queue "all.q" because it offers only qc:slots=2',
-        prospect: "never",
-      },
+    expect(await told(["12"], block("12", full), no)).toEqual([
+      ["12", 'no suitable queues; Job 12 cannot run in queue "all.q" because it offers only qc:slots=2', "never"],
     ]);
-    expect(await why("sge", "12", asked, { stdout: "verification: found suitable queue(s)\n" })).toEqual([]);
+    const failed =
+      'error reason          2:      11/22/2026 07:19:23 [0:27641]: error: can\'t open output file "/nope/x": No such file or directory';
+    const array = block("14", failed, full, "                            Job is in error state");
+    expect(await told(["12", "14.1", "14.2"], block("12", full) + array)).toEqual([
+      ["12", words, "waits"],
+      ["14.1", words, "waits"],
+      ["14.2", 'error reason: can\'t open output file "/nope/x": No such file or directory', "never"],
+    ]);
     covers("sge", ["reasons"]);
   });
 
-  it("is what bjobs -p of LSF and condor_q -better-analyze say", async () => {
+  it("is what bjobs -p of LSF says", async () => {
     const bjobs =
       "JOBID   USER    STAT  QUEUE      FROM_HOST   EXEC_HOST   JOB_NAME   SUBMIT_TIME\n7678    ada     PEND  priority   login1                  dask       Oct 28 13:08\n Queue's resource requirements not satisfied:3 hosts;\n Not enough job slots: 1 host;\n";
     expect(await why("lsf", "7678", /^bjobs -p 7678$/, { stdout: bjobs })).toMatchObject([
@@ -59,11 +92,50 @@ describe("why a job waits", () => {
         prospect: "waits",
       },
     ]);
-    const condor = "12.000:  Job has not yet been considered by the matchmaker.\n";
-    expect(await why("htcondor", "12.0", /better-analyze 12.0$/, { stdout: condor })).toMatchObject([
-      { reason: "12.000:  Job has not yet been considered by the matchmaker." },
-    ]);
     covers("lsf", ["reasons"]);
+  });
+
+  it("is why HTCondor holds a job, what no machine of its pool can give, or the condition that no slot meets", async () => {
+    const asks = (status: string, memory: string, words: string): [RegExp, { stdout: string }] => [
+      /^condor_q 12\.0 -af ClusterId ProcId JobStatus RequestCpus RequestMemory RequestGPUs HoldReason$/,
+      { stdout: `12 0 ${status} 2 ${memory} undefined ${words}\n` },
+    ];
+    // Two machines, of which the first is divided among jobs.
+    const pool: [RegExp, { stdout: string }] = [
+      /^condor_status -af TotalSlotCpus TotalSlotMemory TotalSlotGPUs$/,
+      { stdout: "16 8192 0\n4 1024 0\n8 16384 undefined\n" },
+    ];
+    const analysis = (text: string): [RegExp, { stdout: string }] => [
+      /^condor_q -better-analyze 12\.0$/,
+      { stdout: text },
+    ];
+    const told = async (...answers: (readonly [RegExp, { stdout: string }])[]): Promise<unknown> =>
+      (await whyPending([{ system: "htcondor", id: "12.0" }], recordedShell(answers))).map(({ reason, prospect }) => [
+        reason,
+        prospect,
+      ]);
+    const failed = "Error from slot1_1@e1: Failed to open '/nope/o' as standard output";
+    expect(await told(asks("5", "1024", failed))).toEqual([[`on hold: ${failed}`, "never"]]);
+    const own = "via condor_hold (by user ada)";
+    expect(await told(asks("5", "1024", own))).toEqual([[`on hold: ${own}`, "waits"]]);
+    expect(await told(asks("1", "20000", "undefined"), pool)).toEqual([
+      [
+        "no machine of the pool is large enough: 2 cores, 20000 MB of memory are asked for, the most that any has is 16 cores, 16384 MB of memory",
+        "never",
+      ],
+    ]);
+    const steps = 'Step    Matched  Condition\n-----  --------  ---------\n[0]           2  TARGET.Arch == "X86_64"\n';
+    const unmet = `${steps}[5]           0  TARGET.HasWings\n\nWARNING:  Be advised:\n   No machines matched the jobs's constraints\n`;
+    expect(await told(asks("1", "1024", "undefined"), pool, analysis(unmet))).toEqual([
+      ["no slot meets TARGET.HasWings", "waits"],
+    ]);
+    const busy = "      0 match and are already running your jobs\n      2 match but are serving other users\n";
+    expect(await told(asks("1", "1024", "undefined"), pool, analysis(steps + busy))).toEqual([
+      ["2 matching slots serve other users", "waits"],
+    ]);
+    const early = "12.000:  Job has not yet been considered by the matchmaker.\n";
+    expect(await told(asks("1", "1024", "undefined"), pool, analysis(early))).toEqual([[early.trim(), "waits"]]);
+    expect(await told(asks("2", "1024", "undefined"))).toEqual([]);
     covers("htcondor", ["reasons"]);
   });
 

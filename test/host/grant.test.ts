@@ -149,10 +149,12 @@ it.each<[string, Record<string, string>, Partial<Grant>]>([
   ["TORQUE's cores of a node", { PBS_JOBID: "1", PBS_NUM_PPN: "5", PBS_NODEFILE: "/nodes" }, { cpus: 5 }],
   ["LSF's slots on this host", { LSB_JOBID: "1", LSB_MCPU_HOSTS: "node1 8 node2 3" }, { cpus: 3 }],
   ["LSF's slots elsewhere, which tell nothing", { LSB_JOBID: "1", LSB_MCPU_HOSTS: "node1 4" }, { cpus: 8 }],
+  ["the cores of HTCondor's slot", { _CONDOR_MACHINE_AD: "/machine.ad" }, { cpus: 4, memory: 2 * gigabyte }],
   ["Grid Engine's slots of one host", { JOB_SCRIPT: "x", NSLOTS: "2" }, { cpus: 2 }],
   ["Grid Engine's slots on this host", { JOB_SCRIPT: "x", NSLOTS: "9", NHOSTS: "2", PE_HOSTFILE: "/pe" }, { cpus: 4 }],
 ])("takes %s", (_, env, expected) => {
-  const files = { nodes, pe: "node1 5 all.q@node1 <NULL>\nnode2 4 all.q@node2 <NULL>\n" };
+  const machine = 'Arch = "X86_64"\nCpus = 4\nTotalSlotCpus = 4\nMemory = 2048\nTotalMemory = 65536\n';
+  const files = { nodes, "machine.ad": machine, pe: "node1 5 all.q@node1 <NULL>\nnode2 4 all.q@node2 <NULL>\n" };
   expect(grant(files, env)).toMatchObject(expected);
 });
 
@@ -166,6 +168,16 @@ it("takes PBS's memory on the job's first node from the limit of resident memory
   });
   expect(grant({ "proc/self/limits": limits("unlimited           ") }, env).memory).toBe(32 * gigabyte);
   expect(grant({ "proc/self/limits": limits(`${8 * gigabyte}          `) }).memory).toBe(32 * gigabyte);
+});
+
+it("takes Grid Engine's memory from the limit of address space, and says so", () => {
+  const files = {
+    "proc/self/limits": `Max address space         ${4 * gigabyte}           ${4 * gigabyte}           bytes\n`,
+  };
+  expect(grant(files, { JOB_SCRIPT: "x", NSLOTS: "4" })).toMatchObject({
+    memory: 4 * gigabyte,
+    why: { memory: "Grid Engine's h_vmem (the limit of address space)" },
+  });
 });
 
 it("takes what rank 0 says the job was granted here, where this host has no variables of the job", () => {

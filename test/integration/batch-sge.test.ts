@@ -105,49 +105,57 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     await running.finished;
   });
 
-  test("the tasks of an array join, adapt brings and takes jobs, and a notebook job serves JupyterLab meanwhile", async () => {
+  test("the tasks of an array join and leave before their time ends, adapt brings and takes jobs, and a notebook job serves JupyterLab meanwhile", async () => {
     await using sge = await startSge();
     await using clean = nothingLeft({ within: 15 });
     clean.allow(/\.p?o\d+(\.\d+)?$/, /^node-compile-cache/); // JupyterLab's own Node leaves the second.
     const options = { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env }, deadline: 90 };
     await using running = start(sge.on(ours("--np", "2", "--dashboard-address", ":0")), options);
     const submit = async (words: readonly string[], job: readonly string[], folder = clean.folder): Promise<string> => {
-      const common = ["--time", "5m", "--directive=-notify", ...given(clean), ...words, "--submit", "--", ...job];
+      const common = ["--directive=-notify", ...given(clean), ...words, "--submit", "--", ...job];
       const finished = await run(sge.on(ours("script", "sge", "--pe", "mpi", ...common)), { ...options, folder });
       expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
       return finished.stdout.trim();
     };
     const workers = async (): Promise<string> => (await run(sge.on(ours("connect", "--json")), options)).stdout;
     const beside = dirname(clean.write("notebook/empty", ""));
-    const notebook = await submit(["--ranks-per-node", "3"], ["--jupyter", "lab"], beside);
+    const notebook = await submit(["--ranks-per-node", "3", "--time", "5m"], ["--jupyter", "lab"], beside);
     await running.says(/the worker is in/, 40);
-    const array = await submit(["--join", "scheduler.json", "--array", "2", "--ranks-per-node", "1"], []);
-    await until("both tasks' workers", 60, async () => {
+    // Forty seconds, of which the last ten are for leaving; what is asked for as h_vmem is the limit of each process's address space.
+    const short = ["--ranks-per-node", "1", "--time", "40s", "--memory", "4GiB"];
+    const array = await submit(["--join", "scheduler.json", "--array", "2", ...short], []);
+    const found = await until("both tasks' workers", 60, async () => {
       const names = await workers();
-      return names.includes(`tsdask-${array}.1-0`) && names.includes(`tsdask-${array}.2-0`);
+      return names.includes(`tsdask-${array}.1-0`) && names.includes(`tsdask-${array}.2-0`) && names;
     });
-    await run(sge.on(["qdel", array]), options);
     covers("sge", ["array"], sge.version);
+    const joined = (JSON.parse(found) as { workers: readonly { name: string; memoryLimit: number }[] }).workers;
+    const limits = joined.filter(({ name }) => name.includes(array)).map(({ memoryLimit }) => memoryLimit);
+    expect(limits).toEqual([4 * 1024 ** 3, 4 * 1024 ** 3]);
+    covers("sge", ["limits"], sge.version);
 
-    const words = ["--min", "2", "--max", "2", "--interval", "500ms", "--batch", "sge", "--ranks-per-node", "1"];
+    const words = ["--min", "4", "--max", "4", "--interval", "500ms", "--batch", "sge", "--ranks-per-node", "1"];
     await using adapting = start(sge.on(ours("adapt", ...words, "--time", "5m", ...given(clean))), options);
     const adapted = (await adapting.says(/1 job \((\d+)\) submitted/, 40))[1] ?? "";
     await until("its worker", 60, async () => (await workers()).includes(`tsdask-${adapted}-0`));
     adapting.signal("SIGINT");
     expect((await adapting.finished).code).toBe(130);
-    await until("the notebook's job alone", 30, async () => (await sge.jobs()).join() === notebook);
     covers("sge", ["adapt"], sge.version);
 
     const ssh = /ssh .*-N.*-L/;
     await until("the ssh line", 60, () => ssh.test(outputOf(clean, notebook, "notebook")));
+    covers("sge", ["notebook"], sge.version);
+    await until("the notebook's job alone", 60, async () => (await sge.jobs()).join() === notebook);
+    for (const task of [1, 2])
+      expect(outputOf(clean, `${array}.${task}`)).toContain("its time was over: the launch ended in order");
+    covers("sge", ["drain"], sge.version);
     await run(sge.on(["qdel", notebook]), options);
     await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
-    covers("sge", ["notebook"], sge.version);
     running.signal("SIGTERM");
     await running.finished;
   });
 
-  test("what it refuses is told in its own words, with what to do", async () => {
+  test("what it refuses, and what it does not start, is told in its own words, with what to do", async () => {
     await using sge = await startSge();
     await using clean = nothingLeft();
     const refused: readonly (readonly [words: readonly string[], told: RegExp])[] = [
@@ -164,6 +172,32 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
       expect(finished.stderr).toMatch(told);
     }
     expect(await sge.jobs()).toEqual([]);
+    const options = { folder: clean.folder, env: { ...jobEnvironment(clean), ...sge.env } };
+    const waitFor = (seconds: string, ...words: string[]) =>
+      run(
+        sge.on(ours("script", "sge", "--pe", "mpi", ...words, "--submit", "--wait", seconds, "analysis.py")),
+        options,
+      );
+    const large = await waitFor("60s", "--ranks-per-node", "400");
+    expect(large, tell(large)).toMatchObject({
+      code: 69,
+      stderr: expect.stringMatching(/TSD-141 .*no suitable queues/),
+    });
+    const broken = await waitFor("60s", "--output", "/nonexistent/out");
+    expect(broken.stderr, tell(broken)).toMatch(/TSD-141 .*error reason: can't open output file "\/nonexistent\/out"/);
+    await run(
+      sge.on(["qsub", "-pe", "mpi", "16", "-b", "y", "-o", "/dev/null", "-e", "/dev/null", "sleep", "60"]),
+      options,
+    );
+    await until("the other job runs", 20, async () => / r /.test((await run(sge.on(["qstat"]), options)).stdout));
+    const waits = await waitFor("4s");
+    expect(waits, tell(waits)).toMatchObject({
+      code: 69,
+      stderr: expect.stringMatching(/waits: .*because it is full/),
+    });
+    covers("sge", ["reasons"], sge.version);
+    await run(sge.on(["qdel", ...(await sge.jobs())]), options);
+    await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
   });
 });
 

@@ -7,7 +7,9 @@ import { environmentLines, given, mebibytes, quoted, type Rendered, type JobSpec
 export function htcondorScript(spec: JobSpec): Rendered {
   const { nodes, ranksPerNode, threads } = spec;
   const file = spec.join === undefined ? "scheduler-$(ClusterId).json" : condorText(spec.join.schedulerFile);
-  const lead = [quoted(spec.command), "--np", String(ranksPerNode), ...spec.words.map(quoted)].join(" ");
+  // The first machine has scheduler and script on its own few ranks; with fewer than three, a worker shares one with them.
+  const few = ranksPerNode < 3 ? ["--inclusive-workers"] : [];
+  const lead = [quoted(spec.command), "--np", String(ranksPerNode), ...few, ...spec.words.map(quoted)].join(" ");
   const joining = `${quoted(spec.command)} --np ${ranksPerNode} --no-scheduler`;
   const variables = "TSDASK_CONDOR_ID=$(ClusterId).$(ProcId) TSDASK_SCHEDULER_FILE='$(TSDASK_SCHEDULER_FILE)'";
   const lines = [
@@ -18,7 +20,7 @@ export function htcondorScript(spec: JobSpec): Rendered {
     `batch_name = ${spec.name}`,
     "universe = vanilla",
     `request_cpus = ${ranksPerNode * threads}`,
-    given(spec.memory, (bytes) => `request_memory = ${mebibytes(bytes)}MB`),
+    `request_memory = ${mebibytes(spec.memory ?? ranksPerNode * gibi)}MB`,
     given(spec.gpus, (n) => `request_gpus = ${n}`),
     given(spec.time, (seconds) => `allowed_execute_duration = ${Math.ceil(seconds)}`),
     given(spec.account, (name) => `accounting_group = ${name}`),
@@ -53,10 +55,18 @@ export function htcondorScript(spec: JobSpec): Rendered {
       ...(spec.array !== undefined && spec.join === undefined
         ? ["HTCondor: an array of whole clusters is not written; submit the description as often as you want one."]
         : []),
+      ...(spec.memory === undefined
+        ? [
+            "HTCondor: 1 GiB is asked for each rank; HTCondor itself grants a job that asks for none 128 MiB. --memory says how much.",
+          ]
+        : []),
       ...(spec.queue === undefined ? [] : ["HTCondor has no queues: --queue is written as the job's requirements."]),
     ],
   };
 }
+
+/** Bytes. */
+const gibi = 1024 ** 3;
 
 /** `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where it is meant. */
 function bashArguments(spec: JobSpec, launch: string): string {

@@ -11,6 +11,10 @@ export interface HostOptions {
   readonly names?: readonly string[];
   /** Per host: folders that it does not share with the others; each is an empty file system of its own there. */
   readonly unshared?: Readonly<Record<string, readonly string[]>>;
+  /** Folders in which each host sees these files over the machine's own. */
+  readonly over?: Readonly<Record<string, string>>;
+  /** Files for which each host sees others. */
+  readonly bound?: Readonly<Record<string, string>>;
 }
 
 /** Hosts on this machine: each its own network, address and hostname, all on one network 10.77.0.0/24, with one file system. */
@@ -40,7 +44,12 @@ export function hostsAvailable(): Availability {
  * Makes the hosts. A host is a process that holds its namespaces and ends with this one, so nothing stays behind after a crash:
  * no named namespace, no interface, no line in the machine's hosts file.
  */
-export async function startHosts({ names = ["h1", "h2", "h3"], unshared = {} }: HostOptions = {}): Promise<Hosts> {
+export async function startHosts({
+  names = ["h1", "h2", "h3"],
+  unshared = {},
+  over = {},
+  bound = {},
+}: HostOptions = {}): Promise<Hosts> {
   const folder = mkdtempSync(join(tmpdir(), "bed-hosts-"));
   chmodSync(folder, 0o755);
   const address = (name: string): string => `10.77.0.${names.indexOf(name) + 1}`;
@@ -69,7 +78,13 @@ export async function startHosts({ names = ["h1", "h2", "h3"], unshared = {} }: 
   try {
     holders.set("switch", await hold("ip link add br0 type bridge && ip link set br0 up", []));
     for (const name of names) {
-      const mounts = (unshared[name] ?? []).map((path) => `mount -t tmpfs -o mode=1777 tmpfs '${path}'`);
+      const mounts = [
+        ...(unshared[name] ?? []).map((path) => `mount -t tmpfs -o mode=1777 tmpfs '${path}'`),
+        ...Object.entries(bound).map(([path, other]) => `mount --bind '${other}' '${path}'`),
+        ...Object.entries(over).map(
+          ([path, upper]) => `mount -t overlay -o 'lowerdir=${upper}:${path}' overlay '${path}'`,
+        ),
+      ];
       const script = ['hostname "$1"', 'mount --bind "$0" /etc/hosts', "ip link set lo up", ...mounts].join(" && ");
       holders.set(name, await hold(script, [hostsFile, name]));
       const [port, net, peer] = [`to-${name}`, String(pidOf("switch")), String(pidOf(name))];

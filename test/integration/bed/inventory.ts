@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Availability, needs, projectRoot } from "./command.ts";
 import { chromiumAvailable } from "./chromium.ts";
 import { hostsAvailable } from "./hosts.ts";
+import { htcondorAvailable } from "./htcondor.ts";
 import { launchers } from "./launchers.ts";
 import { hasDaskExtension, hasWidgets, pythons } from "./pythons.ts";
 import { sgeAvailable } from "./sge.ts";
@@ -16,6 +17,7 @@ export function leftOut(): readonly string[] {
     ...pythons.map(({ name, available }) => [name, available] as const),
     ["three hosts", hostsAvailable()],
     ["Grid Engine", sgeAvailable()],
+    ["HTCondor", htcondorAvailable()],
     ["another user", strangerAvailable()],
     ["ssh tunnels", sshdAvailable()],
     ["a browser", chromiumAvailable()],
