@@ -30,7 +30,7 @@ ServerFailure = Literal["old-python", "no-dask", "old-dask", "incompatible", "la
 Diagnosis = Literal["yaml", "missing", "library", "hidden", "encryption", "preload", "broken"]
 Refusal = Literal["ending", "exec", "cgroup", "fork", "busy", "malformed", "late", "server"]
 CloseReason = Literal["retired", "restart", "lifetime", "idle", "stop", "terminate", "nanny", "scheduler-closed", "scheduler-lost", "closed"]
-ChildFailure = Literal["timeout", "tls", "port", "permission", "address", "preload", "import", "encryption", "yaml", "arguments", "refused", "malformed", "missing", "library", "hidden", "broken", "spawn", "other"]
+ChildFailure = Literal["timeout", "tls", "port", "permission", "folder", "address", "preload", "import", "encryption", "yaml", "arguments", "refused", "malformed", "missing", "library", "hidden", "broken", "spawn", "other"]
 
 
 class ServerEventListening(TypedDict):

@@ -13,10 +13,22 @@ from tsdask_mpi.contract import ChildEvent, ChildFailure
 from tsdask_mpi.preloads import PreloadFailed
 
 TIMEOUTS = (asyncio.TimeoutError, TimeoutError)
+#: A file or folder cannot be made: not there, a file on its way, full, read-only, or somebody else's.
+NO_PLACE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ESTALE,
+)
 
 
 def code_of(error: BaseException) -> ChildFailure:
-    """Return the word for an exception: timeout, tls, port, permission, address, preload, import, encryption, yaml, arguments, refused, other."""
+    """Return the word for an exception: timeout, tls, port, folder, permission, address, preload, import, encryption, yaml, arguments, refused, other."""
     chain = _chain(error)
     if isinstance(error, PreloadFailed) or _in_preload(error):
         return "preload"
@@ -27,6 +39,8 @@ def code_of(error: BaseException) -> ChildFailure:
             return "import"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
             return "port"
+        if isinstance(cause, OSError) and cause.errno in NO_PLACE and isinstance(cause.filename, str):
+            return "folder"
         if isinstance(cause, OSError) and cause.errno == errno.EACCES:
             return "permission"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL:

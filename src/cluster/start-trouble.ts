@@ -31,9 +31,13 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
     cause: "A port that was asked for is taken.",
     cure: "Let Dask choose (leave out --scheduler-port and --dashboard-address), or free the port: `ss -ltnp` shows who has it.",
   },
+  folder: {
+    cause: "A file or folder that the words above name is not there, full, read-only or not this user's.",
+    cure: "Name another one; `ls -ld` and `df -h` on that host show why it cannot be used.",
+  },
   permission: {
-    cause: "The system refuses a port below 1024, or a file or folder that is not this user's.",
-    cure: "Choose another port with --scheduler-port, or another folder for what the words above name.",
+    cause: "The system refuses a port below 1024.",
+    cure: "Choose another port with --scheduler-port, or let Dask choose (leave it out).",
   },
   address: {
     cause: "The address that --host or --interface names is not one of this host's.",

@@ -645,6 +645,12 @@ export const messages = define({
       "Its module, or its `dask_setup`, raised this. A cluster without what it sets up is not the one that was asked for.",
     cure: "Mend it at that line, or leave it out of --preload; a preload of Dask's own configuration is under `distributed.{role}.preload`.",
   },
+  "TSD-207": {
+    exit: 69,
+    what: "A worker cannot be started on {host}: {why}",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
   "TSD-155": {
     exit: 0,
     what: "{path} hides the module {name}, which Dask needs.",

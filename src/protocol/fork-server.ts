@@ -9,7 +9,7 @@ export type ServerFailure = "old-python" | "no-dask" | "old-dask" | "incompatibl
 export type Diagnosis = "yaml" | "missing" | "library" | "hidden" | "encryption" | "preload" | "broken";
 export type Refusal = "ending" | "exec" | "cgroup" | "fork" | "busy" | "malformed" | "late" | "server";
 export type CloseReason = "retired" | "restart" | "lifetime" | "idle" | "stop" | "terminate" | "nanny" | "scheduler-closed" | "scheduler-lost" | "closed";
-export type ChildFailure = "timeout" | "tls" | "port" | "permission" | "address" | "preload" | "import" | "encryption" | "yaml" | "arguments" | "refused" | "malformed" | "missing" | "library" | "hidden" | "broken" | "spawn" | "other";
+export type ChildFailure = "timeout" | "tls" | "port" | "permission" | "folder" | "address" | "preload" | "import" | "encryption" | "yaml" | "arguments" | "refused" | "malformed" | "missing" | "library" | "hidden" | "broken" | "spawn" | "other";
 
 const enumerations: Enumerations = {
   Kind: ["scheduler","worker"],
@@ -17,7 +17,7 @@ const enumerations: Enumerations = {
   Diagnosis: ["yaml","missing","library","hidden","encryption","preload","broken"],
   Refusal: ["ending","exec","cgroup","fork","busy","malformed","late","server"],
   CloseReason: ["retired","restart","lifetime","idle","stop","terminate","nanny","scheduler-closed","scheduler-lost","closed"],
-  ChildFailure: ["timeout","tls","port","permission","address","preload","import","encryption","yaml","arguments","refused","malformed","missing","library","hidden","broken","spawn","other"],
+  ChildFailure: ["timeout","tls","port","permission","folder","address","preload","import","encryption","yaml","arguments","refused","malformed","missing","library","hidden","broken","spawn","other"],
 };
 
 /** The fork server to the agent that started it, on its standard output. */

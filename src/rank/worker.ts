@@ -5,6 +5,7 @@ import { ownMemory } from "./proc-memory.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { workerMeter, type WorkerUse } from "./worker-meter.ts";
 import { signalName, type Child } from "./child.ts";
+import { neverStarts } from "./worker-trouble.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
 
 export interface WorkerSupervision {
@@ -62,8 +63,9 @@ class Nanny {
   #pause: NodeJS.Timeout | undefined;
   #ending = false;
   #usageComes = false;
-  /** It would raise the same again. */
-  #preloadFailed = false;
+  /** Why it cannot start, however often it is tried. */
+  #trouble: ReturnType<typeof neverStarts>;
+  #wasReady = false;
   #over: (() => void) | undefined;
 
   constructor(options: WorkerSupervision) {
@@ -120,7 +122,7 @@ class Nanny {
         break;
       case "failed":
         this.#why = event.message;
-        this.#preloadFailed = event.code === "preload";
+        this.#trouble = this.#wasReady ? undefined : neverStarts(event, host);
         break;
       case "refused":
         this.#gone(`it could not be started: ${event.message}`);
@@ -145,6 +147,7 @@ class Nanny {
 
   #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
     this.#readyAt = performance.now();
+    this.#wasReady = true;
     const limit = Number(event.memory_limit ?? 0);
     const threads = event.nthreads ?? 0;
     const pid = this.#child?.pid();
@@ -169,8 +172,7 @@ class Nanny {
     this.#child = undefined;
     const { report } = this.#options;
     if (this.#ending) this.#over?.();
-    else if (this.#preloadFailed)
-      report({ k: "failure", code: "TSD-154", facts: { role: "worker", problem: why }, exit: 69 });
+    else if (this.#trouble !== undefined) report({ k: "failure", ...this.#trouble, exit: 69 });
     else if (this.#closing === "restart") this.launch();
     else if (this.#closing === "scheduler-lost" && this.#options.schedulerReturns) {
       this.#scheduler.lost();

@@ -57,6 +57,14 @@ const faults: readonly Fault[] = [
     says: /Set TMPDIR/,
   },
   {
+    name: "a disk for what workers spill that only the first host has",
+    there: { TSDASK_LOCAL_DIRECTORY: "/proc/nowhere" },
+    code: "TSD-207",
+    exit: 69,
+    names: /cannot be started on h2: .*\/proc\/nowhere/,
+    says: /--local-directory/,
+  },
+  {
     name: "PYTHONHOME of another Python on the second host",
     there: { PYTHONHOME: "/nowhere" },
     code: "TSD-047",

@@ -1,0 +1,45 @@
+import type { Facts } from "../errors/failure.ts";
+import type { MessageCode } from "../errors/messages.ts";
+import type { ChildEvent } from "../protocol/fork-server.ts";
+
+type Failed = Extract<ChildEvent, { event: "failed" }>;
+
+/** What keeps a worker from starting by the word that Python has for it (python/tsdask_mpi/failures.py): trying again would not help. */
+const troubles: Readonly<Partial<Record<Failed["code"], { readonly cause: string; readonly cure: string }>>> = {
+  folder: {
+    cause:
+      "Where a worker spills to is not there, full, read-only or not yours on that host: --local-directory, `temporary-directory` of Dask's configuration, else TMPDIR.",
+    cure: "Name a folder on each host's own disk that you may write in, such as `--local-directory /tmp`; `ls -ld` and `df -h` on that host show what is wrong with this one.",
+  },
+  import: {
+    cause:
+      "The class of --worker-class, or a module of --preload or of Dask's own configuration, is not in this Python.",
+    cure: "Install it, correct its name, or leave it out; `python -c 'import MODULE'` with the cluster's Python shows the same error.",
+  },
+  arguments: {
+    cause: "An option that this worker's class or this release of Dask does not have: in --worker-options, most often.",
+    cure: "Leave it out or correct its name; `tsdask-mpi config` shows where each option comes from.",
+  },
+  encryption: {
+    cause: "Dask's own configuration says `distributed.comm.require-encryption: true`, and this launch is without TLS.",
+    cure: "Leave out --security none (and --protocol tcp), so that the cluster has TLS; or set require-encryption to false.",
+  },
+  yaml: {
+    cause: "The named file of Dask's own configuration is not YAML.",
+    cure: "Mend it at the named line, or take it away.",
+  },
+  address: {
+    cause: "The address that --host or --interface names is not one of this host's.",
+    cure: "Leave out --host and --interface, or name what `ip -br addr` lists on that host.",
+  },
+};
+
+/** The message of a worker that will never start; undefined where another try may help. Pure. */
+export function neverStarts(
+  { code, message }: Failed,
+  host: string,
+): { readonly code: MessageCode; readonly facts: Facts } | undefined {
+  if (code === "preload") return { code: "TSD-154", facts: { role: "worker", problem: message } };
+  const trouble = troubles[code];
+  return trouble && { code: "TSD-207", facts: { host, why: message, ...trouble } };
+}
