@@ -58,7 +58,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
   });
   const { pid } = child;
   const guard = pid === undefined ? undefined : watch(guardSocket, pid);
-  if (pid !== undefined) report({ k: "client-started", pid });
+  if (pid !== undefined) afterHearing(() => report({ k: "client-started", pid }));
   relayed?.started();
   const unwatch = pid === undefined || jupyter !== undefined ? [] : watchScript(pid, start, report);
   let over = false;
@@ -95,6 +95,14 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     },
     input: (data) => relayed?.take(data),
   };
+}
+
+/**
+ * Calls back when what came while this process loaded and started things is heard: an order to end may be among it, from a leader that has left by now. Who writes to
+ * that one first gets EPIPE, upon which Node closes the connection with what is unread. The second round of the loop has looked at all connections.
+ */
+function afterHearing(done: () => void): void {
+  setImmediate(() => setImmediate(done));
 }
 
 /** What the script has in its environment: the rank's own, the cluster's, and a mark by which what it starts is known. */
