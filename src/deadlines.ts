@@ -17,6 +17,8 @@ export const deadlines = {
   sayForHost: 5_000,
   /** `tsdask-mpi doctor` behind a launcher waits so long for the reports of the other hosts. */
   doctorMeets: 10_000,
+  /** The same for hosts that have met and still look: a busy one takes long to import Dask. */
+  doctorReports: 40_000,
   /** A leader whose options were wrong tells its host's ranks before it leaves. */
   badUsage: 2_000,
   /** A host that cannot take part tries this long to tell rank 0, before it says it itself. */
@@ -97,6 +99,8 @@ export const deadlines = {
   schedulerCall: 10_000,
   /** The batch system is asked what a job used. */
   accounting: 10_000,
+  /** The same at the end of a launch with `--report`, which waits for it. */
+  lastAccounting: 1_000,
   /** `tsdask-mpi connect` waits for the scheduler before it says that it does not answer. */
   connectCommand: 5_000,
   /** `tsdask-mpi list` waits for the schedulers and batch systems that it asks, all at once. */

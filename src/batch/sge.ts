@@ -229,8 +229,12 @@ const hints: readonly Hint[] = [
   ],
 ];
 
-/** qacct(1), once the job is over. */
+/** qacct(1), once the job is over; before that what `qstat -j` has of its use. */
 async function accounting(id: string, shell: Shell): Promise<string> {
   const { code, stdout } = await shell.run("qacct", ["-j", id]);
-  return code === 0 ? stdout : "";
+  if (code === 0) return stdout;
+  const running = await shell.run("qstat", ["-j", id]);
+  return lines(running.stdout)
+    .filter((line) => /^(job_number|submission_time|usage|hard[_ ]resource[_ ]list|parallel environment)/.test(line))
+    .join("\n");
 }

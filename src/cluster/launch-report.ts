@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { SchedulerEndpoint } from "../dask/rpc.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { PythonReport } from "../protocol/messages.ts";
 import type { SilentWorker } from "../registry/snapshot.ts";
@@ -66,6 +67,7 @@ export async function openLaunchReport(
   const writeAgain = (wait: number): void => {
     timer = setTimeout(() => {
       writer.flush();
+      void page?.account(deadlines.accounting);
       void page?.write().then(() => {
         if (!over) writeAgain(Math.min(wait * pageAgain, longestPause));
       }, ignored);
@@ -117,6 +119,8 @@ export async function openLaunchReport(
       // What ended well in a moment needs no record, as it needs no log.
       writer.close({ keep: page !== undefined || code !== 0 });
       try {
+        // A job that is told to end has no time for questions.
+        if (!signalled) await page?.account(deadlines.lastAccounting);
         await page?.write();
       } catch (error) {
         const problem = error instanceof Failure ? String(error.facts["problem"]) : String(error);

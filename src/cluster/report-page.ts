@@ -1,8 +1,10 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { jobAccounting } from "../batch/accounting.ts";
+import { describeJob, namedJob } from "../batch/job.ts";
 import { Failure } from "../errors/failure.ts";
 import { daskPageName } from "../report/lines.ts";
-import { problemMark, readRecord } from "../report/record.ts";
+import { problemMark, readRecord, type LaunchRecord } from "../report/record.ts";
 import { reportPage } from "../report/page.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { outputProblem, writingProblem } from "../security/output-file.ts";
@@ -12,6 +14,8 @@ export interface Page {
   readonly path: string;
   /** Makes the page anew of what the record has by now. Throws TSD-072. */
   readonly write: () => Promise<void>;
+  /** Asks the batch system what the job has used so far, for the pages from then on; an answer that comes later than `deadline` ms is none. Never rejects. */
+  readonly account: (deadline: number) => Promise<void>;
   /** Takes Dask's own report, or why there is none. */
   readonly dask: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
 }
@@ -22,19 +26,26 @@ export async function openPage({
   name,
   launch,
   folder,
+  env,
 }: {
   readonly where: string;
   readonly name: string;
   readonly launch: string;
   /** Where the record is. */
   readonly folder: () => string;
+  readonly env: NodeJS.ProcessEnv;
 }): Promise<Page> {
   const kept = folder();
   const path = pagePath(where, { name, launch, kept });
   if (where === "auto") makeKept(kept, path);
   const problem = outputProblem(path);
   if (problem !== undefined) throw new Failure("TSD-181", { path, problem });
-  const write = async (): Promise<void> => writePrivateFile(path, reportPage(await readRecord(kept)));
+  let accounting: LaunchRecord["accounting"];
+  const write = async (): Promise<void> =>
+    writePrivateFile(
+      path,
+      reportPage({ ...(await readRecord(kept)), ...(accounting === undefined ? {} : { accounting }) }),
+    );
   try {
     await write();
   } catch (error) {
@@ -44,6 +55,10 @@ export async function openPage({
   return {
     path,
     write,
+    account: async (deadline) => {
+      const text = await jobAccounting(namedJob(describeJob(env)), { env, deadline }).catch(() => undefined);
+      if (text !== undefined) accounting = { text, asOf: Date.now() };
+    },
     dask: async (page) => {
       const text = "html" in page ? page.html : `${problemMark}${page.problem}`;
       // One that was made earlier is better than a word that there is none now.

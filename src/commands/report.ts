@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
-import { batchSystem } from "../batch/job.ts";
-import { commandShell } from "../batch/run.ts";
 import { callScheduler } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
+import { jobAccounting } from "../batch/accounting.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import type { Listed } from "../registry/find.ts";
@@ -43,8 +42,14 @@ export async function reportCommand(argv: readonly string[], context: CommandCon
   if (problem !== undefined) throw new Failure("TSD-181", { path, problem });
   const record = await recordOf(listed, env);
   if (record === undefined) throw new Failure("TSD-183", { name: entry.name, why: "it has left no record" });
-  const [dask, accounting] = await Promise.all([daskOf(listed, record), accountingOf(listed, env)]);
-  await writePrivateFile(path, reportPage({ ...record, dask, ...(accounting === undefined ? {} : { accounting }) }));
+  const [dask, accounting] = await Promise.all([
+    daskOf(listed, record),
+    jobAccounting(entry.job, { env, deadline: deadlines.accounting }),
+  ]);
+  await writePrivateFile(
+    path,
+    reportPage({ ...record, dask, ...(accounting === undefined ? {} : { accounting: { text: accounting } }) }),
+  );
   stdout.write(`${visibleLine(path)}\n`);
   return 0;
 }
@@ -72,19 +77,5 @@ async function daskOf({ entry, state }: Listed, record: LaunchRecord): Promise<L
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return "html" in record.dask ? record.dask : { problem: `the scheduler did not make it (${error.code})` };
-  }
-}
-
-/** What the batch system says that the job used; undefined where there is no job, or no answer. */
-async function accountingOf({ entry }: Listed, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  const { system, id } = entry.job;
-  const { accounting } = batchSystem(system);
-  if (id === undefined || accounting === undefined) return undefined;
-  try {
-    const text = await accounting(id, commandShell({ env, deadline: deadlines.accounting }));
-    return text.trim() === "" ? undefined : text;
-  } catch (error) {
-    if (error instanceof Failure) return undefined;
-    throw error;
   }
 }

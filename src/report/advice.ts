@@ -85,15 +85,24 @@ export function advice(head: LaunchHead, used: Used, end: End | undefined): read
   return [...ofWorkers(head, used), ...ofMemory(used), ...ofTime(head, used, end)];
 }
 
+/** Threads that have had tasks for this part of the time are not too many, however little the processor did. */
+const busy = 0.6;
+
 /** Nothing where workers were lost: what they did not do says little. */
-function ofWorkers({ workerRanks }: LaunchHead, { had, worked, seconds, lost }: Used): readonly string[] {
+function ofWorkers({ workerRanks }: LaunchHead, { had, worked, idle, seconds, lost }: Used): readonly string[] {
   if (lost > 0) return [];
   if (had === undefined || worked === undefined || had === 0 || seconds < 30) return [];
   const share = worked / had;
   const many = workerRanks.length;
   if (share > 0.8)
     return [`Workers: ${percent(share)} of the processor was used; more workers would probably make it quicker.`];
-  if (share > 0.4 || many === 1) return [];
+  if (share > 0.4) return [];
+  const occupied = idle === undefined ? 0 : 1 - idle / had;
+  if (occupied > busy)
+    return [
+      `Workers: their threads had tasks ${percent(occupied)} of the time, but the processor worked ${percent(share)} of it: tasks wait, for files, for the network or for Python's lock. More threads for each worker (--nthreads) than it has cores would do as much with fewer cores.`,
+    ];
+  if (many === 1) return [];
   const enough = Math.max(1, Math.ceil((many * share) / 0.7));
   if (enough >= many) return [];
   return [

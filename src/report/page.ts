@@ -214,8 +214,12 @@ function accountingSection({ accounting }: LaunchRecord, { job }: LaunchHead): H
   return section(
     "The batch system's accounting",
     accounting === undefined
-      ? html`<p>It was not asked: <code>tsdask-mpi report</code> asks it after the end.</p>`
-      : html`<pre>${accounting}</pre>`,
+      ? html`<p>It has told nothing: <code>tsdask-mpi report</code> asks it after the end (Slurm, PBS, LSF, Grid Engine).</p>`
+      : html`<pre>${accounting.text}</pre>${
+          accounting.asOf === undefined
+            ? nothing
+            : html`<p class="small">As of ${timeText(accounting.asOf)}, while the job ran: <code>tsdask-mpi report</code> asks again after the end.</p>`
+        }`,
   );
 }
 

@@ -11,8 +11,8 @@ export interface LaunchRecord {
   readonly lines: readonly RecordLine[];
   /** Dask's own report, a page of HTML, or why there is none, where that is known. */
   readonly dask: { readonly html: string } | { readonly problem: string | undefined };
-  /** What the batch system says that the job used, in its own words. */
-  readonly accounting?: string;
+  /** What the batch system says that the job used, in its own words; `asOf` (ms since 1970) where it was asked before the end. */
+  readonly accounting?: { readonly text: string; readonly asOf?: number };
 }
 
 const text = v.string();

@@ -82,6 +82,8 @@ function unusedText(usage: Usage, ending: Ending): string | undefined {
     case "no-task":
       return `a client connected, no task ran: ${noTaskReason(there, failed)}.`;
     case "few-workers":
+      if (usage.restarts > 0)
+        return `tasks were done on ${used} of ${there} workers: some were lost on the way (${count(usage.restarts, "restart")}), and what they ran with them; the TSD-055 lines above say why.`;
       return `tasks ran on ${used} of ${there} workers: ${tasks < there ? `with only ${count(tasks, "task")}, some had nothing to do; more and smaller partitions or chunks use more` : "the others came late, or tasks stayed where their data was; more and smaller partitions or chunks use more"}.`;
     default:
       return undefined;

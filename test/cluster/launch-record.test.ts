@@ -82,7 +82,7 @@ test("a scheduler's answer is figures, whatever it answers", () => {
 });
 
 test("a page that cannot be written is found out at once; a folder gets a name of the cluster's", async () => {
-  const launch = { name: "nightly", launch: "x.1", folder: () => folder };
+  const launch = { name: "nightly", launch: "x.1", folder: () => folder, env: {} };
   symlinkSync(join(folder, "target"), join(folder, "link.html"));
   for (const where of [join(folder, "no", "r.html"), join(folder, "link.html"), "/proc/r.html"])
     await expect(openPage({ ...launch, where }), where).rejects.toMatchObject({ code: "TSD-181", exitCode: 64 });

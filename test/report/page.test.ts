@@ -68,11 +68,17 @@ const ended = at(3600, {
 
 describe("the page", () => {
   test("tells how the launch ended, what it used, and what to ask for next time", () => {
-    const text = page([ended]);
+    const idle = (threadSeconds: number): RecordLine =>
+      at(3590, { k: "sample", workers: [], finished: 1, idle: threadSeconds });
+    const text = page([idle(12_000), ended]);
     for (const part of ["train.py finished, exit code 0", 'class="how good"', "3.89 core-hours", "slurm 17", "None."])
       expect(text).toContain(part);
     expect(text).toContain("The last of 2 workers (rank 3 on h1) was in 3.0 s after the first process.");
     expect(text).toContain("about 1 worker in place of 2");
+    // Threads that had tasks that wait are not too many.
+    expect(page([idle(1400), ended])).toContain(
+      "threads had tasks 90 % of the time, but the processor worked 10 % of it",
+    );
     expect(text).toContain("There is none: no Bokeh.");
   });
 
@@ -123,7 +129,7 @@ describe("the page", () => {
         at(66, { k: "end", why: bad, code: 1 }),
       ],
       dask: { html: bad },
-      accounting: bad,
+      accounting: { text: bad, asOf: began },
     });
     const [frame = ""] = /srcdoc="[^"]*"/.exec(text) ?? [];
     expect(frame).toContain("&quot;'><img");

@@ -70,6 +70,12 @@ test.each<[string, Usage, Ending, string | undefined]>([
     script,
     "tasks ran on 2 of 6 workers: the others came late, or tasks stayed where their data was; more and smaller partitions or chunks use more.",
   ],
+  [
+    "workers that were lost beside few tasks",
+    { ...usage({ tasks: 2, used: 1 }), restarts: 8 },
+    script,
+    "tasks were done on 1 of 6 workers: some were lost on the way (8 restarts), and what they ran with them; the TSD-055 lines above say why.",
+  ],
   ["workers of jobs that were added", usage({ seen: 8, used: 8 }), script, undefined],
   ["a lost scheduler", usage({ tasks: 0, used: 0 }), { kind: "scheduler-lost" }, undefined],
 ])("the likely reason of: %s", (_, used, ending, sentence) => {

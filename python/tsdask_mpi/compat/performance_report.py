@@ -2,7 +2,8 @@
 
 Relies on:
 - distributed/scheduler.py Scheduler.performance_report(start, last_count, code, mode) returns a page of HTML; mode "inline" puts Bokeh's
-  scripts into it. It raises ImportError without Bokeh. Seen: 2022.12 to 2026.8.
+  scripts into it. It raises ImportError without Bokeh. What it says of the duration counts from `start`. Seen: 2022.12 to 2026.8.
+- distributed/scheduler.py Scheduler.time_started is when the scheduler began (seconds since 1970). Seen: 2022.12 to 2026.8.
 - distributed/diagnostics/task_stream.py TaskStreamPlugin(scheduler, maxlen), kept in Scheduler.plugins by its `name`, which
   Scheduler.get_task_stream looks for before it makes one; what ran before the plugin was there is not in it.
 """
@@ -38,5 +39,5 @@ def keep_tasks(scheduler: Any) -> None:
 async def page(scheduler: Any, code: str) -> str:
     """Return the report as a page of HTML; raises ImportError without a Bokeh that it can use."""
     keep_tasks(scheduler)
-    text: str = await scheduler.performance_report(start=0, last_count=0, code=code, mode="inline")
+    text: str = await scheduler.performance_report(start=scheduler.time_started, last_count=0, code=code, mode="inline")
     return text
