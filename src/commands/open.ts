@@ -87,7 +87,12 @@ export async function openCommand(argv: readonly string[], context: CommandConte
   }
   const asked = await askedOf(word, rest, said as SaidHere, env);
   const { openSession } = await import("./open/session.ts");
-  return openSession(asked, context);
+  try {
+    return await openSession(asked, context);
+  } catch (error) {
+    const { meantByName } = await import("./open/known.ts");
+    throw await meantByName(error, word, env);
+  }
 }
 
 type SaidHere = {

@@ -17,6 +17,8 @@ import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { openCommand } from "../../src/commands/open.ts";
 import { differences } from "../../src/commands/open/client-folder.ts";
 import { failureTold, readRequest, readTold, written } from "../../src/commands/open/lines.ts";
+import { Failure } from "../../src/errors/failure.ts";
+import { meantByName } from "../../src/commands/open/known.ts";
 import { remember, rememberedNames, rememberEnd } from "../../src/commands/open/remember.ts";
 import { clusterNamed } from "../../src/registry/find.ts";
 import { writePrivateFile } from "../../src/security/private-files.ts";
@@ -173,6 +175,16 @@ describe("a name that was opened from here", () => {
     );
     await listed({ state: "running", started: Date.now() / 1000 });
     await expect(openCommand(["tame-fox"], context)).rejects.toMatchObject({ code: "TSD-189" });
+    // A name that is no host's, and nearly the cluster's.
+    const unknown = new Failure("TSD-173", { login: "tame-fux", problem: "", cause: "", cure: "Try.", unknown: 1 });
+    expect(String(await meantByName(unknown, "tame-fux", context.env))).toContain(
+      "`tsdask-mpi open tame-fox`. Else try.",
+    );
+    for (const [other, word] of [
+      [unknown, "login.example.org"],
+      [new Failure("TSD-173", { ...unknown.facts, unknown: 0 }), "tame-fux"],
+    ] as const)
+      expect(await meantByName(other, word, context.env)).toBe(other);
     // The login host's side does not believe such a file, and says so.
     symlinkSync(join(clusters, "tame-fox~1.json"), join(clusters, "sly-hare~2.json"));
     await expect(clusterNamed("sly-hare", context.env)).rejects.toThrow(/TSD-147[\s\S]*it is a symbolic link \(/);

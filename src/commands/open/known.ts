@@ -1,8 +1,9 @@
 import { Failure } from "../../errors/failure.ts";
 import { quoted } from "../../batch/script/job-spec.ts";
-import { clustersNamed } from "../../registry/find.ts";
+import { nearest } from "../../config/suggest.ts";
+import { clustersNamed, listClusters } from "../../registry/find.ts";
 import { durationText } from "../../ui/format.ts";
-import { remembered, type Session } from "./remember.ts";
+import { remembered, rememberedNames, type Session } from "./remember.ts";
 
 /**
  * The session that a word names; undefined where it is none of the user's clusters, but a host. Throws TSD-187 (its file cannot be believed), TSD-188 (it
@@ -30,6 +31,16 @@ export async function knownByName(word: string, env: NodeJS.ProcessEnv): Promise
       cure: `\`tsdask-mpi logs ${word}\` shows what it said; start it again as before, in ${entry.cwd}.`,
     },
   );
+}
+
+/** The failure of a host that nobody knows, with the cluster whose name is like its own: that was meant, perhaps. Any other error as it is. */
+export async function meantByName(error: unknown, word: string, env: NodeJS.ProcessEnv): Promise<unknown> {
+  if (!(error instanceof Failure) || error.code !== "TSD-173" || error.facts["unknown"] !== 1) return error;
+  const own = (await listClusters(env)).map(({ entry }) => entry.name);
+  const like = nearest(word, [...new Set([...(await rememberedNames(env)), ...own])]);
+  if (like === undefined) return error;
+  const cure = `Did you mean your cluster ${like}? \`tsdask-mpi open ${like}\`. Else t${String(error.facts["cure"]).slice(1)}`;
+  return new Failure("TSD-173", { ...error.facts, cure }, { cause: error });
 }
 
 function hasEnded(

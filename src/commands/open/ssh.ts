@@ -178,12 +178,20 @@ export function lines(stream: Readable, take: (line: string) => void): void {
   stream.on("error", () => undefined);
 }
 
+/** OpenSSH's words, and the system's, for a name that leads to no address. */
+const noSuchHost = /resolve hostname|name or service/i;
+
 function notConnected(login: string, heard: readonly string[], ask: boolean, code: number): Failure {
   const said = heard.filter((line) => line.trim() !== "").slice(-mostLines);
   const all = said.join("; ").replace(/\.+$/, "");
   const problem = code === 127 ? "there is no ssh here" : all === "" ? `it ended with ${code}` : all;
   const [cause, cure, person] = explained(all, code, ask);
-  return new Failure("TSD-173", { login: visibleLine(login), problem, cause, cure, ...(person ? { person: 1 } : {}) });
+  const facts = { login: visibleLine(login), problem, cause, cure };
+  return new Failure("TSD-173", {
+    ...facts,
+    ...(person ? { person: 1 } : {}),
+    ...(noSuchHost.test(all) ? { unknown: 1 } : {}),
+  });
 }
 
 function explained(text: string, code: number, ask: boolean): readonly [string, string, boolean] {
@@ -207,7 +215,7 @@ function explained(text: string, code: number, ask: boolean): readonly [string, 
           "Run it in a terminal, or set up a key and an agent (ssh-agent, ssh-add).",
           true,
         ];
-  if (/resolve hostname|name or service/i.test(text))
+  if (noSuchHost.test(text))
     return [
       "The name is misspelt, or this computer is not in the network that knows it.",
       "Try the same with plain ssh; a VPN may be missing.",
