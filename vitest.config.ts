@@ -28,6 +28,7 @@ const beside = [
   "install-*",
   "jupyter-*",
   "notebook",
+  "prometheus",
   "proxy",
   "python-examples",
   "security*",

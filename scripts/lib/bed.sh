@@ -23,6 +23,7 @@ util-linux=/usr/bin/setpriv
 mount=/usr/bin/mount
 haproxy=/usr/sbin/haproxy
 chromium=/usr/bin/chromium
+prometheus=/usr/bin/prometheus
 strace=/usr/bin/strace
 ruby=/usr/bin/ruby
 shellcheck=/usr/bin/shellcheck

@@ -7,8 +7,8 @@ import { writePrivateFile } from "../security/private-files.ts";
 
 /** How often (ms) the workers are asked for: Prometheus reads a file again as soon as it has changed. */
 const lookEvery = 10_000;
-/** The first workers are in by then (ms), and nothing else is in a hurry. */
-const firstLook = 2_000;
+/** The same while workers come and go, as at the start. */
+const lookSoon = 2_000;
 
 export interface TargetsInput {
   readonly folder: string;
@@ -58,30 +58,33 @@ export function keepTargets(input: TargetsInput): () => Promise<void> {
   let told = false;
   let timer: NodeJS.Timeout | undefined;
   let busy = Promise.resolve();
-  const write = async (workers: readonly string[]): Promise<void> => {
+  /** Whether there was something new. */
+  const write = async (workers: readonly string[]): Promise<boolean> => {
     const text = `${JSON.stringify(targetGroups(input, workers), null, 1)}\n`;
-    if (text === written) return;
+    if (text === written) return workers.length === 0;
     await writePrivateFile(path, text);
     if (written === "") input.onFile(path);
     written = text;
+    return true;
   };
-  const look = async (): Promise<void> => {
+  const look = async (): Promise<boolean> => {
     try {
       const found = await callScheduler(input.scheduler, "tsdask_targets", {}, { deadline: deadlines.connectCommand });
-      await write(Array.isArray(found) ? found.map(String) : []);
+      return await write(Array.isArray(found) ? found.map(String) : []);
     } catch (error) {
-      if (error instanceof Failure && error.code.startsWith("TSD-07") && error.code > "TSD-074") return;
+      if (error instanceof Failure && error.code.startsWith("TSD-07") && error.code > "TSD-074") return false;
       if (!told) input.onProblem(error instanceof Failure ? String(error.facts["problem"]) : String(error), path);
       told = true;
+      return false;
     }
   };
   const again = (delay: number): void => {
     timer = setTimeout(() => {
-      busy = look().then(() => again(lookEvery));
+      busy = look().then((changing) => again(changing ? lookSoon : lookEvery));
     }, delay);
     timer.unref();
   };
-  again(firstLook);
+  again(lookSoon);
   return async () => {
     clearTimeout(timer);
     await busy;

@@ -10,6 +10,9 @@ import { sgeAvailable } from "./sge.ts";
 import { sshdAvailable } from "./sshd.ts";
 import { strangerAvailable } from "./user.ts";
 
+/** Whether a Prometheus is there. */
+export const prometheusAvailable = (): Availability => needs(["prometheus"], "prometheus");
+
 /** One line for each part of the bed that this machine lacks: which tests are left out, and what is missing for them. */
 export function leftOut(): readonly string[] {
   const parts: readonly (readonly [string, Availability])[] = [
@@ -24,6 +27,7 @@ export function leftOut(): readonly string[] {
     ["the Dask extension of JupyterLab", hasDaskExtension()],
     ["a notebook's widgets", hasWidgets()],
     ["a TLS proxy", needs(["haproxy"], "haproxy")],
+    ["a Prometheus", prometheusAvailable()],
     ["shellcheck", needs(["shellcheck"], "shellcheck")],
     ["strace", needs(["strace"], "strace")],
     [
