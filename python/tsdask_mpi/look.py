@@ -50,6 +50,7 @@ def look(found: "dict[str, Any]", folder: str) -> None:
             found["problem"] = {"reason": "old-dask", "message": message}
         found["settings"] = {
             "address": dask.config.get("scheduler-address", None),
+            "spill": dask.config.get("temporary-directory", None),
             "encryption": dask.config.get("distributed.comm.require-encryption", None),
         }
         found["hidden"] = hidden_beside(folder)

@@ -24,12 +24,10 @@ import type { SchedulerFacts } from "./state.ts";
 import type { UsageCollector } from "./usage.ts";
 import { said } from "../ui/banner.ts";
 import type { WorkerFacts } from "./rank-table.ts";
+import { littleMemory } from "../host/shares.ts";
 import { bytesText } from "../ui/format.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
-
-/** Bytes below which a worker's memory is said to be little. */
-const littleMemory = 128 * 2 ** 20;
 
 /** What rank 0 has made ready for a launch, and what becomes known of it while it runs. */
 export interface LaunchParts {

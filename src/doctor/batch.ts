@@ -1,12 +1,32 @@
-import { describeJob, inquireJob } from "../batch/job.ts";
+import { batchSystem, describeJob, inquireJob } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
+import type { Job } from "../batch/system.ts";
 import { Failure } from "../errors/failure.ts";
 import { durationText } from "../ui/format.ts";
 import { whichIn } from "./which.ts";
-import { fine, message, type Row } from "./row.ts";
+import { fine, foretold, message, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
 
 const askDeadline = 3_000;
+
+/** Whether the commands of the job's batch system answer here: `scale`, `adapt`, `list` and `stop` need them, a launch whose end is known does not. */
+async function answerRow({ system, jobId = "" }: Job, env: NodeJS.ProcessEnv): Promise<Row> {
+  const name = "commands";
+  try {
+    const states = await batchSystem(system).states([jobId], commandShell({ env, deadline: askDeadline }));
+    return fine("batch", name, `${system} answers: the job is ${states.get(jobId) ?? "not known to it"}`);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // Many sites keep them from compute nodes.
+    if (error.code === "TSD-091")
+      return fine(
+        "batch",
+        name,
+        `${String(error.facts["command"])} is not in PATH here: \`scale\`, \`adapt\` and \`stop\` want it`,
+      );
+    return { ...foretold("batch", name, error), state: "warning" };
+  }
+}
 const submitters = ["sbatch", "qsub", "bsub", "flux", "condor_submit"];
 
 /** The job that this runs in, and whether its end is known. */
@@ -17,14 +37,13 @@ export async function batchRows({ env, options }: DoctorContext): Promise<Row[]>
     const have = found.length === 0 ? "no batch system's commands in PATH" : `${found.join(", ")} in PATH`;
     return [fine("batch", "job", `not in a job; ${have}`)];
   }
-  const rows = [fine("batch", "job", `${job.system} ${job.jobId}`, { same: job.jobId })];
+  const rows = [fine("batch", "job", `${job.system} ${job.jobId}`, { same: job.jobId }), await answerRow(job, env)];
   if (options.walltime !== undefined)
     return [...rows, fine("batch", "end", `${durationText(options.walltime)} after its start (--walltime)`)];
   try {
     const { endTime } =
       job.endTime === undefined ? await inquireJob(job, commandShell({ env, deadline: askDeadline })) : job;
-    if (endTime === undefined)
-      throw new Failure("TSD-094", { system: job.system, command: "", words: "no end was told" });
+    if (endTime === undefined) return [...rows, fine("batch", "end", "it has no time limit, or none is told")];
     return [...rows, fine("batch", "end", `in ${durationText(Math.max(0, endTime - Date.now() / 1000))}`)];
   } catch (error) {
     const problem = error instanceof Failure ? (error.message.split("\n", 1)[0] ?? "") : String(error);

@@ -8,7 +8,9 @@ import { checkScript } from "../host/checks.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { bytesText } from "../ui/format.ts";
+import { fileSystemName, isShared } from "./file-systems.ts";
 import { checked, fine, message, whySlow, type Row } from "./row.ts";
+import { spillRow } from "./spill.ts";
 import type { DoctorContext } from "./context.ts";
 
 /** Below this much space (bytes), or so few files, a launch is likely to fail half-way. */
@@ -16,21 +18,12 @@ const littleSpace = 64 * 1024 * 1024;
 const fewFiles = 200;
 /** A small file that takes longer (ms) is slow. */
 const slowWrite = 500;
-
-/** Types of file systems (statfs(2), linux/magic.h) by name; those of one host alone, and those that hosts share. */
-const fileSystems: Readonly<Record<number, string>> = {
-  61267: "ext4",
-  1481003842: "xfs",
-  2435016766: "btrfs",
-  16914836: "tmpfs (memory)",
-  2240043254: "ramfs (memory)",
-  2035054128: "overlay",
-  26985: "NFS",
-  198183888: "Lustre",
-  1196443219: "GPFS",
-  428016422: "9p",
-  1702057286: "FUSE",
-};
+/** How long a small file takes (ms), in round figures: hosts that are alike have one row. */
+const quickness: readonly (readonly [number, string])[] = [
+  [10, "a file takes under 10 ms"],
+  [100, "a file takes under 0.1 s"],
+  [slowWrite, "a file takes under 0.5 s"],
+];
 
 /** The working folder, where `scheduler.json` goes, and the host's temporary folder. */
 export async function fileRows({ cwd, env, uid, host, options }: DoctorContext): Promise<Row[]> {
@@ -42,6 +35,14 @@ export async function fileRows({ cwd, env, uid, host, options }: DoctorContext):
       folderRow("cluster's folder", folder, "TSD-072", join(folder, ".tsdask")),
     ),
     await checked("files", "TMPDIR", () => folderRow("TMPDIR", tmp, "TSD-072", join(tmp, `tsdask-${uid}`))),
+    await spillRow(
+      options.localDirectory ?? tmp,
+      options.localDirectory === undefined ? "TMPDIR" : "--local-directory",
+      {
+        host,
+        cwd,
+      },
+    ),
     await checked("files", "scheduler.json", () => schedulerFileRow(schedulerFile)),
   ];
   const { script } = options;
@@ -85,7 +86,7 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
       }),
       state: "warning",
     };
-  const kind = fileSystems[type] ?? `file system 0x${type.toString(16)}`;
+  const kind = fileSystemName(type);
   if (took > slowWrite)
     return {
       group: "files",
@@ -98,7 +99,17 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
       }),
       code: "TSD-034",
     };
-  return fine("files", name, `${folder}: ${kind}, ${bytesText(space)} free`);
+  if (made.includes("/tsdask-") && isShared(type))
+    return {
+      group: "files",
+      name,
+      state: "warning",
+      text: `${folder}: ${kind}, which hosts share`,
+      cause: "TMPDIR names a file system that is not this host's own: sockets and starts there are slow, or fail.",
+      cure: "`export TMPDIR=/tmp` in the job's script, or what the site has as a node's own disk.",
+    };
+  const quick = quickness.find(([within]) => took < within)?.[1] ?? "a file takes long";
+  return fine("files", name, `${folder}: ${kind}, ${quick}, ${bytesText(space)} free`);
 }
 
 async function schedulerFileRow(path: string): Promise<Row> {

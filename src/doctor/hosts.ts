@@ -1,4 +1,4 @@
-import { lookup } from "node:dns/promises";
+import { lookup, lookupService } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { refuseLoopback } from "../host/reach.ts";
@@ -23,6 +23,7 @@ export async function hostRows({ host, options, world }: DoctorContext): Promise
         `${options.host ?? address}${one === undefined ? "" : ` (${one.name}${speedOf(one)})`}`,
       );
     }),
+    kindsRow(known),
     await checked("hosts", "name", () => nameRow(host, options.contact === "hostname", known)),
   ];
 }
@@ -42,11 +43,36 @@ async function nameRow(host: string, needed: boolean, known: readonly InterfaceA
       cure: "Ask the site; launches use addresses, but ssh, batch commands and imports may hang for it.",
     };
   const own = found.find(({ address }) => known.some((one) => one.address === address && !one.internal));
-  if (own !== undefined) return fine("hosts", "name", `${host} is ${own.address}`);
+  if (own !== undefined)
+    return fine("hosts", "name", `${host} is ${own.address}, ${await backText(host, own.address)}`);
   const problem = found.length === 0 ? "it is not known" : `it is ${found.map(({ address }) => address).join(", ")}`;
   return needed
     ? message("hosts", "name", "TSD-064", { host, problem })
     : fine("hosts", "name", `${host} (${problem}; addresses are used)`);
+}
+
+/** The other way round: what the name service says of an address. Programs that log in by names want both to agree. */
+async function backText(host: string, address: string): Promise<string> {
+  const back = await Promise.race([
+    // The port is part of the question, and of no importance.
+    lookupService(address, 22).then(
+      ({ hostname }) => hostname,
+      () => address,
+    ),
+    pause(lookupDeadline, undefined, { ref: false }),
+  ]);
+  if (back === undefined) return "and nobody answers for the way back";
+  if (back === address) return "which has no name the other way round";
+  const short = (name: string): string => name.split(".", 1)[0]?.toLowerCase() ?? "";
+  return short(back) === short(host) ? "both ways" : `which is ${back} the other way round`;
+}
+
+/** Which kinds of addresses this host has beside its loopback. */
+function kindsRow(known: readonly InterfaceAddress[]): Row {
+  const outside = known.filter(({ internal }) => !internal);
+  const has = (six: boolean): boolean => outside.some(({ address }) => address.includes(":") === six);
+  const kinds = [...(has(false) ? ["IPv4"] : []), ...(has(true) ? ["IPv6"] : [])];
+  return fine("hosts", "kinds", kinds.length === 0 ? "no address but its loopback's" : kinds.join(" and "));
 }
 
 function speedOf({ name }: InterfaceAddress): string {

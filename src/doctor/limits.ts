@@ -1,5 +1,9 @@
 import { readFileSync } from "node:fs";
-import { hostGrant } from "../host/grant.ts";
+import { planFor, rolesOf } from "../cluster/plan.ts";
+import { optionsOf } from "../config/groups.ts";
+import type { Options } from "../config/options.ts";
+import { hostGrant, type Grant } from "../host/grant.ts";
+import { fairShares, littleMemory } from "../host/shares.ts";
 import { bytesText } from "../ui/format.ts";
 import { count } from "../ui/ranges.ts";
 import { fine, message, type Row } from "./row.ts";
@@ -20,14 +24,39 @@ const leastAddressSpace = 1_500_000_000;
 const leastFiles = 1024;
 
 /** What this host grants, and the limits that a launch would meet. */
-export function limitRows({ env, host, uid }: DoctorContext): Row[] {
+export function limitRows({ env, host, uid, options, world }: DoctorContext): Row[] {
   const grant = hostGrant({ env, host });
   const cpus = grant.limit === undefined ? grant.cpus : Math.min(grant.cpus, grant.limit);
   return [
     fine("limits", "cores", `${count(cpus, "core")} (${grant.why.cpus})`),
     fine("limits", "memory", `${bytesText(grant.memory)} (${grant.why.memory})`),
+    ...shareRows(grant, options, world ?? { rank: 0, size: options.np ?? 0, localSize: options.np }),
     ...rowsOfLimits(readLimits(), { host, root: uid === 0 }),
   ];
+}
+
+/** What each worker of this host would get, where it is known how many ranks it has; launchers give a host's ranks numbers in a row, as a rule. Pure. */
+export function shareRows(
+  grant: Grant,
+  options: Options,
+  { rank, size, localSize }: { readonly rank: number; readonly size: number; readonly localSize?: number | undefined },
+): Row[] {
+  if (localSize === undefined || size < 2) return [];
+  const plan = planFor(options, size);
+  const ranks = Array.from({ length: Math.min(localSize, size - rank) }, (_, index) => rank + index);
+  const sharers = ranks.flatMap((one) => rolesOf(one, plan).map((role) => ({ rank: one, role })));
+  const shares = [...fairShares(grant, sharers, (one) => optionsOf(options, one)).values()];
+  if (shares.length === 0) return [fine("limits", "each worker", "none is on this host")];
+  const threads = shares.map(({ nthreads }) => nthreads);
+  const memory = shares.map(({ memoryLimit }) => memoryLimit);
+  const least = Math.min(...memory);
+  if (least > 0 && least < littleMemory)
+    return [message("limits", "each worker", "TSD-198", { memory: bytesText(least), workers: shares.length })];
+  const range = (low: string, high: string): string => (low === high ? low : `${low} to ${high}`);
+  const cores = range(String(Math.min(...threads)), String(Math.max(...threads)));
+  const bytes = least === 0 ? "no limit of memory" : range(bytesText(least), bytesText(Math.max(...memory)));
+  const text = `${cores} ${cores === "1" ? "thread" : "threads"} and ${bytes} for each of ${count(shares.length, "worker")}`;
+  return [fine("limits", "each worker", text)];
 }
 
 /** The rows of a process's limits; pure. */

@@ -1,4 +1,5 @@
 import { existsSync, writeFileSync } from "node:fs";
+import { lookup } from "node:dns/promises";
 import { rm } from "node:fs/promises";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { dirname, join } from "node:path";
@@ -17,7 +18,7 @@ import type { Channel } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { randomToken } from "../security/tokens.ts";
 import type { DoctorContext } from "./context.ts";
-import { compareRows, type Findings, type Met } from "./compare.ts";
+import { compareRows, type Findings, type Met, type Reach } from "./compare.ts";
 import { examine } from "./this-host.ts";
 import { foretold, type HostReport, type Row } from "./row.ts";
 
@@ -53,7 +54,7 @@ export async function reportToRankZero({ context, world }: DoctorLaunch): Promis
   channel.onClose(() => resolve(0));
   const { server, ...found } = await findings;
   channel.send({ t: "findings", text: JSON.stringify(found satisfies Findings) });
-  await Promise.race([promise, pause(deadlines.doctorMeets, undefined, { ref: false })]);
+  await Promise.race([promise, pause(deadlines.doctorReports, undefined, { ref: false })]);
   server.close();
   return 0;
 }
@@ -65,11 +66,25 @@ async function probe(
   const unreachable = await Promise.all(
     peers.map(async (peer) => ({ ...peer, problem: await whyNoneReached(peer.addresses) })),
   );
-  const answer = {
+  const answer: Reach = {
     unreachable: unreachable.flatMap(({ host, problem }) => (problem === undefined ? [] : [{ host, problem }])),
+    nameless: await namesUnknown(peers),
     shared: existsSync(file),
   };
   channel.send({ t: "findings", text: JSON.stringify(answer) });
+}
+
+/** Those of other hosts whose names lead to no address here. */
+async function namesUnknown(peers: readonly { readonly host: string }[]): Promise<string[]> {
+  const isKnown = async (name: string): Promise<boolean> => {
+    const found = lookup(name).then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([found, pause(deadlines.hubConnect, false, { ref: false })]);
+  };
+  const all = await Promise.all(peers.map(async ({ host }) => ((await isKnown(host)) ? [] : [host])));
+  return all.flat();
 }
 
 /** Why none of a host's addresses takes a connection; undefined when one does. */
@@ -108,7 +123,14 @@ export async function gatherReports({ context, world }: DoctorLaunch): Promise<r
   }
   const { server, ...mine } = await own;
   server.close();
-  const reports = compareRows({ zero: mine, met, world, rows, pmi: place.usePmi });
+  const reports = compareRows({
+    zero: mine,
+    met,
+    world,
+    rows,
+    pmi: place.usePmi,
+    byName: context.options.contact === "hostname",
+  });
   // The others hear of the end before their connection goes.
   await pause(100);
   await close();
@@ -137,10 +159,12 @@ async function open({ context, world }: DoctorLaunch, place: LaunchPlace, met: M
         host,
         rank,
         clock: clockTrouble({ host, zero: context.host, ahead, tls: true }),
-        heard: [],
       };
       channel.onMessage((message) => {
-        if (message.t === "findings") one.heard.push(JSON.parse(message.text) as never);
+        if (message.t !== "findings") return;
+        const told = JSON.parse(message.text) as Findings | Reach;
+        if ("rows" in told) one.findings = told;
+        else one.reach = told;
       });
       met.push(one);
     },
@@ -167,12 +191,15 @@ async function open({ context, world }: DoctorLaunch, place: LaunchPlace, met: M
   };
 }
 
-/** Waits until every rank of the launch is one of a host that has reported, or until the time is over. */
+/** Waits until every rank of the launch is one of a host that has reported, or until the time is over: longer for hosts that have met and still look. */
 async function untilAll(met: readonly Met[], world: World, own: Promise<Findings>): Promise<void> {
-  const until = performance.now() + deadlines.doctorMeets;
-  while (performance.now() < until) {
-    const reported = met.reduce((sum, { heard }) => sum + (heard[0]?.ranks ?? 0), 0);
-    if (reported + (await own).ranks >= world.size) return;
+  const began = performance.now();
+  const { ranks } = await own;
+  for (;;) {
+    const reported = met.reduce((sum, { findings }) => sum + (findings?.ranks ?? 0), 0);
+    if (reported + ranks >= world.size) return;
+    const looking = met.some(({ findings }) => findings === undefined);
+    if (performance.now() - began > (looking ? deadlines.doctorReports : deadlines.doctorMeets)) return;
     await pause(50);
   }
 }
@@ -181,8 +208,9 @@ async function untilAll(met: readonly Met[], world: World, own: Promise<Findings
 const mostPeers = 7;
 
 async function askEachOther(met: readonly Met[], own: Findings, file: string): Promise<void> {
-  const hosts = [own, ...met.flatMap(({ heard }) => (heard[0] === undefined ? [] : [heard[0]]))];
-  met.forEach(({ channel }, index) => {
+  const reporting = met.flatMap(({ channel, findings }) => (findings === undefined ? [] : [{ channel, findings }]));
+  const hosts = [own, ...reporting.map(({ findings }) => findings)];
+  reporting.forEach(({ channel }, index) => {
     const others = hosts.filter((_, at) => at !== index + 1);
     const start = others.length <= mostPeers ? 0 : index % others.length;
     const peers = [...others, ...others].slice(start, start + Math.min(mostPeers, others.length));
@@ -200,8 +228,10 @@ async function askEachOther(met: readonly Met[], own: Findings, file: string): P
   own.unreachable.push(
     ...(await mine).flatMap(({ host, problem }) => (problem === undefined ? [] : [{ host, problem }])),
   );
+  own.nameless.push(...(await namesUnknown(hosts.slice(1, 1 + mostPeers))));
   const until = performance.now() + 2 * deadlines.hubConnect;
-  while (performance.now() < until && met.some(({ heard }) => heard.length === 1)) await pause(50);
+  const unheard = (one: Met): boolean => one.findings !== undefined && one.reach === undefined;
+  while (performance.now() < until && met.some(unheard)) await pause(50);
 }
 
 /** This host's findings, and the port at which the others try it. */
@@ -222,6 +252,7 @@ async function examineHere({ context, world }: DoctorLaunch): Promise<Findings &
     ranks,
     addresses: addresses.slice(0, 3).map((address) => hostPort(address, port)),
     unreachable: [],
+    nameless: [],
     server,
   };
 }

@@ -4,6 +4,7 @@ import { findPython } from "../host/python.ts";
 import { pythonTrouble } from "../host/python-trouble.ts";
 import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
 import { fine, foretold, message, whySlow, type Row } from "./row.ts";
+import { spillRow } from "./spill.ts";
 import type { DoctorContext } from "./context.ts";
 
 /** What `python/tsdask_mpi/look.py` says of a Python, as one JSON line. */
@@ -13,7 +14,11 @@ export interface PythonLook {
   readonly problem?: { readonly reason: string; readonly message: string };
   readonly packages: Readonly<Record<string, string>>;
   readonly hidden: readonly (readonly [string, string])[];
-  readonly settings: { readonly address?: string | null; readonly encryption?: boolean | null };
+  readonly settings: {
+    readonly address?: string | null;
+    readonly encryption?: boolean | null;
+    readonly spill?: string | null;
+  };
 }
 
 /** Python gets this long (ms) to import Dask; a slow shared file system is a finding, not a reason to hang. */
@@ -45,19 +50,19 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
       const reason = ran.code === undefined ? "ended" : "spawn";
       return [troubleRow(context, found.path, { reason, message: why, words }), ...environment];
     }
-    return [...lookRows(context, found, look, seconds), ...environment];
+    return [...(await lookRows(context, found, look, seconds)), ...environment];
   } catch (error) {
     return [foretold("python", "python", error)];
   }
 }
 
-/** The rows of what a Python said of itself; pure. */
-function lookRows(
-  context: Pick<DoctorContext, "env" | "host" | "options">,
+/** The rows of what a Python said of itself. */
+async function lookRows(
+  context: Pick<DoctorContext, "env" | "host" | "options" | "cwd">,
   found: { readonly path: string; readonly from: string },
   { python, problem, packages, hidden, settings }: PythonLook,
   seconds: number,
-): Row[] {
+): Promise<Row[]> {
   const rows: Row[] = [
     fine("python", "python", `${python} (${found.path}, from ${found.from})`, {
       same: python.split(".").slice(0, 2).join("."),
@@ -97,6 +102,9 @@ function lookRows(
     );
   for (const [name, path] of hidden.slice(0, 3))
     rows.push(message("python", `hidden ${name}`, "TSD-155", { name, path }));
+  const { spill } = settings;
+  if (spill && context.options.localDirectory === undefined)
+    rows.push({ ...(await spillRow(spill, "Dask's temporary-directory", context)), name: "spill of Dask" });
   return [...rows, ...settingsRows(context, settings)];
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
@@ -7,6 +7,7 @@ import { readSiteCertificates } from "../security/site-certificates.ts";
 import { refuseReplaceable } from "../security/trusted-file.ts";
 import { checked, fine, message, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
+import { whichIn } from "./which.ts";
 
 /** Who else could read or replace what a launch writes. */
 export async function securityRows({ cwd, env, uid, options }: DoctorContext): Promise<Row[]> {
@@ -16,6 +17,7 @@ export async function securityRows({ cwd, env, uid, options }: DoctorContext): P
     await checked("security", "cluster's folder", () => replaceableRow(file, options.trustSharedFolder)),
     await checked("security", "host's folder", () => ownRow(base, uid)),
     fine("security", "umask", umaskText()),
+    sshRow(env, uid),
     await checked("security", "connections", () => {
       if (options.security === "none")
         return {
@@ -67,6 +69,37 @@ function ownRow(base: string, uid: number): Row {
   return problem === undefined
     ? fine("security", "host's folder", `${base} is private`)
     : message("security", "host's folder", "TSD-071", { path: base, problem });
+}
+
+/** What ssh needs: a client for tunnels, and files that sshd believes (sshd_config(5), StrictModes: the home folder, ~/.ssh, and the keys). */
+function sshRow(env: NodeJS.ProcessEnv, uid: number): Row {
+  const home = env["HOME"];
+  const client =
+    whichIn("ssh", env) === undefined ? "no ssh in PATH: tunnels start on the laptop alone" : "a client is there";
+  const places = home === undefined ? [] : [home, join(home, ".ssh"), join(home, ".ssh/authorized_keys")];
+  // Whether a group may write there is sshd's own decision, which differs among systems.
+  const open = places.find((path) => {
+    const found = statsOf(path);
+    return found !== undefined && ((found.mode & 0o002) !== 0 || ![0, uid].includes(found.uid));
+  });
+  if (open === undefined) return fine("security", "ssh", client);
+  return {
+    group: "security",
+    name: "ssh",
+    state: "warning",
+    text: `others may write to ${open}, or it is not yours`,
+    cause: "sshd does not believe keys in such a place (StrictModes): logins and tunnels with a key are refused.",
+    cure: `\`chmod go-w ${open}\``,
+  };
+}
+
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    // Not there, or in a folder that this user may not look into.
+    return undefined;
+  }
 }
 
 /** proc(5), `Umask` of status: `process.umask()` would have to set it to read it. */

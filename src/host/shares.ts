@@ -1,6 +1,9 @@
 import type { MemoryLimit } from "../config/options.ts";
 import type { Grant } from "./grant.ts";
 
+/** A worker with less memory (bytes) than this does little but pause. */
+export const littleMemory = 128 * 2 ** 20;
+
 /** One role of a rank of this host; a rank that holds two (`--inclusive-workers`) stands here twice. */
 export interface Sharer {
   readonly rank: number;

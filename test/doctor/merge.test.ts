@@ -1,7 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { readOptions } from "../../src/config/read.ts";
 import { anonymous, bundleText } from "../../src/doctor/bundle.ts";
+import { compareRows, type Findings, type Met } from "../../src/doctor/compare.ts";
 import { familyOf, otherFamily } from "../../src/doctor/launcher.ts";
-import { rowsOfLimits } from "../../src/doctor/limits.ts";
+import { fileSystemName, isShared } from "../../src/doctor/file-systems.ts";
+import { rowsOfLimits, shareRows } from "../../src/doctor/limits.ts";
 import { mergeReports } from "../../src/doctor/merge.ts";
 import { reportJson, reportText, verdict } from "../../src/doctor/render.ts";
 import { fine, message, type HostReport, type Row } from "../../src/doctor/row.ts";
@@ -66,6 +69,31 @@ test("limits: too small ones are findings, and root is not held to that of proce
   expect(rowsOfLimits(none, { host: "h1", root: false }).every(({ state }) => state === "ok")).toBe(true);
 });
 
+test("each worker's part of a host is told where the number of ranks is known, and little memory is foretold", async () => {
+  const { options } = await readOptions({ argv: ["script.py"], env: {}, cwd: "/w", home: "/h" });
+  const grant = { cpus: 8, cpuList: [0, 1, 2, 3, 4, 5, 6, 7], memory: 32 * 2 ** 30, why: { cpus: "", memory: "" } };
+  const rows = (world: Parameters<typeof shareRows>[2], memoryLimit = options.memoryLimit): Row[] =>
+    shareRows(grant, { ...options, memoryLimit }, world);
+  expect(rows({ rank: 0, size: 6, localSize: 6 })[0]?.text).toBe("2 threads and 6.4 GiB for each of 4 workers");
+  // The second host has neither scheduler nor script.
+  expect(rows({ rank: 4, size: 8, localSize: 4 })[0]?.text).toBe("2 threads and 8 GiB for each of 4 workers");
+  expect(rows({ rank: 0, size: 0 })).toEqual([]);
+  const [row] = rows({ rank: 0, size: 6, localSize: 6 }, { kind: "bytes", bytes: 50_000_000 });
+  expect(row).toMatchObject({ state: "warning", code: "TSD-198", text: expect.stringContaining("47.7 MiB") });
+});
+
+test("file systems by their types, and which of them hosts share", () => {
+  expect([0x6969, 0x0bd00bd0, 0x19830326, 0x01021997, 0xef53].map(fileSystemName)).toEqual([
+    "NFS",
+    "Lustre",
+    "BeeGFS",
+    "9p",
+    "ext4",
+  ]);
+  expect([0x6969, 0x19830326, 0xef53, 0x01021994].map(isShared)).toEqual([true, true, false, false]);
+  expect(fileSystemName(0x1234)).toBe("file system 0x1234");
+});
+
 test("an mpirun's family is known by its words", () => {
   expect(familyOf("mpirun (Open MPI) 4.1.4")).toEqual({ launcher: "openmpi", title: "Open MPI 4.1.4" });
   expect(familyOf("HYDRA build details:\n    Version:    4.0.2")).toMatchObject({
@@ -98,4 +126,49 @@ test("a bundle has no secrets, no names of others, and only the variables that m
   expect(text).toContain("PYTHONPATH=/home/[user]/lib:~/lib");
   expect(text).not.toMatch(/abc|\/home\/you|MAIL/);
   expect(anonymous("/home/you/x", {})).toBe("/home/[user]/x");
+});
+
+describe("hosts that have met", () => {
+  const findings = (name: string): Findings => ({ ...host(name, fine("hosts", "address", name)), ...nothing() });
+  const nothing = (): Pick<Findings, "addresses" | "unreachable" | "nameless"> => ({
+    addresses: [],
+    unreachable: [],
+    nameless: [],
+  });
+  const met = (name: string, rest: Partial<Met> = {}): Met => ({
+    channel: {} as Met["channel"],
+    host: name,
+    rank: 1,
+    clock: undefined,
+    ...rest,
+  });
+  const world: Parameters<typeof compareRows>[0]["world"] = { launcher: "openmpi", rank: 0, size: 6, localSize: 2 };
+  const reach = { unreachable: [], nameless: ["h1"], shared: true };
+  const rowsOf = (byName: boolean, last: Met): readonly Row[] =>
+    compareRows({
+      zero: findings("h1"),
+      met: [met("h2", { findings: findings("h2"), reach }), last],
+      ...{ world, rows: [], pmi: false, byName },
+    }).flatMap(({ rows }) => rows);
+
+  test("one that is still looking when the time is over is named, and whatever it says later breaks nothing", () => {
+    for (const late of [met("h3"), met("h3", { reach })]) {
+      const row = rowsOf(false, late).find(({ code }) => code === "TSD-034");
+      expect(row?.text).toBe(
+        "the hosts of 2 of 6 ranks did not report; h3 met, but had not looked at everything in time",
+      );
+    }
+  });
+
+  test("names that lead nowhere are a finding where names are told, and told of otherwise", () => {
+    const all = met("h3", { findings: findings("h3"), reach: { ...reach, nameless: [] } });
+    const names = (byName: boolean): Row[] => rowsOf(byName, all).filter(({ name }) => name === "names");
+    expect(names(false).map(({ state }) => state)).toEqual(["ok", "ok", "ok"]);
+    expect(names(false)[1]?.text).toContain("does not know the names h1");
+    expect(names(true).map(({ state, code }) => [state, code])).toEqual([
+      ["ok", undefined],
+      ["error", "TSD-064"],
+      ["ok", undefined],
+    ]);
+  });
 });
