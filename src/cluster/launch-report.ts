@@ -64,14 +64,15 @@ export async function openLaunchReport(
   let timer: NodeJS.Timeout | undefined;
   let samples: { readonly stop: () => void; readonly daskPage: () => Promise<void> } | undefined;
 
+  const writeNow = async (wait: number): Promise<void> => {
+    writer.flush();
+    await page?.account(deadlines.accounting);
+    if (over) return;
+    await page?.write();
+    if (!over) writeAgain(Math.min(wait * pageAgain, longestPause));
+  };
   const writeAgain = (wait: number): void => {
-    timer = setTimeout(() => {
-      writer.flush();
-      void page?.account(deadlines.accounting);
-      void page?.write().then(() => {
-        if (!over) writeAgain(Math.min(wait * pageAgain, longestPause));
-      }, ignored);
-    }, wait).unref();
+    timer = setTimeout(() => void writeNow(wait).catch(ignored), wait).unref();
   };
 
   return {

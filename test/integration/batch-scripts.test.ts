@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { covers } from "../batch/covers.ts";
@@ -194,7 +194,8 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await startSlurm();
     await using clean = nothingLeft({ within: 15 });
     const file = clean.write("computing.py", computing);
-    const words = ["--mpi=none", "--nodes=1", "--ntasks=4", ...program(file)];
+    const words = ["--mpi=none", "--nodes=1", "--ntasks=4", ...program("--report", "page.html", file)];
+    clean.allow(/^page\.html$/);
     await using running = start(command("srun", ...words), {
       folder: clean.folder,
       env: jobEnvironment(clean),
@@ -212,6 +213,9 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     });
     expect(counted).toBeGreaterThan(4);
     covers("slurm", ["accounting"], await slurmVersion());
+    // The launch's own page has it, as of a moment before.
+    const page = (): string => readFileSync(join(clean.folder, "page.html"), "utf8");
+    await until("the page has the job's accounting", 20, () => /JobId=\d+[^]*MaxRSS[^]*while the job ran/.test(page()));
     await output(command("scancel", step), { env: jobEnvironment(clean) });
     await running.finished;
     await queueEmpty(30);

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { until } from "./batch-jobs.ts";
@@ -34,12 +34,13 @@ if (prometheusAvailable() === true)
   test("a real Prometheus finds scheduler and workers, reads Dask's figures and ours, and forgets them at the end", async () => {
     await using clean = nothingLeft();
     clean.allow(/^prometheus(\/|$)/);
+    const targets = join(clean.folder, "targets");
+    mkdirSync(targets);
     const words = program("--cluster-name", "nightly", "--prometheus-targets", "targets");
     clean.allow(/^targets$/);
     await using cluster = start(launcher("local").command(3, words), { folder: clean.folder, env: clean.env });
-    const targets = join(clean.folder, "targets");
     const groups = await until("the targets' file has the workers", 40, async () => {
-      const [file] = readdirSync(clean.folder).includes("targets") ? readdirSync(targets) : [];
+      const [file] = readdirSync(targets);
       const found =
         file === undefined ? [] : (JSON.parse(readFileSync(join(targets, file), "utf8")) as { targets: string[] }[]);
       return found[1]?.targets.length === 2 ? found : undefined;
