@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { sbom } from "./dependencies.mjs";
+import { checkBundled, sbom } from "./dependencies.mjs";
 
 const runFile = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -67,7 +67,9 @@ for (const { path, text } of result.outputFiles) {
 }
 files.set("any-node.cjs", await readFile(join(root, "src", "any-node.cjs")));
 // What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
-files.set("sbom.cdx.json", Buffer.from(sbom(await readFile(join(root, "package-lock.json"), "utf8"))));
+const lock = await readFile(join(root, "package-lock.json"), "utf8");
+checkBundled(lock, Object.keys(result.metafile.inputs));
+files.set("sbom.cdx.json", Buffer.from(sbom(lock)));
 
 for (const [name, text] of await sharedFiles(files)) files.set(join("share", name), text);
 

@@ -1,11 +1,15 @@
 // What the product is made of, from the lock file: docs/dependencies.md (written by scripts/docs.mjs) and the SBOM (written by scripts/build.mjs).
 
-/** Why each package that we chose ourselves is there. */
+/**
+ * Why each package that we chose ourselves is there. For npm they are dependencies of the build, as the bundle holds them: what it packs is
+ * installed without a network.
+ */
 const reasons = {
   "@msgpack/msgpack": "Dask's wire is msgpack: `connect`, `scale` and `adapt` speak it.",
   "@peculiar/asn1-schema": "writes the DER of a launch's certificates; Node signs, but makes no certificates.",
   "@peculiar/asn1-x509": "the structures of X.509 (RFC 5280) for the launch's certificates.",
   "cli-progress": "the bar that shows how many workers are in.",
+  "cli-table3": "the tables of `list`, `status` and their like.",
   commander: "the command line: options, subcommands, help.",
   execa: "runs the script and the batch systems' commands, with deadlines and signals.",
   pino: "the JSON log.",
@@ -28,7 +32,8 @@ export function runtimePackages(text) {
     }
   };
   const walk = (from, chain) => {
-    for (const name of Object.keys(packages[from].dependencies ?? {})) {
+    const { dependencies, optionalDependencies } = from === "" ? { dependencies: reasons } : packages[from];
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
       const path = find(name, from);
       const entry = found.get(path) ?? { path, name: nameOf(path), ...packages[path], for: new Set() };
       const known = found.has(path);
@@ -43,16 +48,23 @@ export function runtimePackages(text) {
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** docs/dependencies.md. Throws when a chosen package has no reason, or a reason no package. */
+/** Throws when what is bundled (paths relative to the project's folder) has a package that is not told of, or one that is told of is not bundled. */
+export function checkBundled(text, inputs) {
+  const told = new Set(runtimePackages(text).map(({ path }) => path));
+  const place = /node_modules\/(?:.*node_modules\/)?(?:@[^/]+\/)?[^/]+(?=\/)/;
+  const bundled = new Set(inputs.flatMap((path) => place.exec(path)?.[0] ?? []));
+  const odd = [
+    ...[...bundled].filter((path) => !told.has(path)),
+    ...Object.keys(reasons).filter((name) => !bundled.has(`node_modules/${name}`)),
+  ];
+  if (odd.length > 0) throw new Error(`scripts/dependencies.mjs: its reasons and the bundle differ: ${odd.join(", ")}`);
+}
+
+/** docs/dependencies.md. */
 export function dependenciesPage(text) {
-  const chosen = Object.keys(JSON.parse(text).packages[""].dependencies).sort();
+  const chosen = Object.keys(reasons).sort();
   const all = runtimePackages(text);
   const by = (name) => all.find((entry) => entry.path === `node_modules/${name}`);
-  const odd = [
-    ...chosen.filter((name) => !Object.hasOwn(reasons, name)),
-    ...Object.keys(reasons).filter((name) => !chosen.includes(name)),
-  ];
-  if (odd.length > 0) throw new Error(`scripts/dependencies.mjs: reasons and dependencies differ: ${odd.join(", ")}`);
   const needed = all.filter(({ path, name }) => !(chosen.includes(name) && path === `node_modules/${name}`));
   return [
     "# What tsdask-mpi is made of",

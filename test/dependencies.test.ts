@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from "vitest";
 // @ts-expect-error: a script in plain JavaScript, which the build uses without a compiler.
 import { verdict } from "../scripts/advisories.mjs";
 // @ts-expect-error: likewise.
-import { dependenciesPage, runtimePackages } from "../scripts/dependencies.mjs";
+import { checkBundled, dependenciesPage, runtimePackages } from "../scripts/dependencies.mjs";
 
 const root = join(import.meta.dirname, "..");
 const lock = readFileSync(join(root, "package-lock.json"), "utf8");
@@ -25,6 +25,7 @@ describe("what runs with the product", () => {
   const packages = (
     runtimePackages as (text: string) => readonly {
       readonly name: string;
+      readonly path: string;
       readonly license?: string;
       readonly integrity?: string;
       readonly hasInstallScript?: boolean;
@@ -38,6 +39,22 @@ describe("what runs with the product", () => {
       expect(hasInstallScript).toBeUndefined();
     },
   );
+  test("is what is bundled", () => {
+    const check = checkBundled as (text: string, inputs: readonly string[]) => void;
+    const places = packages.map(({ path }) => `${path}/index.js`);
+    check(lock, places);
+    expect(() =>
+      check(
+        lock,
+        places.filter((path) => !path.startsWith("node_modules/ws/")),
+      ),
+    ).toThrow(": ws");
+    expect(() => check(lock, [...places, "node_modules/vitest/dist/index.js"])).toThrow(": node_modules/vitest");
+  });
+  test("is nothing that npm installs beside the package", () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { dependencies?: unknown };
+    expect(dependencies).toBeUndefined();
+  });
   test("nor has any other package's script to be run", () => {
     expect(readFileSync(join(root, ".npmrc"), "utf8")).toMatch(/^ignore-scripts=true$/m);
   });
@@ -69,12 +86,19 @@ test("two builds are the same byte for byte, and say what they are made of", { t
 });
 
 describe("the list of advisories", () => {
-  const say = verdict as (text: string) => { readonly found: boolean; readonly line: string };
+  const ask = verdict as (
+    text: string,
+    packages: readonly string[],
+  ) => { readonly found: boolean; readonly line: string };
+  const say = (text: string) => ask(text, ["ws", "yaml"]);
 
-  test("names the package, its versions and how grave it is", () => {
+  test("names the package, its versions and how grave it is, of those that run", () => {
     const report = {
       auditReportVersion: 2,
-      vulnerabilities: { ws: { name: "ws", severity: "high", range: "<8.17.1" } },
+      vulnerabilities: {
+        ws: { name: "ws", severity: "high", range: "<8.17.1" },
+        vitest: { name: "vitest", severity: "high", range: "<9" },
+      },
     };
     expect(say(JSON.stringify(report))).toEqual({ found: true, line: "advisories are known: ws <8.17.1 (high)" });
   });
