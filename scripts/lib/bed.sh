@@ -27,6 +27,8 @@ prometheus=/usr/bin/prometheus
 strace=/usr/bin/strace
 ruby=/usr/bin/ruby
 rpm=/usr/bin/rpmbuild
+zsh=/usr/bin/zsh
+fish=/usr/bin/fish
 shellcheck=/usr/bin/shellcheck
 '
 

@@ -6,7 +6,7 @@ import type { CommandContext } from "./context.ts";
 const USAGE = `\
 Usage: tsdask-mpi completion bash|zsh|fish
 
-Prints what completes tsdask-mpi's command lines: options, their values, commands, scripts and clusters' files. Packages install it.
+Prints what completes tsdask-mpi's command lines: options, their values, commands, scripts, clusters and their files. Packages install it.
   bash:  eval "$(tsdask-mpi completion bash)"            in ~/.bashrc
   zsh:   eval "$(tsdask-mpi completion zsh)"             in ~/.zshrc, after compinit
   fish:  tsdask-mpi completion fish | source             in ~/.config/fish/config.fish
@@ -45,6 +45,9 @@ export async function completionCommand(
 const isPath = (value = ""): boolean => /file|folder|program|scheduler\.json/.test(value);
 const names = (options: readonly Listed[]): string => options.map(({ flag }) => flag).join(" ");
 
+/** A shell's words for the names of clusters. */
+const clusters = String.raw`tsdask-mpi list --json 2>/dev/null | sed -n 's/^ *"name": "\([A-Za-z0-9._-]*\)",*$/\1/p'`;
+
 /** Completion for bash 4 and later, without the package bash-completion. */
 export function bashCompletion(launch: readonly Listed[], all: readonly ListedCommand[]): string {
   const valued = [...launch, ...all.flatMap(({ options }) => options)].filter(({ value }) => value !== undefined);
@@ -81,7 +84,7 @@ ${cases.join("\n")}
     return
   fi
   # Names of running clusters, beside their files.
-  [ "$files" != '@(*.json)' ] || words=$(tsdask-mpi list --json 2>/dev/null | sed -n 's/^ *"name": "\\([A-Za-z0-9._-]*\\)",*$/\\1/p')
+  [ "$files" != '@(*.json)' ] || words=$(${clusters})
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
   if [ -n "$files" ]; then
     compopt -o filenames
@@ -106,12 +109,17 @@ export function zshCompletion(launch: readonly Listed[], all: readonly ListedCom
     return quoted(`${flag}[${text}]${value === undefined ? "" : `:${value.replaceAll(/[<>:]/g, "")}:${action}`}`);
   };
   const operand = (words: ListedCommand["words"]): string => {
-    if (words === "cluster") return `'*:file:_files -g "*.json"'`;
+    if (words === "cluster") return "'*:cluster:_tsdask_mpi_clusters'";
     if (words === "folder") return "'*:folder:_files -/'";
     return words === "none" ? "" : `'1:word:(${words.join(" ")})' '*:file:_files'`;
   };
   const lines = (options: readonly Listed[]): string => options.map(spec).join(" \\\n        ");
   return `#compdef tsdask-mpi
+_tsdask_mpi_clusters() {
+  local -a clusters=(\${(f)"$(${clusters})"})
+  _describe cluster clusters
+  _files -g '*.json'
+}
 _tsdask_mpi() {
   local -a commands=(${all.map(({ name, about }) => quoted(`${name}:${about}`)).join(" ")})
   if (( CURRENT > 2 )); then
@@ -152,6 +160,10 @@ ${all
     ...options.map((option) => line(option, `__fish_seen_subcommand_from ${name}`)),
     ...(Array.isArray(words)
       ? [`complete -c tsdask-mpi -n '__fish_seen_subcommand_from ${name}' -xa '${words.join(" ")}'`]
+      : []),
+    // Beside files, which fish has by itself.
+    ...(words === "cluster"
+      ? [`complete -c tsdask-mpi -n '__fish_seen_subcommand_from ${name}' -a ${fishText(`(${clusters})`)}`]
       : []),
   ])
   .join("\n")}

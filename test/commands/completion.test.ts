@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -21,12 +21,22 @@ const written = (name: string, text: string): string => {
   return path;
 };
 
+/** A PATH on which `tsdask-mpi list --json` tells of two clusters, as it writes them. */
+function withClusters(): Readonly<Record<string, string>> {
+  const bin = join(folder, ".bin");
+  const listed = JSON.stringify([{ name: "calm-otter" }, { name: "nightly" }], undefined, 2);
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "tsdask-mpi"), `#!/bin/sh\n[ "$*" = 'list --json' ] && cat <<'END'\n${listed}\nEND\n`);
+  chmodSync(join(bin, "tsdask-mpi"), 0o755);
+  return { PATH: `${bin}:${process.env["PATH"]}` };
+}
+
 describe("bash completes", () => {
   const file = written("bash", bashCompletion(launchOptions(), commands()));
   const completed = async (...words: string[]): Promise<string[]> => {
     const line = ["tsdask-mpi", ...words].map((word) => `'${word}'`).join(" ");
     const ask = `compopt() { :; }; . '${file}'; IFS=$' \\t\\n'; COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _tsdask_mpi; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const text = await output(command("bash", "--norc", "-c", ask), { folder });
+    const text = await output(command("bash", "--norc", "-c", ask), { folder, env: withClusters() });
     return text.split("\n").filter((word) => word !== "");
   };
 
@@ -42,6 +52,8 @@ describe("bash completes", () => {
     expect(await completed("--security", "")).toEqual(["tls", "none"]);
     expect(await completed("scale", "4", "--work")).toEqual(["--workers-per-job"]);
     expect(await completed("connect", "s")).toEqual(["scheduler.json"]);
+    expect(await completed("stop", "n")).toEqual(["nightly"]);
+    expect(await completed("scale", "4", "ca")).toEqual(["calm-otter"]);
     expect(await completed("script", "s")).toEqual(["slurm", "sge"]);
     expect(await completed("completion", "")).toEqual(["bash", "zsh", "fish"]);
     expect(await completed("--python", "n")).toEqual(["notes.txt"]);
@@ -57,13 +69,20 @@ if (which("fish") !== undefined)
   test("fish completes options, values and commands", async () => {
     const file = written("fish", fishCompletion(launchOptions(), commands()));
     const completed = async (line: string): Promise<string[]> =>
-      (await output(command("fish", "--no-config", "-c", `source '${file}'; complete -C '${line}'`), { folder }))
+      (
+        await output(command("fish", "--no-config", "-c", `source '${file}'; complete -C '${line}'`), {
+          folder,
+          env: withClusters(),
+        })
+      )
         .split("\n")
         .map((text) => text.split("\t")[0] ?? "");
     expect(await completed("tsdask-mpi --mem")).toContain("--memory-limit");
     expect(await completed("tsdask-mpi --security n")).toContain("none");
     expect(await completed("tsdask-mpi sca")).toContain("scale");
     expect(await completed("tsdask-mpi adapt --wait")).toContain("--wait-count");
+    expect(await completed("tsdask-mpi logs ni")).toContain("nightly");
+    expect(await completed("tsdask-mpi logs sche")).toContain("scheduler.json");
   });
 
 if (which("zsh") !== undefined)
@@ -71,6 +90,23 @@ if (which("zsh") !== undefined)
     const file = written("zsh", zshCompletion(launchOptions(), commands()));
     const words = `autoload -U compinit; compinit -D -u; source '${file}'; print $_comps[tsdask-mpi]`;
     expect((await output(command("zsh", "-f", "-c", words), { folder })).trim()).toBe("_tsdask_mpi");
+  });
+
+if (which("zsh") !== undefined)
+  test("zsh completes values and clusters where a person types", async () => {
+    const file = written("zsh", zshCompletion(launchOptions(), commands()));
+    const typed = (line: string, seen: string): string =>
+      `zpty -w -n z $'${line}\\t'; zpty -r z said '*${seen}*'; print -r -- "\${said##*tsdask-mpi }"; zpty -w -n z $'\\x15'`;
+    const shell = [
+      "zmodload zsh/zpty; zpty z zsh -f -i",
+      `zpty -w z "PS1=; autoload -U compinit; compinit -D -u; source '${file}'; print re''ady"`,
+      "zpty -r z said '*ready*'",
+      typed("tsdask-mpi stop cal", "calm-otter"),
+      typed("tsdask-mpi --security n", "none"),
+      "zpty -d z",
+    ].join("\n");
+    const said = await output(command("zsh", "-f", "-c", shell), { folder, env: withClusters(), deadline: 15 });
+    expect(said).toMatch(/stop calm-otter[^]*--security none/);
   });
 
 test("every option and command is in all of them, and in the manual page", () => {

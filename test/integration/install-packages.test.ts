@@ -7,15 +7,17 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { command, isRoot, projectRoot, which } from "./bed/command.ts";
+import { availableLaunchers } from "./bed/launchers.ts";
 import { nothingLeft } from "./bed/left.ts";
 import { availablePythons, python } from "./bed/pythons.ts";
-import { type Finished, output, run, tell } from "./bed/run.ts";
+import { type Finished, output, run, start, tell } from "./bed/run.ts";
 import { asStranger, strangerAvailable } from "./bed/user.ts";
 import { computes, oldNodeFolder, pathWithoutNode } from "./installed.ts";
 
@@ -29,6 +31,25 @@ const common = availablePythons().find(({ path }) => path.startsWith("/usr/"));
 
 const hasDpkg = which("dpkg-deb") !== undefined && isRoot;
 const hasRpm = which("rpm") !== undefined && which("rpmbuild") !== undefined && isRoot;
+const [launcher] = availableLaunchers("openmpi4", "mpich4", "local");
+/** Waits until the link was moved, then has a worker started again. */
+const upgrade = `
+import os, pathlib, signal, sys, time
+from dask.distributed import Client
+if __name__ == "__main__":
+    with Client() as client:
+        client.wait_for_workers(2)
+        before = client.run(os.getpid)
+        print("up", len(before), flush=True)
+        while not pathlib.Path("moved").exists():
+            time.sleep(0.05)
+        killed = min(before.values())
+        os.kill(killed, signal.SIGKILL)
+        while len(after := set(client.run(os.getpid, on_error="ignore").values()) - {killed}) < 2:
+            time.sleep(0.1)
+        print("another", len(after - set(before.values())) == 1, client.submit(sum, range(10)).result(), flush=True)
+    sys.exit(7)
+`;
 /** What making the packages said. */
 let made: Finished | undefined;
 
@@ -64,6 +85,30 @@ describe("the single archive", () => {
     const program = [join(opt, name, "bin", "tsdask-mpi"), "--python", python().path];
     await computes(clean, program, { env: { PATH: pathWithoutNode(base) } });
     await computes(clean, program, { env: { PATH: pathWithoutNode(base, oldNodeFolder(base)) } });
+  });
+
+  it("leaves a launch its version when the link to it is moved, also for what is started later; the next launch has the new one", async () => {
+    await using clean = nothingLeft();
+    const current = join(base, "current");
+    const program = join(current, "bin", "tsdask-mpi");
+    symlinkSync(join(opt, name), current);
+    // Nothing of it serves a launch that would look into it.
+    const next = join(base, "next");
+    mkdirSync(join(next, "bin"), { recursive: true });
+    writeFileSync(join(next, "bin", "tsdask-mpi"), "#!/bin/sh\necho the next version\n", { mode: 0o755 });
+
+    const line = launcher?.command(4, [program, "--python", python().path, clean.write("upgrade.py", upgrade)]);
+    const running = start(line ?? command("false"), {
+      folder: clean.folder,
+      env: { ...clean.env, PATH: pathWithoutNode(base) },
+    });
+    await running.says(/^up 2$/m, 40);
+    await output(command("ln", "-sfn", next, current));
+    expect(await output(command(program))).toBe("the next version\n");
+    clean.write("moved", "");
+    const finished = await running.finished;
+    expect(finished.code, tell(finished)).toBe(7);
+    expect(finished.stdout).toMatch(/^another True 45$/m);
   });
 
   if (strangerAvailable() === true && common !== undefined) {
