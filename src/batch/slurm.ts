@@ -57,7 +57,9 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined || (job.endTime !== undefined && job.startTime !== undefined)) return job;
   const ran = await squeue(["-j", job.jobId, "-o", "%e|%S|%l"], shell, { SLURM_TIME_FORMAT: "%s" });
   if (ran.code !== 0) throw noAnswer("slurm", "squeue", ran);
-  const [end, start, limit] = lines(ran.stdout)[0]?.split("|") ?? [];
+  // In a federation the cluster that a job was submitted to has a line for it, too, with N/A.
+  const rows = lines(ran.stdout);
+  const [end, start, limit] = (rows.find((row) => !row.startsWith("N/A|N/A")) ?? rows[0])?.split("|") ?? [];
   if (end === undefined || start === undefined || limit === undefined)
     throw notUnderstood("slurm", "squeue", ran.stdout);
   const limited = !noLimits.includes(limit);
@@ -82,6 +84,8 @@ async function submitArray(
   shell: Shell,
 ): Promise<readonly string[] | undefined> {
   if (directiveIn(await scriptText(submission.path), arrayDirective) !== undefined) return undefined;
+  // "Job arrays run on the origin cluster": Slurm's federation guide. Jobs of their own run on all of them.
+  if (/^Federation:/m.test((await shell.run("scontrol", ["show", "federation"])).stdout)) return undefined;
   const ran = await sbatch(submission, [`--array=1-${count}`], shell);
   if (ran.code !== 0 && /invalid job array/i.test(ran.stderr)) return undefined;
   if (ran.code !== 0) throw refused("slurm", "sbatch", ran, hints);
@@ -138,9 +142,12 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
     throw notCancelled("slurm", "scancel", ids, ran);
 }
 
-/** In a federation (and only there) all its clusters are asked: a job that another one has taken is "revoked" on the one it was submitted to. */
+/**
+ * In a federation (and only there) all its clusters are asked for all that they have of a job: one that another cluster has taken is "revoked" on the one it was
+ * submitted to, and only `--sibling` shows where it runs (seen with 22.05).
+ */
 function squeue(args: readonly string[], shell: Shell, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
-  return shell.run("squeue", ["-h", ...args], { env: { SQUEUE_FEDERATION: "1", ...env } });
+  return shell.run("squeue", ["-h", ...args], { env: { SQUEUE_FEDERATION: "1", SQUEUE_SIBLING: "1", ...env } });
 }
 
 /** What to ask squeue for: whole arrays, of which `-r` lists the tasks, so that the question stays short. */

@@ -12,14 +12,22 @@ describe("Slurm", () => {
       endTime: 1_795_222_578,
       startTime: 1_795_222_458,
     });
-    expect(shell.asked[0]?.env).toEqual({ SLURM_TIME_FORMAT: "%s", SQUEUE_FEDERATION: "1" });
+    expect(shell.asked[0]?.env).toEqual({ SLURM_TIME_FORMAT: "%s", SQUEUE_FEDERATION: "1", SQUEUE_SIBLING: "1" });
   });
-  it("asks all clusters of a federation, in which another one may run an array's tasks: squeue(1), SQUEUE_FEDERATION", async () => {
-    const stdout = "67108869|67108869_1|RUNNING|None\n67108869|67108869_2|PENDING|Resources\n";
-    const shell = recordedShell([[/^squeue -h -j 67108869 /, { stdout }]]);
-    const states = await slurm.states(["67108869_1", "67108869_2"], shell);
-    expect([...states.values()]).toEqual(["running", "pending"]);
-    expect(shell.asked[0]?.env).toEqual({ SQUEUE_FEDERATION: "1" });
+  it("asks all clusters of a federation, of which another one may run a job: what is revoked here runs there", async () => {
+    // As Slurm 22.05 answered with two clusters.
+    const stdout = "67108869|67108869|RUNNING|None\n67108870|67108870|RUNNING|None\n67108870|67108870|REVOKED|None\n";
+    const shell = recordedShell([
+      [/^squeue -h -j 67108869,67108870 -o %F/, { stdout }],
+      [/^squeue -h -j 67108870 -o %e/, { stdout: "N/A|N/A|1:00:00\n1795226060|1795222460|1:00:00\n" }],
+    ]);
+    const states = await slurm.states(["67108869", "67108870"], shell);
+    expect([...states.values()]).toEqual(["running", "running"]);
+    expect(shell.asked[0]?.env).toEqual({ SQUEUE_FEDERATION: "1", SQUEUE_SIBLING: "1" });
+    await expect(slurm.inquire({ system: "slurm", jobId: "67108870" }, shell)).resolves.toMatchObject({
+      endTime: 1_795_226_060,
+      startTime: 1_795_222_460,
+    });
     const env = { SLURM_JOB_ID: "67108871", SLURM_ARRAY_JOB_ID: "67108869", SLURM_ARRAY_TASK_ID: "2" };
     expect(describeJob(env).label).toBe("67108869_2");
     expect(isOfJob("tsdask-67108869_2-0", "67108869_2")).toBe(true);
@@ -69,6 +77,7 @@ describe("Slurm", () => {
   });
   it("submits many jobs as the tasks of one array, asks of them with one short question, and cancels them with one word", async () => {
     const shell = recordedShell([
+      [/^scontrol show federation$/, {}],
       [/^sbatch --parsable --array=1-300 \/a\/w.sh$/, { stdout: "30\n" }],
       [/^squeue -h -j 30,41 -o %F\|%i\|%T\|%r -r$/, { stdout: "30|30_1|RUNNING|None\n30|30_2|PENDING|Resources\n" }],
       [/^scancel 30_\[1-299\] 41$/, {}],
@@ -78,12 +87,20 @@ describe("Slurm", () => {
     const states = await slurm.states([...(ids ?? []), "41"], shell);
     expect(["30_1", "30_2", "30_3", "41"].map((id) => states.get(id))).toEqual(["running", "pending", "gone", "gone"]);
     await slurm.cancel([...(ids ?? []).slice(0, 299), "41"], shell);
-    expect(shell.asked).toHaveLength(3);
+    expect(shell.asked).toHaveLength(4);
   });
   it("makes no array of what the site does not take as one", async () => {
     const stderr = "sbatch: error: Batch job submission failed: Invalid job array specification\n";
-    const shell = recordedShell([[/--array=1-300/, { code: 1, stderr }]]);
+    const shell = recordedShell([
+      [/^scontrol show federation$/, {}],
+      [/--array=1-300/, { code: 1, stderr }],
+    ]);
     await expect(slurm.submitArray?.({ path: "/a/w.sh" }, 300, shell)).resolves.toBeUndefined();
+  });
+  it("makes no array in a federation, where only the cluster of its submission would run it", async () => {
+    const stdout = "Federation: fed\nSelf:       feda:127.0.0.1:36821 ID:1 FedState:ACTIVE Features:\n";
+    const shell = recordedShell([[/^scontrol show federation$/, { stdout }]]);
+    await expect(slurm.submitArray?.({ path: "/a/w.sh" }, 3, shell)).resolves.toBeUndefined();
   });
   it("reads states, of arrays the liveliest, held ones by their reason, and unknown ones as gone", async () => {
     const stdout =
