@@ -106,7 +106,7 @@ if (which("zsh") !== undefined)
       "zpty -d z",
     ].join("\n");
     const said = await output(command("zsh", "-f", "-c", shell), { folder, env: withClusters(), deadline: 15 });
-    expect(said).toMatch(/stop calm-otter[^]*--security none/);
+    expect(said).toMatch(/stop calm-otter[\s\S]*--security none/);
   });
 
 test("every option and command is in all of them, and in the manual page", () => {
