@@ -37,16 +37,20 @@ export async function batchRows({ env, options }: DoctorContext): Promise<Row[]>
     const have = found.length === 0 ? "no batch system's commands in PATH" : `${found.join(", ")} in PATH`;
     return [fine("batch", "job", `not in a job; ${have}`)];
   }
-  const rows = [fine("batch", "job", `${job.system} ${job.jobId}`, { same: job.jobId }), await answerRow(job, env)];
-  if (options.walltime !== undefined)
-    return [...rows, fine("batch", "end", `${durationText(options.walltime)} after its start (--walltime)`)];
+  const [answers, end] = await Promise.all([answerRow(job, env), endRow(job, options.walltime, env)]);
+  return [fine("batch", "job", `${job.system} ${job.jobId}`, { same: job.jobId }), answers, end];
+}
+
+/** When the job ends, and whether a launch would know. */
+async function endRow(job: Job, walltime: number | undefined, env: NodeJS.ProcessEnv): Promise<Row> {
+  if (walltime !== undefined) return fine("batch", "end", `${durationText(walltime)} after its start (--walltime)`);
   try {
     const { endTime } =
       job.endTime === undefined ? await inquireJob(job, commandShell({ env, deadline: askDeadline })) : job;
-    if (endTime === undefined) return [...rows, fine("batch", "end", "it has no time limit, or none is told")];
-    return [...rows, fine("batch", "end", `in ${durationText(Math.max(0, endTime - Date.now() / 1000))}`)];
+    if (endTime === undefined) return fine("batch", "end", "it has no time limit, or none is told");
+    return fine("batch", "end", `in ${durationText(Math.max(0, endTime - Date.now() / 1000))}`);
   } catch (error) {
     const problem = error instanceof Failure ? (error.message.split("\n", 1)[0] ?? "") : String(error);
-    return [...rows, message("batch", "end", "TSD-063", { problem })];
+    return message("batch", "end", "TSD-063", { problem });
   }
 }

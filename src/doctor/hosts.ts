@@ -1,6 +1,8 @@
 import { lookup, lookupService } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { startTrouble } from "../cluster/start-trouble.ts";
+import { Failure } from "../errors/failure.ts";
 import { refuseLoopback } from "../host/reach.ts";
 import { interfaceAddresses, listeningAddress, type InterfaceAddress } from "../net/interfaces.ts";
 import { checked, fine, message, type Row } from "./row.ts";
@@ -13,7 +15,8 @@ export async function hostRows({ host, options, world }: DoctorContext): Promise
   const known = interfaceAddresses();
   const single = world === undefined || world.localSize === world.size;
   return [
-    await checked("hosts", "address", () => {
+    await checked("hosts", "address", async () => {
+      await refuseForeign(options.host, host, known);
       refuseLoopback({ ...options, size: world?.size ?? 1, localSize: world?.localSize });
       const address = listeningAddress({ interface: options.interface, singleHost: single, addresses: known });
       const one = known.find((other) => other.address === address);
@@ -49,6 +52,23 @@ async function nameRow(host: string, needed: boolean, known: readonly InterfaceA
   return needed
     ? message("hosts", "name", "TSD-064", { host, problem })
     : fine("hosts", "name", `${host} (${problem}; addresses are used)`);
+}
+
+/** Throws TSD-050 for a --host that is none of this host's addresses, as its scheduler would when it listens there. */
+async function refuseForeign(
+  wish: string | undefined,
+  host: string,
+  known: readonly InterfaceAddress[],
+): Promise<void> {
+  if (wish === undefined || wish === "0.0.0.0" || wish === "::") return;
+  const found = await lookup(wish, { all: true }).catch(() => []);
+  if (found.some(({ address }) => address.startsWith("127.") || known.some((one) => one.address === address))) return;
+  throw new Failure("TSD-050", {
+    rank: 0,
+    host,
+    why: found.length === 0 ? `--host ${wish} is not known` : `--host ${wish} is not an address of this host`,
+    ...startTrouble("address"),
+  });
 }
 
 /** The other way round: what the name service says of an address. Programs that log in by names want both to agree. */

@@ -55,7 +55,7 @@ export function shareRows(
   const range = (low: string, high: string): string => (low === high ? low : `${low} to ${high}`);
   const cores = range(String(Math.min(...threads)), String(Math.max(...threads)));
   const bytes = least === 0 ? "no limit of memory" : range(bytesText(least), bytesText(Math.max(...memory)));
-  const text = `${cores} ${cores === "1" ? "thread" : "threads"} and ${bytes} for each of ${count(shares.length, "worker")}`;
+  const text = `${cores} ${cores === "1" ? "thread" : "threads"} and ${bytes} for ${shares.length === 1 ? "its worker" : `each of ${shares.length} workers`}`;
   return [fine("limits", "each worker", text)];
 }
 

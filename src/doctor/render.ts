@@ -32,7 +32,7 @@ export function reportText(
     const here = rows.filter((row) => row.group === group);
     if (here.length === 0) continue;
     lines.push("", titles[group]);
-    for (const row of here) {
+    for (const row of few(here)) {
       const on = row.hosts === undefined ? "" : `[${hostList([...row.hosts])}] `;
       lines.push(`  ${tint(row.state)} ${row.name.padEnd(16)} ${on}${visibleLine(row.text)}`);
       if (row.cause !== undefined) lines.push(`          cause: ${visibleLine(row.cause)}`);
@@ -43,6 +43,21 @@ export function reportText(
   }
   const where = hosts.length === 1 ? (hosts[0] ?? "") : `${count(hosts.length, "host")} (${hostList([...hosts])})`;
   return `${[`tsdask-mpi doctor, ${where}`, ...lines, "", verdict(rows)].join("\n")}\n`;
+}
+
+/** So many different answers to one question are shown where all are well; of more, one and how many others there are. */
+const mostAnswers = 4;
+
+/** What differs from host to host, and is well everywhere, takes one line: a hundred hosts have a hundred addresses. */
+function few(rows: readonly MergedRow[]): readonly MergedRow[] {
+  const kin = Map.groupBy(rows, ({ name, state }) => `${state} ${name}`);
+  return rows.flatMap((row) => {
+    const all = kin.get(`${row.state} ${row.name}`) ?? [];
+    if (row.state !== "ok" || all.length <= mostAnswers) return [row];
+    if (row !== all[0]) return [];
+    const hosts = all.flatMap((one) => one.hosts ?? []);
+    return [{ ...row, hosts, text: `${row.text}, and ${all.length - 1} others (--json has all)` }];
+  });
 }
 
 /** The last line: how much is wrong. */

@@ -60,6 +60,23 @@ test("a report names cause, cure and code under a finding, and its verdict last"
   expect(JSON.parse(reportJson(rows, ["h1"]))).toMatchObject({ state: "error", hosts: ["h1"] });
 });
 
+test("what differs among many hosts and is well on all of them takes one line; findings are shown all", () => {
+  const rows = mergeReports(
+    [1, 2, 3, 4, 5, 6].map((n) =>
+      host(
+        `h${n}`,
+        fine("hosts", "address", `10.0.0.${n}`),
+        message("files", "TMPDIR", "TSD-071", { path: `/tmp/${n}`, problem: "it is a link" }),
+      ),
+    ),
+  );
+  const text = reportText(rows, { hosts: ["h1", "h2", "h3", "h4", "h5", "h6"] });
+  expect(text.match(/^ +ok .*$/gm)).toEqual([
+    "  ok      address          [h[1-6]] 10.0.0.1, and 5 others (--json has all)",
+  ]);
+  expect(text.match(/^ +ERROR /gm)).toHaveLength(6);
+});
+
 test("limits: too small ones are findings, and root is not held to that of processes", () => {
   const small = { files: 256, processes: 20, addressSpace: 1_000_000_000 };
   const states = (root: boolean): string[] => rowsOfLimits(small, { host: "h1", root }).map(({ state }) => state);
@@ -77,6 +94,7 @@ test("each worker's part of a host is told where the number of ranks is known, a
   expect(rows({ rank: 0, size: 6, localSize: 6 })[0]?.text).toBe("2 threads and 6.4 GiB for each of 4 workers");
   // The second host has neither scheduler nor script.
   expect(rows({ rank: 4, size: 8, localSize: 4 })[0]?.text).toBe("2 threads and 8 GiB for each of 4 workers");
+  expect(rows({ rank: 2, size: 3, localSize: 1 })[0]?.text).toBe("8 threads and 32 GiB for its worker");
   expect(rows({ rank: 0, size: 0 })).toEqual([]);
   const [row] = rows({ rank: 0, size: 6, localSize: 6 }, { kind: "bytes", bytes: 50_000_000 });
   expect(row).toMatchObject({ state: "warning", code: "TSD-198", text: expect.stringContaining("47.7 MiB") });

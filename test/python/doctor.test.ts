@@ -204,6 +204,15 @@ const faults: readonly Foretold[] = [
     cure: { env: { DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION: "True" } },
   },
   {
+    name: "an address of another host",
+    options: ["--host", "10.99.99.99"],
+    state: "error",
+    code: "TSD-050",
+    names: /--host 10\.99\.99\.99 is not an address of this host/,
+    says: /Leave out --host/,
+    cure: {},
+  },
+  {
     name: "an interface of another host",
     options: ["--interface", "ib7"],
     state: "error",

@@ -131,6 +131,29 @@ if (hostsAvailable() === true) {
       },
     );
 
+    test.each(kinds)(
+      "the doctor behind %s: one report for all hosts, and the odd one out by its name",
+      async (kind) => {
+        await using clean = nothingLeft();
+        clean.write("notes", "x");
+        const odd = `[ "$(hostname)" != h2 ] || export TSDASK_LOCAL_DIRECTORY=notes/scratch; exec "$@"`;
+        const words = ["sh", "-c", odd, "sh", tsdask, "doctor"];
+        const report = await run(hosts.mpirun(kind, { h1: 2, h2: 1 }, words), {
+          folder: clean.folder,
+          env: { ...clean.env, TSDASK_PYTHON: python().path },
+          deadline: 60,
+        });
+        expect(report.code, tell(report)).not.toBe(0);
+        expect(report.stdout).toMatch(/^tsdask-mpi doctor, 2 hosts \(h\[1-2\]\)$/m);
+        expect(report.stdout).toMatch(/^ {2}ERROR {3}spill +\[h2\] .*notes\/scratch/m);
+        expect(report.stdout).toMatch(/^ {2}ok +spill +\[h1\] /m);
+        expect(report.stdout).toMatch(/all 3 ranks' hosts met/);
+        for (const name of ["ports", "names", "clock", "shared folder"])
+          expect(report.stdout).toMatch(new RegExp(`^ {2}ok +${name} `, "m"));
+        expect(report.stdout.match(/^ {2}ERROR/gm)).toHaveLength(1);
+      },
+    );
+
     test("a firewall before the scheduler's port alone: who cannot reach it is said, and the cure is a port that it lets through", async () => {
       await using clean = nothingLeft();
       const [port = 0, other = 0] = await freePorts(2);
