@@ -1,8 +1,8 @@
 import { unlink } from "node:fs/promises";
-import { join } from "node:path";
 import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { targetsFile } from "../registry/targets-file.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 
 /** How often (ms) the workers are asked for: Prometheus reads a file again as soon as it has changed. */
@@ -53,7 +53,7 @@ export function targetGroups(
  * removes it. `onProblem` is told once when it cannot be written; a scheduler that does not answer is asked again.
  */
 export function keepTargets(input: TargetsInput): () => Promise<void> {
-  const path = join(input.folder, `tsdask-${input.name}-${input.launch.replace(".", "-")}.json`);
+  const path = targetsFile(input.folder, input);
   let written = "";
   let told = false;
   let timer: NodeJS.Timeout | undefined;

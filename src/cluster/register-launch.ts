@@ -43,6 +43,7 @@ export function registerLaunch(
       grace: options.grace,
       ...scriptOf(whatRuns(options)),
       ...(ends === undefined ? {} : { ends }),
+      ...(options.prometheusTargets === undefined ? {} : { targets: options.prometheusTargets }),
       ...(known === undefined ? {} : { public: known.name }),
     },
     {

@@ -35,6 +35,8 @@ export interface ClusterEntry {
   readonly job: { readonly system: BatchName; readonly id?: string };
   /** The folder of its logs that are kept. */
   readonly log?: string;
+  /** The folder of its list of targets for Prometheus. */
+  readonly targets?: string;
   /** Seconds that its script and workers get to end in order. */
   readonly grace: number;
 }

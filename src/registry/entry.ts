@@ -43,6 +43,7 @@ const Entry = v.object({
     id: v.optional(plain),
   }),
   log: v.optional(plain),
+  targets: v.optional(plain),
   grace: v.number(),
 });
 

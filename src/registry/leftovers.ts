@@ -9,9 +9,10 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 import { fields } from "./snapshot.ts";
+import { removeTargetsFile } from "./targets-file.ts";
 
 /**
- * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its scheduler.json, each only if it is still
+ * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its scheduler.json, its list of targets for Prometheus, each only if it is still
  * that launch's. Resolves to whether there was anything. Never throws: what cannot be removed stays.
  */
 export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv): Promise<boolean> {
@@ -22,6 +23,7 @@ export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv
       await endWorkerJobs(entry.folder, env);
       await rm(entry.folder, { recursive: true, force: true });
     }
+    if (entry.targets !== undefined && (await removeTargetsFile(entry.targets, entry))) found = true;
     if (entry.schedulerFile !== undefined && (await removeSchedulerFile(entry.schedulerFile, entry.launch)))
       found = true;
   } catch {

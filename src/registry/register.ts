@@ -17,6 +17,7 @@ export type LaunchFacts = Pick<
   | "job"
   | "ends"
   | "log"
+  | "targets"
   | "grace"
   | "public"
 > & {
