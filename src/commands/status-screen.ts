@@ -168,7 +168,7 @@ const said = (name: string, text: string | undefined): readonly string[] =>
 export function statusJson(view: StatusView): Readonly<Record<string, unknown>> {
   const { listed, snapshot, jobs } = view;
   const workers = workersOf(snapshot);
-  const tasks = tasksOf(snapshot, view.before);
+  const { inMemory, ...tasks } = tasksOf(snapshot, view.before);
   const { fullest, slowest } = extremes(workers);
   return {
     name: listed?.entry.name ?? null,
@@ -178,8 +178,8 @@ export function statusJson(view: StatusView): Readonly<Record<string, unknown>> 
     ends: listed?.ends ?? null,
     at: snapshot.at,
     scheduler: { address: snapshot.identity.address, id: snapshot.identity.id, host: listed?.entry.host ?? null },
-    tasks: { ...tasks, finished: tasks.finished ?? null, rate: tasks.rate ?? null },
-    waits_for: waitsFor(tasks, workers) ?? null,
+    tasks: { ...tasks, in_memory: inMemory, finished: tasks.finished ?? null, rate: tasks.rate ?? null },
+    waits_for: waitsFor({ ...tasks, inMemory }, workers) ?? null,
     hosts: hostsOf(workers),
     workers,
     fullest: fullest?.name ?? null,

@@ -124,7 +124,7 @@ describe("one cluster, by its name", () => {
     });
     expect(status).toMatchObject({
       name: "nightly",
-      tasks: { finished: 1, erred: 0, processing: 0 },
+      tasks: { finished: 1, erred: 0, processing: 0, in_memory: expect.any(Number) },
       waits_for: "a client: there is no task to run",
       hosts: [{ workers: 1, threads: expect.any(Number) }],
     });

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostsAvailable, startHosts, type Hosts } from "../bed/hosts.ts";
 import { availableLaunchers } from "../bed/launchers.ts";
@@ -89,6 +91,21 @@ if __name__ == "__main__":
     print("total", Client().submit(sum, range(1000)).result(), flush=True)
 `;
 
+/** A script that kills its scheduler once it has computed, as the system's memory killer would. */
+const killer = `
+import os, signal, time
+from dask.distributed import Client
+
+def pid(dask_scheduler=None):
+    return os.getpid()
+
+if __name__ == "__main__":
+    client = Client()
+    client.gather(client.map(abs, range(10)))
+    os.kill(client.run_on_scheduler(pid), signal.SIGKILL)
+    time.sleep(60)
+`;
+
 /** Each is told within this time (s). */
 const toldWithin = 15;
 
@@ -153,6 +170,30 @@ if (hostsAvailable() === true) {
         expect(report.stdout.match(/^ {2}ERROR/gm)).toHaveLength(1);
       },
     );
+
+    test("the report of a launch on two hosts whose scheduler was killed is there, with both hosts and the reason", async () => {
+      await using clean = nothingLeft();
+      clean.allow(/^page\.html$/);
+      clean.write("killer.py", killer);
+      const words = [tsdask, "--no-dashboard", "--wait-workers", "all", "--report", "page.html", "killer.py"];
+      const failed = await run(hosts.mpirun("openmpi4", { h1: 2, h2: 2 }, words), {
+        folder: clean.folder,
+        env: { ...clean.env, TSDASK_PYTHON: python().path },
+        deadline: 60,
+      });
+      expect(failed.code, tell(failed)).toBe(72);
+      const page = readFileSync(join(clean.folder, "page.html"), "utf8");
+      for (const part of [
+        "the scheduler was lost; the launch is over, exit code 72",
+        "TSD-051 The Dask scheduler was lost (rank 0 on h1): it was killed (SIGKILL)",
+        "<td>h1</td><td>0-1</td><td>scheduler (rank 0), script (rank 1)</td>",
+        "<td>h2</td><td>2-3</td><td>2 workers</td>",
+        "The script started after",
+        "There is none: the scheduler was gone",
+      ])
+        expect(page).toContain(part);
+      expect(page).toMatch(/The last of 2 workers \(rank [23] on h2\) was in [\d.]+ s after the first process/);
+    });
 
     test("a firewall before the scheduler's port alone: who cannot reach it is said, and the cure is a port that it lets through", async () => {
       await using clean = nothingLeft();
