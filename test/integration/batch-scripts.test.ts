@@ -215,7 +215,9 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     covers("slurm", ["accounting"], await slurmVersion());
     // The launch's own page has it, as of a moment before.
     const page = (): string => readFileSync(join(clean.folder, "page.html"), "utf8");
-    await until("the page has the job's accounting", 20, () => /JobId=\d+[\s\S]*MaxRSS[\s\S]*while the job ran/.test(page()));
+    await until("the page has the job's accounting", 20, () =>
+      /JobId=\d+[\s\S]*MaxRSS[\s\S]*while the job ran/.test(page()),
+    );
     await output(command("scancel", step), { env: jobEnvironment(clean) });
     await running.finished;
     await queueEmpty(30);
