@@ -58,7 +58,12 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
   });
   const { pid } = child;
   const guard = pid === undefined ? undefined : watch(guardSocket, pid);
-  if (pid !== undefined) afterHearing(() => report({ k: "client-started", pid }));
+  let started = pid === undefined;
+  const tellStarted = (): void => {
+    if (!started) report({ k: "client-started", pid: pid ?? 0 });
+    started = true;
+  };
+  afterHearing(tellStarted);
   relayed?.started();
   const unwatch = pid === undefined || jupyter !== undefined ? [] : watchScript(pid, start, report);
   let over = false;
@@ -73,6 +78,8 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     }
     guard?.destroy();
     relayed?.close();
+    // One that was over at once.
+    tellStarted();
     report(pid === undefined ? couldNotStart(start.file, result) : clientExit(result, stopped));
   });
   void jupyter?.announce(pid, () => over);
