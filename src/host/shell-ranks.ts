@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   existsSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -107,7 +108,11 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   lines.unref();
   mark(`${paths.folder}/agent.${process.pid}`);
   link(paths, post);
-  const again = setInterval(() => linkAgain(paths, post), lookForLink).unref();
+  for (const pipe of Object.values(pipes)) linkTo(pipe, secondName(pipe));
+  const again = setInterval(() => {
+    for (const pipe of Object.values(pipes)) linkTo(secondName(pipe), pipe);
+    linkAgain(paths, post);
+  }, lookForLink).unref();
 
   return {
     toNode: (pid) => {
@@ -242,8 +247,19 @@ function link({ folder }: HostPaths, post: string): void {
   symlinkSync(basename(folder), post);
 }
 
-/** Milliseconds between two looks whether the link is still there. */
+/** Milliseconds between two looks whether the link and the pipes are still there. */
 const lookForLink = 1_000;
+
+/** A pipe has two names, so that it can have the one back that somebody has tidied away: Node makes pipes by a process of their own only. */
+const secondName = (pipe: string): string => `${pipe}.kept`;
+
+function linkTo(existing: string, name: string): void {
+  try {
+    linkSync(existing, name);
+  } catch {
+    // It is there, or nothing can be made there.
+  }
+}
 
 /** Shells meet their agent, pass signals on and find their code behind the link, which somebody who tidies up temporary folders may have removed. */
 function linkAgain({ folder }: HostPaths, post: string): void {

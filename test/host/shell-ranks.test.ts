@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -39,7 +39,7 @@ test("a rank that sends shells away leaves nothing when it is told to leave itse
   expect(existsSync(base)).toBe(false);
 });
 
-test("a link that somebody has tidied away is made again, and leads to the code at the end", async () => {
+test("a link and a pipe that somebody has tidied away are made again, and lead to the code at the end", async () => {
   const paths = pathsIn(scratch, "0123456789abcdef");
   mkdirSync(paths.folder);
   const { ranks, end } = pipesOf(paths);
@@ -48,8 +48,10 @@ test("a link that somebody has tidied away is made again, and leads to the code 
   const ignore = (): void => undefined;
   const shells = openShellRanks({ paths, post, onRank: ignore, onSignal: ignore });
   expect(existsSync(join(post, "ranks"))).toBe(true);
-  rmSync(post);
-  await expect.poll(() => existsSync(join(post, "ranks")), { timeout: 5_000 }).toBe(true);
+  const { ino } = statSync(ranks);
+  for (const path of [post, ranks, end]) rmSync(path);
+  await expect.poll(() => existsSync(post), { timeout: 5_000 }).toBe(true);
+  expect([existsSync(join(post, "end")), statSync(ranks).ino]).toEqual([true, ino]);
   await shells.release(7);
   expect([existsSync(join(paths.folder, "ended.7")), existsSync(post)]).toEqual([true, false]);
 });
