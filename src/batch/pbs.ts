@@ -195,7 +195,8 @@ const hints: readonly Hint[] = [
     "This queue takes no jobs now; `qstat -Q` shows which are enabled (Ena): name one of those with --queue.",
   ],
   [
-    /illegal -W|invalid -W|-W value/i,
+    // 15002 is PBSE_NOATTR of pbs_error.h, which qsub has no words for.
+    /illegal -W|invalid -W|-W value|\(15002\)|undefined attribute/i,
     "A -W line of the script is none that PBS knows: `-W depend=afterok:ID`, `-W block=true`, `-W umask=…`; qsub(1B) lists them.",
   ],
   [/unknown queue/i, "`qstat -Q` lists the queues; put one into the script (#PBS -q) or give --queue."],

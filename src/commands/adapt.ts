@@ -128,6 +128,12 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   /** Set once it was said that the cluster is suspended. */
   let stopped = false;
   let failures: string[] = [];
+  /** What was said once and is not said again. */
+  const told = new Set<string>();
+  const sayOnce = (text: string): void => {
+    if (!told.has(text)) say(text);
+    told.add(text);
+  };
   const reasons = pendingWatch(workers, say);
   while (!ended.aborted) {
     const seen = await lookedAt(workers, targetDuration);
@@ -166,7 +172,7 @@ export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
         idle,
         waitCount,
       );
-      await act({ workers, plan, view, target, perJob, max, say });
+      await act({ workers, plan, view, target, perJob, max, say, sayOnce });
     }
     await sleep(interval * 1000, undefined, { signal: ended }).catch(ignoreAbort);
   }
@@ -193,6 +199,7 @@ async function act({
   perJob,
   max,
   say,
+  sayOnce,
 }: {
   readonly workers: WorkerJobs;
   readonly plan: GrowthPlan;
@@ -201,6 +208,7 @@ async function act({
   readonly perJob: number;
   readonly max: number;
   readonly say: (text: string) => void;
+  readonly sayOnce: (text: string) => void;
 }): Promise<void> {
   // Whole jobs only: the last one is left out when it would pass --max, unless the cluster would have no worker at all.
   const room = Math.floor(
@@ -215,6 +223,8 @@ async function act({
     const ids = await workers.submit(jobs);
     say(`${wantedText(target, view.workers)}: ${jobsText(ids)} submitted.`);
   }
+  if (jobs < plan.submit && perJob > 1)
+    sayOnce(`no more jobs: each brings ${perJob} workers, and another one would pass --max ${max}.`);
   if (plan.retire.length + plan.cancel.length > 0) {
     const left = await workers.release(plan);
     if (left.length > 0) say(`${wantedText(target, view.workers)}: ${leftText(plan, left)}.`);

@@ -65,6 +65,7 @@ describe("PBS", () => {
     ["qsub: Unknown queue\n", "qstat -Q"],
     ["qsub: Queue is not enabled\n", "(Ena)"],
     ["qsub: illegal -W value\nusage: qsub [-a date_time] [-A account_string]\n", "-W depend"],
+    ["qsub: Error (15002) submitting job\n", "-W depend"],
     ["qsub: Job exceeds queue and/or server resource limits\n", "qstat -Qf"],
     ["qsub: Unknown resource: gpus\n", "select"],
     ["qsub: Unauthorized Request\n", "login node"],

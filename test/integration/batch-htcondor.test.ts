@@ -118,6 +118,11 @@ describe.runIf(htcondorAvailable() === true)("on a real HTCondor", () => {
     await until("its worker", 40, async () => (await workers()).includes(`tsdask-${adapted}-0`));
     adapting.signal("SIGINT");
     expect((await adapting.finished).code).toBe(130);
+    const wide = ["--min", "9", "--max", "9", "--interval", "500ms", "--batch", "htcondor", "--ranks-per-node", "8"];
+    await using narrow = start(condor.on(ours("adapt", ...wide, "--time", "5m")), options);
+    await narrow.says(/no more jobs: each brings 8 workers, and another one would pass --max 9/, 20);
+    narrow.signal("SIGINT");
+    expect((await narrow.finished).stderr).not.toContain("submitted");
     covers("htcondor", ["adapt"], condor.version);
 
     const never = await as(ours("scale", "9", "--wait", "60s", ...job, "--memory", "100GiB", ...given(clean)));
