@@ -6,6 +6,7 @@ import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
 import { fine, foretold, message, whySlow, type Row } from "./row.ts";
 import { spillRow } from "./spill.ts";
 import type { DoctorContext } from "./context.ts";
+import { absentRows, namedModules, type Named } from "./modules.ts";
 
 /** What `python/tsdask_mpi/look.py` says of a Python, as one JSON line. */
 export interface PythonLook {
@@ -14,6 +15,8 @@ export interface PythonLook {
   readonly problem?: { readonly reason: string; readonly message: string };
   readonly packages: Readonly<Record<string, string>>;
   readonly hidden: readonly (readonly [string, string])[];
+  /** Modules of the options that are not there. */
+  readonly absent: readonly Named[];
   readonly settings: {
     readonly address?: string | null;
     readonly encryption?: boolean | null;
@@ -30,14 +33,18 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
   try {
     const found = findPython({ wish: options.python, env, cwd, host });
     const began = performance.now();
-    const ran = await execa(found.path, [`${context.pythonRoot}/tsdask_mpi/look.py`, cwd], {
-      env: childEnvironment(env),
-      extendEnv: false,
-      cwd,
-      reject: false,
-      timeout: lookDeadline,
-      stdin: "ignore",
-    });
+    const ran = await execa(
+      found.path,
+      [`${context.pythonRoot}/tsdask_mpi/look.py`, cwd, JSON.stringify(namedModules(options))],
+      {
+        env: childEnvironment(env),
+        extendEnv: false,
+        cwd,
+        reject: false,
+        timeout: lookDeadline,
+        stdin: "ignore",
+      },
+    );
     const seconds = (performance.now() - began) / 1000;
     const look = parsed(ran.stdout);
     const environment = environmentRows(env);
@@ -60,7 +67,7 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
 async function lookRows(
   context: Pick<DoctorContext, "env" | "host" | "options" | "cwd">,
   found: { readonly path: string; readonly from: string },
-  { python, problem, packages, hidden, settings }: PythonLook,
+  { python, problem, packages, hidden, absent, settings }: PythonLook,
   seconds: number,
 ): Promise<Row[]> {
   const rows: Row[] = [
@@ -102,6 +109,7 @@ async function lookRows(
     );
   for (const [name, path] of hidden.slice(0, 3))
     rows.push(message("python", `hidden ${name}`, "TSD-155", { name, path }));
+  rows.push(...absentRows(absent, { ...context, python: found.path }));
   const { spill } = settings;
   if (spill && context.options.localDirectory === undefined)
     rows.push({ ...(await spillRow(spill, "Dask's temporary-directory", context)), name: "spill of Dask" });
