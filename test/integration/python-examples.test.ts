@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { command, projectRoot } from "./bed/command.ts";
@@ -36,4 +37,13 @@ test("those of initialize() and execute() run in a launch", async () => {
     env: { ...clean.env, ...environment },
   });
   expect(finished.stdout, tell(finished)).toBe("spmd 0 True\n");
+});
+
+test("the page for notebooks has a script that runs", async () => {
+  await using clean = nothingLeft();
+  const page = readFileSync(join(projectRoot, "docs", "notebooks.md"), "utf8");
+  const block = /```python\n([\s\S]*?)```/.exec(page.slice(page.indexOf("## Before and after")))?.[1] ?? "";
+  const words = ["--np", "3", "--python", python().path, clean.write("script.py", block)];
+  const finished = await run(command(tsdask, ...words), { folder: clean.folder, env: clean.env });
+  expect([finished.code, finished.stdout], tell(finished)).toEqual([0, "[0, 1, 4, 9]\n1\n"]);
 });
