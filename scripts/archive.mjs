@@ -108,6 +108,13 @@ function deb() {
     "",
   ];
   writeFileSync(join(tree, "DEBIAN", "control"), control.join("\n"));
+  // Byte code that root's Pythons have left, which dpkg knows nothing of.
+  const lines = [
+    "#!/bin/sh",
+    'cd "$DPKG_ROOT/usr/lib/tsdask-mpi" || exit 0',
+    "find . -name __pycache__ -exec rm -r {} +",
+  ];
+  writeFileSync(join(tree, "DEBIAN", "prerm"), `${lines.join("\n")}\n`, { mode: 0o755 });
   run("chmod", "-R", "u=rwX,go=rX", tree);
   run("find", tree, "-exec", "touch", "-h", "-d", `@${epoch}`, "{}", "+");
   const path = join(folder, `tsdask-mpi_${version}_${debian}.deb`);
