@@ -163,11 +163,16 @@ def _begin() -> tuple[Message, socket.socket]:
     started = time.time()
     line, rest = _first_line()
     config: dict[str, Any] = json.loads(line)
-    listener = _bind(str(config["socket"]))
-    for pipe in config.get("pipes") or []:
-        # An agent that fails meanwhile makes them itself, to send the shells away.
-        with suppress(FileExistsError):
-            os.mkfifo(str(pipe), 0o600)
+    try:
+        listener = _bind(str(config["socket"]))
+        for pipe in config.get("pipes") or []:
+            # An agent that fails meanwhile makes them itself, to send the shells away.
+            with suppress(FileExistsError):
+                os.mkfifo(str(pipe), 0o600)
+    except FileNotFoundError:
+        # A leader that has ended meanwhile took the folder with it; one that was killed as it did has left the user's own above it.
+        remove_host_folder(str(config["host_dir"]))
+        raise
     tell_leader({"event": "listening", "version": VERSION})
     warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)

@@ -64,6 +64,13 @@ function whyEnded({ reason, message, words = message, env, python }: Words): Why
       cause: `Python finds that file before its own, because its folder is in PYTHONPATH (${env["PYTHONPATH"] ?? "not set"}) or is the folder that Python starts in.`,
       cure: "Rename the file, or take its folder out of PYTHONPATH.",
     };
+  if (/^KeyboardInterrupt\s*$/m.test(words))
+    return {
+      problem: "it got SIGINT while it was starting",
+      cause:
+        "Somebody, or something that signals all processes of a job, interrupted it before it could leave that to its leader.",
+      cure: "Start the job again; `--log-level debug` shows who else got a signal.",
+    };
   const home = env["PYTHONHOME"];
   if (home !== undefined && home !== "" && /PYTHONHOME|No module named 'encodings'|init_fs_encoding/.test(words))
     return {

@@ -107,7 +107,9 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   lines.on("error", () => lines.destroy());
   lines.unref();
   mark(`${paths.folder}/agent.${process.pid}`);
-  link(paths, post);
+  // The link appears when everything behind it is there.
+  removePost(post);
+  linkAgain(paths, post);
   for (const pipe of Object.values(pipes)) linkTo(pipe, secondName(pipe));
   const again = setInterval(() => {
     for (const pipe of Object.values(pipes)) linkTo(secondName(pipe), pipe);
@@ -241,12 +243,6 @@ function mark(path: string): boolean {
   }
 }
 
-/** The link appears when everything behind it is there. */
-function link({ folder }: HostPaths, post: string): void {
-  removePost(post);
-  symlinkSync(basename(folder), post);
-}
-
 /** Milliseconds between two looks whether the link and the pipes are still there. */
 const lookForLink = 1_000;
 
@@ -266,7 +262,7 @@ function linkAgain({ folder }: HostPaths, post: string): void {
   try {
     symlinkSync(basename(folder), post);
   } catch {
-    // It is there, or nothing can be made there.
+    // It is there, or nothing can be made there now.
   }
 }
 

@@ -97,6 +97,18 @@ it.each<[string, string, boolean]>([
   expect(render(trouble.code, trouble.facts)).not.toMatch(/\?(?!\S)|[{}]/);
 });
 
+it("a Python that was interrupted while it started is told as that, not by its traceback", () => {
+  const words =
+    "Fatal Python error: init_import_site: Failed to import the site module\nTraceback (most recent call last):\nKeyboardInterrupt\n";
+  const trouble = pythonTrouble({
+    ...{ host: "node1", python: "/usr/bin/python3", env: {}, reason: "ended", words },
+    message: "exit code 1: Fatal Python error: init_import_site: Failed to import the site module",
+  });
+  expect(trouble.code).toBe("TSD-047");
+  expect(trouble.facts).toMatchObject({ problem: "it got SIGINT while it was starting" });
+  expect(render(trouble.code, trouble.facts)).not.toContain("Fatal Python error");
+});
+
 const report = (host: string, changes: Partial<PythonReport> = {}): PythonReport => ({
   host,
   executable: "/opt/env/bin/python",

@@ -81,4 +81,5 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     hub.running.signal("SIGTERM");
     await hub.running.finished;
   },
+  240_000,
 );

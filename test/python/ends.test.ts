@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -185,3 +186,12 @@ createInterface(server.stdout).on("line", (line) => {
   createInterface(control).on("line", (text) => process.stdout.write(JSON.stringify({ dir, server: server.pid, worker: JSON.parse(text).pid }) + "\\n"));
 });
 `;
+
+test.each(pythons())("a leader killed as it removed its folder leaves none above it, with %s", async (python) => {
+  const base = mkdtempSync(join(tmpdir(), "tsdask-base-"));
+  const folder = join(base, "0123456789abcdef");
+  const server = spawn(python, [join(PROGRAMS, "forkserver.py")], { stdio: ["pipe", "ignore", "ignore"] });
+  server.stdin.end(`${JSON.stringify({ socket: join(folder, "fork.sock"), host_dir: folder })}\n`);
+  expect(await once(server, "exit")).toEqual([1, null]);
+  expect(exists(base)).toBe(false);
+});

@@ -28,8 +28,8 @@ if __name__ == "__main__":
         client.wait_for_workers(workers)
         kept = client.submit(lambda: "kept")
         kept.result()
-        place = client.scheduler.address.split("//")[1].split(":")
-        idle = socket.create_connection((place[0], int(place[1])))
+        host, port = client.scheduler.address.split("//")[1].split(":")
+        idle = socket.create_connection((host, int(port)))
         before = client.run_on_scheduler(os.getpid)
         os.kill(before, signal.SIGKILL)
         killed = time.monotonic()
@@ -38,7 +38,7 @@ if __name__ == "__main__":
         except ConnectionResetError:
             pass  # The scheduler had not read all that came.
         try:
-            socket.create_connection(idle.getpeername())
+            socket.create_connection((host, int(port)))
             print("let in by the dead")
         except ConnectionRefusedError:
             print("refused at once")
