@@ -153,7 +153,7 @@ class Server:
         for line in lines:
             try:
                 order = json.loads(line)
-                if order.get("op") == "own":
+                if order.get("op") in ("own", "disown"):
                     self._cleanup.add(order)
                 elif order.get("op") == "rank":
                     self._watch_rank(int(order["pid"]))

@@ -96,7 +96,10 @@ class CleanupRegistry:
     files: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, order: Message) -> None:
-        """Take an order `own`: `paths` are folders with their `identities` (`<device>:<inode>`), `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's."""
+        """Take an order `own`: `paths` are folders with their `identities` (`<device>:<inode>`), `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's. `disown` takes the folders in `paths` back."""
+        if order.get("op") == "disown":
+            self.folders = [one for one in self.folders if one[0] not in (order.get("paths") or [])]
+            return
         for folder, which in zip(order.get("paths") or [], order.get("identities") or [], strict=False):
             device, _, inode = str(which).partition(":")
             if isinstance(folder, str) and os.path.isabs(folder) and device.isdecimal() and inode.isdecimal():

@@ -24,8 +24,23 @@ export function endHooks(
 ): EndHooks {
   const { context, output, publication, register, session } = parts;
   const { folder, options } = context;
+  let hostsToCome = false;
+  const removeFolders = async (): Promise<void> => {
+    await removeClusterFolder(folder);
+    for (const dead of deadClusterFolders(folder, publication.replaced())) {
+      await endWorkerJobs(dead.path, context.env);
+      await removeFolder(dead);
+    }
+  };
+  const leave = (code: number): void => {
+    output.log.close();
+    context.finished(code);
+  };
   return {
     onEnd: async (ending, facts) => {
+      // Where the hosts do not meet by the launcher, those to come look for rank 0 in its folder, longer than this host's fork server lives.
+      ({ hostsToCome } = facts);
+      if (hostsToCome) void context.forkServer.then((server) => server.disown([folder]));
       const told = parts.usage.whenTold(facts, deadlines.usage);
       parts.stopWatching();
       session.progress?.stop();
@@ -43,15 +58,11 @@ export function endHooks(
       const problem = await endWorkerJobs(folder, context.env);
       if (problem !== undefined)
         output.say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
-      await removeClusterFolder(folder);
-      for (const dead of deadClusterFolders(folder, publication.replaced())) {
-        await endWorkerJobs(dead.path, context.env);
-        await removeFolder(dead);
-      }
+      if (!hostsToCome) await removeFolders();
     },
     finished: (code) => {
-      output.log.close();
-      context.finished(code);
+      if (hostsToCome) void removeFolders().finally(() => leave(code));
+      else leave(code);
     },
   };
 }

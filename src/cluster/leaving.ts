@@ -3,7 +3,7 @@ import type { ToRank } from "../protocol/messages.ts";
 import { signalNumber } from "../rank/child.ts";
 import type { Ending } from "../ui/end.ts";
 import { knownRanks, rankOf } from "./rank-table.ts";
-import { hasEnded, isOpen, registeredWorkers, type Effect, type LaunchState } from "./state.ts";
+import { hasEnded, hostsToCome, isOpen, registeredWorkers, type Effect, type LaunchState } from "./state.ts";
 
 /** A state and what is to be done on the way to it. */
 export type Step = readonly [LaunchState, readonly Effect[]];
@@ -61,7 +61,8 @@ export function fail(state: LaunchState, failure: Failure): Step {
 export function end(state: LaunchState, ending: Ending, code: number, grace: number = state.options.grace): Step {
   if (hasEnded(state)) return [state, []];
   const { ending: _, ...rest } = { ending: undefined, ...state };
-  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false };
+  const byItself = ending.kind === "script";
+  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false, byItself };
   const facts = {
     code,
     workers: state.everRegistered,
@@ -69,6 +70,7 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
     telling: [...knownRanks(state.ranks)].flatMap(([rank, { worker, gone }]) => (worker && !gone ? rank : [])),
     schedulerTells:
       state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
+    hostsToCome: byItself && hostsToCome(state),
   };
   return [
     ended,
@@ -81,10 +83,14 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
   ];
 }
 
-/** Done when all hosts are, and what was published is taken back. */
+/**
+ * Done when all hosts are, and what was published is taken back. Hosts that start later than the script took are waited for: their ranks would
+ * find nobody, and fail the launch of a script that has succeeded.
+ */
 export function finishIfDone(state: LaunchState): Step {
   if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
-  const { takenBack: _, ...rest } = state;
+  if (state.byItself && hostsToCome(state)) return [state, []];
+  const { takenBack: _, byItself: __, ...rest } = state;
   return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
 }
 

@@ -29,7 +29,7 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "host-joined":
       return hostJoined(state, event.name, event.rank);
     case "ranks":
-      return inTurn([seen(state, event.host, event.ranks), []], startClient);
+      return inTurn([counted(seen(state, event.host, event.ranks), event.host, event.of), []], startClient);
     case "rank-event":
       return rankEvent(state, event.host, event.rank, event.event);
     case "rank-gone":
@@ -84,6 +84,11 @@ function seen(state: LaunchState, host: number, ranks: readonly number[]): Launc
     if (known.host === undefined) table = withRank(table, rank, { ...known, host });
   }
   return { ...state, ranks: table };
+}
+
+function counted(state: LaunchState, number: number, of: number | undefined): LaunchState {
+  if (of === undefined) return state;
+  return { ...state, hosts: state.hosts.map((host, at) => (at === number ? { ...host, of } : host)) };
 }
 
 /** What a host that comes late has missed. */
@@ -357,7 +362,10 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
         : [state, []];
     case "hosts-done":
       return state.phase === "ending"
-        ? finishIfDone({ ...state, takenBack: true, hosts: state.hosts.map((host) => ({ ...host, done: true })) })
+        ? finishIfDone({
+            ...{ ...state, takenBack: true, byItself: false },
+            hosts: state.hosts.map((host) => ({ ...host, done: true })),
+          })
         : [state, []];
   }
 }

@@ -25,6 +25,8 @@ export interface EndOfLaunch {
   readonly telling: readonly number[];
   /** Whether the scheduler is about to say what it was used for. */
   readonly schedulerTells: boolean;
+  /** Hosts are still to come, and find rank 0 by what is in the launch's folder. */
+  readonly hostsToCome: boolean;
 }
 
 /** What a launch is asked to do; it does not change. */
@@ -50,6 +52,8 @@ export interface HostState {
   readonly name: string;
   /** Nothing of the launch runs there any more. */
   readonly done: boolean;
+  /** How many ranks it has, where it knows. */
+  readonly of?: number;
 }
 
 /** What is so in every phase of a launch. */
@@ -85,15 +89,16 @@ export type LaunchState = Known &
     | { readonly phase: "forming" | "running" }
     /** The workers that go now are no loss. */
     | { readonly phase: "departing"; readonly ending: Ending; readonly code: number }
-    /** `takenBack`: what was published is gone again. */
-    | { readonly phase: "ending"; readonly code: number; readonly takenBack: boolean }
+    /** `takenBack`: what was published is gone again. `byItself`: the script ended, and its code is to be that of ranks on hosts that are still to come, too. */
+    | { readonly phase: "ending"; readonly code: number; readonly takenBack: boolean; readonly byItself: boolean }
     | { readonly phase: "done"; readonly code: number }
   );
 
 /** What happens to a launch. Deadlines are events too: `seconds` is how long the launch has run. */
 export type LaunchEvent =
   | { readonly e: "host-joined"; readonly name: string; readonly rank: number }
-  | { readonly e: "ranks"; readonly host: number; readonly ranks: readonly number[] }
+  /** `of`: how many ranks that host has, where it knows. */
+  | { readonly e: "ranks"; readonly host: number; readonly ranks: readonly number[]; readonly of?: number }
   | { readonly e: "rank-event"; readonly host: number; readonly rank: number; readonly event: RankEvent }
   | { readonly e: "rank-gone"; readonly host: number; readonly rank: number }
   | { readonly e: "host-done"; readonly host: number }
@@ -201,6 +206,21 @@ export function absentRanks({ options, ranks }: LaunchState): number[] {
   return Array.from({ length: options.plan.size }, (_, rank) => rank).filter(
     (rank) => rankOf(ranks, rank).host === undefined,
   );
+}
+
+/**
+ * Whether hosts are still to come: those that have joined all say how many ranks they have, and that is not all of them. A host whose launcher
+ * counts too few has been seen with more.
+ */
+export function hostsToCome({ options, ranks, hosts }: LaunchState): boolean {
+  const seen = new Map<number, number>();
+  for (const [, { host }] of knownRanks(ranks)) if (host !== undefined) seen.set(host, (seen.get(host) ?? 0) + 1);
+  let there = 0;
+  for (const [number, { of }] of hosts.entries()) {
+    if (of === undefined) return false;
+    there += Math.max(of, seen.get(number) ?? 0);
+  }
+  return there < options.plan.size;
 }
 
 /** The workers that are registered. */

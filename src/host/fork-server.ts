@@ -26,6 +26,8 @@ export interface ForkServer {
   readonly onFailed: (reader: (failure: ForkServerFailure) => void) => void;
   /** Names paths that the server removes if this process is gone before it could: the launch's folder, its `scheduler.json`. */
   readonly own: (what: Readonly<Record<string, unknown>>) => void;
+  /** Leaves these folders to this process after all: they stay when the server ends before it does. */
+  readonly disown: (folders: readonly string[]) => void;
   /** Says when the process of a rank that is a shell has ended. */
   readonly watchRank: (pid: number) => void;
   readonly onRankGone: (reader: (pid: number) => void) => void;
@@ -147,6 +149,10 @@ class ForkServerProcess implements ForkServer {
 
   own(what: Readonly<Record<string, unknown>>): void {
     this.#send({ op: "own", ...what });
+  }
+
+  disown(folders: readonly string[]): void {
+    this.#send({ op: "disown", paths: folders });
   }
 
   watchRank(pid: number): void {

@@ -228,7 +228,8 @@ export type FromLeader =
       /** The host's clock as it sent this (ms since 1970): clocks that differ break certificates. */
       readonly time?: number;
     }
-  | { readonly t: "ranks"; readonly ranks: readonly number[] }
+  /** Ranks that have met there; `of` is how many there are on that host, where its launcher tells. */
+  | { readonly t: "ranks"; readonly ranks: readonly number[]; readonly of?: number }
   | { readonly t: "python"; readonly report: PythonReport }
   | { readonly t: "event"; readonly rank: number; readonly event: RankEvent }
   | { readonly t: "gone"; readonly rank: number }

@@ -104,7 +104,7 @@ const fromLeader = v.variant("t", [
     proof: short,
     time: v.optional(v.number()),
   }),
-  v.object({ t: v.literal("ranks"), ranks: v.array(rank) }),
+  v.object({ t: v.literal("ranks"), ranks: v.array(rank), of: v.optional(rank) }),
   v.object({
     t: v.literal("python"),
     report: v.object({

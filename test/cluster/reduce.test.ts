@@ -124,6 +124,38 @@ describe("a launch that goes well", () => {
     expect(state.phase).toBe("done");
   });
 
+  test("waits for hosts that start later than its script took, so that their ranks have its code", () => {
+    const before = initialState(options({ wanted: 0 }));
+    const alone: LaunchEvent[] = [
+      { e: "host-joined", name: "a", rank: 0 },
+      { e: "ranks", host: 0, ranks: [1], of: 2 },
+      ready,
+      { e: "published" },
+    ];
+    const ended: LaunchEvent[] = [exit(7), { e: "taken-back" }, { e: "host-done", host: 0 }];
+    // Nobody knows of more ranks where the launcher does not tell how many a host has.
+    const untold = alone.filter(({ e }) => e !== "ranks").concat({ e: "ranks", host: 0, ranks: [1] });
+    expect(play([...untold, ...ended], before).state.phase).toBe("done");
+    const waiting = play([...alone, ...ended], before);
+    expect(waiting.of("take-back")).toMatchObject([{ facts: { hostsToCome: true } }]);
+    expect(waiting.state.phase).toBe("ending");
+    const came: LaunchEvent[] = [
+      { e: "host-joined", name: "b", rank: 2 },
+      { e: "welcomed", host: 1 },
+      { e: "ranks", host: 1, ranks: [3], of: 2 },
+    ];
+    const { of, state } = play(came, waiting.state);
+    expect(of("send")).toContainEqual({ do: "send", hosts: [1], message: { t: "end", code: 7, grace: 5 } });
+    expect(state.phase).toBe("ending");
+    expect(play([{ e: "host-done", host: 1 }], state).of("finish")).toEqual([{ do: "finish", code: 7 }]);
+    expect(play([late("hosts-done")], waiting.state).of("finish")).toEqual([{ do: "finish", code: 7 }]);
+    // A launch that failed is over at once.
+    expect(
+      play([...alone, { e: "failed", failure: new Failure("TSD-026", { path: "/f" }) }, ...ended.slice(1)], before)
+        .state.phase,
+    ).toBe("done");
+  });
+
   test("does not wait for hosts for ever", () => {
     expect(play([...up, exit(0), late("hosts-done")]).state.phase).toBe("done");
   });

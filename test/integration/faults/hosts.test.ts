@@ -148,6 +148,28 @@ if (hostsAvailable() === true) {
       },
     );
 
+    test.each(kinds)("a host that comes when the script has ended leaves with its code, under %s", async (kind) => {
+      await using clean = nothingLeft();
+      clean.write("script.py", 'print("done")');
+      const words = [
+        "sh",
+        "-c",
+        '[ "$(hostname)" != h2 ] || sleep 4; exec "$@"',
+        "sh",
+        tsdask,
+        "--no-dashboard",
+        "script.py",
+      ];
+      const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2 }, words), {
+        folder: clean.folder,
+        env: { ...clean.env, TSDASK_PYTHON: python().path },
+        deadline: 40,
+      });
+      expect(finished.code, tell(finished)).toBe(0);
+      expect(finished.stdout).toBe("done\n");
+      expect(finished.stderr).not.toContain("TSD-");
+    });
+
     test.each(kinds)(
       "the doctor behind %s: one report for all hosts, and the odd one out by its name",
       async (kind) => {
