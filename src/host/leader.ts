@@ -222,7 +222,8 @@ class HostController {
 /** Tells the hub why a rank cannot be told what to do; what is no message of ours is reported here. */
 function tellFailure({ up, report }: LeaderContext, rank: number, error: unknown): void {
   const { code, facts = {}, exitCode: exit = 70 } = error as Partial<Failure>;
-  if (code?.startsWith("TSD-")) up.send({ t: "event", rank, event: { k: "failure", code, facts, exit } });
+  if (typeof code === "string" && code.startsWith("TSD-"))
+    up.send({ t: "event", rank, event: { k: "failure", code, facts, exit } });
   else report(error instanceof Error ? error.message : String(error));
 }
 

@@ -67,7 +67,8 @@ class RankAgent {
   #assign: Assign | undefined;
   #worker: SupervisedWorker | undefined;
   #scheduler: SupervisedScheduler | undefined;
-  #client: Promise<ClientRun> | undefined;
+  /** Undefined in the end where it could not be started, which has been reported then. */
+  #client: Promise<ClientRun | undefined> | undefined;
   #exitCode: number | undefined;
   #children = 0;
 
@@ -100,10 +101,10 @@ class RankAgent {
         this.#startClient(message);
         break;
       case "stdin":
-        void this.#client?.then((run) => run.input(message.data));
+        void this.#client?.then((run) => run?.input(message.data));
         break;
       case "script-signal":
-        void this.#client?.then((run) => run.signal(message.signal as NodeJS.Signals));
+        void this.#client?.then((run) => run?.signal(message.signal as NodeJS.Signals));
         break;
       case "end":
         void this.#end(message.code, message.grace);
@@ -114,7 +115,7 @@ class RankAgent {
   }
 
   killNow(): void {
-    void this.#client?.then((run) => run.killNow());
+    void this.#client?.then((run) => run?.killNow());
     this.#worker?.killNow();
     this.#scheduler?.killNow();
   }
@@ -129,7 +130,7 @@ class RankAgent {
     // The leader is gone without a word: the cluster is lost to this rank.
     this.#exitCode = schedulerLost;
     void (async () => {
-      const script = this.#client?.then((run) => run.end(deadlines.scriptAfterLoss / 1000));
+      const script = this.#client?.then((run) => run?.end(deadlines.scriptAfterLoss / 1000));
       this.#worker?.killNow();
       this.#scheduler?.killNow();
       if (this.#assign?.reportsRankZeroLoss ?? rank === 1) await this.#tellLoss();
@@ -206,15 +207,17 @@ class RankAgent {
     const { cwd } = this.#context;
     const env = this.#context.childEnv();
     const assign = this.#assign as Assign;
-    this.#client = import("./client.ts").then(({ runClient }) =>
+    const starting = import("./client.ts").then(({ runClient }) =>
       runClient({ ...assign, start, env, cwd, report: this.report }),
     );
-    this.#client.catch((error: { code?: string; facts?: Facts; exitCode?: number }) => {
-      this.#client = undefined;
-      const known = error.code?.startsWith("TSD-") === true;
+    this.#client = starting.catch((error: { code?: string | number; facts?: Facts; exitCode?: number }) => {
+      // The launch has ended meanwhile, and what the script would have started with is gone.
+      if (this.#exitCode !== undefined) return undefined;
+      const known = typeof error.code === "string" && error.code.startsWith("TSD-");
       const code = known ? (error.code as MessageCode) : "TSD-052";
       const facts = known ? (error.facts ?? {}) : { file: start.file, problem: String(error) };
       this.report({ k: "failure", code, facts, exit: known ? (error.exitCode ?? 70) : 126 });
+      return undefined;
     });
   }
 
@@ -222,7 +225,7 @@ class RankAgent {
     if (this.#exitCode !== undefined) return;
     this.#exitCode = code;
     for (const output of this.#outputs) output.quieten();
-    const script = this.#client?.then((run) => run.end(grace));
+    const script = this.#client?.then((run) => run?.end(grace));
     await Promise.all([script, this.#worker?.end(grace), this.#scheduler?.end(grace)]);
     this.#context.idle();
     // The client's rank leaves last: its leader closes the connection when all others are gone.
