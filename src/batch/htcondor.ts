@@ -105,6 +105,7 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
   const ran = await shell.run("condor_q", [...ids, "-af", ...asked]);
   if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
   const found = new Map<string, string>();
+  let machines: Promise<readonly (readonly number[])[]> | undefined;
   let analysed = 0;
   for (const line of lines(ran.stdout)) {
     const [cluster, proc, status, cpus, memory, gpus, ...words] = line.split(/\s+/);
@@ -113,23 +114,30 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
     if (status === "5") found.set(id, `on hold: ${words.join(" ")}`);
     if (status !== "1" || analysed >= mostAnalysed) continue;
     analysed += 1;
+    machines ??= machinesOf(shell);
     const reason =
-      (await tooLarge({ cpus, memory, gpus }, shell)) ??
+      tooLarge([cpus, memory, gpus], await machines) ??
       analysis((await shell.run("condor_q", ["-better-analyze", id])).stdout);
     if (reason !== undefined) found.set(id, reason);
   }
   return found;
 }
 
-/** What a job asks for beyond what each machine has in all; undefined where one is large enough, or the pool shows no machine just now. */
-async function tooLarge(
-  wanted: { readonly cpus: string | undefined; readonly memory: string | undefined; readonly gpus: string | undefined },
-  shell: Shell,
-): Promise<string | undefined> {
+/** Cores, MB of memory and GPUs of each machine in all; none where the pool shows no machine just now. */
+async function machinesOf(shell: Shell): Promise<readonly (readonly number[])[]> {
   const ran = await shell.run("condor_status", ["-af", "TotalSlotCpus", "TotalSlotMemory", "TotalSlotGPUs"]);
-  const machines = lines(ran.stdout).map((line) => line.split(/\s+/).map((word) => wholeNumber(word) ?? 0));
-  if (ran.code !== 0 || machines.length === 0) return undefined;
-  const asks = [wanted.cpus, wanted.memory, wanted.gpus].map((word) => wholeNumber(word) ?? 0);
+  return ran.code === 0 ? lines(ran.stdout).map((line) => line.split(/\s+/).map(amount)) : [];
+}
+
+const amount = (word: string | undefined): number => wholeNumber(word) ?? 0;
+
+/** What a job asks for (cores, MB of memory, GPUs) beyond what each machine has in all; undefined where one is large enough, or none is known. Pure. */
+function tooLarge(
+  wanted: readonly (string | undefined)[],
+  machines: readonly (readonly number[])[],
+): string | undefined {
+  if (machines.length === 0) return undefined;
+  const asks = wanted.map(amount);
   if (machines.some((has) => asks.every((many, index) => many <= (has[index] ?? 0)))) return undefined;
   const text = (values: readonly number[]): string =>
     ["cores", "MB of memory", "GPUs"]

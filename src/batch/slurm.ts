@@ -198,13 +198,15 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
 
 /** sacct(1) where the site keeps accounts, else what the controller still remembers, scontrol(1); while the job runs what its steps use, sstat(1). */
 async function accounting(id: string, shell: Shell): Promise<string> {
-  const used = await shell.run("sstat", ["-a", "-j", id, "--format=JobID,NTasks,AveCPU,MaxRSS,MaxRSSNode"]);
-  const steps = used.code === 0 && lines(used.stdout).length > 2 ? `\n${used.stdout}` : "";
-
   const fields = "JobID,State,ExitCode,Elapsed,Timelimit,NNodes,NCPUS,TotalCPU,ReqMem,MaxRSS";
-  const kept = await shell.run("sacct", ["-j", id, "--units=M", `--format=${fields}`]);
-  // Its heading is two lines.
-  if (kept.code === 0 && lines(kept.stdout).length > 2) return kept.stdout + steps;
+  const [used, kept] = await Promise.all([
+    shell.run("sstat", ["-a", "-j", id, "--format=JobID,NTasks,AveCPU,MaxRSS,MaxRSSNode"]),
+    shell.run("sacct", ["-j", id, "--units=M", `--format=${fields}`]),
+  ]);
+  // Their headings are two lines.
+  const told = ({ code, stdout }: Ran): boolean => code === 0 && lines(stdout).length > 2;
+  const steps = told(used) ? `\n${used.stdout}` : "";
+  if (told(kept)) return kept.stdout + steps;
   const shown = await shell.run("scontrol", ["show", "job", id]);
   return shown.code === 0 ? shown.stdout + steps : "";
 }
