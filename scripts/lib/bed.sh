@@ -139,13 +139,15 @@ install_bed_dask_mpi() {
   fi
 }
 
+# Whether $folder holds these packages already, which is said then.
+is_made() {
+  [ "$(cat "$folder/made" 2>/dev/null)" = "$1" ] && end "all there"
+}
+
 install_bed_hub() {
   begin hub
   folder=$tools/hub
-  if [ "$(cat "$folder/made" 2>/dev/null)" = "$bed_hub $bed_hub_proxy" ]; then
-    end "all there"
-    return
-  fi
+  if is_made "$bed_hub $bed_hub_proxy"; then return; fi
   : >"$logs/$step.log"
   rm -rf "$folder"
   # shellcheck disable=SC2086 # a list of packages
@@ -161,10 +163,7 @@ install_bed_hub() {
 install_bed_htcondor() {
   begin htcondor
   folder=$tools/htcondor
-  if [ "$(cat "$folder/made" 2>/dev/null)" = "$bed_htcondor_release $bed_htcondor" ]; then
-    end "all there"
-    return
-  fi
+  if is_made "$bed_htcondor_release $bed_htcondor"; then return; fi
   : >"$logs/$step.log"
   if [ -n "${TSDASK_NO_APT-}" ] || ! have apt-get || ! have dpkg-deb; then
     end "not there, and not to be had from Debian here; the tests that need it are left out"

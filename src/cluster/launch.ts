@@ -172,11 +172,7 @@ class LaunchController {
     const host = this.#channels.push(channel) - 1;
     this.dispatch({ e: "host-joined", name, rank: leaderRank });
     channel.onMessage((message) => {
-      if (message.t === "ranks")
-        this.dispatch({
-          ...{ e: "ranks", host, ranks: message.ranks },
-          ...(message.of === undefined ? {} : { of: message.of }),
-        });
+      if (message.t === "ranks") this.dispatch({ e: "ranks", host, ranks: message.ranks, of: message.of });
       else if (message.t === "python") this.#knowPython(name, message.report);
       else if (message.t === "event")
         this.#rankSaid({ e: "rank-event", host, rank: message.rank, event: message.event });

@@ -1,10 +1,10 @@
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { leftInOrder, type RankEvent } from "../protocol/messages.ts";
+import { startTrouble } from "../rank/start-trouble.ts";
 import { depart, end, fail, finishIfDone, interrupt, inTurn, openHosts, told, type Step } from "./leaving.ts";
 import { knownRanks, rankOf, withRank } from "./rank-table.ts";
 import { schedulerStartsAgain, workerWaits } from "./scheduler-return.ts";
-import { startTrouble } from "./start-trouble.ts";
 import {
   absentRanks,
   hasEnded,
@@ -13,6 +13,7 @@ import {
   tooFewCanCome,
   type DeadlineOfLaunch,
   type Effect,
+  type HostState,
   type LaunchEvent,
   type LaunchState,
   type SchedulerFacts,
@@ -29,7 +30,7 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "host-joined":
       return hostJoined(state, event.name, event.rank);
     case "ranks":
-      return inTurn([counted(seen(state, event.host, event.ranks), event.host, event.of), []], startClient);
+      return inTurn([seen(state, event.host, event.ranks, event.of), []], startClient);
     case "rank-event":
       return rankEvent(state, event.host, event.rank, event.event);
     case "rank-gone":
@@ -77,18 +78,14 @@ function hostJoined(state: LaunchState, name: string, rank: number): Step {
   ];
 }
 
-function seen(state: LaunchState, host: number, ranks: readonly number[]): LaunchState {
+function seen(state: LaunchState, host: number, ranks: readonly number[], of?: number): LaunchState {
   let table = state.ranks;
   for (const rank of ranks) {
     const known = rankOf(table, rank);
     if (known.host === undefined) table = withRank(table, rank, { ...known, host });
   }
-  return { ...state, ranks: table };
-}
-
-function counted(state: LaunchState, number: number, of: number | undefined): LaunchState {
-  if (of === undefined) return state;
-  return { ...state, hosts: state.hosts.map((host, at) => (at === number ? { ...host, of } : host)) };
+  const hosts = of === undefined ? state.hosts : state.hosts.map((one, at) => (at === host ? { ...one, of } : one));
+  return { ...state, hosts, ranks: table };
 }
 
 /** What a host that comes late has missed. */
@@ -105,9 +102,11 @@ function whatIsKnown(state: LaunchState, host: number): Effect[] {
   ];
 }
 
+const asDone = (host: HostState): HostState => ({ ...host, done: true });
+
 const hostDone = (state: LaunchState, number: number): LaunchState => ({
   ...state,
-  hosts: state.hosts.map((host, at) => (at === number ? { ...host, done: true } : host)),
+  hosts: state.hosts.map((host, at) => (at === number ? asDone(host) : host)),
 });
 
 function hostLost(state: LaunchState, number: number): Step {
@@ -362,10 +361,7 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
         : [state, []];
     case "hosts-done":
       return state.phase === "ending"
-        ? finishIfDone({
-            ...{ ...state, takenBack: true, byItself: false },
-            hosts: state.hosts.map((host) => ({ ...host, done: true })),
-          })
+        ? finishIfDone({ ...state, takenBack: true, byItself: false, hosts: state.hosts.map(asDone) })
         : [state, []];
   }
 }

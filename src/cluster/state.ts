@@ -98,7 +98,7 @@ export type LaunchState = Known &
 export type LaunchEvent =
   | { readonly e: "host-joined"; readonly name: string; readonly rank: number }
   /** `of`: how many ranks that host has, where it knows. */
-  | { readonly e: "ranks"; readonly host: number; readonly ranks: readonly number[]; readonly of?: number }
+  | { readonly e: "ranks"; readonly host: number; readonly ranks: readonly number[]; readonly of?: number | undefined }
   | { readonly e: "rank-event"; readonly host: number; readonly rank: number; readonly event: RankEvent }
   | { readonly e: "rank-gone"; readonly host: number; readonly rank: number }
   | { readonly e: "host-done"; readonly host: number }

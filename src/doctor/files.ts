@@ -8,7 +8,7 @@ import { checkScript } from "../host/checks.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { bytesText } from "../ui/format.ts";
-import { fileSystemName, isShared } from "./file-systems.ts";
+import { fileSystemName, isShared } from "../net/file-systems.ts";
 import { checked, fine, message, whySlow, type Row } from "./row.ts";
 import { spillRow } from "./spill.ts";
 import type { DoctorContext } from "./context.ts";

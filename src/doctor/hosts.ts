@@ -1,7 +1,7 @@
 import { lookup, lookupService } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { startTrouble } from "../cluster/start-trouble.ts";
+import { startTrouble } from "../rank/start-trouble.ts";
 import { Failure } from "../errors/failure.ts";
 import { refuseLoopback } from "../host/reach.ts";
 import { interfaceAddresses, listeningAddress, type InterfaceAddress } from "../net/interfaces.ts";

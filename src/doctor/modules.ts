@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { startTrouble } from "../cluster/start-trouble.ts";
+import { startTrouble } from "../rank/start-trouble.ts";
 import type { Options } from "../config/options.ts";
 import type { DoctorContext } from "./context.ts";
 import { message, type Row } from "./row.ts";

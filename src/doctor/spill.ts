@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { constants, existsSync } from "node:fs";
-import { mkdir, open, rm, rmdir, statfs } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { systemCode } from "../security/file-problems.ts";
+import { constants } from "node:fs";
+import { open, rm, rmdir, statfs } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { makeFolder } from "../security/private-files.ts";
 import { bytesText } from "../ui/format.ts";
-import { fileSystemName, isShared } from "./file-systems.ts";
+import { fileSystemName, isShared } from "../net/file-systems.ts";
 import { fine, message, whySlow, type Row } from "./row.ts";
 
 /** So much is written at a time, until so much is written or this time (ms) is over. */
@@ -24,7 +24,7 @@ export async function spillRow(
   const probe = join(path, `.tsdask-doctor-${randomBytes(6).toString("hex")}`);
   const made: string[] = [];
   try {
-    await makeFolders(path, made);
+    makeFolder(path, made);
     const { type, bavail, bsize } = await statfs(path);
     const { bytes, seconds } = await written(probe);
     const kind = fileSystemName(type);
@@ -55,21 +55,6 @@ export async function spillRow(
   } finally {
     await rm(probe, { force: true }).catch(() => undefined);
     for (const one of made.toReversed()) await rmdir(one).catch(() => undefined);
-  }
-}
-
-/** Makes a folder and those above it, and notes which; Node's own `recursive` never ends where a file system says ENOENT under a folder that is there (/proc, automounts). */
-async function makeFolders(path: string, made: string[]): Promise<void> {
-  try {
-    await mkdir(path, { mode: 0o700 });
-    made.push(path);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === "EEXIST") return;
-    if (code !== "ENOENT" || existsSync(dirname(path))) throw error;
-    await makeFolders(dirname(path), made);
-    await mkdir(path, { mode: 0o700 });
-    made.push(path);
   }
 }
 

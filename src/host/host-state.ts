@@ -134,7 +134,7 @@ function met(before: HostState, rank: number): HostStep {
   const state: HostState = here.ranks.size === localSize ? { ...here, complete: true } : here;
   const effects: HostEffect[] = [
     ...(pmi ? [{ do: "send", rank, message: { t: "pmi" } } as const] : []),
-    up({ t: "ranks", ranks: [rank], ...(localSize === undefined ? {} : { of: localSize }) }),
+    up({ t: "ranks", ranks: [rank], of: localSize }),
   ];
   if (state.end !== undefined) return [state, [...effects, { do: "send", rank, message: endFor(state, rank) }]];
   const [next, more] = assignAll(state);

@@ -4,6 +4,7 @@ import type { Assign, FromLeader, FromRank, Hello, ToLeader, ToRank } from "../p
 import { acceptFromRank } from "../protocol/schemas.ts";
 import { deadlines } from "../deadlines.ts";
 import type { Failure } from "../errors/failure.ts";
+import { failureEvent } from "../rank/rank-agent.ts";
 import { removeHostFolder } from "./election.ts";
 import { initialHost, reduceHost, type HostEffect, type HostEvent, type HostState } from "./host-state.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -221,9 +222,8 @@ class HostController {
 
 /** Tells the hub why a rank cannot be told what to do; what is no message of ours is reported here. */
 function tellFailure({ up, report }: LeaderContext, rank: number, error: unknown): void {
-  const { code, facts = {}, exitCode: exit = 70 } = error as Partial<Failure>;
-  if (typeof code === "string" && code.startsWith("TSD-"))
-    up.send({ t: "event", rank, event: { k: "failure", code, facts, exit } });
+  const event = failureEvent(error);
+  if (event !== undefined) up.send({ t: "event", rank, event });
   else report(error instanceof Error ? error.message : String(error));
 }
 

@@ -110,9 +110,9 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   // The link appears when everything behind it is there.
   removePost(post);
   linkAgain(paths, post);
-  for (const pipe of Object.values(pipes)) linkTo(pipe, secondName(pipe));
+  for (const pipe of Object.values(pipes)) attempt(() => linkSync(pipe, secondName(pipe)));
   const again = setInterval(() => {
-    for (const pipe of Object.values(pipes)) linkTo(secondName(pipe), pipe);
+    for (const pipe of Object.values(pipes)) attempt(() => linkSync(secondName(pipe), pipe));
     linkAgain(paths, post);
   }, lookForLink).unref();
 
@@ -233,10 +233,13 @@ function environment(text: string): NodeJS.ProcessEnv {
 /** What an agent is called, with the code behind it, that can no longer say it by a file's name: proc(5) has 15 characters for that (`comm`). */
 const endedTitle = "tsdask-end-";
 
-/** Makes an empty file; false where even that cannot be made: the file system is read-only by now, or the folder is gone. */
-function mark(path: string): boolean {
+/** Makes an empty file; false where even that cannot be made. */
+const mark = (path: string): boolean => attempt(() => writeFileSync(path, "", { mode: 0o600 }));
+
+/** Whether something could be made or removed: it may be there or gone already, the file system read-only by now, or the folder gone. */
+function attempt(change: () => void): boolean {
   try {
-    writeFileSync(path, "", { mode: 0o600 });
+    change();
     return true;
   } catch {
     return false;
@@ -249,30 +252,14 @@ const lookForLink = 1_000;
 /** A pipe has two names, so that it can have the one back that somebody has tidied away: Node makes pipes by a process of their own only. */
 const secondName = (pipe: string): string => `${pipe}.kept`;
 
-function linkTo(existing: string, name: string): void {
-  try {
-    linkSync(existing, name);
-  } catch {
-    // It is there, or nothing can be made there.
-  }
-}
-
 /** Shells meet their agent, pass signals on and find their code behind the link, which somebody who tidies up temporary folders may have removed. */
 function linkAgain({ folder }: HostPaths, post: string): void {
-  try {
-    symlinkSync(basename(folder), post);
-  } catch {
-    // It is there, or nothing can be made there now.
-  }
+  attempt(() => symlinkSync(basename(folder), post));
 }
 
 /** Removes the link to a host's folder; one that cannot be removed is swept by a later launch (`sweep.ts`). */
 export function removePost(post: string): void {
-  try {
-    unlinkSync(post);
-  } catch {
-    // It is gone already, or the file system has become read-only meanwhile.
-  }
+  attempt(() => unlinkSync(post));
 }
 
 async function gone(pids: ReadonlyMap<number, string | undefined>): Promise<void> {

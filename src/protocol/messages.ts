@@ -229,7 +229,7 @@ export type FromLeader =
       readonly time?: number;
     }
   /** Ranks that have met there; `of` is how many there are on that host, where its launcher tells. */
-  | { readonly t: "ranks"; readonly ranks: readonly number[]; readonly of?: number }
+  | { readonly t: "ranks"; readonly ranks: readonly number[]; readonly of?: number | undefined }
   | { readonly t: "python"; readonly report: PythonReport }
   | { readonly t: "event"; readonly rank: number; readonly event: RankEvent }
   | { readonly t: "gone"; readonly rank: number }

@@ -1,8 +1,7 @@
 import type { Channel } from "../protocol/channel.ts";
 import type { Assign, ChildRequest, ClientStart, FromRank, RankEvent, ToRank } from "../protocol/messages.ts";
 import { deadlines } from "../deadlines.ts";
-import type { Facts } from "../errors/failure.ts";
-import type { MessageCode } from "../errors/messages.ts";
+import type { Failure } from "../errors/failure.ts";
 import type { Out } from "../ui/out.ts";
 import { relay, type LogLevel, type Relay } from "../ui/relay.ts";
 import { killPid, signalNumber, startChild, type Child, type ChildSpawn } from "./child.ts";
@@ -58,6 +57,13 @@ export function runRankAgent(context: RankAgentContext): Member {
   context.up.onMessage((message) => agent.take(message));
   context.up.onClose(() => agent.leaderGone());
   return { signal: (signal) => agent.report({ k: "signal", signal }), killNow: () => agent.killNow() };
+}
+
+/** What a rank reports of a Failure; undefined for any other error. By its fields: a rank that goes well loads no messages. */
+export function failureEvent(error: unknown): Extract<RankEvent, { k: "failure" }> | undefined {
+  const { code, facts = {}, exitCode: exit = 70 } = error as Partial<Failure>;
+  if (typeof code !== "string" || !code.startsWith("TSD-")) return undefined;
+  return { k: "failure", code, facts, exit };
 }
 
 class RankAgent {
@@ -210,13 +216,11 @@ class RankAgent {
     const starting = import("./client.ts").then(({ runClient }) =>
       runClient({ ...assign, start, env, cwd, report: this.report }),
     );
-    this.#client = starting.catch((error: { code?: string | number; facts?: Facts; exitCode?: number }) => {
+    this.#client = starting.catch((error: unknown) => {
       // The launch has ended meanwhile, and what the script would have started with is gone.
       if (this.#exitCode !== undefined) return undefined;
-      const known = typeof error.code === "string" && error.code.startsWith("TSD-");
-      const code = known ? (error.code as MessageCode) : "TSD-052";
-      const facts = known ? (error.facts ?? {}) : { file: start.file, problem: String(error) };
-      this.report({ k: "failure", code, facts, exit: known ? (error.exitCode ?? 70) : 126 });
+      const facts = { file: start.file, problem: String(error) };
+      this.report(failureEvent(error) ?? { k: "failure", code: "TSD-052", facts, exit: 126 });
       return undefined;
     });
   }

@@ -1,11 +1,12 @@
 import type { Facts } from "../errors/failure.ts";
 import type { MessageCode } from "../errors/messages.ts";
 import type { ChildEvent } from "../protocol/fork-server.ts";
+import { startTrouble, type StartTrouble } from "./start-trouble.ts";
 
 type Failed = Extract<ChildEvent, { event: "failed" }>;
 
 /** What keeps a worker from starting by the word that Python has for it (python/tsdask_mpi/failures.py): trying again would not help. */
-const troubles: Readonly<Partial<Record<Failed["code"], { readonly cause: string; readonly cure: string }>>> = {
+const troubles: Readonly<Partial<Record<Failed["code"], StartTrouble>>> = {
   folder: {
     cause:
       "Where a worker spills to is not there, full, read-only or not yours on that host: --local-directory, `temporary-directory` of Dask's configuration, else TMPDIR.",
@@ -20,18 +21,9 @@ const troubles: Readonly<Partial<Record<Failed["code"], { readonly cause: string
     cause: "An option that this worker's class or this release of Dask does not have: in --worker-options, most often.",
     cure: "Leave it out or correct its name; `tsdask-mpi config` shows where each option comes from.",
   },
-  encryption: {
-    cause: "Dask's own configuration says `distributed.comm.require-encryption: true`, and this launch is without TLS.",
-    cure: "Leave out --security none (and --protocol tcp), so that the cluster has TLS; or set require-encryption to false.",
-  },
-  yaml: {
-    cause: "The named file of Dask's own configuration is not YAML.",
-    cure: "Mend it at the named line, or take it away.",
-  },
-  address: {
-    cause: "The address that --host or --interface names is not one of this host's.",
-    cure: "Leave out --host and --interface, or name what `ip -br addr` lists on that host.",
-  },
+  encryption: startTrouble("encryption"),
+  yaml: startTrouble("yaml"),
+  address: startTrouble("address"),
 };
 
 /** The message of a worker that will never start; undefined where another try may help. Pure. */

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
 import { deadlines } from "../deadlines.ts";
+import { fileSystem } from "../net/file-systems.ts";
 import { anyListens } from "./unreachable.ts";
 import { linkToHub, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
@@ -107,22 +108,14 @@ async function refreshDirectory(folder: string, rank: number): Promise<void> {
   process.off("exit", remove);
 }
 
-/** Types of file systems that live on one host (statfs(2), `linux/magic.h`); everything else is taken for shared. */
-const localTypes: Readonly<Record<number, string>> = {
-  61267: "ext4",
-  1481003842: "xfs",
-  2435016766: "btrfs",
-  16914836: "tmpfs",
-  2240043254: "ramfs",
-  2035054128: "overlay",
-  4076150800: "f2fs",
-};
-
+/** Whatever is not one host's own for sure is taken for shared. */
 async function sharedFileSystem(folder: string): Promise<{ readonly shared: boolean; readonly name: string }> {
   try {
     const { type } = await statfs(folder);
-    const name = localTypes[type];
-    return { shared: name === undefined, name: name ?? `type 0x${type.toString(16)}` };
+    const known = fileSystem(type);
+    return known?.hosts === "one"
+      ? { shared: false, name: known.name }
+      : { shared: true, name: `type 0x${type.toString(16)}` };
   } catch {
     return { shared: false, name: "not there on this host" };
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, constants, lstatSync, mkdirSync, type Stats } from "node:fs";
+import { chmodSync, constants, lstatSync, mkdirSync, statSync, type Stats } from "node:fs";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
@@ -156,3 +156,26 @@ function ignoreMissing(error: unknown): void {
 }
 
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
+
+/**
+ * Makes a folder that only we may enter, and those above it, as `mkdir -p`; what it made is added to `made` as it is made. Node's own `recursive` never returns where a
+ * file system says ENOENT for a folder whose parent is there (`/proc`, some automounts). Throws what the system says.
+ */
+export function makeFolder(path: string, made: string[] = []): void {
+  const make = (): NodeJS.ErrnoException | undefined => {
+    try {
+      mkdirSync(path, { mode: 0o700 });
+      made.push(path);
+      return undefined;
+    } catch (error) {
+      return error as NodeJS.ErrnoException;
+    }
+  };
+  let failed = make();
+  if (failed?.code === "ENOENT" && dirname(path) !== path) {
+    makeFolder(dirname(path), made);
+    failed = make();
+  }
+  if (failed?.code === "EEXIST" && statSync(path).isDirectory()) return;
+  if (failed !== undefined) throw failed;
+}

@@ -1,7 +1,7 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
+import { makeFolder } from "../security/private-files.ts";
 import { redact } from "./redact.ts";
 
 /** Levels of the log files (pino's names). */
@@ -137,23 +137,4 @@ function openOwn(path: string): number {
   if (problem === undefined) return fd;
   closeSync(fd);
   throw refused(problem);
-}
-
-/** As `mkdir -p`. Node's own `recursive` never returns where a file system says ENOENT for a folder whose parent is there (`/proc`, some automounts). */
-function makeFolder(path: string): void {
-  const make = (): NodeJS.ErrnoException | undefined => {
-    try {
-      mkdirSync(path, { mode: 0o700 });
-      return undefined;
-    } catch (error) {
-      return error as NodeJS.ErrnoException;
-    }
-  };
-  let failed = make();
-  if (failed?.code === "ENOENT" && dirname(path) !== path) {
-    makeFolder(dirname(path));
-    failed = make();
-  }
-  if (failed?.code === "EEXIST" && statSync(path).isDirectory()) return;
-  if (failed !== undefined) throw failed;
 }

@@ -3,7 +3,7 @@ import { readOptions } from "../../src/config/read.ts";
 import { anonymous, bundleText } from "../../src/doctor/bundle.ts";
 import { compareRows, type Findings, type Met } from "../../src/doctor/compare.ts";
 import { familyOf, otherFamily } from "../../src/doctor/launcher.ts";
-import { fileSystemName, isShared } from "../../src/doctor/file-systems.ts";
+import { fileSystemName, isShared } from "../../src/net/file-systems.ts";
 import { rowsOfLimits, shareRows } from "../../src/doctor/limits.ts";
 import { mergeReports } from "../../src/doctor/merge.ts";
 import { reportJson, reportText, verdict } from "../../src/doctor/render.ts";

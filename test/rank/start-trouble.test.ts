@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { startTrouble } from "../../src/cluster/start-trouble.ts";
+import { startTrouble } from "../../src/rank/start-trouble.ts";
 
 it("has a cause of its own for each word that Python has for why a scheduler did not start", () => {
   const python = readFileSync(join(import.meta.dirname, "../../python/tsdask_mpi/failures.py"), "utf8");

@@ -1,4 +1,4 @@
-/** Why a scheduler did not start and what to do about it, in words. */
+/** Why a scheduler, or a worker, did not start and what to do about it, in words. */
 export interface StartTrouble {
   readonly cause: string;
   readonly cure: string;
