@@ -38,6 +38,9 @@ const beside = [
   "world",
 ].map((name) => `test/integration/${name}.test.ts`);
 
+/** A temporary folder of its own for each test file, in which nothing may stay. */
+const setupFiles = ["test/own-temporary-folder.ts"];
+
 export default defineConfig({
   test: {
     reporters: ["default", closingLine()],
@@ -52,6 +55,7 @@ export default defineConfig({
         // Hermetic: no Dask, no Slurm, no network. What `npm run check` runs.
         test: {
           name: "unit",
+          setupFiles,
           include: ["test/**/*.test.ts"],
           exclude: ["test/integration/**", "test/python/**", ...startProcesses],
           // The files share a process: none changes what another one sees.
@@ -63,6 +67,7 @@ export default defineConfig({
       {
         test: {
           name: "process",
+          setupFiles,
           include: startProcesses,
           testTimeout: 20_000,
           sequence: { groupOrder: 1 },
@@ -72,6 +77,7 @@ export default defineConfig({
         // The Python part, driven as a rank drives it: real processes, one file at a time.
         test: {
           name: "python",
+          setupFiles,
           include: ["test/python/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 60_000,

@@ -1,5 +1,7 @@
-// Thousands of real workers of Dask, many in a process, at our scheduler and at plain Dask's, with TLS, on several hosts (network namespaces).
-// Usage: node bench/crowd.ts [--workers 500,1360,3000] [--minutes 1,2,5] [--peers plain,ours] [--each 250] [--name crowd]
+// Thousands of real workers of Dask, many in a process, at our scheduler and at plain Dask's, with TLS, on several
+// hosts (network namespaces).
+// Usage: node bench/crowd.ts [--workers 500,1360,3000] [--minutes 1,2,5] [--peers plain,ours] [--each 250] [--name
+// crowd]
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -216,8 +218,9 @@ async function found(schedulerFile: string, folder: string): Promise<{ readonly 
 }
 
 /**
- * Dask's settings in the workers and the client: at both schedulers, what each does again and again is as far apart as in so many workers on these cores, and nothing is profiled;
- * the time-outs are Dask's own at plain Dask's, at ours those that follow from the size.
+ * Dask's settings in the workers and the client: at both schedulers, what each does again and again is as far apart as
+ * in so many workers on these cores, and nothing is profiled; the time-outs are Dask's own at plain Dask's, at ours
+ * those that follow from the size.
  */
 function crowdSettings(peer: Peer, workers: number): Readonly<Record<string, unknown>> {
   const all = Object.entries(settingValues({ workers, here: workers, cores: availableParallelism() }));

@@ -1,5 +1,7 @@
-"""The floor that no launch can go below: one Python that imports Dask once, then forks a scheduler and its workers. No launcher, no security,
-no dashboard, no supervision, no environment of their own for the workers: only what Dask itself needs.
+"""
+The floor that no launch can go below: one Python that imports Dask once, then forks a scheduler and its workers. No
+launcher, no security, no dashboard, no supervision, no environment of their own for the workers: only what Dask itself
+needs.
 
 Usage: python floor.py <workers> <scheduler file>
 """

@@ -1,15 +1,18 @@
-// How many file operations each rank asks of its host: what a shared file system feels when thousands of ranks start at once.
-// Usage: node bench/fs.ts [--ranks 8] [--peers ours,ours-exec,dask-mpi,dask-mpi-worker] [--python <program>] [--list <rank>] [--name fs]
+// How many file operations each rank asks of its host: what a shared file system feels when thousands of ranks start at
+// once.
+// Usage: node bench/fs.ts [--ranks 8] [--peers ours,ours-exec,dask-mpi,dask-mpi-worker] [--python <program>] [--list
+// <rank>] [--name fs]
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { needs } from "../test/integration/bed/command.ts";
 import { environmentOf, listeners, tree } from "../test/integration/bed/processes.ts";
 import { start } from "../test/integration/bed/run.ts";
 import { identity } from "../src/dask/rpc.ts";
 import { machine } from "./lib/machine.ts";
 import { readOptions, refuse } from "./lib/options.ts";
-import { peers, type Peer } from "./lib/peers.ts";
+import { peersNamed, prepared, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { printTable, progress, writeResult } from "./lib/report.ts";
 import { median } from "./lib/statistics.ts";
@@ -25,7 +28,9 @@ const { values } = readOptions(import.meta.filename, {
     name: { type: "string", default: "fs" },
   },
 });
-/** Seconds of idle life after the last worker, to tell what a rank asks all the time from what its start and end cost. */
+/**
+ * Seconds of idle life after the last worker, to tell what a rank asks all the time from what its start and end cost.
+ */
 const idle = 4;
 const deadline = 300;
 
@@ -44,15 +49,15 @@ interface RankCount {
 const ranks = Number(values.ranks);
 const begun = machine();
 const python = await benchPython(values.python);
+const strace = needs(["strace"], "strace");
+if (strace !== true) refuse(`This benchmark counts with a program that is missing: ${strace.missing}.`);
 const results = [];
-for (const name of values.peers.split(",")) {
-  const peer = peers.find((one) => one.name === name);
-  if (peer === undefined) refuse(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
+for (const peer of await prepared(peersNamed(values.peers))) {
   // A first time that does not count: Python writes its bytecode.
   await count(peer, 4);
   const counts = await count(peer, ranks);
-  results.push({ peer: name, title: peer.title, ranks, counts });
-  progress(`${name}: ${counts.map(({ rank, start }) => `rank ${rank}: ${start}`).join(", ")}`);
+  results.push({ peer: peer.name, title: peer.title, ranks, counts });
+  progress(`${peer.name}: ${counts.map(({ rank, start }) => `rank ${rank}: ${start}`).join(", ")}`);
 }
 const path = writeResult(values.name, begun, { python: python.versions, results });
 printTable(
@@ -191,7 +196,7 @@ async function countRanks({
         start: early.length,
         own: early.filter(({ worker }) => !worker).length,
         worker: early.filter(({ worker }) => worker).length,
-        files: early.filter(({ place }) => place === "files").length,
+        files: early.filter(({ kind }) => kind === "files").length,
         end: mine.filter(({ at }) => at > endAt).length,
         perSecond: mine.filter(({ at }) => at > inAt + 1 && at <= endAt).length / (endAt - inAt - 1),
       };

@@ -1,4 +1,6 @@
-"""Some thousand tasks that compute, half a minute of them on two workers. One JSON line on stdout: the scheduler's processor seconds so far.
+"""
+Some thousand tasks that compute, half a minute of them on two workers. One JSON line on stdout: the scheduler's
+processor seconds so far.
 
 Usage: report.py WORKERS TASKS
 """

@@ -1,6 +1,6 @@
 /**
- * What `--report` costs: the same script with and without it, in alternating rounds. Seconds from the start of the launcher to its end, processor of all its
- * processes, and of the scheduler until the script's end.
+ * What `--report` costs: the same script with and without it, in alternating rounds. Seconds from the start of the
+ * launcher to its end, processor of all its processes, and of the scheduler until the script's end.
  * Usage: node bench/report.ts [--runs 5] [--tasks 3000] [--python PATH]
  */
 import { mkdtempSync, rmSync } from "node:fs";

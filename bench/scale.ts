@@ -136,11 +136,11 @@ async function launchOf(hosts: number): Promise<Run> {
     "--expose-gc",
     ...(values["cpu-prof"] === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", values["cpu-prof"]]),
   ];
-  const hub = member<Order, Report>("hub.mjs", [hosts, perHost], flags);
+  const hub = startProcess<Order, Report>("hub.mjs", [hosts, perHost], flags);
   const parts = Array.from({ length: helpers }, (_, index) => {
     // Rank 0's own host is in the hub's process.
     const from = 1 + Math.floor(((hosts - 1) * index) / helpers);
-    return member<HostsOrder, HostsReport>(
+    return startProcess<HostsOrder, HostsReport>(
       "hosts.mjs",
       [from, 1 + Math.floor(((hosts - 1) * (index + 1)) / helpers), perHost],
       [],
@@ -176,18 +176,21 @@ async function launchOf(hosts: number): Promise<Run> {
   }
 }
 
-interface Member<Out, In extends { readonly t: string }> {
+interface BenchProcess<Out, In extends { readonly t: string }> {
   readonly child: ChildProcess;
   readonly send: (message: Out) => void;
-  /** The first message of this kind, come already or yet to come; throws when the process ends, fails, or takes too long. */
+  /**
+   * The first message of this kind, come already or yet to come; throws when the process ends, fails, or takes too
+   * long.
+   */
   readonly says: <K extends In["t"]>(kind: K) => Promise<Extract<In, { t: K }>>;
 }
 
-function member<Out extends object, In extends { readonly t: string }>(
+function startProcess<Out extends object, In extends { readonly t: string }>(
   file: string,
   args: readonly number[],
   flags: readonly string[],
-): Member<Out, In> {
+): BenchProcess<Out, In> {
   const child = fork(join(folder, file), args.map(String), {
     execArgv: [...flags],
     stdio: ["ignore", "inherit", "inherit", "ipc"],

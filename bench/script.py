@@ -1,7 +1,9 @@
-"""The user's script of the start-up benchmark: says when it is connected, when all workers are in, and when it reaches its last line.
+"""
+The user's script of the start-up benchmark: says when it is connected, when all workers are in, and when it reaches its
+last line.
 
-Usage: python script.py <how> <workers> <scheduler file>, `how` being: client (a plain Client()), slurm (SLURMRunner), or the class of
-dask-mpi's workers (dask_mpi.initialize).
+Usage: python script.py <how> <workers> <scheduler file>, `how` being: client (a plain Client()), slurm (SLURMRunner),
+or the class of dask-mpi's workers (dask_mpi.initialize).
 """
 
 import sys

@@ -1,4 +1,5 @@
-// Draws what bench/startup.ts measured. Usage: node bench/startup-chart.ts [bench/results/startup.json [docs/startup.svg]]
+// Draws what bench/startup.ts measured. Usage: node bench/startup-chart.ts [bench/results/startup.json
+// [docs/startup.svg]]
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -32,7 +33,10 @@ const colours: Readonly<Record<string, string>> = {
 /** The least distance of two labels' baselines. */
 const lineHeight = 19;
 
-/** Draws seconds to all workers over ranks, a line for each peer, from a JSON file of bench/startup.ts into an SVG file; returns its path. */
+/**
+ * Draws seconds to all workers over ranks, a line for each peer, from a JSON file of bench/startup.ts into an SVG file;
+ * returns its path.
+ */
 export function drawStartup(path: string, target: string): string {
   const measured = JSON.parse(readFileSync(path, "utf8")) as Measured;
   const sizes = [...new Set(measured.results.map(({ ranks }) => ranks))].sort((a, b) => a - b);
@@ -103,13 +107,13 @@ function niceTop(value: number): number {
   return [1, 2, 4, 8, 10].map((factor) => factor * power).find((top) => top >= value) ?? value;
 }
 
-/** Baselines near the wished ones, none nearer to another than a line's height, in the order of the wishes. */
-function spreadOut(wishes: readonly number[]): number[] {
-  const order = wishes.map((_, index) => index).sort((a, b) => (wishes[b] ?? 0) - (wishes[a] ?? 0));
+/** Baselines near the ideal ones, none nearer to another than a line's height, in the order of the ideals. */
+function spreadOut(ideals: readonly number[]): number[] {
+  const order = ideals.map((_, index) => index).sort((a, b) => (ideals[b] ?? 0) - (ideals[a] ?? 0));
   const places: number[] = [];
   let ceiling = plot.bottom + lineHeight;
   for (const index of order) {
-    ceiling = Math.min((wishes[index] ?? 0) + 4, ceiling - lineHeight);
+    ceiling = Math.min((ideals[index] ?? 0) + 4, ceiling - lineHeight);
     places[index] = ceiling;
   }
   return places;

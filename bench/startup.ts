@@ -1,11 +1,11 @@
 // How long a cluster takes to start and to end, and what it weighs: ours, its peers, and the floor, side by side.
-// Usage: node bench/startup.ts [--ranks 4,8,16,32] [--runs 5] [--peers ours,floor,…] [--python <program>] [--no-scripts] [--name startup]
-// [--before <another checkout of tsdask-mpi, built>: one peer more]
+// Usage: node bench/startup.ts [--ranks 4,8,16,32] [--runs 5] [--peers ours,floor,…] [--python <program>]
+// [--no-scripts] [--name startup] [--before <another checkout of tsdask-mpi, built>: one peer more]
 import { resolve } from "node:path";
 import { clusterRun, scriptRun, type ClusterRun, type ScriptRun } from "./lib/measure.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions, refuse } from "./lib/options.ts";
-import { oursOf, peers, type Peer } from "./lib/peers.ts";
+import { readOptions } from "./lib/options.ts";
+import { oursOf, peersNamed, prepared, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { spread, turned } from "./lib/statistics.ts";
@@ -35,11 +35,7 @@ interface Cell {
 
 const sizes = values.ranks.split(",").map(Number);
 const runs = Number(values.runs);
-const chosen = values.peers.split(",").map((name) => {
-  const found = peers.find((peer) => peer.name === name);
-  if (found === undefined) refuse(`There is no peer ${name}; there are ${peers.map((peer) => peer.name).join(", ")}.`);
-  return found;
-});
+const chosen = peersNamed(values.peers);
 if (values.before !== undefined) chosen.push(oursOf(resolve(values.before)));
 const begun = machine();
 const python = await benchPython(values.python);
@@ -59,11 +55,11 @@ const cellOf = (peer: Peer, ranks: number): Cell => {
 };
 
 try {
-  for (const peer of chosen) await peer.prepare?.();
+  const ready = await prepared(chosen);
   // One start of each that does not count: it fills the page cache and writes Python's bytecode.
-  for (const peer of chosen) await one(peer, sizes[0] ?? 4, false);
+  for (const peer of ready) await one(peer, sizes[0] ?? 4, false);
   for (let round = 0; round < runs; round += 1) {
-    for (const ranks of sizes) for (const peer of turned(chosen, round)) await one(peer, ranks, true);
+    for (const ranks of sizes) for (const peer of turned(ready, round)) await one(peer, ranks, true);
   }
 } finally {
   for (const peer of chosen) await peer.release?.();

@@ -1,6 +1,7 @@
 /**
- * What goes through a cluster of ours against a plain Dask one with the same options, in clear text and with TLS: tasks per second, and bytes
- * per second between two workers. The same client script on the same Python, in alternating rounds.
+ * What goes through a cluster of ours against a plain Dask one with the same options, in clear text and with TLS: tasks
+ * per second, and bytes per second between two workers. The same client script on the same Python, in alternating
+ * rounds.
  * Usage: node bench/throughput.ts [--runs 5] [--python PATH]
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -37,7 +38,9 @@ const python = await benchPython(values.python);
 const script = join(projectRoot, "bench", "throughput.py");
 const workers = 2;
 const memory = "2GiB";
-/** What Dask's Nanny would set before it starts a worker, and we do too: plain workers without a Nanny get it by hand. */
+/**
+ * What Dask's Nanny would set before it starts a worker, and we do too: plain workers without a Nanny get it by hand.
+ */
 const preSpawn = {
   MALLOC_TRIM_THRESHOLD_: "65536",
   OMP_NUM_THREADS: "1",
@@ -165,13 +168,16 @@ async function plain(folder: string, secure: boolean): Promise<Throughput> {
     folder,
     ...tls,
   ];
-  await using scheduler = start(command(python.path, ...schedulerWords), { folder, deadline: 120 });
+  // Where Dask's scheduler makes its scratch space, which it leaves behind.
+  const env = { TMPDIR: folder };
+  await using scheduler = start(command(python.path, ...schedulerWords), { folder, env, deadline: 120 });
   const address = await addressIn(file);
   const worker = (): Command => ({ ...command(python.path, ...workerWords), env: preSpawn });
   await using first = start(worker(), { folder, deadline: 120 });
   await using second = start(worker(), { folder, deadline: 120 });
-  const env = clientEnvironment({ address, folder, security: secure ? "tls" : "none" });
-  const text = await output({ ...command(python.path, script, String(workers)), env }, { folder, deadline: 120 });
+  const connects = clientEnvironment({ address, folder, security: secure ? "tls" : "none" });
+  const client = { ...command(python.path, script, String(workers)), env: connects };
+  const text = await output(client, { folder, deadline: 120 });
   for (const one of [first, second, scheduler]) one.signal("SIGKILL");
   await Promise.all([first.finished, second.finished, scheduler.finished]);
   return JSON.parse(text) as Throughput;

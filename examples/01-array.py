@@ -1,7 +1,8 @@
 """The classic: a large array of random numbers, added to its transpose, and half of it averaged.
 
-Eight hundred megabytes in a hundred pieces; the pieces travel between workers for the transpose, five thousand means come back.
-Plain Dask: the same file runs on a laptop (`python 01-array.py`) and on a cluster (`mpirun -np 8 tsdask-mpi 01-array.py`).
+Eight hundred megabytes in a hundred pieces; the pieces travel between workers for the transpose, five thousand means
+come back. Plain Dask: the same file runs on a laptop (`python 01-array.py`) and on a cluster (`mpirun -np 8 tsdask-mpi
+01-array.py`).
 """
 
 import sys
@@ -9,7 +10,8 @@ import sys
 import dask.array as da
 from dask.distributed import Client
 
-# The sum of two uniform numbers has mean 1 and standard deviation 0.41; of 25 million such sums the mean strays by 0.0001.
+# The sum of two uniform numbers has mean 1 and standard deviation 0.41; of 25 million such sums the mean strays by
+# 0.0001.
 EXPECTED = 1.0
 TOLERANCE = 0.001
 

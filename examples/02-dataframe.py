@@ -1,7 +1,8 @@
 """A table in pieces: pandas on the workers, one summary at the end.
 
-Forty days of made-up weather readings, one pandas table per day, made and summarised where they are; only the small summaries travel.
-Plain Dask: the same file runs on a laptop (`python 02-dataframe.py`) and on a cluster (`mpirun -np 8 tsdask-mpi 02-dataframe.py`).
+Forty days of made-up weather readings, one pandas table per day, made and summarised where they are; only the small
+summaries travel. Plain Dask: the same file runs on a laptop (`python 02-dataframe.py`) and on a cluster (`mpirun -np 8
+tsdask-mpi 02-dataframe.py`).
 """
 
 import numpy as np

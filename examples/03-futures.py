@@ -1,7 +1,8 @@
 """Futures: work that is not known beforehand.
 
-Integrates sqrt(x) from 0 to 1 in pieces. A piece that is not yet exact enough is split in two and submitted again, as soon as its result is in:
-most of the work gathers near 0, where the function is steep, and whichever worker is free takes the next piece.
+Integrates sqrt(x) from 0 to 1 in pieces. A piece that is not yet exact enough is split in two and submitted again, as
+soon as its result is in: most of the work gathers near 0, where the function is steep, and whichever worker is free
+takes the next piece.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Labelled fields with NumPy alone: anomalies of a climate, smoothed.
 
-A field of temperature over 20 years of months on a grid: the mean year is taken off, what remains is smoothed in space, and the trend that was put in
-is found again. It is what xarray does underneath, on Dask arrays in chunks.
+A field of temperature over 20 years of months on a grid: the mean year is taken off, what remains is smoothed in space,
+and the trend that was put in is found again. It is what xarray does underneath, on Dask arrays in chunks.
 """
 
 import dask.array as da

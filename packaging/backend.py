@@ -1,8 +1,11 @@
-"""Makes the wheel and the sdist: what `pip install <folder>` and `npm run wheel` call (PEP 517, nothing needed but Python).
+"""
+Makes the wheel and the sdist: what `pip install <folder>` and `npm run wheel` call (PEP 517, nothing needed but
+Python).
 
-What goes in is what `files` in package.json lists, the same as for npm. Everything but the commands is in `share/tsdask-mpi`, laid out
-like a clone, where the shell scripts in `bin` find it however the wheel was installed; `import tsdask_mpi` has its modules in site-packages.
-The same files make the same bytes: fixed times, modes and order, and nothing compressed in the wheel.
+What goes in is what `files` in package.json lists, the same as for npm. Everything but the commands is in
+`share/tsdask-mpi`, laid out like a clone, where the shell scripts in `bin` find it however the wheel was installed;
+`import tsdask_mpi` has its modules in site-packages. The same files make the same bytes: fixed times, modes and order,
+and nothing compressed in the wheel.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ NAME = f"tsdask_mpi-{VERSION}"
 #: Beside what npm packs: what another wheel is built from.
 SOURCES = ["src", "scripts", "packaging", "pyproject.toml", "package-lock.json", ".npmrc", "tsconfig.json"]
 ALWAYS = ["package.json", "README.md", "LICENSE"]
-#: The stand-in for dask-mpi has a name of its own, so that both can be in one environment; `tsdask-mpi install-drop-in` gives it dask-mpi's.
+#: The stand-in for dask-mpi has a name of its own, so that both can be in one environment; `tsdask-mpi install-drop-in`
+#: gives it dask-mpi's.
 COMMANDS = {"tsdask-mpi": "bin/tsdask-mpi", "tsdask-dask-mpi": "bin/dask-mpi"}
 #: What Unix programs look for in `share`, made by the build.
 SHARED = ("man", "bash-completion", "zsh", "fish")
@@ -120,7 +124,10 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
 
 
 def stage(folder: str) -> str:
-    """Copy what every package has into a new folder, and return it: modes as in a package, man pages and completions in `share`."""
+    """
+    Copy what every package has into a new folder, and return it: modes as in a package, man pages and completions in
+    `share`.
+    """
     for path in packed():
         target = Path(folder) / (path.removeprefix("dist/") if _is_shared(path) else path)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,14 @@
-// Asks npm's list of advisories about the runtime dependencies. Usage: npm run advisories. Exit code 1 when one of them is named there;
-// a list that cannot be reached is said, and is no failure: many sites have none.
+// Asks npm's list of advisories about the runtime dependencies. Usage: npm run advisories. Exit code 1 when one of them
+// is named there; a list that cannot be reached is said, and is no failure: many sites have none.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { runtimePackages } from "./dependencies.mjs";
 
-/** What the output of `npm audit --json` (auditReportVersion 2) says of these packages: a line for people, and whether one is named in it. */
+/**
+ * What the output of `npm audit --json` (auditReportVersion 2) says of these packages: a line for people, and whether
+ * one is named in it.
+ */
 export function verdict(text, packages) {
   let report;
   try {

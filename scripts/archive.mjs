@@ -1,5 +1,7 @@
-// Makes what is installed without a network, with a Node inside: the single archive, and a deb and an RPM of the same files.
-// Usage: node scripts/archive.mjs [tar|tar.gz|deb|rpm …] [--node FILE] [--out FOLDER]        (default: tar, the running Node, packages/)
+// Makes what is installed without a network, with a Node inside: the single archive, and a deb and an RPM of the same
+// files.
+// Usage: node scripts/archive.mjs [tar|tar.gz|deb|rpm …] [--node FILE] [--out FOLDER]        (default: tar, the running
+// Node, packages/)
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,7 +46,10 @@ function make(kind) {
   return archive(kind);
 }
 
-/** The installation as a folder: what npm packs, Node beside it, a module file, man pages and completions where Unix looks. */
+/**
+ * The installation as a folder: what npm packs, Node beside it, a module file, man pages and completions where Unix
+ * looks.
+ */
 function installation(target) {
   run(python(), "-I", "packaging/backend.py", "stage", target);
   mkdirSync(join(target, "node", "bin"), { recursive: true });
@@ -74,7 +79,10 @@ function plainTar() {
   return ["--sort=name", `--mtime=@${epoch}`, "--owner=0", "--group=0", "--numeric-owner", modes, "--format=gnu"];
 }
 
-/** The files of a system package below `/`: the installation in /usr/lib, the commands in /usr/bin, the rest where Unix looks. */
+/**
+ * The files of a system package below `/`: the installation in /usr/lib, the commands in /usr/bin, the rest where Unix
+ * looks.
+ */
 function systemTree(target) {
   const lib = join(target, "usr", "lib", "tsdask-mpi");
   installation(lib);

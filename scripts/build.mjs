@@ -40,7 +40,8 @@ const settings = {
   // White space stays: it costs under a millisecond, and an uncaught error prints a line that can be read.
   legalComments: "eof",
   chunkNames: "chunk/[name]-[hash]",
-  // ws looks for two optional native add-ons at run time, which costs file operations on every rank; they are never there.
+  // ws looks for two optional native add-ons at run time, which costs file operations on every rank; they are never
+  // there.
   define: { "process.env.WS_NO_BUFFER_UTIL": '"1"', "process.env.WS_NO_UTF_8_VALIDATE": '"1"' },
   write: false,
   metafile: true,
@@ -49,7 +50,8 @@ const settings = {
 const draft = await bundle(settings);
 const result = await bundle({ ...settings, plugins: [oneChunkForAll(draft.metafile)] });
 
-// The Node that made dist/ runs it: the launcher script reads this file instead of asking `node --version` on every rank.
+// The Node that made dist/ runs it: the launcher script reads this file instead of asking `node --version` on every
+// rank.
 const files = new Map([["node-path", Buffer.from(`${process.execPath}\n`)]]);
 // Node asks the nearest package.json whether a .js file is a module, and looks in every folder on the way to it.
 for (const folder of [".", "chunk"]) files.set(join(folder, "package.json"), Buffer.from('{"type":"module"}\n'));
@@ -66,7 +68,8 @@ for (const { path, text } of result.outputFiles) {
   files.set(relative(settings.outdir, path), Buffer.from(banner(lean) + lean));
 }
 files.set("any-node.cjs", await readFile(join(root, "src", "any-node.cjs")));
-// What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to the next.
+// What the bundle is made of, for those who have to know: CycloneDX, with nothing in it that differs from one build to
+// the next.
 const lock = await readFile(join(root, "package-lock.json"), "utf8");
 checkBundled(lock, Object.keys(result.metafile.inputs));
 files.set("sbom.cdx.json", Buffer.from(sbom(lock)));
@@ -82,8 +85,9 @@ function bundle(options) {
 }
 
 /**
- * Puts what every rank loads into one file: left alone, the splitter gives each set of modules that main.ts shares with some lazy part a
- * chunk of its own, ten files for every rank. It goes by who reaches a module, so each lazy part is made to reach all that main.ts does.
+ * Puts what every rank loads into one file: left alone, the splitter gives each set of modules that main.ts shares with
+ * some lazy part a chunk of its own, ten files for every rank. It goes by who reaches a module, so each lazy part is
+ * made to reach all that main.ts does.
  */
 function oneChunkForAll({ inputs, outputs }) {
   const [main] = entryPoints;
@@ -110,7 +114,10 @@ function oneChunkForAll({ inputs, outputs }) {
   };
 }
 
-/** A file without imports, for their effect alone, of chunks that have none: the bundler's own helpers, and what was optimised away. */
+/**
+ * A file without imports, for their effect alone, of chunks that have none: the bundler's own helpers, and what was
+ * optimised away.
+ */
 function withoutImports(text, chunks) {
   return text.replaceAll(/^import "\.[\w./-]*\/([\w-]+\.js)";\n/gm, (line, name) =>
     chunks.includes(name) ? "" : line,
@@ -118,8 +125,8 @@ function withoutImports(text, chunks) {
 }
 
 /**
- * Takes Node's own modules as they are: an `import` of one makes Node read every property that it has, and node:fs then loads its streams
- * and promises, node:net its DNS, for nothing (a tenth of what a light rank costs).
+ * Takes Node's own modules as they are: an `import` of one makes Node read every property that it has, and node:fs then
+ * loads its streams and promises, node:net its DNS, for nothing (a tenth of what a follower costs).
  */
 function withPlainBuiltins(text) {
   const names = (list) => list.trim().replaceAll(/(\w+) as (\w+)/g, "$1: $2");

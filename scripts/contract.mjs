@@ -1,29 +1,12 @@
-// Writes the types and validators of both languages from src/protocol/fork-server.json, and Python's deadlines from src/deadlines.ts.
+// Writes the types and validators of both languages from src/protocol/fork-server.json, and Python's deadlines from
+// src/deadlines.ts.
 // Usage: node scripts/contract.mjs   (npm run contract); test/protocol/contract.test.ts holds the files to it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { pythonDeadlines } from "../src/deadlines.ts";
 
 const from = (path) => new URL(`../${path}`, import.meta.url);
 const contract = JSON.parse(readFileSync(from("src/protocol/fork-server.json"), "utf8"));
-const { enumerations, messages, version } = contract;
-
-/** `int?|null` taken apart. */
-function typeOf(text) {
-  const [, name, optional, nullable] = /^([\w-]+(?:\[\])?)(\?)?(\|null)?$/.exec(text) ?? [];
-  const known = [
-    "string",
-    "int",
-    "number",
-    "boolean",
-    "json",
-    "string[]",
-    "pairs",
-    "map",
-    ...Object.keys(enumerations),
-  ];
-  if (!known.includes(name)) throw new Error(`fork-server.json: ${text} is no type`);
-  return { name, optional: optional !== undefined, nullable: nullable !== undefined };
-}
+const { enumerations, records, messages, version } = contract;
 
 const tsNames = {
   string: "string",
@@ -31,7 +14,9 @@ const tsNames = {
   number: "number",
   boolean: "boolean",
   json: "unknown",
+  object: "Readonly<Record<string, unknown>>",
   "string[]": "readonly string[]",
+  "string[][]": "readonly (readonly string[])[]",
   pairs: "readonly (readonly [string, string])[]",
   map: "Readonly<Record<string, string>>",
 };
@@ -41,26 +26,51 @@ const pyNames = {
   number: "float",
   boolean: "bool",
   json: "Any",
+  object: "dict[str, Any]",
   "string[]": "list[str]",
+  "string[][]": "list[list[str]]",
   pairs: "list[tuple[str, str]]",
   map: "dict[str, str]",
 };
+const known = new Set([...Object.keys(tsNames), ...Object.keys(enumerations), ...Object.keys(records)]);
 
-function tsField([key, text]) {
-  const { name, optional, nullable } = typeOf(text);
-  return `readonly ${key}${optional ? "?" : ""}: ${tsNames[name] ?? name}${nullable ? " | null" : ""}`;
+/** `int?|null` taken apart. */
+function typeOf(text) {
+  const [, literal, name, optional, nullable] = /^(=)?([\w-]+(?:\[\])*)(\?)?(\|null)?$/.exec(text) ?? [];
+  if (name === undefined || (literal === undefined && !known.has(name)))
+    throw new Error(`fork-server.json: ${text} is no type`);
+  return { name, literal: literal !== undefined, optional: optional !== undefined, nullable: nullable !== undefined };
 }
 
-function tsMessage([name, { about, tag, kinds }]) {
-  const union = Object.entries(kinds).map(
-    ([kind, fields]) =>
-      `  | { ${[`readonly ${tag}: ${JSON.stringify(kind)}`, ...Object.entries(fields).map(tsField)].join("; ")} }`,
+/** The forms of one kind of message: most have one. */
+const formsOf = (fields) => (Array.isArray(fields) ? fields : [fields]);
+
+function tsField([key, text]) {
+  const { name, literal, optional, nullable } = typeOf(text);
+  const type = literal ? JSON.stringify(name) : (tsNames[name] ?? name);
+  return `readonly ${key}${optional ? "?" : ""}: ${type}${nullable ? " | null" : ""}`;
+}
+
+function tsRecord([name, fields]) {
+  return `export interface ${name} {\n${Object.entries(fields)
+    .map((field) => `  ${tsField(field)};`)
+    .join("\n")}\n}`;
+}
+
+function tsMessage([name, { about, reader, tag, kinds }]) {
+  const union = Object.entries(kinds).flatMap(([kind, fields]) =>
+    formsOf(fields).map(
+      (form) =>
+        `  | { ${[`readonly ${tag}: ${JSON.stringify(kind)}`, ...Object.entries(form).map(tsField)].join("; ")} }`,
+    ),
   );
-  const shapes = Object.entries(kinds).map(([kind, fields]) => `  ${JSON.stringify(kind)}: ${JSON.stringify(fields)},`);
+  const type = `/** ${about} */\nexport type ${name} =\n${union.join("\n")};`;
+  if (reader === "python") return type;
+  const shapes = Object.entries(kinds).map(
+    ([kind, fields]) => `  ${JSON.stringify(kind)}: ${JSON.stringify(formsOf(fields))},`,
+  );
   const table = `${name[0].toLowerCase()}${name.slice(1)}s`;
-  return `/** ${about} */
-export type ${name} =
-${union.join("\n")};
+  return `${type}
 
 const ${table}: Shapes = {
 ${shapes.join("\n")}
@@ -85,33 +95,49 @@ export const forkServerVersion = ${version};
 
 ${enums.join("\n")}
 
-const enumerations: Enumerations = {
+export const enumerations: Enumerations = {
 ${tables.join("\n")}
 };
+
+${Object.entries(records).map(tsRecord).join("\n\n")}
 
 ${Object.entries(messages).map(tsMessage).join("\n\n")}
 `;
 }
 
-const className = (message, kind) =>
-  `${message}${kind
+const upper = (words) =>
+  words
     .split("-")
     .map((word) => word[0].toUpperCase() + word.slice(1))
-    .join("")}`;
+    .join("");
+
+/**
+ * The name of a form's class: the message's, the kind's, and of a kind that has more forms the word that tells them
+ * apart.
+ */
+function className(message, kind, form, forms) {
+  const word = forms > 1 ? Object.values(form).find((text) => text.startsWith("=")) : undefined;
+  return `${message}${upper(kind)}${word === undefined ? "" : upper(word.slice(1))}`;
+}
 
 function pyField([key, text]) {
-  const { name, optional, nullable } = typeOf(text);
-  const type = `${pyNames[name] ?? name}${nullable ? " | None" : ""}`;
-  return `    ${key}: ${optional ? `NotRequired[${type}]` : type}`;
+  const { name, literal, optional, nullable } = typeOf(text);
+  const type = `${literal ? `Literal["${name}"]` : (pyNames[name] ?? name)}${nullable ? " | None" : ""}`;
+  return [key, optional ? `NotRequired[${type}]` : type];
+}
+
+function pyTyped(name, fields) {
+  return `class ${name}(TypedDict):\n${fields.map(([key, type]) => `    ${key}: ${type}`).join("\n")}\n`;
 }
 
 function pyMessage([name, { about, tag, kinds }]) {
-  const classes = Object.entries(kinds).map(
-    ([kind, fields]) =>
-      `class ${className(name, kind)}(TypedDict):\n${[`    ${tag}: Literal["${kind}"]`, ...Object.entries(fields).map(pyField)].join("\n")}\n`,
+  const forms = Object.entries(kinds).flatMap(([kind, fields]) =>
+    formsOf(fields).map((form, _, { length }) => ({ kind, form, called: className(name, kind, form, length) })),
   );
-  const union = Object.keys(kinds).map((kind) => className(name, kind));
-  return `${classes.join("\n\n")}\n\n#: ${about}\n${name} = Union[${union.join(", ")}]`;
+  const classes = forms.map(({ kind, form, called }) =>
+    pyTyped(called, [[tag, `Literal["${kind}"]`], ...Object.entries(form).map(pyField)]),
+  );
+  return `${classes.join("\n\n")}\n\n#: ${about}\n${name} = Union[${forms.map(({ called }) => called).join(", ")}]`;
 }
 
 /** python/tsdask_mpi/contract.py. */
@@ -139,6 +165,10 @@ ${seconds.join("\n")}
 
 ${enums.join("\n")}
 
+
+${Object.entries(records)
+  .map(([name, fields]) => pyTyped(name, Object.entries(fields).map(pyField)))
+  .join("\n\n")}
 
 ${Object.entries(messages).map(pyMessage).join("\n\n\n")}
 `;

@@ -1,8 +1,9 @@
-// What the product is made of, from the lock file: docs/dependencies.md (written by scripts/docs.mjs) and the SBOM (written by scripts/build.mjs).
+// What the product is made of, from the lock file: docs/dependencies.md (written by scripts/docs.mjs) and the SBOM
+// (written by scripts/build.mjs).
 
 /**
- * Why each package that we chose ourselves is there. For npm they are dependencies of the build, as the bundle holds them: what it packs is
- * installed without a network.
+ * Why each package that we chose ourselves is there. For npm they are dependencies of the build, as the bundle holds
+ * them: what it packs is installed without a network.
  */
 const reasons = {
   "@msgpack/msgpack": "Dask's wire is msgpack: `connect`, `scale` and `adapt` speak it.",
@@ -20,7 +21,10 @@ const reasons = {
 
 const nameOf = (path) => path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
 
-/** Every package that runs with the product, by its place in the lock file (version 3): the chosen ones and what they need, sorted. */
+/**
+ * Every package that runs with the product, by its place in the lock file (version 3): the chosen ones and what they
+ * need, sorted.
+ */
 export function runtimePackages(text) {
   const { packages } = JSON.parse(text);
   const found = new Map();
@@ -48,7 +52,10 @@ export function runtimePackages(text) {
   return [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Throws when what is bundled (paths relative to the project's folder) has a package that is not told of, or one that is told of is not bundled. */
+/**
+ * Throws when what is bundled (paths relative to the project's folder) has a package that is not told of, or one that
+ * is told of is not bundled.
+ */
 export function checkBundled(text, inputs) {
   const told = new Set(runtimePackages(text).map(({ path }) => path));
   const place = /node_modules\/(?:.*node_modules\/)?(?:@[^/]+\/)?[^/]+(?=\/)/;
@@ -91,7 +98,9 @@ export function dependenciesPage(text) {
   ].join("\n");
 }
 
-/** The software bill of materials, CycloneDX 1.6 in JSON (cyclonedx.org/docs/1.6/json), the same for the same lock file. */
+/**
+ * The software bill of materials, CycloneDX 1.6 in JSON (cyclonedx.org/docs/1.6/json), the same for the same lock file.
+ */
 export function sbom(text) {
   const { name, version, packages } = JSON.parse(text);
   const purl = (entry) => `pkg:npm/${entry.name.replace("@", "%40")}@${entry.version}`;

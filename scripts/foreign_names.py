@@ -1,11 +1,14 @@
-"""Finds private names, replaced functions and matched messages of other people's packages outside python/tsdask_mpi/compat/.
+"""
+Finds private names, replaced functions and matched messages of other people's packages outside
+python/tsdask_mpi/compat/.
 
 Usage: python3 scripts/foreign_names.py   (a line for each place; exit code 1 when there is one)
 
 It reads the files and imports nothing. Told are, outside compat/:
 - `thing._name`, where no file of ours gives that name to anything, or a file of compat/ says that it relies on it;
 - such a name in a class that derives from somebody else's, whether it is used, replaced or taken over;
-- a function put into the place of an attribute of something that is not ours, and any attribute set on an imported name;
+- a function put into the place of an attribute of something that is not ours, and any attribute set on an imported
+  name;
 - a text looked for in an exception or in a line of a log.
 In compat/: private names that the head of their file does not name.
 """
@@ -34,7 +37,10 @@ def is_private(name: str) -> bool:
 
 
 def names_given(tree: ast.AST) -> set[str]:
-    """Return the private names that a file gives: functions, classes, variables, attributes of `self`, names of a keyword argument."""
+    """
+    Return the private names that a file gives: functions, classes, variables, attributes of `self`, names of a keyword
+    argument.
+    """
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -206,7 +212,9 @@ def mentions_error(node: ast.AST) -> bool:
 
 
 def derived_classes(trees: list[ast.Module]) -> set[str]:
-    """Return the names of those of our classes that have a base of somebody else's, directly or by another class of ours."""
+    """
+    Return the names of those of our classes that have a base of somebody else's, directly or by another class of ours.
+    """
     found: set[str] = set()
     classes = [(node, imported(tree)) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     for _ in range(len(classes)):

@@ -18,9 +18,11 @@ for (const [name, text] of Object.entries(values)) {
 console.error(`fuzz: ${values.runs} runs of each property from seed ${values.seed}`);
 const root = fileURLToPath(new URL("..", import.meta.url));
 const env = { ...process.env, TSDASK_FUZZ_RUNS: values.runs, TSDASK_FUZZ_SEED: values.seed };
+/** The parsers and the wire, and the state machines of a launch and of a host. */
+const files = ["test/fuzz", "test/cluster/reduce-properties.test.ts", "test/host/host-state.test.ts"];
 const { status } = spawnSync(
   process.execPath,
-  ["node_modules/vitest/vitest.mjs", "run", "--project", "process", "test/fuzz"],
+  ["node_modules/vitest/vitest.mjs", "run", "--project", "process", "--project", "unit", ...files],
   { cwd: root, env, stdio: "inherit" },
 );
 process.exit(status ?? 1);

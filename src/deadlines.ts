@@ -1,17 +1,19 @@
 /**
  * Every wait of a launch, by name, in milliseconds. A wait that passes its deadline ends with a message that names it;
- * those marked with * are replaced by `--start-timeout`, `--grace` or `--drain` where the user set them.
+ * the one marked with * is replaced by `--start-timeout` where the user set it.
  */
 export const deadlines = {
   /** A rank waits for its host's leader to listen. */
   hostLeader: 15_000,
-  /** A leader waits for a reply from a host socket that may be stale. */
-  hostProbe: 500,
+  /** A unix socket that may be stale accepts a connection. */
+  socketProbe: 500,
   /** A leader waits for all ranks of its host before it divides the host among them. */
   hostRanks: 5_000,
-  /** No further rank of a host of unknown size has come for so long: all are here. */
-  hostQuiet: 400,
-  /** A process that says for all of a launcher's that their variables are missing stays so long, for the others to see. */
+  /** So long after the last rank of a host of unknown size, no further one is expected: all are here. */
+  lastHostRank: 400,
+  /**
+   * A process that says for all of a launcher's that their variables are missing stays so long, for the others to see.
+   */
   sayForAll: 700,
   /** A rank whose host cannot take part leaves after the one that says it for all of them. */
   sayForHost: 5_000,
@@ -43,12 +45,6 @@ export const deadlines = {
   hubProof: 5_000,
   /** The hub hears from a host at least this often, else the host is taken for lost. */
   hubSilence: 20_000,
-  /** * From the start to a scheduler that answers, and to the workers a script waits for. */
-  start: 120_000,
-  /** The fork server answers a request to fork, its imports included. */
-  fork: 90_000,
-  /** * From the request to end in order to the end by force. */
-  grace: 5_000,
   /** A joined launch's workers have left, their results with others; Slurm kills 30 s after its SIGTERM. */
   retire: 25_000,
   /** The batch system is asked for the job's end this long after the start, when nothing else is in a hurry. */
@@ -57,6 +53,13 @@ export const deadlines = {
   grants: 5_000,
   /** The built-in launcher looks a second time for a script that was piped in without `-`, so long after the start. */
   lateInput: 1_500,
+  /**
+   * The built-in launcher's ranks end by themselves when rank 0 or the script's was killed, before they are killed,
+   * too.
+   */
+  withoutRankZero: 8_000,
+  /** A rank whose launcher is gone ends in order, before it is told to end at once. */
+  withoutLauncher: 5_000,
   /** JupyterLab answers on its port. */
   jupyter: 120_000,
   /** The JupyterHub that started this launch answers one question. */
@@ -77,13 +80,22 @@ export const deadlines = {
   hostsDone: 3_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */
   lastRank: 1_000,
-  /** A rank whose fork server is not there waits for its leader to end the launch, before it starts a Python of its own. */
+  /**
+   * A rank whose fork server is not there waits for its leader to end the launch, before it starts a Python of its own.
+   */
   forkServerGone: 2_000,
   /** A child has heard SIGINT: its rank, which may have had the same signal, is told to end within this. */
   sameSignal: 500,
   /** What tells the ranks that are shells to leave, where no agent is there, stands so long. */
   shellRanks: 1_000,
-  /** The ranks that are shells have read that the launch has ended, and left: a busy host may be slow to let them, somebody may have stopped one. */
+  /** A launch that has ended waits for the ranks of its host that have not come, which would look for their agent. */
+  lateShells: 6_000,
+  /** A folder that takes nothing at first takes the pipes through which the ranks that are shells are told to leave. */
+  shellPipes: 4_000,
+  /**
+   * The ranks that are shells have read that the launch has ended, and left: a busy host may be slow to let them,
+   * somebody may have stopped one.
+   */
   shellsLeave: 20_000,
   /** The fork server ends and removes the host's folder. */
   forkServerEnd: 2_000,
@@ -91,12 +103,47 @@ export const deadlines = {
   schedulerBack: 60_000,
   /** The workers are back at a scheduler that was started again, before `adapt` counts them. */
   schedulerSettles: 15_000,
-  /** A worker job that ran and is ending without having been told to may have been preempted: it goes back into the queue when its last process has gone (Slurm's KillWait, 30 s), or is over. */
+  /**
+   * A worker job that ran and is ending without having been told to may have been preempted: it goes back into the
+   * queue when its last process has gone (Slurm's KillWait, 30 s), or is over.
+   */
   jobSettles: 60_000,
   /** A worker that lost its scheduler hears of the next one, before it tries the old one's address. */
   schedulerHeard: 5_000,
   /** One question to a scheduler over Dask's own wire, connecting included. */
   schedulerCall: 10_000,
+  /** A command of a batch system answers: a busy server answers late, a dead one never. */
+  batchCommand: 60_000,
+  /** One that was ended because it did not answer has ended, before it is killed. */
+  batchCommandEnds: 2_000,
+  /** The same for a table that people look at. */
+  batchStatus: 5_000,
+  /**
+   * `tsdask-mpi doctor`: the batch system answers; the name service does; an mpirun says its version; Python has
+   * imported Dask.
+   */
+  doctorBatch: 3_000,
+  doctorName: 2_000,
+  doctorMpirun: 2_000,
+  doctorPython: 20_000,
+  /** The name service tells the names of addresses, which are shown where there are none. */
+  hostNames: 500,
+  /** The data of workers that `scale` or `adapt` lets go are with others. */
+  retireWorkers: 600_000,
+  /** A job whose workers have left ends by itself, before it is cancelled. */
+  jobEnds: 5_000,
+  /** The scheduler of a cluster that is joined answers, each time that it is asked. */
+  joinedScheduler: 3_000,
+  /** With nobody waiting for workers, the dashboard is loaded so long after the scheduler answers. */
+  dashboard: 3_000,
+  /** The end of a scheduler, which takes its workers first, is heard of after theirs. */
+  schedulerCause: 500,
+  /** Rank 0 takes the note of a host that could not connect to it. */
+  noteTaken: 4_000,
+  /** What a script has left behind ends by itself. */
+  orphansEnd: 200,
+  /** The same after SIGTERM, before SIGKILL; and then its resource trackers. */
+  orphansTerminated: 1_000,
   /** The batch system is asked what a job used. */
   accounting: 10_000,
   /** The same at the end of a launch with `--report`, which waits for it. */
@@ -127,7 +174,10 @@ export const deadlines = {
   liveCluster: 2_000,
 } as const;
 
-/** The waits of the Python part, in milliseconds; `npm run contract` writes them into python/tsdask_mpi/contract.py, in seconds. */
+/**
+ * The waits of the Python part, in milliseconds; `npm run contract` writes them into python/tsdask_mpi/contract.py, in
+ * seconds.
+ */
 export const pythonDeadlines = {
   /** A connection to the fork server has become a whole request. */
   request: 10_000,

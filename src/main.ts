@@ -4,23 +4,19 @@ import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { deadlines } from "./deadlines.ts";
-import { hostPaths } from "./launcher/host-paths.ts";
+import { exitCodes } from "./errors/exit-codes.ts";
+import { hostPaths, type HostPaths } from "./launcher/host-paths.ts";
 import { subcommandOf } from "./config/prescan.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
 import { isOrphan } from "./launcher/orphan.ts";
 import { identify, type World } from "./launcher/world.ts";
-import { secondSignalAfter, signalNumber } from "./rank/child.ts";
+import { secondSignalAfter, signalNumber } from "./launcher/signals.ts";
 import { meetLeader, runFollower } from "./rank/follower.ts";
-import type { Member } from "./rank/rank-agent.ts";
+import type { RankAgent } from "./rank/rank-agent.ts";
 import { openOut } from "./ui/out.ts";
 
-/** Exit code of a rank that found no leader on its host, as TSD-020 has it. */
-const noLeader = 69;
-/** Exit code of a rank whose leader went away without a word. */
-const leaderGone = 72;
-/** How often (ms) a rank looks whether its launcher still lives, and how long it gets to end in order without one. */
+/** How often (ms) a rank looks whether its launcher still lives. */
 const parentEvery = 500;
-const orphanTime = 5_000;
 
 const started = performance.now();
 const { env } = process;
@@ -47,7 +43,7 @@ async function fail(error: unknown): Promise<void> {
   exit(failure.exitCode);
 }
 
-let member: Member | undefined;
+let rankAgent: RankAgent | undefined;
 let speaks = false;
 /** The built-in launcher's: the script talks with somebody on this terminal, and Ctrl-C is its own while it runs. */
 const prompt = env["TSDASK_PROMPT"] === "1";
@@ -56,17 +52,17 @@ let firstSignal: number | undefined;
 /** The first signal ends the launch in order, a second one at once. */
 function takeSignal(name: string): void {
   const now = performance.now();
-  if (prompt && name === "SIGINT" && member) {
-    member.signal(name);
+  if (prompt && name === "SIGINT" && rankAgent) {
+    rankAgent.signal(name);
     return;
   }
   if (firstSignal === undefined) {
     firstSignal = now;
-    if (member) member.signal(name as NodeJS.Signals);
+    if (rankAgent) rankAgent.signal(name as NodeJS.Signals);
     else exit(128 + signalNumber(name));
   } else if (now - firstSignal > secondSignalAfter) {
     if (leaving) return;
-    member?.killNow();
+    rankAgent?.killNow();
     // One rank says it for all: the others may be gone before they could.
     if (speaks) out.write(`tsdask-mpi: stopped by you, at once (${name} came twice).\n`);
     exit(128 + signalNumber(name));
@@ -79,8 +75,9 @@ function onSignals(): void {
 }
 
 /**
- * Notices the launcher's death, of which nobody else tells: Open MPI's mpirun leaves its ranks running. The built-in launcher
- * keeps a pipe open to each rank; elsewhere the process that started this one is the launcher's, or its daemon.
+ * Notices the launcher's death, of which nobody else tells: Open MPI's mpirun leaves its ranks running. The built-in
+ * launcher keeps a pipe open to each rank; elsewhere the process that started this one is the launcher's, or its
+ * daemon.
  */
 function watchLauncher({ launcher }: World): void {
   const fd = Number(env["TSDASK_PARENT_FD"] ?? "");
@@ -90,7 +87,7 @@ function watchLauncher({ launcher }: World): void {
       const pipe = new Socket({ fd, readable: true, writable: false });
       pipe.on("error", () => pipe.destroy());
       pipe.on("close", () => {
-        member?.killNow();
+        rankAgent?.killNow();
         exit(129);
       });
       pipe.resume();
@@ -107,9 +104,55 @@ function watchLauncher({ launcher }: World): void {
     if (process.ppid === parent && !orphan) return;
     clearInterval(look);
     takeSignal("SIGHUP");
-    setTimeout(takeSignal, orphanTime, "SIGHUP").unref();
+    setTimeout(takeSignal, deadlines.withoutLauncher, "SIGHUP").unref();
   }, parentEvery);
   look.unref();
+}
+
+/** How long (ms) this launch's ranks wait for each other; options that are wrong are their leader's to tell. */
+async function startPatience(): Promise<number> {
+  const { readFor } = await import("./config/read-for.ts");
+  return readFor(program, argv, env, cwd).then(
+    ({ options }) => options.startTimeout * 1000,
+    () => 0,
+  );
+}
+
+/**
+ * Becomes the leader of this host's ranks and leads them, or tells why that cannot be; false where another rank is it
+ * already.
+ */
+async function takeLead(
+  world: World,
+  { paths, hostKey, alone }: { readonly paths: HostPaths; readonly hostKey: string; readonly alone: boolean },
+): Promise<boolean> {
+  const { becomeLeader } = await import("./host/election.ts");
+  const listener = await becomeLeader(paths).catch(async (error: unknown) => {
+    const { tellElsewhere } = await import("./host/agent-or-tell.ts");
+    exit(await tellElsewhere({ world, program, argv, env, cwd, hostKey, out }, error));
+    return "failed" as const;
+  });
+  if (listener === "failed") return true;
+  if (listener === undefined) return false;
+  const { leadOrTell } = await import("./host/agent-or-tell.ts");
+  rankAgent = await leadOrTell({
+    world,
+    prompt,
+    program,
+    argv,
+    env,
+    cwd,
+    uid,
+    out,
+    paths,
+    hostKey,
+    listener,
+    pythonRoot: `${import.meta.dirname}/../python`,
+    started,
+    exit,
+    ...(alone ? { alone } : {}),
+  });
+  return true;
 }
 
 async function run(world: World): Promise<void> {
@@ -119,46 +162,18 @@ async function run(world: World): Promise<void> {
   const singleHost = world.localSize === world.size;
   // The temporary folder may be one that hosts share: the host's name keeps them apart.
   // Rank 0 always leads; where it is not the first rank of its host (Open MPI 5 numbers freely), it leads itself alone.
-  const alone = world.rank === 0 && world.localRank !== 0 && !singleHost ? ":rank 0" : "";
-  const hostKey = `${hostname()}:${hostLaunchKey(world, { parent: process.ppid })}${alone}`;
+  const alone = world.rank === 0 && world.localRank !== 0 && !singleHost;
+  const hostKey = `${hostname()}:${hostLaunchKey(world, { parent: process.ppid })}${alone ? ":rank 0" : ""}`;
   const paths = hostPaths({ key: hostKey, tmpdir: env["TMPDIR"], uid });
-  const lead = async (): Promise<boolean> => {
-    const { becomeLeader } = await import("./host/election.ts");
-    const listener = await becomeLeader(paths).catch(async (error: unknown) => {
-      const { tellElsewhere } = await import("./host/agent-or-tell.ts");
-      exit(await tellElsewhere({ world, program, argv, env, cwd, hostKey, out }, error));
-      return "failed" as const;
-    });
-    if (listener === "failed") return true;
-    if (listener === undefined) return false;
-    const { leadOrTell } = await import("./host/agent-or-tell.ts");
-    member = await leadOrTell({
-      world,
-      prompt,
-      program,
-      argv,
-      env,
-      cwd,
-      uid,
-      out,
-      paths,
-      hostKey,
-      listener,
-      pythonRoot: `${import.meta.dirname}/../python`,
-      started,
-      exit,
-      ...(alone === "" ? {} : { alone: true }),
-    });
-    return true;
-  };
   const leads = singleHost
     ? world.rank === 0
     : world.rank === 0 || world.localRank === 0 || world.localRank === undefined;
-  if (leads && (await lead())) return;
-  // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs this one all the same.
+  if (leads && (await takeLead(world, { paths, hostKey, alone }))) return;
+  // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs
+  // this one all the same.
   if (statSync(dirname(paths.base), { throwIfNoEntry: false })?.isDirectory() !== true) {
     if (!singleHost) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
-    exit(noLeader);
+    exit(exitCodes.notStarted);
     return;
   }
   const neighbours = async (): Promise<readonly World[] | undefined> => {
@@ -176,26 +191,27 @@ async function run(world: World): Promise<void> {
     const post = postOf(world, paths, parent);
     if (post !== undefined) await sendShellsAway(paths, post, code);
   };
-  const socket = await meetLeader(paths, uid, leaderLives);
+  const socket = await meetLeader(paths, uid, leaderLives, startPatience);
   if (socket === undefined || "problem" in socket) {
-    // One rank of a host says it for all of them.
-    const first = Math.min(...((await neighbours()) ?? [world]).map(({ rank }) => rank));
+    // One rank of a host says it for all of them; not the one that is missing, though its process may be there.
+    const others = ((await neighbours()) ?? []).filter(({ rank }) => rank > 0);
+    const first = Math.min(...(others.length > 0 ? others : [world]).map(({ rank }) => rank));
     const seconds = Math.round((performance.now() - started) / 1000);
-    if (socket === undefined) await sendShellsAway(noLeader);
+    if (socket === undefined) await sendShellsAway(exitCodes.notStarted);
     if (world.rank !== first) {
       // Some launchers end all ranks as soon as one has left: the one that says it may have only begun.
       for (let wait = 100, left = deadlines.sayForHost; left > 0; left -= wait, wait *= 2) {
         if ((await neighbours())?.some(({ rank }) => rank === first) !== true) break;
         await pause(wait);
       }
-      exit(noLeader);
+      exit(exitCodes.notStarted);
     } else if (socket === undefined)
       await fail({ code: "TSD-020", facts: { rank: world.rank, host: hostname(), seconds, folder: paths.folder } });
     else await fail({ code: "TSD-071", facts: { path: socket.path, problem: socket.problem } });
     return;
   }
-  const leaderLost = (): Promise<void> => sendShellsAway(leaderGone);
-  member = runFollower({ world, socket, argv, env, cwd, out, leaderLost, exit });
+  const leaderLost = (): Promise<void> => sendShellsAway(exitCodes.schedulerLost);
+  rankAgent = runFollower({ world, socket, argv, env, cwd, out, leaderLost, exit });
 }
 
 async function main(): Promise<void> {
@@ -230,7 +246,7 @@ async function main(): Promise<void> {
 }
 
 process.on("uncaughtException", (error) => {
-  member?.killNow();
+  rankAgent?.killNow();
   void fail(error);
 });
 void main().catch(fail);

@@ -5,8 +5,8 @@ import { collectSeen, tableTrouble } from "./batch/table.ts";
 import { leftOut } from "./integration/bed/inventory.ts";
 
 /**
- * Ends a run with what was left out on this machine, with what the table of batch systems says otherwise than the tests ran, which is a failure, and with
- * the one line that a CI reads: "N passed, N failed".
+ * Ends a run with what was left out on this machine, with what the table of batch systems says otherwise than the tests
+ * ran, which is a failure, and with the one line that a CI reads: "N passed, N failed".
  */
 export function closingLine(): Reporter {
   let seen = "";
@@ -39,7 +39,10 @@ export function closingLine(): Reporter {
 const listed = (title: string, lines: readonly string[]): readonly string[] =>
   lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`), ""];
 
-/** What runs beside (scripts/test) has ended this long (ms) after the other tests, or counts as failed: its own tests have deadlines. */
+/**
+ * What runs beside (scripts/test) has ended this long (ms) after the other tests, or counts as failed: its own tests
+ * have deadlines.
+ */
 const patience = 1_200_000;
 
 interface Beside {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isPrompt } from "../src/cluster/prompt.ts";
+import { isPrompt } from "../src/commands/local.ts";
 
 test.each([
   ["ipython", true],

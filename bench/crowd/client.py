@@ -1,4 +1,6 @@
-"""Watches workers come, has them idle and work, and counts those that the scheduler removes. Started by bench/crowd.ts: python client.py ORDER.json.
+"""
+Watches workers come, has them idle and work, and counts those that the scheduler removes. Started by bench/crowd.ts:
+python client.py ORDER.json.
 
 It writes the file `go`, at which the workers start, and prints one line of JSON with what was seen; times in seconds.
 """

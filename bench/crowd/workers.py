@@ -1,7 +1,7 @@
 """Many workers of Dask in one process. Started by bench/crowd.ts: python workers.py ORDER.json.
 
-The order says how many they are, their names, the credentials, the settings of Dask, and the file `go`, in which the scheduler's address will
-be. They share an event loop; each has one thread for tasks.
+The order says how many they are, their names, the credentials, the settings of Dask, and the file `go`, in which the
+scheduler's address will be. They share an event loop; each has one thread for tasks.
 """
 
 from __future__ import annotations

@@ -39,7 +39,10 @@ const settle = 2_000;
 const deadline = 120;
 const marker = "BENCH_ID";
 
-/** Starts a peer's cluster, waits for all its workers, weighs it, and shuts it down. Throws with what was said when that fails. */
+/**
+ * Starts a peer's cluster, waits for all its workers, weighs it, and shuts it down. Throws with what was said when that
+ * fails.
+ */
 export async function clusterRun(peer: Peer, ranks: number, python: BenchPython): Promise<ClusterRun> {
   return inPlace(async ({ folder, env, id, schedulerFile }) => {
     const began = performance.now();

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
 /**
- * Reads a benchmark's options, as `parseArgs` does. Asked for `--help`, or given what is no option of it, it prints the comment at the head of
- * `file` (`import.meta.filename`), and ends with 0 or 64.
+ * Reads a benchmark's options, as `parseArgs` does. Asked for `--help`, or given what is no option of it, it prints the
+ * comment at the head of `file` (`import.meta.filename`), and ends with 0 or 64.
  */
 export function readOptions<const T extends ParseArgsConfig>(file: string, config: T): ReturnType<typeof parseArgs<T>> {
   const usage = readFileSync(file, "utf8")
@@ -22,7 +22,7 @@ export function readOptions<const T extends ParseArgsConfig>(file: string, confi
   }
 }
 
-/** Ends with 64 and one line: a benchmark was asked for what it does not know. */
+/** Ends with 64 and one line: a benchmark was asked for what it does not know, or what it needs is not here. */
 export function refuse(text: string): never {
   console.error(text);
   process.exit(64);

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { command, isExecutable, projectRoot } from "../../test/integration/bed/command.ts";
 import { output } from "../../test/integration/bed/run.ts";
+import { refuse } from "./options.ts";
 import { progress } from "./report.ts";
 
 /** The Python with Dask that everything in a run uses, ours and the peers. */
@@ -26,11 +27,14 @@ for name in names:
         pass
 json.dump(found, sys.stdout)`;
 
-/** Takes the Python `wish`, or the project's own, installs the peers into `.tools/bench` when they are not there, and asks for all versions. */
-export async function benchPython(wish: string | undefined): Promise<BenchPython> {
-  const path = wish ?? join(projectRoot, ".venv", "bin", "python");
+/**
+ * Takes the Python `requested`, or the project's own, installs the peers into `.tools/bench` when they are not there,
+ * and asks for all versions.
+ */
+export async function benchPython(requested: string | undefined): Promise<BenchPython> {
+  const path = requested ?? join(projectRoot, ".venv", "bin", "python");
   if (!isExecutable(path))
-    throw new Error(`There is no ${path}: \`npm start\` makes it, or name a Python with Dask by --python.`);
+    refuse(`There is no ${path}: \`npm start\` makes it, or name a Python with Dask by --python.`);
   const peers = join(projectRoot, ".tools", "bench");
   if (!["dask_mpi", "mpi4py", "dask_jobqueue"].every((name) => existsSync(join(peers, name)))) {
     progress(`installing ${peerPackages.join(", ")} into .tools/bench`);
@@ -47,7 +51,7 @@ export async function benchPython(wish: string | undefined): Promise<BenchPython
         ...peerPackages,
       ),
       { deadline: 600 },
-    );
+    ).catch((error: Error) => refuse(`${peerPackages.join(", ")} could not be installed: ${error.message}`));
   }
   const versions = JSON.parse(
     await output({ ...command(path, "-c", versionsScript), env: { PYTHONPATH: peers } }),

@@ -4,7 +4,10 @@ import Table from "cli-table3";
 import { projectRoot } from "../../test/integration/bed/command.ts";
 import { machine, type Machine } from "./machine.ts";
 
-/** Writes what a benchmark measured to `bench/results/<name>.json`, with the machine and its load at start and end; returns the path. */
+/**
+ * Writes what a benchmark measured to `bench/results/<name>.json`, with the machine and its load at start and end;
+ * returns the path.
+ */
 export function writeResult(name: string, begun: Machine, content: Readonly<Record<string, unknown>>): string {
   const folder = join(projectRoot, "bench", "results");
   mkdirSync(folder, { recursive: true });

@@ -2,8 +2,11 @@ import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Command } from "../../test/integration/bed/command.ts";
 
-/** Where a file operation went: files that may lie on shared storage, the host's own temporary folder, or the kernel's own trees. */
-export type Place = "files" | "temporary" | "kernel";
+/**
+ * Where a file operation went: files that may lie on shared storage, the host's own temporary folder, or the kernel's
+ * own trees.
+ */
+export type PathKind = "files" | "temporary" | "kernel";
 
 /** One system call that names a file (strace's class %file), by the process (not the thread) that made it. */
 export interface FileOperation {
@@ -12,7 +15,7 @@ export interface FileOperation {
   readonly at: number;
   readonly call: string;
   readonly path: string;
-  readonly place: Place;
+  readonly kind: PathKind;
 }
 
 export interface Trace {
@@ -42,8 +45,8 @@ export function traced({ file, args, env }: Command, log: string): Command {
 }
 
 /**
- * Reads a log that `traced` made (strace(1), option -f: process id, time, call). Threads count for their process; a call that was
- * interrupted by another thread's counts once.
+ * Reads a log that `traced` made (strace(1), option -f: process id, time, call). Threads count for their process; a
+ * call that was interrupted by another thread's counts once.
  */
 export async function readTrace(log: string, temporary: string): Promise<Trace> {
   const operations: FileOperation[] = [];
@@ -73,13 +76,13 @@ export async function readTrace(log: string, temporary: string): Promise<Trace> 
       else if (child > 0) parents.set(child, owner(id));
     } else if (call !== "") {
       const path = /"((?:[^"\\]|\\.)*)"/.exec(text)?.[1] ?? "";
-      operations.push({ pid: id, at: Number(time), call, path, place: placeOf(path, temporary) });
+      operations.push({ pid: id, at: Number(time), call, path, kind: kindOf(path, temporary) });
     }
   }
   return { operations: operations.map((operation) => ({ ...operation, pid: owner(operation.pid) })), parents };
 }
 
-function placeOf(path: string, temporary: string): Place {
+function kindOf(path: string, temporary: string): PathKind {
   if (/^\/(proc|sys|dev)(\/|$)/.test(path)) return "kernel";
   return path.startsWith(temporary) || path.startsWith("/dev/shm") ? "temporary" : "files";
 }

@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
+import { procStat } from "../../src/launcher/proc-stat.ts";
 import { marked } from "../../test/integration/bed/processes.ts";
 
 /** What all processes of a launch use together, the launcher and Node included. */
 export interface Usage {
   readonly processes: number;
-  /** Proportional set size of all of them in bytes: a page that n processes share counts 1/n for each (Linux, /proc/<pid>/smaps_rollup). */
+  /**
+   * Proportional set size of all of them in bytes: a page that n processes share counts 1/n for each (Linux,
+   * /proc/<pid>/smaps_rollup).
+   */
   readonly pss: number;
   /** Processor time in seconds that they, and those of their children that have ended, have had so far. */
   readonly cpu: number;
@@ -29,10 +33,7 @@ function proportionalBytes(pid: number): number {
 }
 
 function cpuSeconds(pid: number): number {
-  const stat = read(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  // proc(5): utime, stime, cutime, cstime are fields 14 to 17; the slice begins with field 3.
-  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0) / ticks;
+  return (procStat(pid)?.ticks ?? 0) / ticks;
 }
 
 function read(path: string): string {

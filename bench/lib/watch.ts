@@ -17,8 +17,9 @@ export interface Watched {
 }
 
 /**
- * Waits until the scheduler whose file is `schedulerFile` has `workers` workers, asking the scheduler itself. `clock` gives the seconds
- * since the start; `alive` turns false when the launch has ended. Throws when it has, or when `deadline` seconds have passed.
+ * Waits until the scheduler whose file is `schedulerFile` has `workers` workers, asking the scheduler itself. `clock`
+ * gives the seconds since the start; `alive` turns false when the launch has ended. Throws when it has, or when
+ * `deadline` seconds have passed.
  */
 export async function watchWorkers({
   schedulerFile,

@@ -1,4 +1,5 @@
-// Many hosts in one process, each with a connection of its own to the hub and its ranks behind it. Started by bench/scale.ts.
+// Many hosts in one process, each with a connection of its own to the hub and its ranks behind it. Started by
+// bench/scale.ts.
 import { channelPair } from "../../src/protocol/channel.ts";
 import { linkToHub } from "../../src/rendezvous/link.ts";
 import type { FromRank, ToRank } from "../../src/protocol/messages.ts";

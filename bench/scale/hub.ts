@@ -21,14 +21,14 @@ function memory(): Memory {
 }
 
 const authority = await createAuthority({ launch: fakeHub.launch });
-const door = await authority.issue({
+const serverCertificate = await authority.issue({
   name: "hub",
   dnsNames: [hostname(), "localhost"],
   addresses: ["127.0.0.1"],
   server: true,
 });
 const credentials = await clusterCredentials(authority);
-const print = fingerprint(door.cert);
+const print = fingerprint(serverCertificate.cert);
 let attached = 0;
 let registered = 0;
 
@@ -85,8 +85,8 @@ const before = memory();
 const hub = await openHub({
   launch: fakeHub.launch,
   size,
-  cert: door.cert,
-  key: door.key,
+  cert: serverCertificate.cert,
+  key: serverCertificate.key,
   fingerprint: print,
   host: "127.0.0.1",
   keysOf: async () => [fakeHub.secret],

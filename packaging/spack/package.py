@@ -1,5 +1,6 @@
 # ruff: noqa: F403, F405, I001 (this is how Spack wants its recipes)
-# A recipe for Spack 1.0 and newer; written from Spack's documentation and other recipes, not run. Copy it to packages/tsdask_mpi/ of a repository.
+# A recipe for Spack 1.0 and newer; written from Spack's documentation and other recipes, not run. Copy it to
+# packages/tsdask_mpi/ of a repository.
 from spack_repo.builtin.build_systems.python import PythonPackage
 
 from spack.package import *

@@ -1,7 +1,7 @@
 """What runs in Python: the fork server of a host, and the Dask scheduler or worker in each of its children.
 
-`clusters` lists the user's clusters, and `Cluster` makes one for a notebook. For scripts that are started without `tsdask-mpi` in front
-there are `initialize`, `execute` and `send_close_signal`; each is loaded when it is asked for.
+`clusters` lists the user's clusters, and `Cluster` makes one for a notebook. For scripts that are started without
+`tsdask-mpi` in front there are `initialize`, `execute` and `send_close_signal`; each is loaded when it is asked for.
 """
 
 __all__ = [

@@ -1,7 +1,9 @@
-"""How many threads the numerical libraries take that were loaded before the fork, when a child's environment says otherwise.
+"""
+How many threads the numerical libraries take that were loaded before the fork, when a child's environment says
+otherwise.
 
-They read their variables once, as they are loaded; OpenBLAS and MKL have a function for later (OpenBLAS's cblas.h, MKL's mkl_service.h),
-whose name bears a suffix in the builds that NumPy's wheels carry.
+They read their variables once, as they are loaded; OpenBLAS and MKL have a function for later (OpenBLAS's cblas.h,
+MKL's mkl_service.h), whose name bears a suffix in the builds that NumPy's wheels carry.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ def wanted_threads(library: str) -> int | None:
 
 
 def set_threads(given: int = 1) -> None:
-    """Have the libraries that are loaded take as many threads as the environment says, if that is not what they were `given`."""
+    """
+    Have the libraries that are loaded take as many threads as the environment says, if that is not what they were
+    `given`.
+    """
     wanted = {library: wanted_threads(library) for library in SETTERS}
     wanted = {library: count for library, count in wanted.items() if count != given}
     if not wanted:

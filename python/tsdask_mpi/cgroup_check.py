@@ -1,7 +1,9 @@
-"""Whether a child of the fork server would be held to the same limits as its rank: what the system grants hangs on the cgroup.
+"""
+Whether a child of the fork server would be held to the same limits as its rank: what the system grants hangs on the
+cgroup.
 
-A batch system may put each task in a leaf of its own (Slurm: …/step_0/user/task_3, src/plugins/cgroup/common). A leaf without limits of
-its own grants what its parent grants, and the child may live in the leaf of the leader's task.
+A batch system may put each task in a leaf of its own (Slurm: …/step_0/user/task_3, src/plugins/cgroup/common). A leaf
+without limits of its own grants what its parent grants, and the child may live in the leaf of the leader's task.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ UNLIMITED = ("max", "")
 
 
 def cgroups(pid: int | str) -> dict[str, str]:
-    """Return a process's cgroup by controllers (an empty name for version 2); empty when it cannot be read (cgroups(7))."""
+    """
+    Return a process's cgroup by controllers (an empty name for version 2); empty when it cannot be read (cgroups(7)).
+    """
     try:
         with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
             rows = (line.rstrip("\n").split(":", 2) for line in file)

@@ -1,4 +1,7 @@
-"""A child's end of its control connection: events go out as they happen, orders come in on the event loop."""
+"""
+A child's end of its control connection: events go out as they happen, commands come in on the event loop; and its line
+to the fork server.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from typing import cast
 
-from tsdask_mpi.contract import CONTROL_SEND_SECONDS, ChildEvent
+from tsdask_mpi.contract import CONTROL_SEND_SECONDS, ChildCommand, ChildEvent
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode, encode
 
@@ -17,7 +21,7 @@ logger = logging.getLogger("tsdask_mpi")
 
 
 class Channel:
-    """Events to the rank, orders from it. `rest` is what was read of the connection after the request's line."""
+    """Events to the rank, commands from it. `rest` is what was read of the connection after the request's line."""
 
     def __init__(self, connection: socket.socket, rest: bytes = b"") -> None:
         self._connection = connection
@@ -26,7 +30,10 @@ class Channel:
         connection.setblocking(False)
 
     def send(self, message: ChildEvent) -> None:
-        """Send one event; waits at most CONTROL_SEND_SECONDS for a rank that does not read, and drops the event when the rank is gone."""
+        """
+        Send one event; waits at most CONTROL_SEND_SECONDS for a rank that does not read, and drops the event when the
+        rank is gone.
+        """
         data = encode(dict(message))
         while data:
             try:
@@ -38,16 +45,18 @@ class Channel:
             except OSError:
                 return
 
-    def listen(self, on_order: Callable[[Message], None], on_close: Callable[[], None]) -> None:
-        """Read orders on the running event loop: `on_order` is called for each, `on_close` once when the rank is gone."""
+    def listen(self, on_command: Callable[[ChildCommand], None], on_close: Callable[[], None]) -> None:
+        """
+        Read commands on the running event loop: `on_command` is called for each, `on_close` once when the rank is gone.
+        """
         loop = asyncio.get_running_loop()
 
         def heard(data: bytes) -> None:
             try:
                 for line in self._buffer.feed(data):
-                    on_order(decode(line))
+                    on_command(cast("ChildCommand", decode(line)))
             except Malformed as error:
-                logger.warning("an order that cannot be read: %s", error)
+                logger.warning("a command that cannot be read: %s", error)
 
         def readable() -> None:
             try:
@@ -80,11 +89,12 @@ class Channel:
         return decode(lines[0])
 
 
-class Turn:
-    """A child's line to the fork server: it asks for a place among those that start at once, and says where its files are.
+class SlotLine:
+    """
+    A child's line to the fork server: it asks for a slot among those that start at once, and says where its files are.
 
-    Lines on a socket pair: `w` waiting, nothing to do yet; `a` may I go on (the server answers `g`); `d PATH` a folder to remove if I
-    am killed; `r` I have started.
+    Lines on a socket pair: `w` waiting, nothing to do yet; `a` may I go on (the server answers `g`); `d PATH` a folder
+    to remove if I am killed; `r` I have started.
     """
 
     def __init__(self, connection: socket.socket | None) -> None:
@@ -93,11 +103,11 @@ class Turn:
             connection.setblocking(False)
 
     def waiting(self) -> None:
-        """Give the place up while there is nothing to do."""
+        """Give the slot up while there is nothing to do."""
         self._say(b"w")
 
     async def ask(self, stop: asyncio.Future[float]) -> None:
-        """Wait for a place, or until it is time to stop."""
+        """Wait for a slot, or until it is time to stop."""
         if self._connection is None:
             return
         self._say(b"a")
@@ -110,7 +120,7 @@ class Turn:
             self._say(b"d " + os.fsencode(path))
 
     def done(self) -> None:
-        """Give the place up for good."""
+        """Give the slot up for good."""
         self._say(b"r")
 
     def _say(self, line: bytes) -> None:

@@ -1,9 +1,12 @@
-"""Turns a process into the place its rank asked for: environment, folder, cores, limits, Dask's configuration, randomness.
+"""
+Turns a process into the place its rank asked for: environment, folder, cores, limits, Dask's configuration, randomness.
 
 Facts relied on:
-- dask/config.py refresh(): configuration is the defaults (`dask.config.defaults`), then the yaml files of `dask.config.paths`,
-  then the variables DASK_…; paths are computed at import from DASK_CONFIG, DASK_ROOT_CONFIG and HOME.
-- distributed/nanny.py sets distributed.nanny.pre-spawn-environ before a worker starts, and what the environment already holds wins.
+- dask/config.py refresh(): configuration is the defaults (`dask.config.defaults`), then the yaml files of
+  `dask.config.paths`, then the variables DASK_…; paths are computed at import from DASK_CONFIG, DASK_ROOT_CONFIG and
+  HOME.
+- distributed/nanny.py sets distributed.nanny.pre-spawn-environ before a worker starts, and what the environment already
+  holds wins.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any, NamedTuple
 
 from tsdask_mpi import blas, import_cache, linux
 from tsdask_mpi.compat import interpreter, shares
-from tsdask_mpi.wire import Message
+from tsdask_mpi.contract import ForkRequest
 
 CONFIG_PLACES = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "HOME", "XDG_CONFIG_HOME")
 
@@ -28,7 +31,10 @@ LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startsw
 
 
 class Baseline(NamedTuple):
-    """Dask's configuration without any variables, the environment it was read in, and the modules that have copied CPU_COUNT."""
+    """
+    Dask's configuration without any variables, the environment it was read in, and the modules that have copied
+    CPU_COUNT.
+    """
 
     config: dict[str, Any]
     places: dict[str, str | None]
@@ -90,7 +96,10 @@ def _take_limit(limit: int, value: tuple[int, int]) -> None:
 
 
 def take_config(baseline: Baseline | None) -> None:
-    """Make Dask's configuration that of the present environment; the yaml files are read again only if other ones count now."""
+    """
+    Make Dask's configuration that of the present environment; the yaml files are read again only if other ones count
+    now.
+    """
     import dask.config
 
     if baseline is None:
@@ -114,7 +123,10 @@ _derived: dict[str, Any] = {}
 
 
 def take_derived(settings: dict[str, Any]) -> None:
-    """Set what follows from the cluster's size where the configuration still says what Dask's own defaults do, or what was set here before."""
+    """
+    Set what follows from the cluster's size where the configuration still says what Dask's own defaults do, or what was
+    set here before.
+    """
     if not settings:
         return
     import dask.config
@@ -129,7 +141,10 @@ def take_derived(settings: dict[str, Any]) -> None:
 
 
 def take_scratch(folder: str | None) -> None:
-    """Have Dask keep its local files in `folder`, which goes with the launch, unless the user's configuration names a place."""
+    """
+    Have Dask keep its local files in `folder`, which goes with the launch, unless the user's configuration names a
+    place.
+    """
     import dask.config
 
     if folder and not dask.config.get("temporary-directory", None):
@@ -140,7 +155,10 @@ def take_scratch(folder: str | None) -> None:
 
 
 def pre_spawn_environ() -> None:
-    """Set what Dask's Nanny would set before it starts a worker, malloc's threshold (which malloc has read already) included."""
+    """
+    Set what Dask's Nanny would set before it starts a worker, malloc's threshold (which malloc has read already)
+    included.
+    """
     import dask.config
 
     wanted = dask.config.get("distributed.nanny.pre-spawn-environ", {}) or {}
@@ -168,7 +186,7 @@ def take_shares(cpu_count: int | None, memory_limit: int | None, counters: Itera
         shares.set_memory(memory_limit)
 
 
-def take(request: Message, rank: int | None, baseline: Baseline | None) -> None:
+def take(request: ForkRequest, rank: int | None, baseline: Baseline | None) -> None:
     """Do all of the above for one request; raises OSError when its folder cannot be entered.
 
     `distributed` must be imported by now: its configuration comes with it.

@@ -2,7 +2,8 @@
 
 A child leads a process group of its own. What it leaves behind in it is killed with it; what left the group and lost
 its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment.
-One process is spared, and ends by itself right after: that which removes shared memory and semaphores (`is_tracker`).
+One process is spared, and ends by itself right after: that which removes shared memory and semaphores
+(compat/resource_tracker.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tsdask_mpi.compat.resource_tracker import is_tracker
 from tsdask_mpi.contract import ChildEvent
 from tsdask_mpi.start_throttle import Slot
 from tsdask_mpi.wire import encode
@@ -27,7 +29,10 @@ MOST_DESCRIPTORS = 65536
 
 @dataclass
 class Child:
-    """One forked child, its rank's control connection (the server only writes the end of it), and its place among the starters."""
+    """
+    One forked child, its rank's control connection (the server only writes the end of it), and its slot among the
+    starters.
+    """
 
     pid: int
     control: socket.socket
@@ -43,19 +48,6 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
             return
         except (ProcessLookupError, PermissionError):
             continue
-
-
-def is_tracker(pid: int) -> bool:
-    """Whether a process is a resource tracker of multiprocessing, or of loky, which has it from there.
-
-    multiprocessing/resource_tracker.py main(): it removes the shared memory and the semaphores of the processes that hold its pipe once the
-    last of them has ended, and ends then; nobody else would. SIGTERM and SIGINT it ignores.
-    """
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"resource_tracker import main" in file.read()
-    except OSError:
-        return False
 
 
 def in_group(group: int, pids: Iterable[int]) -> list[int]:
@@ -82,7 +74,10 @@ def kill_all_but_trackers(group: int) -> None:
 
 
 def await_trackers(seconds: float) -> None:
-    """Wait until the trackers that came to us have ended; those that have not by then are killed: somebody holds their pipe."""
+    """
+    Wait until the trackers that came to us have ended; those that have not by then are killed: somebody holds their
+    pipe.
+    """
     until = time.monotonic() + seconds
     while trackers := [pid for pid in offspring() if is_tracker(pid)]:
         if time.monotonic() > until:
@@ -93,7 +88,10 @@ def await_trackers(seconds: float) -> None:
 
 
 def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]]:
-    """Return (pid, wait status, what it used) of every process that has ended; a known child's process group is killed before its pid is given back."""
+    """
+    Return (pid, wait status, what it used) of every process that has ended; a known child's process group is killed
+    before its pid is given back.
+    """
     gone: list[tuple[int, int, resource.struct_rusage]] = []
     while True:
         try:
@@ -103,7 +101,8 @@ def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]
         if info is None:
             return gone
         if info.si_pid in known:
-            # What has lost its parent has come to us; mostly there is nothing, and to look through all processes would cost more than the rest.
+            # What has lost its parent has come to us; mostly there is nothing, and to look through all processes would
+            # cost more than the rest.
             if in_group(info.si_pid, (pid for pid in offspring() if pid not in known)):
                 kill_all_but_trackers(info.si_pid)
             else:
@@ -112,7 +111,10 @@ def ended(known: Container[int]) -> list[tuple[int, int, resource.struct_rusage]
 
 
 def exit_event(status: int, used: resource.struct_rusage) -> ChildEvent:
-    """Return the message that tells a rank how its child ended, its seconds of processor and its greatest resident memory in bytes (getrusage(2))."""
+    """
+    Return the message that tells a rank how its child ended, its seconds of processor and its greatest resident memory
+    in bytes (getrusage(2)).
+    """
     cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
     if os.WIFSIGNALED(status):
         return {"event": "exit", "code": None, "signal": os.WTERMSIG(status), "cpu": cpu, "peak": peak}
@@ -128,7 +130,10 @@ def tell(control: socket.socket, message: ChildEvent) -> None:
 
 
 def offspring() -> list[int]:
-    """Return the pids of this process's children; none where the kernel does not list them (proc(5), CONFIG_PROC_CHILDREN)."""
+    """
+    Return the pids of this process's children; none where the kernel does not list them (proc(5),
+    CONFIG_PROC_CHILDREN).
+    """
     try:
         with open("/proc/thread-self/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
@@ -155,7 +160,9 @@ def kill_orphans(known: set[int], living: set[str]) -> None:
 
 
 def remove_folder(path: str | None) -> int | None:
-    """Remove what a killed child left on disk, in a process of its own that ends by itself; returns its pid if there is one.
+    """
+    Remove what a killed child left on disk, in a process of its own that ends by itself; returns its pid if there is
+    one.
 
     distributed/diskutils.py: beside a work folder lies its lock, NAME.dirlock.
     """

@@ -1,7 +1,8 @@
 """Which class a worker is, and which arguments it takes.
 
 Facts relied on:
-- distributed/nanny.py: Nanny hands its **worker_kwargs to the worker's class; its own port is `port`, the worker's is `worker_port`.
+- distributed/nanny.py: Nanny hands its **worker_kwargs to the worker's class; its own port is `port`, the worker's is
+  `worker_port`.
 - distributed/worker.py: Worker hands its **kwargs to ServerNode, that is to Server (distributed/core.py).
 """
 

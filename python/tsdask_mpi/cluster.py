@@ -1,4 +1,7 @@
-"""`tsdask_mpi.Cluster`: a launch of tsdask-mpi as one of Dask's cluster objects, for notebooks and programs that are there first."""
+"""
+`tsdask_mpi.Cluster`: a launch of tsdask-mpi as one of Dask's cluster objects, for notebooks and programs that are there
+first.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ __all__ = ["Cluster", "ClusterStartError"]
 class Cluster(OwnCluster):
     """A cluster of tsdask-mpi, started here, by a batch job, or running already.
 
-    It ends when it is closed or garbage-collected, and when the process that made it ends, also by SIGKILL; nothing of it stays. One that
-    was only connected to goes on.
+    It ends when it is closed or garbage-collected, and when the process that made it ends, also by SIGKILL; nothing of
+    it stays. One that was only connected to goes on.
 
     Parameters
     ----------
@@ -37,7 +40,8 @@ class Cluster(OwnCluster):
     start_timeout : float
         Seconds until the scheduler must be up.
     folder : str, optional
-        Where the cluster's private folder is made; for workers on other hosts, one that they share. The temporary folder by default.
+        Where the cluster's private folder is made; for workers on other hosts, one that they share. The temporary
+        folder by default.
     scale_options : dict, optional
         Options of `tsdask-mpi scale`, which `scale` and `adapt` submit worker jobs with.
     asynchronous, loop, name
@@ -126,7 +130,8 @@ class Cluster(OwnCluster):
         folder : str, optional
             A folder that the job's hosts share; the working directory by default.
         **job
-            Options of `tsdask-mpi script`: `nodes=2`, `ranks_per_node=16`, `time="2h"`, `queue="compute"`, `account="a1"`.
+            Options of `tsdask-mpi script`: `nodes=2`, `ranks_per_node=16`, `time="2h"`, `queue="compute"`,
+            `account="a1"`.
 
         Examples
         --------
@@ -230,7 +235,9 @@ class Cluster(OwnCluster):
         return closing
 
     def __del__(self) -> None:
-        """Warn, as Dask's clusters do, of one that was not closed: without asking its scheduler, for which it is too late."""
+        """
+        Warn, as Dask's clusters do, of one that was not closed: without asking its scheduler, for which it is too late.
+        """
         self._collected = True
         super().__del__()
 
@@ -273,11 +280,15 @@ class Cluster(OwnCluster):
 
     @property
     def scheduler_file(self) -> str:
-        """The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like (str)."""
+        """
+        The path of the cluster's scheduler.json, for `tsdask-mpi status`, `Client(scheduler_file=…)` and the like
+        (str).
+        """
         return self._file
 
     def scale(self, n: int) -> Any:
-        """Bring the cluster to `n` workers: by worker jobs up, and down by retiring those whose results others can take.
+        """
+        Bring the cluster to `n` workers: by worker jobs up, and down by retiring those whose results others can take.
 
         Parameters
         ----------
@@ -322,7 +333,9 @@ class Cluster(OwnCluster):
             await self._refresh()
 
     def adapt(self, minimum: int = 0, maximum: int | None = None, **options: Any) -> Adapting:
-        """Follow the work between `minimum` and `maximum` workers by worker jobs, until `stop()` of what it returns, or the end.
+        """
+        Follow the work between `minimum` and `maximum` workers by worker jobs, until `stop()` of what it returns, or
+        the end.
 
         Parameters
         ----------

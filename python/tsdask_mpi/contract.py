@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
-VERSION = 1
+VERSION = 2
 
 REQUEST_SECONDS = 10
 CONTROL_SEND_SECONDS = 5
@@ -25,12 +25,90 @@ LAST_REPORT_SECONDS = 8
 UNPROVED_SECONDS = 30
 UNPROVED_CROWDED_SECONDS = 2
 
-Kind = Literal["scheduler", "worker"]
-ServerFailure = Literal["old-python", "no-dask", "old-dask", "incompatible", "lacking", "warm", "threads", "yaml", "missing", "library", "hidden", "encryption", "preload", "broken", "server"]
-Diagnosis = Literal["yaml", "missing", "library", "hidden", "encryption", "preload", "broken"]
+ServerFailure = Literal["old-python", "no-dask", "old-dask", "incompatible", "lacking", "warm", "threads", "folder", "yaml", "missing", "library", "hidden", "encryption", "preload", "memory", "broken", "server"]
+Diagnosis = Literal["yaml", "missing", "library", "hidden", "encryption", "preload", "memory", "broken"]
 Refusal = Literal["ending", "exec", "cgroup", "fork", "busy", "malformed", "late", "server"]
 CloseReason = Literal["retired", "restart", "lifetime", "idle", "stop", "terminate", "nanny", "scheduler-closed", "scheduler-lost", "closed"]
-ChildFailure = Literal["timeout", "tls", "port", "permission", "folder", "address", "preload", "import", "encryption", "yaml", "arguments", "refused", "malformed", "missing", "library", "hidden", "broken", "spawn", "other"]
+ChildFailure = Literal["timeout", "tls", "port", "permission", "folder", "address", "preload", "import", "encryption", "yaml", "arguments", "refused", "malformed", "missing", "library", "hidden", "memory", "broken", "incompatible", "spawn", "other"]
+
+
+class SecurityFiles(TypedDict):
+    ca: str
+    cert: str
+    key: str
+
+
+class SchedulerParams(TypedDict):
+    kwargs: NotRequired[dict[str, Any]]
+    user_kwargs: NotRequired[dict[str, Any]]
+    security: NotRequired[SecurityFiles | None]
+    token_file: NotRequired[str | None]
+    preload: NotRequired[list[list[str]]]
+    log_level: NotRequired[str]
+    config: NotRequired[dict[str, Any]]
+    derived: NotRequired[dict[str, Any]]
+    scratch: NotRequired[str]
+    contact_host: NotRequired[str]
+    dashboard: NotRequired[bool]
+    launched: NotRequired[float]
+    worker_prefix: NotRequired[str]
+
+
+class WorkerParams(TypedDict):
+    kwargs: NotRequired[dict[str, Any]]
+    user_kwargs: NotRequired[dict[str, Any]]
+    security: NotRequired[SecurityFiles | None]
+    token_file: NotRequired[str | None]
+    preload: NotRequired[list[list[str]]]
+    log_level: NotRequired[str]
+    config: NotRequired[dict[str, Any]]
+    derived: NotRequired[dict[str, Any]]
+    scratch: NotRequired[str]
+    contact_host: NotRequired[str]
+    worker_class: NotRequired[str]
+    scheduler: NotRequired[str | None]
+    preload_nanny: NotRequired[list[list[str]]]
+
+
+class ServerCommandStart(TypedDict):
+    op: Literal["start"]
+    socket: str
+    host_dir: str
+    pipes: NotRequired[list[str]]
+    warm: NotRequired[list[str]]
+    imports: NotRequired[bool]
+    modules: NotRequired[list[str]]
+    script_folder: NotRequired[str]
+    request_seconds: NotRequired[float]
+
+
+class ServerCommandOwn(TypedDict):
+    op: Literal["own"]
+    paths: NotRequired[list[str]]
+    identities: NotRequired[list[str]]
+    links: NotRequired[list[str]]
+    scheduler_file: NotRequired[str]
+    file: NotRequired[str]
+    launch: NotRequired[str]
+
+
+class ServerCommandDisown(TypedDict):
+    op: Literal["disown"]
+    paths: list[str]
+
+
+class ServerCommandRank(TypedDict):
+    op: Literal["rank"]
+    pid: int
+
+
+class ServerCommandEnd(TypedDict):
+    op: Literal["end"]
+    grace: float
+
+
+#: An agent to the fork server that it started, on its standard input; `start` is the first line.
+ServerCommand = Union[ServerCommandStart, ServerCommandOwn, ServerCommandDisown, ServerCommandRank, ServerCommandEnd]
 
 
 class ServerEventListening(TypedDict):
@@ -49,6 +127,7 @@ class ServerEventReady(TypedDict):
     packages: dict[str, str]
     hidden: list[tuple[str, str]]
     missing: list[str]
+    newest_tested: str | None
 
 
 class ServerEventFailed(TypedDict):
@@ -69,6 +148,52 @@ class ServerEventRankGone(TypedDict):
 ServerEvent = Union[ServerEventListening, ServerEventReady, ServerEventFailed, ServerEventRankGone]
 
 
+class ForkRequestScheduler(TypedDict):
+    kind: Literal["scheduler"]
+    op: Literal["fork"]
+    id: str
+    env: dict[str, str]
+    cwd: str
+    rank_pid: NotRequired[int]
+    version: NotRequired[int]
+    cpu_count: int
+    memory_limit: int | None
+    sys_path: list[str]
+    params: SchedulerParams
+
+
+class ForkRequestWorker(TypedDict):
+    kind: Literal["worker"]
+    op: Literal["fork"]
+    id: str
+    env: dict[str, str]
+    cwd: str
+    rank_pid: NotRequired[int]
+    version: NotRequired[int]
+    cpu_count: int
+    memory_limit: int | None
+    sys_path: list[str]
+    params: WorkerParams
+
+
+#: A rank asks for its scheduler or worker: the fork server, or on descriptor 3 a child that is a program of its own, which gets the version of these messages, too.
+ForkRequest = Union[ForkRequestScheduler, ForkRequestWorker]
+
+
+class CompanionRequestStdio(TypedDict):
+    op: Literal["stdio"]
+    id: str
+
+
+class CompanionRequestWatch(TypedDict):
+    op: Literal["watch"]
+    pid: int
+
+
+#: What else a rank's connection to the fork server may be for: a child's output, or to watch over the script's process.
+CompanionRequest = Union[CompanionRequestStdio, CompanionRequestWatch]
+
+
 class ChildEventForked(TypedDict):
     event: Literal["forked"]
     pid: int
@@ -80,28 +205,33 @@ class ChildEventRefused(TypedDict):
     message: str
 
 
-class ChildEventReady(TypedDict):
+class ChildEventReadyScheduler(TypedDict):
     event: Literal["ready"]
+    kind: Literal["scheduler"]
     address: str
-    dashboard: NotRequired[int | None]
-    https: NotRequired[bool]
-    identity: NotRequired[Any]
-    name: NotRequired[Any]
-    nthreads: NotRequired[int | None]
-    memory_limit: NotRequired[float | None]
-    terminate: NotRequired[Any]
-    pid: NotRequired[int]
+    identity: dict[str, Any]
+    dashboard: int | None
+    https: bool
+
+
+class ChildEventReadyWorker(TypedDict):
+    event: Literal["ready"]
+    kind: Literal["worker"]
+    address: str
+    name: str
+    dashboard: int | None
+    nthreads: int | None
+    memory_limit: float | None
+    terminate: Any
 
 
 class ChildEventClosing(TypedDict):
     event: Literal["closing"]
     reason: CloseReason
-    dask: NotRequired[str]
 
 
 class ChildEventDashboard(TypedDict):
     event: Literal["dashboard"]
-    loaded: bool
     problem: str | None
 
 
@@ -110,11 +240,15 @@ class ChildEventMissingModule(TypedDict):
     module: str
 
 
+class ChildEventLacking(TypedDict):
+    event: Literal["lacking"]
+    message: str
+
+
 class ChildEventFailed(TypedDict):
     event: Literal["failed"]
     code: ChildFailure
     message: str
-    traceback: NotRequired[str]
 
 
 class ChildEventStopAsked(TypedDict):
@@ -140,22 +274,22 @@ class ChildEventExit(TypedDict):
 
 
 #: A child, or the fork server on its behalf, to its rank, on the control connection.
-ChildEvent = Union[ChildEventForked, ChildEventRefused, ChildEventReady, ChildEventClosing, ChildEventDashboard, ChildEventMissingModule, ChildEventFailed, ChildEventStopAsked, ChildEventUsage, ChildEventExit]
+ChildEvent = Union[ChildEventForked, ChildEventRefused, ChildEventReadyScheduler, ChildEventReadyWorker, ChildEventClosing, ChildEventDashboard, ChildEventMissingModule, ChildEventLacking, ChildEventFailed, ChildEventStopAsked, ChildEventUsage, ChildEventExit]
 
 
-class ChildOrderStop(TypedDict):
+class ChildCommandStop(TypedDict):
     op: Literal["stop"]
     grace: float
 
 
-class ChildOrderAddress(TypedDict):
+class ChildCommandAddress(TypedDict):
     op: Literal["address"]
     scheduler: str
 
 
-class ChildOrderDashboard(TypedDict):
+class ChildCommandDashboard(TypedDict):
     op: Literal["dashboard"]
 
 
 #: A rank to its child, on the control connection.
-ChildOrder = Union[ChildOrderStop, ChildOrderAddress, ChildOrderDashboard]
+ChildCommand = Union[ChildCommandStop, ChildCommandAddress, ChildCommandDashboard]

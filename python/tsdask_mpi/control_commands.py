@@ -7,16 +7,20 @@ import signal
 from collections.abc import Callable
 
 from tsdask_mpi.channel import Channel
-from tsdask_mpi.contract import CHILD_STOP_SECONDS
-from tsdask_mpi.wire import Message
+from tsdask_mpi.contract import CHILD_STOP_SECONDS, ChildCommand, ChildCommandAddress, ChildCommandDashboard
 
 
-def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> asyncio.Future[float]:
-    """Start to take orders; returns a future that gets the grace in seconds when it is time to stop.
+def listen(
+    channel: Channel,
+    *,
+    address: Callable[[ChildCommandAddress], None] | None = None,
+    dashboard: Callable[[ChildCommandDashboard], None] | None = None,
+) -> asyncio.Future[float]:
+    """Start to take commands; returns a future that gets the grace in seconds when it is time to stop.
 
-    It is time when the rank says so, when its connection ends, and at SIGINT, which the fork server sends. SIGTERM, SIGUSR1 and
-    SIGUSR2 are not heard: batch systems send them to every process of a job at once, and the rank may have to move a worker's results to others
-    before it lets the worker go.
+    It is time when the rank says so, when its connection ends, and at SIGINT, which the fork server sends. SIGTERM,
+    SIGUSR1 and SIGUSR2 are not heard: batch systems send them to every process of a job at once, and the rank may have
+    to move a worker's results to others before it lets the worker go.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[float] = loop.create_future()
@@ -25,15 +29,16 @@ def listen(channel: Channel, others: dict[str, Callable[[Message], None]]) -> as
         if not stop.done():
             stop.set_result(grace)
 
-    def order(message: Message) -> None:
-        operation = message.get("op")
-        if operation == "stop":
-            grace = message.get("grace")
+    def obey(command: ChildCommand) -> None:
+        if command["op"] == "stop":
+            grace = command.get("grace")
             ask_stop(float(grace) if isinstance(grace, (int, float)) else CHILD_STOP_SECONDS)
-        elif operation in others:
-            others[operation](message)
+        elif command["op"] == "address" and address is not None:
+            address(command)
+        elif command["op"] == "dashboard" and dashboard is not None:
+            dashboard(command)
 
-    channel.listen(order, lambda: ask_stop(0.0))
+    channel.listen(obey, lambda: ask_stop(0.0))
     loop.add_signal_handler(signal.SIGINT, ask_stop, CHILD_STOP_SECONDS)
     # A handler, not SIG_IGN, which the programs that tasks start would inherit.
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):

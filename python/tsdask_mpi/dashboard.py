@@ -1,4 +1,7 @@
-"""Adds Dask's dashboard to a scheduler that runs already, so that Bokeh's import delays neither the first worker nor the first task."""
+"""
+Adds Dask's dashboard to a scheduler that runs already, so that Bokeh's import delays neither the first worker nor the
+first task.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ class Waiting(web.RequestHandler):
         self.there = there
 
     async def get(self, path: str | None = None) -> None:
-        """Answer with a page that loads itself anew; a program that asks for data waits, and is sent to the real ones."""
+        """
+        Answer with a page that loads itself anew; a program that asks for data waits, and is sent to the real ones.
+        """
         self.wanted.set()
         if (path or "").endswith(".json"):
             await self.there.wait()
@@ -38,7 +43,10 @@ class Waiting(web.RequestHandler):
 
 
 async def when_wanted(scheduler: Any, prefix: str, wanted: asyncio.Event, channel: Channel) -> None:
-    """Load the dashboard when the rank asks for it, or when somebody visits one of its pages; the rank is told when it is there."""
+    """
+    Load the dashboard when the rank asks for it, or when somebody visits one of its pages; the rank is told when it is
+    there.
+    """
     there = asyncio.Event()
     standing_in = web.Application([(prefix.rstrip("/") + PAGES, Waiting, {"wanted": wanted, "there": there})])
     applications = dashboard_pages.applications(scheduler)
@@ -47,11 +55,13 @@ async def when_wanted(scheduler: Any, prefix: str, wanted: asyncio.Event, channe
     problem = await add_dashboard(scheduler, prefix)
     applications.remove(standing_in)
     there.set()
-    channel.send({"event": "dashboard", "loaded": problem is None, "problem": problem})
+    channel.send({"event": "dashboard", "problem": problem})
 
 
 async def add_dashboard(scheduler: Any, prefix: str) -> str | None:
-    """Import the dashboard in a thread and connect it; why not, with Dask's own page that says so, when Bokeh is missing."""
+    """
+    Import the dashboard in a thread and connect it; why not, with Dask's own page that says so, when Bokeh is missing.
+    """
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

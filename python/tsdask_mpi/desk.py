@@ -1,13 +1,18 @@
-"""What `tsdask-mpi status`, `tsdask-mpi stop` and rank 0 ask a scheduler for, over its own RPC: only holders of the cluster's credentials reach it.
+"""
+What `tsdask-mpi status`, `tsdask-mpi stop` and rank 0 ask a scheduler for, over its own RPC: only holders of the
+cluster's credentials reach it.
 
 The same figures stand on the scheduler's /metrics, where prometheus_client is there.
 
 Facts relied on (distributed/scheduler.py, distributed/core.py):
 - `Scheduler.handlers` maps the names of operations to functions; keyword arguments come from the message.
-- `Scheduler.task_prefixes` holds a prefix's tasks by state: `states` since 2023.3, `active_states` before, which leaves finished groups out.
-- `WorkerState.metrics` is the worker's last heartbeat: `cpu` (percent of one core), `memory` (bytes), `spilled_bytes`, `executing` (tasks).
+- `Scheduler.task_prefixes` holds a prefix's tasks by state: `states` since 2023.3, `active_states` before, which leaves
+  finished groups out.
+- `WorkerState.metrics` is the worker's last heartbeat: `cpu` (percent of one core), `memory` (bytes), `spilled_bytes`,
+  `executing` (tasks).
 - `WorkerState.last_seen` is when the last heartbeat came, by the scheduler's clock; 0 before the first one until 2023.
-- `Scheduler.transition_counter` goes up with each change of a task's state; `WorkerState.processing` holds the tasks of a worker.
+- `Scheduler.transition_counter` goes up with each change of a task's state; `WorkerState.processing` holds the tasks of
+  a worker.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ from tsdask_mpi.contract import LAST_REPORT_SECONDS, REPORT_ASKED_SECONDS
 from tsdask_mpi.wire import Message
 
 LOOK_SECONDS = 5.0
-#: A worker is silent when nothing has come from it for so long; Dask's heartbeats grow rarer with the workers, up to a second for each 200.
+#: A worker is silent when nothing has come from it for so long; Dask's heartbeats grow rarer with the workers, up to a
+#: second for each 200.
 SILENT_SECONDS = 20.0
 SILENT_SECONDS_EACH = 0.02
 
@@ -60,7 +66,10 @@ class Idle:
         self._looked = now
 
     def silent(self) -> list[list[Any]]:
-        """Return name, host and seconds of the workers that nothing has come from for long; none where the scheduler itself was late and has yet to hear them."""
+        """
+        Return name, host and seconds of the workers that nothing has come from for long; none where the scheduler
+        itself was late and has yet to hear them.
+        """
         now = time.time()
         workers = self._scheduler.workers.values()
         long = SILENT_SECONDS + SILENT_SECONDS_EACH * len(workers)
@@ -117,7 +126,10 @@ class Figures:
 
 
 class LastReport:
-    """Dask's own report of a scheduler that is about to close: made while its workers still answer, for rank 0, which has asked for it beforehand."""
+    """
+    Dask's own report of a scheduler that is about to close: made while its workers still answer, for rank 0, which has
+    asked for it beforehand.
+    """
 
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
@@ -126,7 +138,10 @@ class LastReport:
         self._made: asyncio.Future[None] | None = None
 
     async def asked(self) -> Message:
-        """Return the report as soon as the scheduler is about to close; after REPORT_ASKED_SECONDS without that, nothing, and whoever asked asks again."""
+        """
+        Return the report as soon as the scheduler is about to close; after REPORT_ASKED_SECONDS without that, nothing,
+        and whoever asked asks again.
+        """
         performance_report.keep_tasks(self._scheduler)
         self._asked = asyncio.get_running_loop().create_future()
         try:
@@ -140,7 +155,10 @@ class LastReport:
         return {}
 
     async def make(self) -> None:
-        """Make the report and wait until it is taken, LAST_REPORT_SECONDS at most; once, however many close the scheduler, and not at all where nobody has asked."""
+        """
+        Make the report and wait until it is taken, LAST_REPORT_SECONDS at most; once, however many close the scheduler,
+        and not at all where nobody has asked.
+        """
         if self._made is None:
             self._made = asyncio.ensure_future(self._make())
         with contextlib.suppress(asyncio.TimeoutError):
@@ -169,7 +187,9 @@ async def report_of(scheduler: Any) -> Message:
 
 
 def answer(scheduler: Any, channel: Channel, launched: float | None = None) -> Callable[[], Awaitable[None]]:
-    """Have the scheduler answer the operations of ours, whose names begin with `tsdask_`; `launched` is when the launch began (seconds since 1970).
+    """
+    Have the scheduler answer the operations of ours, whose names begin with `tsdask_`; `launched` is when the launch
+    began (seconds since 1970).
 
     Returns what is to be done before it closes by itself.
     """
@@ -239,7 +259,10 @@ def page_addresses(scheduler: Any) -> list[str]:
 
 
 def worker_sample(worker: Any) -> list[Any]:
-    """Return a worker's name, processor (percent of one core), resident and spilled bytes, and running tasks, by its last heartbeat."""
+    """
+    Return a worker's name, processor (percent of one core), resident and spilled bytes, and running tasks, by its last
+    heartbeat.
+    """
     metrics = worker.metrics
     spilled = metrics.get("spilled_bytes")
     on_disk = spilled.get("disk", 0) if isinstance(spilled, dict) else 0

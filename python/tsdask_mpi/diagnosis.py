@@ -1,10 +1,14 @@
-"""What an exception of Python's or Dask's means to whoever starts a cluster: a word for its kind, and one line that names file, module or value.
+"""
+What an exception of Python's or Dask's means to whoever starts a cluster: a word for its kind, and one line that names
+file, module or value.
 
-It imports nothing but what Python has loaded before its first line, and the texts of compat/: it must work where imports are what is broken.
+It imports nothing but what Python has loaded before its first line, and the texts of compat/: it must work where
+imports are what is broken.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from types import TracebackType
@@ -16,8 +20,22 @@ if TYPE_CHECKING:
     from tsdask_mpi.contract import Diagnosis
 
 
+#: A file or folder cannot be made: not there, a file on its way, full, read-only, or somebody else's.
+NO_PLACE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ESTALE,
+)
+
+
 class Finding(NamedTuple):
-    """A kind (yaml, missing, library, hidden, encryption, preload, broken) and one line that says what."""
+    """A kind (yaml, missing, library, hidden, encryption, preload, memory, broken) and one line that says what."""
 
     kind: Diagnosis
     what: str
@@ -38,6 +56,8 @@ def explain(error: BaseException) -> Finding:
             return Finding("missing", f"there is no module {cause.name}")
         if isinstance(cause, ImportError) and log_messages.LIBRARY.search(str(cause)):
             return Finding("library", str(cause))
+        if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM):
+            return Finding("memory", with_place(cause))
         if log_messages.ENCRYPTION_REQUIRED in str(cause):
             return Finding("encryption", str(cause))
     return Finding("broken", with_place(chain[-1]))

@@ -13,22 +13,13 @@ from tsdask_mpi.contract import ChildEvent, ChildFailure
 from tsdask_mpi.preloads import PreloadFailed
 
 TIMEOUTS = (asyncio.TimeoutError, TimeoutError)
-#: A file or folder cannot be made: not there, a file on its way, full, read-only, or somebody else's.
-NO_PLACE = (
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ESTALE,
-)
 
 
 def code_of(error: BaseException) -> ChildFailure:
-    """Return the word for an exception: timeout, tls, port, folder, permission, address, preload, import, encryption, yaml, arguments, refused, other."""
+    """
+    Return the word for an exception: timeout, tls, port, folder, permission, address, preload, import, memory,
+    encryption, yaml, arguments, refused, other.
+    """
     chain = _chain(error)
     if isinstance(error, PreloadFailed) or _in_preload(error):
         return "preload"
@@ -37,9 +28,11 @@ def code_of(error: BaseException) -> ChildFailure:
             return "tls"
         if isinstance(cause, ImportError):
             return "import"
+        if isinstance(cause, MemoryError):
+            return "memory"
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
             return "port"
-        if isinstance(cause, OSError) and cause.errno in NO_PLACE and isinstance(cause.filename, str):
+        if isinstance(cause, OSError) and cause.errno in diagnosis.NO_PLACE and isinstance(cause.filename, str):
             return "folder"
         if isinstance(cause, OSError) and cause.errno == errno.EACCES:
             return "permission"
@@ -59,15 +52,14 @@ def code_of(error: BaseException) -> ChildFailure:
 
 
 def failed(error: BaseException) -> ChildEvent:
-    """Return the event that tells a rank of an exception; the traceback is for its log."""
+    """Return the event that tells a rank of an exception."""
     innermost = _chain(error)[-1]
     message = str(error) or type(error).__name__
     if _in_preload(error):
         message = diagnosis.with_place(error)
     elif innermost is not error and str(innermost) and str(innermost) not in message:
         message = f"{message}: {innermost}"
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return {"event": "failed", "code": code_of(error), "message": message, "traceback": trace[-20_000:]}
+    return {"event": "failed", "code": code_of(error), "message": message}
 
 
 def _in_preload(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from tsdask_mpi import child, linux
-from tsdask_mpi.channel import Channel, Turn
+from tsdask_mpi.channel import Channel, SlotLine
 from tsdask_mpi.children import MARK
 from tsdask_mpi.requests import Start
 
@@ -17,7 +17,9 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.
 
 
 def fork(start: Start, mark: str, null: int, ours: Iterable[Any], baseline: Any) -> tuple[int, socket.socket]:
-    """Fork a child for a request; returns its pid and our end of its line. `ours` are the server's own sockets, closed in the child.
+    """
+    Fork a child for a request; returns its pid and our end of its line. `ours` are the server's own sockets, closed in
+    the child.
 
     Raises OSError when there can be no more processes.
     """
@@ -53,6 +55,6 @@ def _become(
             held.close()
         os.close(null)
         start.request.setdefault("env", {})[MARK] = mark
-        child.run(start.request, Channel(start.control, start.rest), Turn(line), start.rank, baseline)
+        child.run(start.request, Channel(start.control, start.rest), SlotLine(line), start.rank, baseline)
     finally:
         os._exit(70)

@@ -5,6 +5,7 @@ This file alone must run under an old Python, to say that it is too old; all els
 
 import json
 import os
+import signal
 import sys
 
 
@@ -12,6 +13,10 @@ def main() -> None:
     """Check the Python, make the package importable, and serve."""
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)  # before anything else: a signal that ends the rank's group must leave who cleans up after it
+    # A batch system sends its signals to every process of a job: the leader hears them too, and says when this one is
+    # to end.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     if sys.version_info < (3, 10):
         sys.stdin.readline()
         version = ".".join(str(part) for part in sys.version_info[:3])

@@ -11,7 +11,8 @@ TOKEN_FILE = "TSDASK_TOKEN_FILE"
 def pass_on(token_file: str | None, preload: list[list[str]]) -> list[list[str]]:
     """Name the token's file, if there is one, in the environment, and return the preloads with ours before them.
 
-    Preloads that are given replace those of Dask's configuration (distributed/worker.py Worker.__init__), so these are put in.
+    Preloads that are given replace those of Dask's configuration (distributed/worker.py Worker.__init__), so these are
+    put in.
     """
     import dask.config
 
@@ -24,7 +25,10 @@ def pass_on(token_file: str | None, preload: list[list[str]]) -> list[list[str]]
 
 
 def configured(names: object, argv: object) -> list[list[str]]:
-    """Return Dask's two configuration values as [[name, argv…]…] (distributed/preloading.py process_preloads has their meaning)."""
+    """
+    Return Dask's two configuration values as [[name, argv…]…] (distributed/preloading.py process_preloads has their
+    meaning).
+    """
     modules = [names] if isinstance(names, str) else list(names or [])  # type: ignore[call-overload]
     arguments = list(argv or [])  # type: ignore[call-overload]
     if arguments and isinstance(arguments[0], str):

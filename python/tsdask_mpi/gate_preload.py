@@ -1,5 +1,6 @@
-"""A Dask preload for workers that live in a process of their own (distributed.Nanny, dask_cuda.CUDAWorker): puts the token gate there,
-and has its log end with its scheduler.
+"""
+A Dask preload for workers that live in a process of their own (distributed.Nanny, dask_cuda.CUDAWorker): puts the token
+gate there, and has its log end with its scheduler.
 
 The import puts the gate there, before the worker opens any port; a failure there keeps the worker from starting
 (distributed/preloading.py: preloads are imported by Worker.__init__, and what they raise then is not caught).
@@ -23,13 +24,19 @@ if os.environ.get(TOKEN_FILE):
 
 
 def dask_setup(worker: Any) -> None:
-    """Have a worker say nothing more once its scheduler has closed or is gone, as those that the rank forks."""
+    """
+    Have a worker leave at once, and without a word, when its scheduler has closed or is gone, as those that the rank
+    forks.
+    """
     close = worker.close
 
     @functools.wraps(close)
     async def quietly(*args: Any, **kwargs: Any) -> Any:
         if reason_of(given_reason(kwargs), was_retired=False) in ENDED_WITH_SCHEDULER:
-            logs.quiet()
+            logs.mute()
+            # Whoever wanted the result of a task that runs is gone: a cluster that comes back does not wait for its
+            # end.
+            kwargs["executor_wait"] = False
         return await close(*args, **kwargs)
 
     logs.drop_lost_heartbeats()

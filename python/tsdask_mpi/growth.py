@@ -1,10 +1,13 @@
-"""What `tsdask-mpi scale` and `adapt` ask of the scheduler, over its own RPC: time-outs for more workers, and how many of a group the work asks for.
+"""
+What `tsdask-mpi scale` and `adapt` ask of the scheduler, over its own RPC: time-outs for more workers, and how many of
+a group the work asks for.
 
 Facts relied on (distributed/scheduler.py):
-- `unrunnable` holds the tasks that no worker there can run, `queued` those that wait for a free thread, `WorkerState.processing` those that a worker was given.
+- `unrunnable` holds the tasks that no worker there can run, `queued` those that wait for a free thread,
+  `WorkerState.processing` those that a worker was given.
 - `WorkerState.executing` is how long (seconds) each task that runs has run, by the last heartbeat.
-- `TaskState.resource_restrictions` and `WorkerState.resources` map a resource's name to an amount; `TaskPrefix.duration_average` is in seconds,
-  negative while no task of that name has ended.
+- `TaskState.resource_restrictions` and `WorkerState.resources` map a resource's name to an amount;
+  `TaskPrefix.duration_average` is in seconds, negative while no task of that name has ended.
 - `Scheduler.check_worker_ttl` reads `worker_ttl` (seconds) anew each time.
 """
 
@@ -18,7 +21,8 @@ from typing import Any
 from tsdask_mpi.child_environment import take_derived
 from tsdask_mpi.wire import Message
 
-#: Of the tasks that one worker was given, or that are queued, so many are looked at; the others are taken to be like them.
+#: Of the tasks that one worker was given, or that are queued, so many are looked at; the others are taken to be like
+#: them.
 SAMPLE = 1000
 #: Data beyond this part of a group's memory asks for more workers, as in Dask's own `adaptive_target`.
 FULL = 0.6
@@ -70,7 +74,10 @@ def group_of_worker(resources: Resources, groups: list[Resources]) -> int | None
 
 
 def group_of_task(restrictions: Resources | None, groups: list[Resources]) -> int | None:
-    """Return the place of the first group whose workers can run a task that asks for this; None for one that asks for nothing, too."""
+    """
+    Return the place of the first group whose workers can run a task that asks for this; None for one that asks for
+    nothing, too.
+    """
     if not restrictions:
         return None
     fits = (all(own.get(name, 0) >= amount for name, amount in restrictions.items()) for own in groups)
@@ -84,14 +91,20 @@ def _share(restrictions: Resources | None, own: Resources, threads: float) -> fl
 
 
 def _seconds(prefix: Any, lasted: float) -> float:
-    """Return how long a task of this name takes: as they did, or twice as long as one has run by now that takes far longer, as Dask has it."""
+    """
+    Return how long a task of this name takes: as they did, or twice as long as one has run by now that takes far
+    longer, as Dask has it.
+    """
     average = float(prefix.duration_average)
     known = average if average >= 0 else _configured("distributed.scheduler.unknown-task-duration")
     return 2 * lasted if lasted > 2 * known else known
 
 
 def _tasks(scheduler: Any) -> Iterator[tuple[Any, float, float]]:
-    """Yield the tasks that run first, then those that wait, each with how many it stands for, and how long it has run (seconds)."""
+    """
+    Yield the tasks that run first, then those that wait, each with how many it stands for, and how long it has run
+    (seconds).
+    """
     for worker in scheduler.workers.values():
         for task, weight in _sampled(worker.processing):
             yield task, weight, worker.executing.get(task, 0.0)

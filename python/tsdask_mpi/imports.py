@@ -22,7 +22,9 @@ from tsdask_mpi.wire import Message
 
 SETTLE_SECONDS = 0.05
 
+#: The releases of `distributed` that the tests are run against: the oldest, which is needed, and the newest.
 OLDEST_DASK = (2022, 12)
+NEWEST_TESTED = (2026, 8)
 
 MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -59,7 +61,10 @@ class Refused(NamedTuple):
 
 
 def import_engine() -> None:
-    """Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask, or a kind of diagnosis.py)."""
+    """
+    Import Dask and all it needs to start, without a word; raises ImportFailure (no-dask, old-dask, or a kind of
+    diagnosis.py).
+    """
     logging.disable(logging.WARNING)
     restore_yaml = package_versions.read_yaml_quickly()
     try:
@@ -175,3 +180,14 @@ def installed_versions() -> Message:
             if name in ("dask", "distributed"):
                 raise ImportFailure("no-dask", f"No module named {name!r}") from None
     return {"dask": found.pop("dask"), "distributed": found.pop("distributed"), "packages": found}
+
+
+def release_of(version: str) -> tuple[int, ...]:
+    """Return the year and month of a release of Dask, (0, 0) for a text that has none."""
+    parts = version.split(".")[:2]
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else (0, 0)
+
+
+def newest_tested(version: str) -> str | None:
+    """Return the newest release of distributed that was tested, where this one is newer."""
+    return ".".join(str(part) for part in NEWEST_TESTED) if release_of(version) > NEWEST_TESTED else None

@@ -1,7 +1,10 @@
-"""dask-jobqueue's clusters with tsdask-mpi behind them: `from tsdask_mpi.jobqueue import SLURMCluster`, and nothing else changes.
+"""
+dask-jobqueue's clusters with tsdask-mpi behind them: `from tsdask_mpi.jobqueue import SLURMCluster`, and nothing else
+changes.
 
-The scheduler runs here, with TLS; `scale` and `adapt` submit jobs of `processes` workers each. Arguments are dask-jobqueue's, and so is the
-site's `jobqueue.yaml`. What an argument cannot mean here is an error that says what to use.
+The scheduler runs here, with TLS; `scale` and `adapt` submit jobs of `processes` workers each. Arguments are
+dask-jobqueue's, and so is the site's `jobqueue.yaml`. What an argument cannot mean here is an error that says what to
+use.
 """
 
 from __future__ import annotations
@@ -96,8 +99,8 @@ class JobQueueCluster(Cluster):
         minimum, maximum : int
             Workers.
         **options
-            Instead of them `minimum_jobs` and `maximum_jobs`, `minimum_cores` and the like, or `minimum_memory`; and `interval`,
-            `wait_count` and `target_duration`, as Dask's Adaptive has them.
+            Instead of them `minimum_jobs` and `maximum_jobs`, `minimum_cores` and the like, or `minimum_memory`; and
+            `interval`, `wait_count` and `target_duration`, as Dask's Adaptive has them.
 
         Returns
         -------
@@ -199,7 +202,9 @@ class HTCondorCluster(JobQueueCluster):
 
 
 class SLURMRunner(Cluster):
-    """dask-jobqueue's SLURMRunner: in a script that `srun` starts on all ranks, the cluster of these ranks; the script goes on in one.
+    """
+    dask-jobqueue's SLURMRunner: in a script that `srun` starts on all ranks, the cluster of these ranks; the script
+    goes on in one.
 
     Parameters
     ----------
@@ -222,7 +227,7 @@ class SLURMRunner(Cluster):
         from tsdask_mpi.spmd import initialize
 
         #: Workers of the launch: all ranks but the scheduler's and the script's.
-        self.n_workers = ranks.find_place(None).size - 2
+        self.n_workers = ranks.find_world(None).size - 2
         if scheduler_file is not None:
             os.environ["TSDASK_SCHEDULER_FILE"] = str(scheduler_file)
         initialize(**arguments)

@@ -1,17 +1,22 @@
 """Serves Dask's pages under Jupyter's own address, behind Jupyter's own login: one port, one link, one token.
 
-`<base URL>tsdask/…` is what the scheduler serves by HTTP and WebSocket, `<base URL>tsdask/proxy/<port>/<host>/…` what a worker of its serves. Jupyter
-has authenticated the browser; the launch's token is added here, so that it never reaches the browser, and goes to nobody but this launch's processes.
+`<base URL>tsdask/…` is what the scheduler serves by HTTP and WebSocket, `<base URL>tsdask/proxy/<port>/<host>/…` what a
+worker of its serves. Jupyter has authenticated the browser; the launch's token is added here, so that it never reaches
+the browser, and goes to nobody but this launch's processes.
 
 Facts relied on:
-- jupyter_server/base/handlers.py JupyterHandler.prepare() authenticates (Hub, token, password); before 2.0 `web.authenticated` does it on each method.
-- jupyter_server/base/websocket.py WebSocketMixin.check_origin() refuses pages of other origins; its prepare() answers 403 in place of a login page.
-- distributed/http/scheduler/json.py serves the scheduler's identity at json/identity.json, with each worker's host and ports;
-  distributed/http/templates/worker-table.html links to `../../proxy/<port>/<host>/status`.
-- Bokeh's pages and Dask's name everything relative to where they are, but redirections, which begin at the scheduler's root.
-- dask_labextension/__init__.py shows a cluster of its manager at `<base URL>dask/dashboard/<cluster id>/…`, from where its `dashboard_link` leads to; its clusters
-  here are handles on this launch (tsdask_adopt), whose link is relative.
-- Bokeh's WebSocket has the session's token as its second subprotocol, and wants the first one accepted (bokeh/server/views/ws.py).
+- jupyter_server/base/handlers.py JupyterHandler.prepare() authenticates (Hub, token, password); before 2.0
+  `web.authenticated` does it on each method.
+- jupyter_server/base/websocket.py WebSocketMixin.check_origin() refuses pages of other origins; its prepare() answers
+  403 in place of a login page.
+- distributed/http/scheduler/json.py serves the scheduler's identity at json/identity.json, with each worker's host and
+  ports; distributed/http/templates/worker-table.html links to `../../proxy/<port>/<host>/status`.
+- Bokeh's pages and Dask's name everything relative to where they are, but redirections, which begin at the scheduler's
+  root.
+- dask_labextension/__init__.py shows a cluster of its manager at `<base URL>dask/dashboard/<cluster id>/…`, from where
+  its `dashboard_link` leads to; its clusters here are handles on this launch (tsdask_adopt), whose link is relative.
+- Bokeh's WebSocket has the session's token as its second subprotocol, and wants the first one accepted
+  (bokeh/server/views/ws.py).
 """
 
 from __future__ import annotations
@@ -60,7 +65,8 @@ PASSED_ON = (
     "Range",
     "User-Agent",
 )
-# What belongs to one connection (RFC 9110, section 7.6.1), what tornado sets itself, and cookies of the pages' own gate.
+# What belongs to one connection (RFC 9110, section 7.6.1), what tornado sets itself, and cookies of the pages' own
+# gate.
 DROPPED = {
     "connection",
     "content-length",
@@ -92,7 +98,9 @@ class Pages:
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     async def fetch(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
-        """Ask for one page; a status that is no success is an answer as well. Raises HTTPError (502) when nothing answers."""
+        """
+        Ask for one page; a status that is no success is an answer as well. Raises HTTPError (502) when nothing answers.
+        """
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True, max_clients=MOST_REQUESTS, max_body_size=MOST_BYTES, max_buffer_size=MOST_BYTES
@@ -113,7 +121,10 @@ class Pages:
             raise silent(url, error) from None
 
     async def locate(self, path: str) -> tuple[str, str]:
-        """Return where a path of ours leads to: the URL, and that of its server. Raises HTTPError (404) for what is no worker of this cluster."""
+        """
+        Return where a path of ours leads to: the URL, and that of its server. Raises HTTPError (404) for what is no
+        worker of this cluster.
+        """
         found = WORKER.fullmatch(path)
         if found is None:
             return f"{self.url}/{path}", self.url
@@ -136,7 +147,10 @@ class Pages:
 
 
 def trusting(ca_file: str) -> ssl.SSLContext:
-    """Return a context that takes whoever has a certificate of that authority, whatever its name: Dask's own connections do so, too."""
+    """
+    Return a context that takes whoever has a certificate of that authority, whatever its name: Dask's own connections
+    do so, too.
+    """
     context = ssl.create_default_context(cafile=ca_file)
     context.check_hostname = False
     return context
@@ -151,7 +165,10 @@ def silent(url: str, error: Exception) -> web.HTTPError:
 
 
 def elsewhere(location: str, server: str, own: str) -> str:
-    """Return a redirection as the browser needs it: what begins at the server's root begins at `own`, the place that stands for it."""
+    """
+    Return a redirection as the browser needs it: what begins at the server's root begins at `own`, the place that
+    stands for it.
+    """
     parts, root = urlsplit(location), urlsplit(server)
     if parts.netloc not in ("", root.netloc) or (not parts.netloc and not parts.path.startswith("/")):
         return location
@@ -293,7 +310,10 @@ def growing() -> Any:
 
 
 class Card(JupyterHandler):
-    """What the card of JupyterLab's launcher shows of this cluster (jupyterlab/labextensions/), and the number of workers that it asks for."""
+    """
+    What the card of JupyterLab's launcher shows of this cluster (jupyterlab/labextensions/), and the number of workers
+    that it asks for.
+    """
 
     def initialize(self, pages: Pages) -> None:
         """Take the cluster's pages."""
@@ -337,7 +357,10 @@ class Upgrades(routing.PathMatches):
 
 
 def serve(application: Any, base_url: str, url: str, token: str, ca_file: str = "") -> str:
-    """Add the pages at `url` to a Jupyter server's application; returns the path of the first one, relative to the server's address."""
+    """
+    Add the pages at `url` to a Jupyter server's application; returns the path of the first one, relative to the
+    server's address.
+    """
     base = re.escape(base_url.rstrip("/"))
     own = f"{base_url.rstrip('/')}/{FOLDER}/"
     pages = Pages(url, token, ca_file)

@@ -1,12 +1,12 @@
 """Keeps what a Python process started for its cluster: when that process ends, in whatever way, nothing of it stays.
 
-Started as `python -I -S keeper.py SPECIFICATION`, in a session of its own. Its standard input is a pipe of which the process has the other
-end: end of file means that the cluster was closed, garbage-collected, or that its process is gone, killed or not.
+Started as `python -I -S keeper.py SPECIFICATION`, in a session of its own. Its standard input is a pipe of which the
+process has the other end: end of file means that the cluster was closed, garbage-collected, or that its process is
+gone, killed or not.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
@@ -20,7 +20,6 @@ from typing import Any
 LOOK = 0.1
 GRACE = 40.0
 COMMAND = 90.0
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -44,10 +43,13 @@ def main() -> None:
 def _start(spec: dict[str, Any]) -> subprocess.Popen[bytes] | None:
     if not spec.get("command"):
         return None
-    libc = ctypes.CDLL(None)
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    from tsdask_mpi import linux
+
+    keeper = os.getpid()
 
     def end_with_keeper() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        linux.die_with_parent(keeper, signal.SIGTERM)
 
     with open(spec["log"], "wb") as log:
         # Only this thread is there: what runs between fork and exec disturbs nobody.

@@ -41,7 +41,9 @@ class ClusterStartError(RuntimeError):
 
 @dataclass
 class Source:
-    """Where a cluster comes from: a launch here, a batch job, or one that runs already; `file` is its scheduler.json."""
+    """
+    Where a cluster comes from: a launch here, a batch job, or one that runs already; `file` is its scheduler.json.
+    """
 
     file: str
     command: list[str] | None = None
@@ -52,7 +54,9 @@ class Source:
 
 
 def words(options: dict[str, Any]) -> list[str]:
-    """Return the command line's form of keyword arguments: `nthreads=2` is `--nthreads 2`, `nanny=False` is `--no-nanny`."""
+    """
+    Return the command line's form of keyword arguments: `nthreads=2` is `--nthreads 2`, `nanny=False` is `--no-nanny`.
+    """
     line: list[str] = []
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
@@ -69,7 +73,10 @@ def words(options: dict[str, Any]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, with this Python for Dask, without what belongs to a launch that it is the script of."""
+    """
+    Return this process's environment, with this Python for Dask, without what belongs to a launch that it is the script
+    of.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     # Worker jobs on this machine inherit it: one Python for all.
     kept.setdefault("TSDASK_PYTHON", sys.executable)
@@ -80,7 +87,9 @@ def environment() -> dict[str, str]:
 
 
 def run(*line: str) -> str:
-    """Run `tsdask-mpi` with these words, and return what it prints; ClusterStartError with its own message when it fails."""
+    """
+    Run `tsdask-mpi` with these words, and return what it prints; ClusterStartError with its own message when it fails.
+    """
     try:
         done = subprocess.run(
             [str(PROGRAM), *line],
@@ -150,7 +159,10 @@ class Kept:
         self._finalizer = weakref.finalize(self, _release, self._keeper)
 
     def wait(self) -> dict[str, Any]:
-        """Return what `tsdask-mpi connect --json` tells, once the cluster is up; ClusterStartError when it does not come up."""
+        """
+        Return what `tsdask-mpi connect --json` tells, once the cluster is up; ClusterStartError when it does not come
+        up.
+        """
         until = time.monotonic() + self.source.timeout
         while self.source.private is not None and not os.path.exists(self.source.file):
             if self._ended():

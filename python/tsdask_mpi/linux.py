@@ -50,17 +50,23 @@ def peer_of(connection: socket.socket) -> Peer:
     return Peer(*struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)))
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent (whose pid is given) ends; exits at once when it is gone already."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
+    """
+    Have the kernel send this process a signal when its parent (whose pid is given) ends; exits at once when it is gone
+    already.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
 
 
 def leave_group() -> None:
-    """Make this process the leader of a process group of its own where it is in its parent's, so that signals to that one pass it by.
+    """
+    Make this process the leader of a process group of its own where it is in its parent's, so that signals to that one
+    pass it by.
 
-    It stays in its session, by which PBS counts and kills; what has a session already leads a group. A terminal of that session must not stop it.
+    It stays in its session, by which PBS counts and kills; what has a session already leads a group. A terminal of that
+    session must not stop it.
     """
     if os.getpgrp() != os.getpid():
         os.setpgid(0, 0)
@@ -69,7 +75,8 @@ def leave_group() -> None:
 
 
 def leave_signals_to_rank() -> None:
-    """Do nothing at the signals that a batch system sends to every process of a job: the rank hears them too, and decides.
+    """
+    Do nothing at the signals that a batch system sends to every process of a job: the rank hears them too, and decides.
 
     A handler, not SIG_IGN, which the programs that tasks start would inherit.
     """
@@ -88,7 +95,10 @@ def adopt_orphans() -> None:
 
 
 def trim_threshold(size: int) -> None:
-    """Have malloc give memory back to the system once `size` bytes at the top of the heap are free; no effect outside glibc."""
+    """
+    Have malloc give memory back to the system once `size` bytes at the top of the heap are free; no effect outside
+    glibc.
+    """
     mallopt = getattr(_libc, "mallopt", None)
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, size)

@@ -1,9 +1,10 @@
 """Keeps connections that have not proved themselves from taking all of a process's files, time and log.
 
 Facts relied on:
-- tornado/httpserver.py HTTPServer.handle_stream(stream, address) and .on_close(connection), connection.stream being the stream.
-- Linux releases the files of a process that ends from the highest descriptor to the lowest (task_work, last in first out, since 4.3), and a file with its
-  last descriptor.
+- tornado/httpserver.py HTTPServer.handle_stream(stream, address) and .on_close(connection), connection.stream being the
+  stream.
+- Linux releases the files of a process that ends from the highest descriptor to the lowest (task_work, last in first
+  out, since 4.3), and a file with its last descriptor.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ SWEEP_SECONDS = 0.5
 FULL_SECONDS = 0.5
 ACCEPT_AT_ONCE = 128
 MOST_UNPROVED = 1024
-# distributed.yaml: comm.socket-backlog. Launches whose workers may connect more often than that at once set it to that number (src/dask/settings.ts).
+# distributed.yaml: comm.socket-backlog. Launches whose workers may connect more often than that at once set it to that
+# number (src/dask/settings.ts).
 USUAL_BACKLOG = 2048
 SAY_SECONDS = 60.0
-# A descriptor this high costs the kernel a table of a bit and a pointer for each below it; the last few are for several listeners.
+# A descriptor this high costs the kernel a table of a bit and a pointer for each below it; the last few are for several
+# listeners.
 MOST_DESCRIPTORS = 65536
 RESERVED = 16
 FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -42,7 +45,9 @@ logger = logging.getLogger("tsdask_mpi")
 
 
 class Refusals:
-    """Counts refused connections by kind; the numbers are said at once where that matters, and then at most once a minute."""
+    """
+    Counts refused connections by kind; the numbers are said at once where that matters, and then at most once a minute.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -79,7 +84,10 @@ refusals = Refusals()
 
 
 class Gate:
-    """The connections of one kind of listener that are not proved yet, the oldest first, and the listeners that wait for room."""
+    """
+    The connections of one kind of listener that are not proved yet, the oldest first, and the listeners that wait for
+    room.
+    """
 
     def __init__(self, name: str, share: int) -> None:
         self._name = name
@@ -90,14 +98,20 @@ class Gate:
 
     @functools.cached_property
     def most(self) -> int:
-        """Return how many may be unproved at once: a share of the files that this process may open, and no fewer than may come by right."""
+        """
+        Return how many may be unproved at once: a share of the files that this process may open, and no fewer than may
+        come by right.
+        """
         backlog = int(dask.config.get("distributed.comm.socket-backlog", USUAL_BACKLOG))
         wanted = backlog if backlog > USUAL_BACKLOG else MOST_UNPROVED
         return max(8, min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // self._share))
 
     @functools.cached_property
     def patience(self) -> float:
-        """Return the seconds that one may be unproved: where thousands of workers are expected, Dask's own time-out is longer, and so is this."""
+        """
+        Return the seconds that one may be unproved: where thousands of workers are expected, Dask's own time-out is
+        longer, and so is this.
+        """
         return max(UNPROVED_SECONDS, float(parse_timedelta(dask.config.get("distributed.comm.timeouts.connect", 0))))
 
     def enter(self, stream: Any) -> None:
@@ -129,7 +143,8 @@ class Gate:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        # While others wait for a place, who has it and sends nothing is soon gone; what has been sent and not read yet is our delay, not theirs.
+        # While others wait for a place, who has it and sends nothing is soon gone; what has been sent and not read yet
+        # is our delay, not theirs.
         patience = UNPROVED_CROWDED_SECONDS if self._resume else self.patience
         for stream, since in list(self._since.items()):
             if now - since < patience:
@@ -161,7 +176,10 @@ clients_return = False
 
 
 def gate_of(callback: Any) -> Gate | None:
-    """Return the gate that a tornado server's connections are counted at, from the function that gets them; None for one that is not ours."""
+    """
+    Return the gate that a tornado server's connections are counted at, from the function that gets them; None for one
+    that is not ours.
+    """
     server = getattr(callback, "__self__", None)
     if compat_accept.is_listener_of(server):
         return dask_gate
@@ -169,7 +187,10 @@ def gate_of(callback: Any) -> Gate | None:
 
 
 def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callable[[], None]:
-    """Accept on a listening socket as tornado's add_accept_handler does, but pause while its gate is crowded or no descriptor is left."""
+    """
+    Accept on a listening socket as tornado's add_accept_handler does, but pause while its gate is crowded or no
+    descriptor is left.
+    """
     from tornado.ioloop import IOLoop
 
     loop = IOLoop.current()
@@ -229,10 +250,11 @@ def accept_gently(listener: Any, callback: Callable[[Any, Any], None]) -> Callab
 
 
 def hold_high(listener: Any) -> int | None:
-    """Have a listening socket go before the connections when this process is killed; returns the descriptor that does it.
+    """
+    Have a listening socket go before the connections when this process is killed; returns the descriptor that does it.
 
-    Else whoever sees his connection go and tries again at once is let in by a process that is no more, which Dask's Client does not survive
-    (with TLS: "IOStream is not idle", an error that it does not take for a lost connection).
+    Else whoever sees his connection go and tries again at once is let in by a process that is no more, which Dask's
+    Client does not survive (with TLS: "IOStream is not idle", an error that it does not take for a lost connection).
     """
     highest = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS) - RESERVED
     try:
@@ -249,7 +271,10 @@ def expect_clients_back() -> None:
 
 @functools.cache
 def install() -> None:
-    """Put the gates before every listener that this process opens from now on; without what they rely on, one warning, and Dask stays as it is."""
+    """
+    Put the gates before every listener that this process opens from now on; without what they rely on, one warning, and
+    Dask stays as it is.
+    """
     if lacks := compat_accept.probe():
         logger.warning("this release has no %s: idle connections of strangers are not limited", lacks)
         return

@@ -9,8 +9,6 @@ from typing import TextIO
 
 from tsdask_mpi.compat.log_messages import LOST_CLIENT, LOST_HEARTBEAT, REFUSED_TLS
 
-NOISY = ("distributed", "tornado", "asyncio", "bokeh")
-
 
 def set_level(level: str | None) -> None:
     """Have Dask's own loggers write records of this level (debug, info, warning, error, critical) and above on stderr.
@@ -32,13 +30,16 @@ def set_level(level: str | None) -> None:
     logging.getLogger("tsdask_mpi").setLevel(number)
 
 
-def quiet() -> None:
+def mute() -> None:
     """Say nothing more: what breaks while a cluster is taken down is not worth a reader's time."""
     logging.disable(logging.CRITICAL)
 
 
 def drop_lost_heartbeats() -> None:
-    """Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and that is told."""
+    """
+    Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and
+    that is told.
+    """
 
     def worth_saying(record: logging.LogRecord) -> bool:
         kind = record.exc_info[0] if record.exc_info else None
@@ -48,7 +49,10 @@ def drop_lost_heartbeats() -> None:
 
 
 def drop_lost_clients() -> None:
-    """Say nothing of results for a client that is gone: Dask logs a traceback for each until it notices, of every script that ends in mid-work."""
+    """
+    Say nothing of results for a client that is gone: Dask logs a traceback for each until it notices, of every script
+    that ends in mid-work.
+    """
 
     def worth_saying(record: logging.LogRecord) -> bool:
         return record.levelno != logging.CRITICAL or LOST_CLIENT not in str(record.msg)
@@ -57,7 +61,10 @@ def drop_lost_clients() -> None:
 
 
 def tell_missing_modules(tell: Callable[[str], None]) -> None:
-    """Hand over the name of each module that is missing where a task or a graph is to be read, once: Dask only logs it, as a traceback."""
+    """
+    Hand over the name of each module that is missing where a task or a graph is to be read, once: Dask only logs it, as
+    a traceback.
+    """
     told: set[str] = set()
 
     def look(record: logging.LogRecord) -> bool:
@@ -74,7 +81,9 @@ def tell_missing_modules(tell: Callable[[str], None]) -> None:
 
 
 def limit_refused(count: Callable[[str], None], told: int = 3) -> None:
-    """Tell of the first few connections whose TLS was refused, one by one; more are handed to `count`, which says their number.
+    """
+    Tell of the first few connections whose TLS was refused, one by one; more are handed to `count`, which says their
+    number.
 
     Dask warns of each one, and a stranger can make thousands a second: the log would be theirs to fill.
     """

@@ -1,11 +1,16 @@
-"""Has a worker answer for its nanny: the rank that starts it anew is no Dask server, and Dask asks for one before it restarts a worker.
+"""
+Has a worker answer for its nanny: the rank that starts it anew is no Dask server, and Dask asks for one before it
+restarts a worker.
 
 Facts relied on:
-- distributed/client.py restart_workers() refuses workers that registered without a nanny. Old versions then send the op `restart`
-  to the nanny's address, new ones have distributed/scheduler.py restart_workers() send `kill`, as Scheduler.restart() does.
-- `kill` is to return nothing, and `restart` "OK", once the scheduler has lost the worker (distributed/nanny.py Nanny.kill, .restart).
-- distributed/scheduler.py remove_worker() of old versions closes all pooled connections to the worker's address, so that the answer
-  to `restart` would be lost; the pool (distributed/core.py ConnectionPool) tells addresses apart by how they are written.
+- distributed/client.py restart_workers() refuses workers that registered without a nanny. Old versions then send the op
+  `restart` to the nanny's address, new ones have distributed/scheduler.py restart_workers() send `kill`, as
+  Scheduler.restart() does.
+- `kill` is to return nothing, and `restart` "OK", once the scheduler has lost the worker (distributed/nanny.py
+  Nanny.kill, .restart).
+- distributed/scheduler.py remove_worker() of old versions closes all pooled connections to the worker's address, so
+  that the answer to `restart` would be lost; the pool (distributed/core.py ConnectionPool) tells addresses apart by how
+  they are written.
 - distributed/scheduler.py register_nanny_plugin() sends `plugin_add` to every nanny.
 """
 

@@ -1,8 +1,9 @@
 """Run a notebook cell by cell and save it after each: the client's rank starts this file in place of a script.
 
-The one argument is a JSON object: `notebook` and `output` (absolute paths), `parameters` (pairs of a name and its text), `raw` (pairs that
-stay text), `kernel` (a kernel spec's name, or null for this Python), `allow_errors`, `grace` and `start_timeout` (seconds), and `messages`,
-the texts of failures with `{problem}` to be filled in. It ends with the code that a script would have ended with.
+The one argument is a JSON object: `notebook` and `output` (absolute paths), `parameters` (pairs of a name and its
+text), `raw` (pairs that stay text), `kernel` (a kernel spec's name, or null for this Python), `allow_errors`, `grace`
+and `start_timeout` (seconds), and `messages`, the texts of failures with `{problem}` to be filled in. It ends with the
+code that a script would have ended with.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ from tsdask_mpi.notebook_text import add_error, inject, is_variable, join_stream
 del sys.path[0]
 
 USAGE = 64
-# A cell that runs for long is saved while it runs, no more often than this (seconds), nor for more than a tenth of the time.
+# A cell that runs for long is saved while it runs, no more often than this (seconds), nor for more than a tenth of the
+# time.
 SAVE_EVERY = 1.0
 SAVE_SHARE = 10
 LAST_WORDS = 4000
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Wish(NamedTuple):
+class Request(NamedTuple):
     """What the command line asked for."""
 
     notebook: str
@@ -64,17 +66,19 @@ class Stop(Exception):
 
 def main() -> int:
     """Execute the notebook that the first argument describes; return the exit code."""
-    wish = Wish(**json.loads(sys.argv[1]))
+    request = Request(**json.loads(sys.argv[1]))
     missing = [
-        name for name in ("nbclient", "nbformat", *(() if wish.kernel else ("ipykernel",))) if find_spec(name) is None
+        name
+        for name in ("nbclient", "nbformat", *(() if request.kernel else ("ipykernel",)))
+        if find_spec(name) is None
     ]
     if missing:
-        say(wish.messages["missing"], " and ".join(missing))
+        say(request.messages["missing"], " and ".join(missing))
         return USAGE
     # Old notebooks lack what new versions of nbformat ask for; neither they nor its own imports concern the reader.
     warnings.simplefilter("ignore")
     try:
-        return asyncio.run(Run(wish).all())
+        return asyncio.run(Run(request).all())
     except Stop as stop:
         return stop.code
 
@@ -94,8 +98,8 @@ def show(stream: Any, text: str) -> None:
 class Run:
     """One execution of a notebook."""
 
-    def __init__(self, wish: Wish) -> None:
-        self.wish = wish
+    def __init__(self, request: Request) -> None:
+        self.request = request
         self.notebook: Any = None
         self.client: Any = None
         self.stop = asyncio.Event()
@@ -136,14 +140,14 @@ class Run:
         import nbformat
 
         try:
-            self.notebook = nbformat.read(self.wish.notebook, as_version=4)
+            self.notebook = nbformat.read(self.request.notebook, as_version=4)
         except Exception as error:
             self.refuse(f"{type(error).__name__}: {error}")
         for cell in self.notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs = []
                 cell.execution_count = None
-        parameters = {name: typed(text) for name, text in self.wish.parameters} | dict(self.wish.raw)
+        parameters = {name: typed(text) for name, text in self.request.parameters} | dict(self.request.raw)
         for name in parameters:
             if not is_variable(name):
                 self.refuse(f"{name!r} cannot be a parameter: it is no name of a Python variable")
@@ -155,17 +159,17 @@ class Run:
 
     def refuse(self, problem: str) -> None:
         """End with a message about the notebook's file or what goes with it."""
-        say(self.wish.messages["unusable"], problem)
+        say(self.request.messages["unusable"], problem)
         raise Stop(USAGE)
 
     async def start(self, folder: str) -> None:
         """Start the kernel, its sockets in this folder."""
         try:
-            manager, language = kernel_of(self.wish.kernel, folder)
+            manager, language = kernel_of(self.request.kernel, folder)
         except LookupError as error:
             self.refuse(str(error))
-        if (self.wish.parameters or self.wish.raw) and language.lower() != "python":
-            self.refuse(f"parameters are put in as Python, and the kernel {self.wish.kernel!r} speaks {language}")
+        if (self.request.parameters or self.request.raw) and language.lower() != "python":
+            self.refuse(f"parameters are put in as Python, and the kernel {self.request.kernel!r} speaks {language}")
         self.client = self.make_client(manager)
         # The debugger, which nobody attaches here, would warn on stderr.
         env = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
@@ -190,7 +194,7 @@ class Run:
         self.client.kc = self.client.km.client()
         self.client.kc.start_channels()
         self.client.kc.allow_stdin = False
-        await self.client.kc.wait_for_ready(timeout=self.wish.start_timeout)
+        await self.client.kc.wait_for_ready(timeout=self.request.start_timeout)
         about = await self.client.async_wait_for_reply(await self.ask_about())
         if about is not None and "language_info" in about["content"]:
             self.notebook.metadata["language_info"] = about["content"]["language_info"]
@@ -228,12 +232,12 @@ class Run:
                 join_streams(cell.outputs)
                 return result
 
-        path = os.path.dirname(self.wish.notebook)
+        path = os.path.dirname(self.request.notebook)
         return Client(
             self.notebook,
             km=manager,
             timeout=None,
-            allow_errors=self.wish.allow_errors,
+            allow_errors=self.request.allow_errors,
             resources={"metadata": {"path": path}},
         )
 
@@ -256,7 +260,7 @@ class Run:
             task = asyncio.ensure_future(self.client.async_execute_cell(cell, index))
             await self.or_stop(task)
             if not task.done():
-                await asyncio.wait({task}, timeout=self.wish.grace / 2)
+                await asyncio.wait({task}, timeout=self.request.grace / 2)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
@@ -282,7 +286,7 @@ class Run:
             return 0 if value in ("", "None") else int(value) & 0xFF if re.fullmatch(r"-?\d+", value) else 1
         show(
             sys.stderr,
-            f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.wish.output}\n",
+            f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.request.output}\n",
         )
         return 1
 
@@ -293,7 +297,10 @@ class Run:
         stopping.cancel()
 
     def told(self, number: int) -> None:
-        """Take a signal: what is there is saved at once, since what sent it may be in a hurry, and the cell is interrupted."""
+        """
+        Take a signal: what is there is saved at once, since what sent it may be in a hurry, and the cell is
+        interrupted.
+        """
         if self.signal is not None:
             return
         self.signal = number
@@ -319,7 +326,7 @@ class Run:
         if code != 128 + signal.SIGKILL:
             show(sys.stderr, self.last_words.decode(errors="replace"))
         say(
-            self.wish.messages["kernel"],
+            self.request.messages["kernel"],
             problem if index is None else f"{problem}, in cell {index + 1} of {len(self.notebook.cells)}",
         )
         raise Stop(code)
@@ -331,9 +338,9 @@ class Run:
         began = time.monotonic()
         self.unsaved = False
         try:
-            write(self.wish.output, nbformat.writes(self.notebook) + "\n")
+            write(self.request.output, nbformat.writes(self.notebook) + "\n")
         except OSError as error:
-            self.refuse(f"{self.wish.output} cannot be written: {error.strerror}")
+            self.refuse(f"{self.request.output} cannot be written: {error.strerror}")
         self.saved_at = time.monotonic()
         self.save_took = self.saved_at - began
 

@@ -15,7 +15,10 @@ OWN_KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_kerne
 
 
 def sockets_folder() -> str:
-    """Return a private folder for the kernel's sockets: inside the host's own folder, which somebody else removes should this be killed."""
+    """
+    Return a private folder for the kernel's sockets: inside the host's own folder, which somebody else removes should
+    this be killed.
+    """
     host = os.environ.pop("TSDASK_HOST_FOLDER", None)
     for place in (host, tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
         if place is None or len(os.fsencode(place)) > LONGEST_FOLDER - 12:
@@ -28,7 +31,10 @@ def sockets_folder() -> str:
 
 
 def kernel_of(name: str | None, folder: str) -> tuple[Any, str]:
-    """Return the manager of a kernel, its sockets in this folder, and the language that it speaks; raises LookupError for a name that is none."""
+    """
+    Return the manager of a kernel, its sockets in this folder, and the language that it speaks; raises LookupError for
+    a name that is none.
+    """
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
     from jupyter_client.manager import AsyncKernelManager
 

@@ -14,7 +14,9 @@ from typing import Any
 
 
 def typed(text: str) -> Any:
-    """Return the value that papermill's command line makes of a parameter's text: a boolean, None, a number, or the text."""
+    """
+    Return the value that papermill's command line makes of a parameter's text: a boolean, None, a number, or the text.
+    """
     words = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]
@@ -40,7 +42,10 @@ def tags(cell: Any) -> list[str]:
 
 
 def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
-    """Put a cell with the parameters behind the one tagged `parameters`, else first (as papermill does); return the names that are new there."""
+    """
+    Put a cell with the parameters behind the one tagged `parameters`, else first (as papermill does); return the names
+    that are new there.
+    """
     from nbformat.v4 import new_code_cell
 
     lines = ["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())]
@@ -70,7 +75,10 @@ def own_target(path: str) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """Replace a file by another one in one step, with the old one's mode; raises PermissionError for what another user has put there."""
+    """
+    Replace a file by another one in one step, with the old one's mode; raises PermissionError for what another user has
+    put there.
+    """
     path = own_target(path)
     if os.path.lexists(path) and os.lstat(path).st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "what is there belongs to another user")

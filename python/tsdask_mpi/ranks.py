@@ -13,8 +13,10 @@ Environment = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A rank's place: `environment` tells `tsdask-mpi` the same; `replaceable`: another program may take this process over."""
+class World:
+    """
+    Who a rank is: `environment` tells `tsdask-mpi` the same; `replaceable`: another program may take this process over.
+    """
 
     rank: int
     size: int
@@ -74,8 +76,8 @@ def rank_and_size(env: Environment) -> tuple[int, int] | None:
     return None
 
 
-def find_place(comm: Any = None) -> Place:
-    """Return this process's place: in `comm` (mpi4py's), in MPI's world where MPI is in use, or in the launcher's.
+def find_world(comm: Any = None) -> World:
+    """Return who this process is: in `comm` (mpi4py's), in MPI's world where MPI is in use, or in the launcher's.
 
     A world of one without any.
     """
@@ -84,12 +86,12 @@ def find_place(comm: Any = None) -> Place:
     if comm is None and in_use and mpi is not None:
         comm = mpi.COMM_WORLD
     if comm is not None:
-        return Place(comm.Get_rank(), comm.Get_size(), {}, (), replaceable=False)
+        return World(comm.Get_rank(), comm.Get_size(), {}, (), replaceable=False)
     found = rank_and_size(os.environ)
     if found is None:
-        return Place(0, 1, _alone(), (), replaceable=True)
+        return World(0, 1, _alone(), (), replaceable=True)
     server = os.environ.get("PMI_FD", "")
-    return Place(*found, {}, (int(server),) if server.isdigit() else (), replaceable=True)
+    return World(*found, {}, (int(server),) if server.isdigit() else (), replaceable=True)
 
 
 def meet(comm: Any) -> dict[str, str]:

@@ -1,6 +1,9 @@
-"""Connections to the fork server until they have become a request: read, checked, paired, and dropped when they take too long.
+"""
+Connections to the fork server until they have become a request: read, checked, paired, and dropped when they take too
+long.
 
-Nothing here grows without bound: how many connections wait, how many of one process, how many bytes they hold, and for how long.
+Nothing here grows without bound: how many connections wait, how many of one process, how many bytes they hold, and for
+how long.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from tsdask_mpi.children import tell
-from tsdask_mpi.contract import REQUEST_SECONDS, Refusal
+from tsdask_mpi.contract import REQUEST_SECONDS, CompanionRequestWatch, ForkRequest, Refusal
 from tsdask_mpi.linux import Peer, owner_of, peer_of
 from tsdask_mpi.wire import LineBuffer, Malformed, Message, decode
 
@@ -25,7 +28,7 @@ MOST_PENDING = 4096
 MOST_PENDING_PER_PEER = 2048
 MOST_BYTES = 64 * 1024 * 1024
 READ_BYTES = 256 * 1024
-KINDS = ("scheduler", "worker")
+KINDS: tuple[Literal["scheduler", "worker"], ...] = ("scheduler", "worker")
 
 Key = tuple[int, str]
 
@@ -47,7 +50,7 @@ class Start(NamedTuple):
 
     id: str
     kind: str
-    request: Message
+    request: ForkRequest
     control: socket.socket
     stdio: socket.socket
     peer: Peer
@@ -55,7 +58,9 @@ class Start(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """The process whose cores, limits and cgroup the child takes: the one that asks, or the rank that it asks for."""
+        """
+        The process whose cores, limits and cgroup the child takes: the one that asks, or the rank that it asks for.
+        """
         return int(self.request.get("rank_pid") or self.peer.pid)
 
 
@@ -163,12 +168,15 @@ class Requests:
         if self._of_peer[connection.peer.pid] <= 0:
             del self._of_peer[connection.peer.pid]
 
-    def watches(self) -> list[tuple[socket.socket, Peer, Message]]:
+    def watches(self) -> list[tuple[socket.socket, Peer, CompanionRequestWatch]]:
         """Return the requests to watch over a process, each once."""
         taken, self._watches = self._watches, []
         for connection in taken:
             self._forget(connection)
-        return [(connection.socket, connection.peer, connection.request) for connection in taken]
+        return [
+            (connection.socket, connection.peer, cast("CompanionRequestWatch", connection.request))
+            for connection in taken
+        ]
 
     def next_start(self, workers: bool) -> Start | None:
         """Return the next whole request, schedulers first; workers only when they are wanted now."""
@@ -181,9 +189,8 @@ class Requests:
         stdio = self._stdio[key]
         self._forget(stdio)
         self._forget(control)
-        return Start(
-            key[1], control.request["kind"], control.request, control.socket, stdio.socket, control.peer, control.rest
-        )
+        request = cast("ForkRequest", control.request)
+        return Start(key[1], request["kind"], request, control.socket, stdio.socket, control.peer, control.rest)
 
     def _late(self) -> list[Connection]:
         return [

@@ -1,6 +1,9 @@
-"""Runs ipykernel's launcher as `python -m ipykernel_launcher` does, without having looked for modules in the working folder. Any Python 3 can run it.
+"""
+Runs ipykernel's launcher as `python -m ipykernel_launcher` does, without having looked for modules in the working
+folder. Any Python 3 can run it.
 
-IPython itself puts the working folder on the module path later, behind the standard library, for what the notebook imports.
+IPython itself puts the working folder on the module path later, behind the standard library, for what the notebook
+imports.
 """
 
 import sys

@@ -13,26 +13,24 @@ import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import distributed
-
 from tsdask_mpi import control_commands, dashboard, desk, growth, linux, listeners, logs, token_gate, usage
-from tsdask_mpi.channel import Channel, Turn
+from tsdask_mpi.channel import Channel, SlotLine
 from tsdask_mpi.classes import arguments_for, call_with
-from tsdask_mpi.compat import check, contact_address, log_messages, nanny_methods, scheduler_methods
-from tsdask_mpi.contract import CLOSE_SECONDS, CloseReason
+from tsdask_mpi.compat import contact_address, log_messages, nanny_methods, scheduler_methods
+from tsdask_mpi.contract import CLOSE_SECONDS, CloseReason, SchedulerParams
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
 from tsdask_mpi.secure import security_of
-from tsdask_mpi.wire import Message
 
 
-async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
+async def run_scheduler(params: SchedulerParams, channel: Channel, slot: SlotLine) -> int:
     """Start a scheduler, tell the rank, and return the exit code when it has closed."""
-    # Each worker has a connection or two; `dask scheduler` raises the limit as well (distributed/cli/dask_scheduler.py).
+    # Each worker has a connection or two; `dask scheduler` raises the limit as well
+    # (distributed/cli/dask_scheduler.py).
     linux.allow_many_files()
     listeners.expect_clients_back()
     wanted = asyncio.Event()
-    stop = control_commands.listen(channel, {"dashboard": lambda _: wanted.set()})
+    stop = control_commands.listen(channel, dashboard=lambda _: wanted.set())
     check_preloads = keep_failures()
     scheduler = make_scheduler(params)
     find_by_rank(scheduler, str(params.get("worker_prefix")))
@@ -42,15 +40,15 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     watch_close(scheduler, closing, channel, tell_usage, last_look)
     growth.answer(scheduler)
     logs.drop_lost_clients()
-    turn.folder(nanny_methods.work_folder(scheduler))
+    slot.folder(nanny_methods.work_folder(scheduler))
     await scheduler
     check_preloads()
-    turn.done()
-    check.say_untested(distributed.__version__)
+    slot.done()
     pages_server = getattr(scheduler, "http_server", None)
     channel.send(
         {
             "event": "ready",
+            "kind": "scheduler",
             "address": scheduler.address,
             "identity": scheduler.identity(),
             "dashboard": getattr(pages_server, "port", None),
@@ -66,7 +64,7 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     await first_of(closing, finished, stop)
     if pages is not None:
         pages.cancel()
-    logs.quiet()
+    logs.mute()
     if stop.done() and not closing.done():
         closing.set_result("stop")
         tell_usage()
@@ -78,15 +76,18 @@ async def run_scheduler(params: Message, channel: Channel, turn: Turn) -> int:
     return 0
 
 
-def prefix_of(params: Message) -> str:
+def prefix_of(params: SchedulerParams) -> str:
     """Return the path that the scheduler's pages hang below."""
     return (
         (params.get("user_kwargs") or {}).get("http_prefix") or (params.get("kwargs") or {}).get("http_prefix") or "/"
     )
 
 
-def make_scheduler(params: Message) -> Any:
-    """Return the scheduler, not yet started, its HTTP port open and without the dashboard; raises OSError for a port that is taken."""
+def make_scheduler(params: SchedulerParams) -> Any:
+    """
+    Return the scheduler, not yet started, its HTTP port open and without the dashboard; raises OSError for a port that
+    is taken.
+    """
     from distributed import Scheduler
 
     token_gate.install_from(params.get("token_file"))
@@ -124,7 +125,9 @@ def watch_close(
     tell_usage: Callable[[], None],
     last_look: Callable[[], Awaitable[None]],
 ) -> None:
-    """Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it, what it was used for.
+    """
+    Have `closing` get the reason, and the rank the event, as soon as anything begins to close the scheduler; before it,
+    what it was used for.
 
     When it closes by itself, `last_look` comes first.
     """

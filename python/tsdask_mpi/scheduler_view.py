@@ -1,4 +1,7 @@
-"""`cluster.scheduler`: with LocalCluster and dask-jobqueue it is an object of the process; here it is a process of its own."""
+"""
+`cluster.scheduler`: with LocalCluster and dask-jobqueue it is an object of the process; here it is a process of its
+own.
+"""
 
 from __future__ import annotations
 

@@ -7,10 +7,13 @@ from typing import Any
 from distributed.security import Security
 
 from tsdask_mpi.compat.tls_contexts import SharedSecurity, keep_own_context
+from tsdask_mpi.contract import SecurityFiles
 
 
-def security_of(files: dict[str, str] | None, shared: bool = True) -> Security:
-    """Return a Security that demands TLS with these files (ca, cert, key) for every role; without files, that of Dask's configuration.
+def security_of(files: SecurityFiles | None, shared: bool = True) -> Security:
+    """
+    Return a Security that demands TLS with these files (ca, cert, key) for every role; without files, that of Dask's
+    configuration.
 
     Not `shared` when it is to be sent to another process.
     """
@@ -24,7 +27,7 @@ def security_of(files: dict[str, str] | None, shared: bool = True) -> Security:
     return (SharedSecurity if shared else Security)(require_encryption=True, **named)
 
 
-def prepare(files: object) -> None:
+def prepare(files: SecurityFiles | None) -> None:
     """Make the contexts for these files before a fork; what is wrong with them is left for the child to tell."""
     if not isinstance(files, dict):
         return

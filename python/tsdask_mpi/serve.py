@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 from tsdask_mpi import diagnosis, imports, linux
 from tsdask_mpi.compat import interpreter
-from tsdask_mpi.contract import REQUEST_SECONDS, VERSION, ServerFailure
+from tsdask_mpi.contract import (
+    REQUEST_SECONDS,
+    VERSION,
+    ForkRequest,
+    ServerCommand,
+    ServerCommandStart,
+    ServerFailure,
+)
 from tsdask_mpi.server import Server, remove_host_folder, tell_leader
 from tsdask_mpi.watchdog import CleanupRegistry
-from tsdask_mpi.wire import Message
+from tsdask_mpi.wire import Malformed, Message, decode
 
 BACKLOG = 4096
 RESUME = "TSDASK_RESUME"
 
 
 def serve() -> NoReturn:
-    """Read the configuration from stdin, bind, import, and serve until the leader is gone; exits with 1 when Dask cannot be imported."""
-    # A batch system sends its signals to every process of a job: the leader hears them too, and says when this one is to end.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    """
+    Read the configuration from stdin, bind, import, and serve until the leader is gone; exits with 1 when Dask cannot
+    be imported.
+    """
     state, listener = _resume() if RESUME in os.environ else _begin()
     if not state["imports"]:
         _only_watch(state, listener)
@@ -64,13 +71,13 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
     linux.allow_many_files()
     classes.named_arguments(distributed.Worker)
 
-    def prepare(request: Message) -> None:
+    def prepare(request: ForkRequest) -> None:
         secure.prepare((request.get("params") or {}).get("security"))
 
     server = Server(
         listener,
         state["host_dir"],
-        orders=state["orders"].encode(),
+        commands=state["commands"].encode(),
         request_seconds=state["request_seconds"],
         prepare=prepare,
         baseline=child_environment.read_baseline(),
@@ -82,13 +89,16 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
 
 
 def _only_watch(state: Message, listener: socket.socket) -> NoReturn:
-    """Serve without Dask (`--spawn exec`): watch over scripts, and clean up after a leader that was killed."""
+    """Serve without Dask (`--spawn exec`): watch over scripts, and clean up after a leader that was killed.
+
+    What this release of Dask lacks is asked by each child, which imports it (child.py).
+    """
     linux.adopt_orphans()
     linux.allow_many_files()
     server = Server(
         listener,
         state["host_dir"],
-        orders=state["orders"].encode(),
+        commands=state["commands"].encode(),
         request_seconds=state["request_seconds"],
         prepare=lambda _: None,
         baseline=None,
@@ -114,17 +124,18 @@ def _fail(state: Message, listener: socket.socket, reason: ServerFailure, messag
 def _outlive_leader(state: Message) -> None:
     """Wait until the leader is gone or says that this is the end, and remove what one that was killed has left."""
     left = CleanupRegistry()
-    orders = state["orders"].encode()
+    commands = state["commands"].encode()
     ended = False
     while not ended:
         data = os.read(0, 65536)
-        *lines, orders = (orders + data).split(b"\n")
+        *lines, commands = (commands + data).split(b"\n")
         ended = not data
         for line in lines:
-            with suppress(ValueError, AttributeError):
-                order = json.loads(line)
-                left.add(order)
-                ended = ended or order.get("op") == "end"
+            with suppress(Malformed, ValueError, AttributeError, KeyError):
+                command = cast("ServerCommand", decode(line))
+                if command["op"] in ("own", "disown"):
+                    left.add(command)
+                ended = ended or command["op"] == "end"
     left.remove()
     remove_host_folder(state["host_dir"])
 
@@ -142,6 +153,7 @@ def _say_ready(state: Message, versions: Message) -> None:
             "dask": versions["dask"],
             "distributed": versions["distributed"],
             "packages": versions["packages"],
+            "newest_tested": imports.newest_tested(versions["distributed"]),
         }
     )
 
@@ -162,29 +174,35 @@ def _missing(names: list[str]) -> list[str]:
 def _begin() -> tuple[Message, socket.socket]:
     started = time.time()
     line, rest = _first_line()
-    config: dict[str, Any] = json.loads(line)
+    config = cast("ServerCommandStart", decode(line))
     try:
-        listener = _bind(str(config["socket"]))
+        listener = _bind(config["socket"])
         for pipe in config.get("pipes") or []:
             # An agent that fails meanwhile makes them itself, to send the shells away.
             with suppress(FileExistsError):
-                os.mkfifo(str(pipe), 0o600)
+                os.mkfifo(pipe, 0o600)
     except FileNotFoundError:
-        # A leader that has ended meanwhile took the folder with it; one that was killed as it did has left the user's own above it.
-        remove_host_folder(str(config["host_dir"]))
+        # A leader that has ended meanwhile took the folder with it; one that was killed as it did has left the user's
+        # own above it.
+        remove_host_folder(config["host_dir"])
         raise
+    except OSError as error:
+        if error.errno not in diagnosis.NO_PLACE:
+            raise
+        why = f"{error.strerror} ({errno.errorcode[error.errno]})"
+        tell_leader({"event": "failed", "reason": "folder", "executable": sys.executable, "message": why})
+        sys.exit(1)
     tell_leader({"event": "listening", "version": VERSION})
-    warm = [str(name) for name in config.get("warm") or []]
     seconds = float(config.get("request_seconds") or REQUEST_SECONDS)
     state = {
-        "host_dir": str(config["host_dir"]),
-        "warm": warm,
+        "host_dir": config["host_dir"],
+        "warm": list(config.get("warm") or []),
         "script_folder": config.get("script_folder"),
         "modules": config.get("modules"),
         "imports": config.get("imports") is not False,
         "request_seconds": seconds,
         "started": started,
-        "orders": rest.decode(),
+        "commands": rest.decode(),
     }
     return state, listener
 

@@ -1,16 +1,21 @@
-"""Runs a Jupyter server in a folder of the launch's own: `serve_jupyter.py <module> <folder to show> [arguments…]`, started by its path.
+"""
+Runs a Jupyter server in a folder of the launch's own: `serve_jupyter.py <module> <folder to show> [arguments…]`,
+started by its path.
 
-What others may write in the folder that people work in is not run: Python's start by path has no working folder on its module path, the folder of
-this file is taken off it, and the server's own working folder is its private runtime folder (JUPYTER_RUNTIME_DIR). Jupyter's helpers look there:
-configuration files (jupyter_core before 5.4), `node_modules` of language servers (jupyter_lsp/types.py), modules of `python -m …`.
+What others may write in the folder that people work in is not run: Python's start by path has no working folder on its
+module path, the folder of this file is taken off it, and the server's own working folder is its private runtime folder
+(JUPYTER_RUNTIME_DIR). Jupyter's helpers look there: configuration files (jupyter_core before 5.4), `node_modules` of
+language servers (jupyter_lsp/types.py), modules of `python -m …`.
 
 Facts relied on:
 - jupyter_server/serverapp.py ServerApp.start_app() writes jpserver-<pid>.json when the port is open,
-  and jpserver-<pid>-open.html, with the token, unless `no_browser_open_file`. notebook 6's NotebookApp has nbserver-<pid>.json.
-- jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ. IdentityProvider names the
-  cookie by `cookie_name` where that is set, and marks it Secure for a request over TLS.
+  and jpserver-<pid>-open.html, with the token, unless `no_browser_open_file`. notebook 6's NotebookApp has
+  nbserver-<pid>.json.
+- jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ.
+  IdentityProvider names the cookie by `cookie_name` where that is set, and marks it Secure for a request over TLS.
 - ServerApp.web_app has its handlers before start(); settings["base_url"] is what all paths begin with.
-- distributed/utils.py format_dashboard_link() fills `distributed.dashboard.link` with str.format; a browser takes a link without a host for its page's own.
+- distributed/utils.py format_dashboard_link() fills `distributed.dashboard.link` with str.format; a browser takes a
+  link without a host for its page's own.
 """
 
 import sys
@@ -43,7 +48,10 @@ DASHBOARD_FILE = "dashboard"
 
 
 class Dashboard(NamedTuple):
-    """Where Dask's pages are, the token that opens them (empty without security), and the authority of their certificate (empty for plain HTTP)."""
+    """
+    Where Dask's pages are, the token that opens them (empty without security), and the authority of their certificate
+    (empty for plain HTTP).
+    """
 
     url: str
     token: str
@@ -74,7 +82,10 @@ class Redacted:
 
 
 def kernel_command(command: list[str]) -> list[str]:
-    """Return a kernel's command line with ipykernel started by a path, not by `-m`, which looks in the working folder first."""
+    """
+    Return a kernel's command line with ipykernel started by a path, not by `-m`, which looks in the working folder
+    first.
+    """
     for index, word in enumerate(command[:-1]):
         if word == "-m" and command[index + 1] == "ipykernel_launcher":
             return [*command[:index], RUN_KERNEL, *command[index + 2 :]]
@@ -130,7 +141,10 @@ def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
 
 
 def _starts(server: Any, shown: str, dashboard: Dashboard | None) -> None:
-    """Settle what is left when a server has its configuration and its port: no page with the token, no token for what it starts."""
+    """
+    Settle what is left when a server has its configuration and its port: no page with the token, no token for what it
+    starts.
+    """
     if dashboard is not None:
         _serve_dashboard(server, dashboard)
     server.no_browser_open_file = True
@@ -146,7 +160,10 @@ def _starts(server: Any, shown: str, dashboard: Dashboard | None) -> None:
 
 
 def _bind_cookie(server: Any) -> None:
-    """Over TLS, have the login cookie be one that only this host can have set and that no other page sends, unless the user has named it."""
+    """
+    Over TLS, have the login cookie be one that only this host can have set and that no other page sends, unless the
+    user has named it.
+    """
     provider = getattr(server, "identity_provider", None)
     if not getattr(server, "certfile", "") or getattr(server, "base_url", "") != "/" or provider is None:
         return
@@ -158,14 +175,20 @@ def _bind_cookie(server: Any) -> None:
 
 
 def _believe_proxy(handler: Any) -> None:
-    """Take the host that a proxy was asked for as one's own: Jupyter compares a page's Origin with it. A page cannot set that header elsewhere."""
+    """
+    Take the host that a proxy was asked for as one's own: Jupyter compares a page's Origin with it. A page cannot set
+    that header elsewhere.
+    """
     host = handler.request.headers.get("X-Forwarded-Host", "").split(",")[0].strip()
     if host:
         handler.request.headers["Host"] = handler.request.host = host
 
 
 def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
-    """Put what is ours before what Jupyter does; SystemExit where a release of Jupyter has no place for what keeps it private."""
+    """
+    Put what is ours before what Jupyter does; SystemExit where a release of Jupyter has no place for what keeps it
+    private.
+    """
     if lacks := jupyter_server.probe():
         sys.exit(
             f"tsdask-mpi: this release of Jupyter has no {lacks}, which keeps the server private: use an older one"

@@ -1,11 +1,12 @@
-"""The fork server of one host: imports Dask once, then forks a scheduler or worker for each rank that asks on a unix socket.
+"""
+The fork server of one host: imports Dask once, then forks a scheduler or worker for each rank that asks on a unix
+socket.
 
 It is one thread around epoll(7) and starts no event loop of any library, so that a fork is safe.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -16,19 +17,19 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from tsdask_mpi import cgroup_check, children, watchdog
 from tsdask_mpi.children import Child
-from tsdask_mpi.contract import ORPHANS_SECONDS, Refusal, ServerEvent
+from tsdask_mpi.contract import ORPHANS_SECONDS, ForkRequest, Refusal, ServerCommand, ServerEvent
 from tsdask_mpi.fork import fork
 from tsdask_mpi.linux import Descriptor
 from tsdask_mpi.requests import Requests, Start
 from tsdask_mpi.start_throttle import StartThrottle
-from tsdask_mpi.wire import Message, encode
+from tsdask_mpi.wire import Malformed, decode, encode
 
 STARTING_PER_CORE = 4
-MAX_ORDER_BYTES = 65536
+MAX_COMMAND_BYTES = 65536
 
 
 def tell_leader(message: ServerEvent) -> None:
@@ -42,8 +43,8 @@ def tell_leader(message: ServerEvent) -> None:
 class Server:
     """A running fork server: who is connected, who has been forked, and when it must end.
 
-    `prepare` is called with each request before its fork; `baseline` is handed to every child. Without an `engine` nothing is forked:
-    the server only watches over processes and cleans up.
+    `prepare` is called with each request before its fork; `baseline` is handed to every child. Without an `engine`
+    nothing is forked: the server only watches over processes and cleans up.
     """
 
     def __init__(
@@ -51,15 +52,15 @@ class Server:
         listener: socket.socket,
         host_dir: str,
         *,
-        orders: bytes,
+        commands: bytes,
         request_seconds: float,
-        prepare: Callable[[Message], None],
+        prepare: Callable[[ForkRequest], None],
         baseline: Any,
         engine: bool = True,
     ) -> None:
         self._listener = listener
         self._host_dir = host_dir
-        self._orders = orders
+        self._commands = commands
         self._epoll = select.epoll()
         self._requests = Requests(self._epoll, request_seconds)
         self._children: dict[int, Child] = {}
@@ -82,7 +83,9 @@ class Server:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def run(self) -> NoReturn:
-        """Serve until the leader is gone or says so, and every child has ended; then remove the host's folder and exit."""
+        """
+        Serve until the leader is gone or says so, and every child has ended; then remove the host's folder and exit.
+        """
         code = 0
         try:
             self._serve()
@@ -146,24 +149,27 @@ class Server:
 
     def _leader(self) -> None:
         data = os.read(0, 65536)
-        *lines, self._orders = (self._orders + data).split(b"\n")
-        if not data or len(self._orders) > MAX_ORDER_BYTES:
+        *lines, self._commands = (self._commands + data).split(b"\n")
+        if not data or len(self._commands) > MAX_COMMAND_BYTES:
             self._epoll.unregister(0)
             self.end(ORPHANS_SECONDS)
         for line in lines:
             try:
-                order = json.loads(line)
-                if order.get("op") in ("own", "disown"):
-                    self._cleanup.add(order)
-                elif order.get("op") == "rank":
-                    self._watch_rank(int(order["pid"]))
-                elif order.get("op") == "end":
-                    self.end(float(order.get("grace", ORPHANS_SECONDS)))
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
-                print(f"fork server: an order that cannot be read: {error}", file=sys.stderr, flush=True)
+                command = cast("ServerCommand", decode(line))
+                if command["op"] == "own" or command["op"] == "disown":
+                    self._cleanup.add(command)
+                elif command["op"] == "rank":
+                    self._watch_rank(int(command["pid"]))
+                elif command["op"] == "end":
+                    self.end(float(command["grace"]))
+            except (Malformed, ValueError, TypeError, AttributeError, KeyError) as error:
+                print(f"fork server: a command that cannot be read: {error}", file=sys.stderr, flush=True)
 
     def _watch_rank(self, pid: int) -> None:
-        """Tell the leader when this process, a rank that is no Node, has ended: it has no connection whose end would say so."""
+        """
+        Tell the leader when this process, a rank that is no Node, has ended: it has no connection whose end would say
+        so.
+        """
         try:
             handle = os.pidfd_open(pid)
         except OSError:

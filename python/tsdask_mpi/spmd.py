@@ -1,7 +1,7 @@
 """`initialize()` and `execute()` for scripts of which every rank runs its own copy: `mpirun -np 8 python script.py`.
 
-Arguments and behaviour are dask-mpi's (https://mpi.dask.org/en/latest/api.html); the scheduler, the workers and their end
-are `tsdask-mpi`'s.
+Arguments and behaviour are dask-mpi's (https://mpi.dask.org/en/latest/api.html); the scheduler, the workers and their
+end are `tsdask-mpi`'s.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from tsdask_mpi import arguments, ranks, started
 from tsdask_mpi.compat import clients
-from tsdask_mpi.ranks import Place
+from tsdask_mpi.ranks import World
 
 # What src/rank/orphans.ts puts into the environment of a script that `tsdask-mpi` has started.
 SCRIPT_MARK = "TSDASK_SCRIPT_MARK"
@@ -70,7 +70,8 @@ def initialize(
     comm : mpi4py.MPI.Comm, optional
         The communicator whose ranks take part.
     exit : bool
-        Whether the other ranks leave with the script's end. With False they return once the client has called `send_close_signal`.
+        Whether the other ranks leave with the script's end. With False they return once the client has called
+        `send_close_signal`.
 
     Returns
     -------
@@ -101,11 +102,11 @@ def initialize(
     given = {name: value for name, value in locals().items() if name not in ("comm", "exit")}
     if _has_cluster():
         return True
-    place = _place(comm, 3, "needs at least 3, one each for the scheduler, client and a worker")
-    if place.rank != 1:
-        _be_rank(place, arguments.options(place.rank, given), leave=exit)
+    world = _find_world(comm, 3, "needs at least 3, one each for the scheduler, client and a worker")
+    if world.rank != 1:
+        _be_rank(world, arguments.options(world.rank, given), leave=exit)
         return False
-    _be_client(place, arguments.options(place.rank, given))
+    _be_client(world, arguments.options(world.rank, given))
     _finish_at_exit()
     return True
 
@@ -193,16 +194,16 @@ def execute(
         given.update(scheduler_port=None, scheduler_rank=None)
     least = 1 + max(client_rank, scheduler_rank, int(exclusive_workers)) if scheduler else 1
     roles = f"exclusive_workers={exclusive_workers}, client_rank={client_rank} and scheduler_rank={scheduler_rank}"
-    place = _place(comm, least, f"needs {least} with {roles}")
+    world = _find_world(comm, least, f"needs {least} with {roles}")
     if not with_client:
         given["client_rank"] = None
-    words = arguments.options(place.rank, given)
+    words = arguments.options(world.rank, given)
     if not scheduler and scheduler_address is not None:
         words.append(scheduler_address)
-    if run_client is None or place.rank != client_rank:
-        _be_rank(place, words, leave=False, client=with_client)
+    if run_client is None or world.rank != client_rank:
+        _be_rank(world, words, leave=False, client=with_client)
         return
-    _be_client(place, words)
+    _be_client(world, words)
     try:
         run_client()
     except BaseException:
@@ -236,49 +237,51 @@ def _has_cluster() -> bool:
     return started.MARK in os.environ or SCRIPT_MARK in os.environ
 
 
-def _place(comm: Any, least: int, needs: str) -> Place:
+def _find_world(comm: Any, least: int, needs: str) -> World:
     try:
-        place = ranks.find_place(comm)
+        world = ranks.find_world(comm)
     except ValueError as error:
         problem = f"The launcher's variables do not tell the rank: {error}."
         raise arguments.Refused(problem, "Start one launcher only, or set TSDASK_RANK and TSDASK_SIZE.") from error
-    if place.size < least:
-        hint = " Was it started with a launcher (`mpirun -np 4 python script.py`)?" if place.size == 1 else ""
-        found = f"TSD-105 Not enough ranks to start the cluster: found {place.size}"
+    if world.size < least:
+        hint = " Was it started with a launcher (`mpirun -np 4 python script.py`)?" if world.size == 1 else ""
+        found = f"TSD-105 Not enough ranks to start the cluster: found {world.size}"
         raise WorldTooSmallException(f"{found}, {needs}.{hint}")
     if not started.PROGRAM.exists():
         cure = "Set PYTHONPATH to the folder `python` of a whole installation of tsdask-mpi."
         raise arguments.Refused(f"There is no {started.PROGRAM}.", cure)
     global _served
-    if place.replaceable and _served:
+    if world.replaceable and _served:
         cure = "Ask for one cluster per launch, or pass `comm=`, for which each has a name of its own."
         raise arguments.Refused("These ranks have had a cluster already.", cure)
     _served = True
-    if place.replaceable:
-        return place
-    return Place(place.rank, place.size, ranks.meet(comm if comm is not None else _world()), (), replaceable=False)
+    if world.replaceable:
+        return world
+    return World(world.rank, world.size, ranks.meet(comm if comm is not None else _comm_world()), (), replaceable=False)
 
 
-def _world() -> Any:
+def _comm_world() -> Any:
     from mpi4py import MPI
 
     return MPI.COMM_WORLD
 
 
-def _be_rank(place: Place, options: list[str], leave: bool, client: bool = True) -> None:
-    """Be the scheduler's or a worker's rank: for good where the launcher allows it and the script does not go on here."""
+def _be_rank(world: World, options: list[str], leave: bool, client: bool = True) -> None:
+    """
+    Be the scheduler's or a worker's rank: for good where the launcher allows it and the script does not go on here.
+    """
     words = started.command(options, client=client)
-    if leave and place.replaceable:
-        started.become(place, words)
-    code = started.serve(place, words)
+    if leave and world.replaceable:
+        started.become(world, words)
+    code = started.serve(world, words)
     if leave or code != 0:
         sys.exit(code if code >= 0 else 128 - code)
 
 
-def _be_client(place: Place, options: list[str]) -> None:
+def _be_client(world: World, options: list[str]) -> None:
     """Be the client's rank: with the cluster's settings in this process and in what it starts."""
     global _cluster
-    _cluster = started.start_client(place, started.command(options, client=True))
+    _cluster = started.start_client(world, started.command(options, client=True))
     settings = _cluster.settings
     os.environ.update(settings)
     os.environ[started.MARK] = "1"
@@ -299,7 +302,9 @@ def _finish(code: int) -> None:
 
 
 def _finish_at_exit() -> None:
-    """End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it, to say it."""
+    """
+    End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it, to say it.
+    """
     leave = sys.exit
     codes: list[str | int | None] = []
 

@@ -37,7 +37,8 @@ def main() -> int:
     def on_end(number: int, frame: object) -> None:
         script.send(b"end\n", socket.MSG_NOSIGNAL)
 
-    # The cluster ends under the script, or the launch was asked to end: whoever waits here kills this process after its grace.
+    # The cluster ends under the script, or the launch was asked to end: whoever waits here kills this process after its
+    # grace.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_end)
     script.sendall(json.dumps(settings(os.environ)).encode() + b"\n")

@@ -1,7 +1,7 @@
 """How many children start at once: a scheduler before all, then workers in a pipeline of a few per core.
 
-A worker that waits for the scheduler's address gives its place up until it has it, and one that takes long (its preloads may be
-slow) holds up nobody for more than START_PLACE_SECONDS. See `channel.Turn` for a child's side.
+A worker that waits for the scheduler's address gives its slot up until it has it, and one that takes long (its preloads
+may be slow) holds up nobody for more than START_PLACE_SECONDS. See `channel.SlotLine` for a child's side.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Literal
 
 from tsdask_mpi.contract import START_PLACE_SECONDS
 
-Place = Literal["starting", "waiting", "queued", "started"]
+State = Literal["starting", "waiting", "queued", "started"]
 
 
 @dataclass(eq=False)
 class Slot:
-    """One child's place, and the server's end of its line."""
+    """One child's slot among those that start at once, and the server's end of its line."""
 
     line: socket.socket
-    place: Place = "starting"
+    state: State = "starting"
     since: float = 0.0
     folder: str | None = None
     rest: bytes = b""
@@ -31,16 +31,16 @@ class Slot:
 class StartThrottle:
     """Who starts now, and who is next."""
 
-    places: int
+    slots: int
     starting: list[Slot] = field(default_factory=list)
     queue: list[Slot] = field(default_factory=list)
 
     def free(self) -> bool:
         """Tell whether one more child may start."""
-        return len(self.starting) < self.places
+        return len(self.starting) < self.slots
 
     def join(self, line: socket.socket) -> Slot:
-        """Take a place for a child that has just been forked."""
+        """Take a slot for a child that has just been forked."""
         line.setblocking(False)
         slot = Slot(line)
         self._start(slot)
@@ -63,28 +63,28 @@ class StartThrottle:
         return True
 
     def leave(self, slot: Slot) -> None:
-        """Give a child's place to the next; more than once does no harm."""
+        """Give a child's slot to the next; more than once does no harm."""
         for held in (self.starting, self.queue):
             if slot in held:
                 held.remove(slot)
-        slot.place = "started"
+        slot.state = "started"
         self._admit()
 
     def wait(self) -> float | None:
-        """Return the seconds until a place becomes free for want of news, or None when there are free ones."""
+        """Return the seconds until a slot becomes free for want of news, or None when there are free ones."""
         return None if self.free() else max(0.0, self.starting[0].since + START_PLACE_SECONDS - time.monotonic())
 
     def expire(self) -> None:
-        """Give away the places of those that have held them for START_PLACE_SECONDS."""
+        """Give away the slots of those that have held them for START_PLACE_SECONDS."""
         now = time.monotonic()
         while self.starting and self.starting[0].since + START_PLACE_SECONDS <= now:
             self.leave(self.starting[0])
 
     def _said(self, slot: Slot, line: bytes) -> None:
-        if line == b"w" and slot.place == "starting":
+        if line == b"w" and slot.state == "starting":
             self.starting.remove(slot)
-            slot.place = "waiting"
-        elif line == b"a" and slot.place != "queued":
+            slot.state = "waiting"
+        elif line == b"a" and slot.state != "queued":
             self._ask(slot)
         elif line == b"r":
             self.leave(slot)
@@ -95,11 +95,11 @@ class StartThrottle:
     def _ask(self, slot: Slot) -> None:
         if slot in self.starting:
             self.starting.remove(slot)
-        slot.place = "queued"
+        slot.state = "queued"
         self.queue.append(slot)
 
     def _start(self, slot: Slot) -> None:
-        slot.place = "starting"
+        slot.state = "starting"
         slot.since = time.monotonic()
         self.starting.append(slot)
 

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tsdask_mpi import stand_in
-from tsdask_mpi.ranks import Place
+from tsdask_mpi.ranks import World
 
 HERE = Path(__file__).resolve().parent
 
 
 def _program() -> Path:
-    """Return `bin/tsdask-mpi` of this installation: of a clone, or of the wheel or system package with these modules."""
+    """
+    Return `bin/tsdask-mpi` of this installation: of a clone, or of the wheel or system package with these modules.
+    """
     clone = HERE.parent.parent / "bin" / "tsdask-mpi"
     if clone.exists():
         return clone
@@ -34,9 +36,11 @@ def _program() -> Path:
 PROGRAM = _program()
 # Set while this process, or one above it, has a cluster: what it starts is no rank.
 MARK = "TSDASK_INITIALIZED"
-# Of a launch that ended without a reason of its own before its script had a cluster, as in src/errors/messages.ts: it did not come up.
+# Of a launch that ended without a reason of its own before its script had a cluster, as in src/errors/messages.ts: it
+# did not come up.
 NO_CLUSTER = 69
-# Seconds: between two looks whether a process that should connect still lives; for the settings, once connected; for the launch's end.
+# Seconds: between two looks whether a process that should connect still lives; for the settings, once connected; for
+# the launch's end.
 LOOK = 0.1
 SETTINGS = 10.0
 END = 60.0
@@ -48,10 +52,10 @@ def command(options: list[str], client: bool) -> list[str]:
     return [str(PROGRAM), "--python", sys.executable, *options, *script]
 
 
-def environment(place: Place, extra: dict[str, str]) -> dict[str, str]:
-    """Return what `tsdask-mpi` gets: this process's variables, and its place where the launcher's do not tell it."""
+def environment(world: World, extra: dict[str, str]) -> dict[str, str]:
+    """Return what `tsdask-mpi` gets: this process's variables, and its rank where the launcher's do not tell it."""
     shown = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "the script"
-    return {**os.environ, **_modules(), **place.environment, "TSDASK_SCRIPT_NAME": shown, **extra}
+    return {**os.environ, **_modules(), **world.environment, "TSDASK_SCRIPT_NAME": shown, **extra}
 
 
 def _modules() -> dict[str, str]:
@@ -63,18 +67,18 @@ def _modules() -> dict[str, str]:
     return {"PYTHONPATH": os.path.dirname(os.path.abspath(main)) + (os.pathsep + path if path else "")}
 
 
-def become(place: Place, words: list[str]) -> NoReturn:
+def become(world: World, words: list[str]) -> NoReturn:
     """Put `tsdask-mpi` into the place of this process."""
     _flush()
-    for descriptor in place.descriptors:
+    for descriptor in world.descriptors:
         os.set_inheritable(descriptor, True)
-    os.execve(words[0], words, environment(place, {}))
+    os.execve(words[0], words, environment(world, {}))
 
 
-def serve(place: Place, words: list[str]) -> int:
+def serve(world: World, words: list[str]) -> int:
     """Run `tsdask-mpi` beside this process until it ends, and return its exit code."""
     _flush()
-    process = _spawn(place, words, {})
+    process = _spawn(world, words, {})
     before = _pass_on(process)
     try:
         return process.wait()
@@ -84,7 +88,9 @@ def serve(place: Place, words: list[str]) -> int:
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> dict[int, Any]:
-    """Let `tsdask-mpi` have the signals that its rank gets; return the handlers that were there. Only a main thread can."""
+    """
+    Let `tsdask-mpi` have the signals that its rank gets; return the handlers that were there. Only a main thread can.
+    """
     if threading.current_thread() is not threading.main_thread():
         return {}
 
@@ -144,7 +150,7 @@ class Cluster:
             return b""
 
 
-def start_client(place: Place, words: list[str]) -> Cluster:
+def start_client(world: World, words: list[str]) -> Cluster:
     """Start the client's rank beside this process, and return when the cluster can be used.
 
     SystemExit with the launch's code when it did not come up.
@@ -154,7 +160,7 @@ def start_client(place: Place, words: list[str]) -> Cluster:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind("\0" + name)
         listener.listen(1)
-        process = _spawn(place, words, {stand_in.SOCKET: name})
+        process = _spawn(world, words, {stand_in.SOCKET: name})
         while not select.select([listener], [], [], LOOK)[0]:
             if process.poll() is not None:
                 sys.exit(process.returncode or NO_CLUSTER)
@@ -167,7 +173,9 @@ def start_client(place: Place, words: list[str]) -> Cluster:
 
 
 def _settings(connection: socket.socket) -> dict[str, str] | None:
-    """Return the one line that what stands for the script says first; None when it is another user's, or says nothing."""
+    """
+    Return the one line that what stands for the script says first; None when it is another user's, or says nothing.
+    """
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     connection.settimeout(SETTINGS)
     data = b""
@@ -183,11 +191,11 @@ def _settings(connection: socket.socket) -> dict[str, str] | None:
     return {str(name): str(value) for name, value in json.loads(data).items()} if data else None
 
 
-def _spawn(place: Place, words: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(world: World, words: list[str], extra: dict[str, str]) -> subprocess.Popen[bytes]:
     # In a group of its own: what the launcher sends to this one's is this process's to hear, once.
     group: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"preexec_fn": os.setpgrp}
-    full = environment(place, extra)
-    return subprocess.Popen(words, env=full, stdin=subprocess.DEVNULL, pass_fds=place.descriptors, **group)
+    full = environment(world, extra)
+    return subprocess.Popen(words, env=full, stdin=subprocess.DEVNULL, pass_fds=world.descriptors, **group)
 
 
 def _flush() -> None:

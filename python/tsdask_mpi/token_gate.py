@@ -1,12 +1,16 @@
 """Lets only requests that carry the launch's token reach what Dask serves by HTTP, pages and WebSockets alike.
 
 Facts relied on:
-- All handlers of Dask's HTTP ports, the dashboard's WebSockets included, hang below the server that compat/http_server.py puts there.
-- tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request, gives it the headers before any body, the body in
-  pieces up to its limit, and finish() then; an answer before that would be lost to a sender that is still sending.
-- Browsers send a cookie to every port of its host, and a WebSocket from any page carries it, with the page's Origin (RFC 6455, section 10.2).
-  A page cannot set Host or X-Forwarded-Host there, so that an Origin that equals one of them is the page's own.
-- distributed/http/templates/main.html takes a style sheet from a public server: Content-Security-Policy keeps the browser from asking for it.
+- All handlers of Dask's HTTP ports, the dashboard's WebSockets included, hang below the server that
+  compat/http_server.py puts there.
+- tornado/http1connection.py asks HTTPServer.start_request() for a delegate per request, gives it the headers before any
+  body, the body in pieces up to its limit, and finish() then; an answer before that would be lost to a sender that is
+  still sending.
+- Browsers send a cookie to every port of its host, and a WebSocket from any page carries it, with the page's Origin
+  (RFC 6455, section 10.2). A page cannot set Host or X-Forwarded-Host there, so that an Origin that equals one of them
+  is the page's own.
+- distributed/http/templates/main.html takes a style sheet from a public server: Content-Security-Policy keeps the
+  browser from asking for it.
 """
 
 from __future__ import annotations
@@ -35,7 +39,9 @@ PAGE = """<!doctype html>
 
 
 def cookie_of(token: str, secure: bool = False) -> tuple[str, str]:
-    """Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is not the token.
+    """
+    Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is
+    not the token.
 
     Over TLS the name says that the host itself has set it, for all of its paths (RFC 6265bis, section 4.1.3.2).
     """
@@ -75,7 +81,10 @@ def has_cookie(header: str, name: str, value: str) -> bool:
 
 
 def from_elsewhere(headers: httputil.HTTPHeaders) -> bool:
-    """Tell whether a page of another origin has sent this request: its Origin is not where the request went, nor what Dask's configuration allows."""
+    """
+    Tell whether a page of another origin has sent this request: its Origin is not where the request went, nor what
+    Dask's configuration allows.
+    """
     origin = headers.get("Origin", "")
     if not origin:
         return False
@@ -90,13 +99,19 @@ def from_elsewhere(headers: httputil.HTTPHeaders) -> bool:
 
 
 def content_policy(host: str) -> str:
-    """Return the Content-Security-Policy of Dask's pages: everything comes from where the page came from; Bokeh makes functions of strings."""
+    """
+    Return the Content-Security-Policy of Dask's pages: everything comes from where the page came from; Bokeh makes
+    functions of strings.
+    """
     sockets = f" ws://{host} wss://{host}" if re.fullmatch(r"[\w.:\[\]-]+", host) else ""
     return f"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; connect-src 'self'{sockets}"
 
 
 class Gate(httputil.HTTPMessageDelegate):
-    """One request on its way: passed on to the delegate that `inner` makes when it carries the token, answered with 403 otherwise."""
+    """
+    One request on its way: passed on to the delegate that `inner` makes when it carries the token, answered with 403
+    otherwise.
+    """
 
     def __init__(self, token: str, connection: Any, inner: Any) -> None:
         self._token = token
@@ -178,7 +193,10 @@ def gated(token: str) -> type[HTTPServer]:
 
 
 def install(token: str) -> None:
-    """Put the gate before every HTTP port that Dask opens in this process from now on; raises ValueError for an empty token."""
+    """
+    Put the gate before every HTTP port that Dask opens in this process from now on; raises ValueError for an empty
+    token.
+    """
     if not token:
         raise ValueError("the token is empty")
     http_server.replace(gated(token))

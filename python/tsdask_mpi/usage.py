@@ -1,8 +1,9 @@
-"""Counts what the cluster was used for, on the scheduler: clients, tasks, the workers that ran them, and what was spilled.
+"""
+Counts what the cluster was used for, on the scheduler: clients, tasks, the workers that ran them, and what was spilled.
 
 Facts relied on (distributed/diagnostics/plugin.py):
-- A plugin's `transition` is called for each change of a task's state; a task that was run goes from processing to memory or erred, with
-  the address of its worker as the keyword `worker`.
+- A plugin's `transition` is called for each change of a task's state; a task that was run goes from processing to
+  memory or erred, with the address of its worker as the keyword `worker`.
 """
 
 from __future__ import annotations

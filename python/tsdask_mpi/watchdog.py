@@ -1,7 +1,8 @@
 """What must not outlive a rank that is killed outright: processes that it started itself, and files of its launch.
 
-A rank that runs the user's script keeps a connection open with `{"op": "watch", "pid": …}`; when it closes and the script still runs,
-the script and its descendants are killed. A leader names what it owns with `{"op": "own", …}`; it is removed with the host's folder.
+A rank that runs the user's script keeps a connection open with `{"op": "watch", "pid": …}`; when it closes and the
+script still runs, the script and its descendants are killed. A leader names what it owns with `{"op": "own", …}`; it is
+removed with the host's folder.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tsdask_mpi.children import is_tracker
-from tsdask_mpi.wire import Message
+from tsdask_mpi.compat.resource_tracker import is_tracker
+from tsdask_mpi.contract import ServerCommandDisown, ServerCommandOwn
 
 
 @dataclass(eq=False)
 class WatchedProcess:
-    """A process that dies with its rank, held by its pidfd so that no other process can be meant, and its rank's connection."""
+    """
+    A process that dies with its rank, held by its pidfd so that no other process can be meant, and its rank's
+    connection.
+    """
 
     pid: int
     handle: int
@@ -46,7 +50,9 @@ def take(pid: int, rank: int, connection: socket.socket) -> WatchedProcess | Non
 
 
 def kill(watched: WatchedProcess) -> None:
-    """Kill a process whose rank is gone, and all that descends from it but resource trackers, which end by themselves."""
+    """
+    Kill a process whose rank is gone, and all that descends from it but resource trackers, which end by themselves.
+    """
     processes = [pid for pid in descendants(watched.pid) if not is_tracker(pid)]
     try:
         signal.pidfd_send_signal(watched.handle, signal.SIGKILL)
@@ -95,20 +101,24 @@ class CleanupRegistry:
     scheduler_files: list[tuple[str, str]] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, order: Message) -> None:
-        """Take an order `own`: `paths` are folders with their `identities` (`<device>:<inode>`), `links` symbolic links, `scheduler_file` or `file` with `launch` is removed only if it is still that launch's. `disown` takes the folders in `paths` back."""
-        if order.get("op") == "disown":
-            self.folders = [one for one in self.folders if one[0] not in (order.get("paths") or [])]
+    def add(self, command: ServerCommandOwn | ServerCommandDisown) -> None:
+        """
+        Take a command `own`: `paths` are folders with their `identities` (`<device>:<inode>`), `links` symbolic links,
+        `scheduler_file` or `file` with `launch` is removed only if it is still that launch's. `disown` takes the
+        folders in `paths` back.
+        """
+        if command["op"] == "disown":
+            self.folders = [one for one in self.folders if one[0] not in (command.get("paths") or [])]
             return
-        for folder, which in zip(order.get("paths") or [], order.get("identities") or [], strict=False):
+        for folder, which in zip(command.get("paths") or [], command.get("identities") or [], strict=False):
             device, _, inode = str(which).partition(":")
             if isinstance(folder, str) and os.path.isabs(folder) and device.isdecimal() and inode.isdecimal():
                 self.folders.append((folder, (int(device), int(inode))))
-        self.links += [path for path in order.get("links") or [] if isinstance(path, str) and os.path.isabs(path)]
-        path, launch = order.get("scheduler_file"), order.get("launch")
+        self.links += [path for path in command.get("links") or [] if isinstance(path, str) and os.path.isabs(path)]
+        path, launch = command.get("scheduler_file"), command.get("launch")
         if isinstance(path, str) and isinstance(launch, str):
             self.scheduler_files.append((path, launch))
-        path = order.get("file")
+        path = command.get("file")
         if isinstance(path, str) and isinstance(launch, str):
             self.files.append((path, launch))
 
@@ -141,7 +151,9 @@ class CleanupRegistry:
 
 
 def remove_folder(path: str, identity: tuple[int, int]) -> None:
-    """Remove the folder of that device and inode; raises OSError when it cannot be, and leaves another one that stands at its path by now alone.
+    """
+    Remove the folder of that device and inode; raises OSError when it cannot be, and leaves another one that stands at
+    its path by now alone.
 
     In a folder that a group shares, its members can rename: by path alone, what they put there would be removed.
     """

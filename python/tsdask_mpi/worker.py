@@ -1,14 +1,18 @@
-"""Runs a worker of any class for one request: distributed.Worker, distributed.Nanny, dask_cuda.CUDAWorker, the user's own.
+"""
+Runs a worker of any class for one request: distributed.Worker, distributed.Nanny, dask_cuda.CUDAWorker, the user's own.
 
 Facts relied on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py):
-- retire_workers sets the worker's status to closing_gracefully by the stream message worker-status-change before it removes it
-  (and back, when it gives up); restart and restart_workers remove it straight away. Both end in
+- retire_workers sets the worker's status to closing_gracefully by the stream message worker-status-change before it
+  removes it (and back, when it gives up); restart and restart_workers remove it straight away. Both end in
   {"op": "close", "reason": "scheduler-remove-worker"} and so in Worker.close(reason=…).
 - Scheduler.close sends {"op": "close", "reason": "scheduler-close"}; a broken connection ends in
-  Worker.close(reason="worker-handle-scheduler-connection-broken"); `lifetime` in close_gracefully(reason="worker-lifetime-reached").
-- retire_workers(close_workers=False) leaves the worker to find out by its next heartbeat: Worker.close(reason="worker-heartbeat-missing"),
-  in old versions Worker.close(nanny=False). The RPC `terminate` is Worker.close() without a reason.
-- A worker under a Nanny closes it by Nanny.close_gracefully(reason=its own); Client.restart kills it by Nanny.kill instead.
+  Worker.close(reason="worker-handle-scheduler-connection-broken"); `lifetime` in
+  close_gracefully(reason="worker-lifetime-reached").
+- retire_workers(close_workers=False) leaves the worker to find out by its next heartbeat:
+  Worker.close(reason="worker-heartbeat-missing"), in old versions Worker.close(nanny=False). The RPC `terminate` is
+  Worker.close() without a reason.
+- A worker under a Nanny closes it by Nanny.close_gracefully(reason=its own); Client.restart kills it by Nanny.kill
+  instead.
 - Worker.close waits for its tasks' threads for up to 30 s, beside the event loop.
 """
 
@@ -16,12 +20,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 from typing import Any
 
 import dask
 from tsdask_mpi import control_commands, gate_environment, logs, nanny_shim, token_gate
-from tsdask_mpi.channel import Channel, Turn
+from tsdask_mpi.channel import Channel, SlotLine
 from tsdask_mpi.classes import (
     arguments_for,
     call_with,
@@ -35,44 +38,47 @@ from tsdask_mpi.contract import (
     NANNY_REPLY_SECONDS,
     QUICK_CLOSE_SECONDS,
     UNSTARTED_CLOSE_SECONDS,
+    ChildCommandAddress,
     ChildEvent,
     CloseReason,
+    WorkerParams,
 )
 from tsdask_mpi.loop import first_of
-from tsdask_mpi.preloads import keep_failures, preload_kwargs
+from tsdask_mpi.preloads import keep_failures, nanny_preload_kwargs, preload_kwargs
 from tsdask_mpi.secure import security_of
-from tsdask_mpi.wire import Message
 
 QUICK = (*ENDED_WITH_SCHEDULER, "restart")
 
 
-async def run_worker(params: Message, channel: Channel, turn: Turn) -> int:
-    """Start a worker once the scheduler's address is known, tell the rank, and return the exit code when it has closed."""
+async def run_worker(params: WorkerParams, channel: Channel, slot: SlotLine) -> int:
+    """
+    Start a worker once the scheduler's address is known, tell the rank, and return the exit code when it has closed.
+    """
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def take_address(message: Message) -> None:
+    def take_address(message: ChildCommandAddress) -> None:
         if not address.done() and isinstance(message.get("scheduler"), str):
             address.set_result(message["scheduler"])
 
     logs.drop_lost_heartbeats()
-    stop = control_commands.listen(channel, {"address": take_address})
+    stop = control_commands.listen(channel, address=take_address)
     if params.get("scheduler"):
         address.set_result(str(params["scheduler"]))
     else:
-        turn.waiting()
+        slot.waiting()
         await first_of(address, stop)
         if not stop.done():
-            await turn.ask(stop)
+            await slot.ask(stop)
     if stop.done():
         return 0
     worker = make_worker(params, address.result())
-    return await live(worker, channel, turn, stop)
+    return await live(worker, channel, slot, stop)
 
 
-def make_worker(params: Message, scheduler: str) -> Any:
+def make_worker(params: WorkerParams, scheduler: str) -> Any:
     """Return the worker, not yet started; raises ImportError for its class, TypeError for the user's arguments."""
     contact_address.by_name(params.get("contact_host"))
-    cls = import_class(params.get("class") or "distributed.Worker")
+    cls = import_class(params.get("worker_class") or "distributed.Worker")
     preload = list(params.get("preload") or [])
     elsewhere = runs_workers_elsewhere(cls)
     if elsewhere:
@@ -85,29 +91,33 @@ def make_worker(params: Message, scheduler: str) -> Any:
         **(params.get("kwargs") or {}),
         "security": security,
         **preload_kwargs(preload),
+        **nanny_preload_kwargs(params.get("preload_nanny")),
     }
     worker = cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
     process_memory.count_own(worker)
     return worker
 
 
-def place_for_files(params: Message) -> Message:
-    """Return where the worker spills to when neither the user nor Dask's configuration (`temporary-directory`) says: the launch's own folder."""
+def place_for_files(params: WorkerParams) -> dict[str, str]:
+    """
+    Return where the worker spills to when neither the user nor Dask's configuration (`temporary-directory`) says: the
+    launch's own folder.
+    """
     if not params.get("scratch") or dask.config.get("temporary-directory", None):
         return {}
     return {"local_directory": str(params["scratch"])}
 
 
-async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[float]) -> int:
+async def live(worker: Any, channel: Channel, slot: SlotLine, stop: asyncio.Future[float]) -> int:
     """Start a worker and stay with it until it has closed, by itself or because the rank says so."""
     loop = asyncio.get_running_loop()
     closing: asyncio.Future[CloseReason] = loop.create_future()
     watch_close(worker, closing, channel)
-    turn.folder(nanny_methods.work_folder(worker))
+    slot.folder(nanny_methods.work_folder(worker))
     check_preloads = keep_failures()
     starting = asyncio.ensure_future(_started(worker))
     await first_of(starting, stop)
-    turn.done()
+    slot.done()
     if not stop.done():
         await starting
         check_preloads()
@@ -120,13 +130,14 @@ async def live(worker: Any, channel: Channel, turn: Turn, stop: asyncio.Future[f
                 channel.send({"event": "closing", "reason": "nanny"})
             limit = QUICK_CLOSE_SECONDS if closing.result() in QUICK else CLOSE_SECONDS
             await first_of(finished, stop, timeout=limit)
-            logs.quiet()
+            logs.mute()
             return 0
     if not closing.done():
         closing.set_result("stop")
         channel.send({"event": "closing", "reason": "stop"})
-    logs.quiet()
-    # One that is still starting holds nothing yet; a Nanny would wait for its whole start before it closes. Its processes go with its group.
+    logs.mute()
+    # One that is still starting holds nothing yet; a Nanny would wait for its whole start before it closes. Its
+    # processes go with its group.
     limit = stop.result() if starting.done() else min(stop.result(), UNSTARTED_CLOSE_SECONDS)
     end = asyncio.ensure_future(call_with(worker.close, {"executor_wait": False, "timeout": limit, "reason": "stop"}))
     await first_of(end, timeout=limit)
@@ -139,17 +150,19 @@ async def _started(worker: Any) -> None:
 
 def ready(worker: Any) -> ChildEvent:
     """Return the event for a worker that is registered with its scheduler."""
+    address = str(getattr(worker, "worker_address", None) or worker.address)
+    name = getattr(worker, "name", None)
     memory = getattr(getattr(worker, "memory_manager", None), "memory_limit", None)
     threads = getattr(getattr(worker, "state", None), "nthreads", None)
     return {
         "event": "ready",
-        "address": str(getattr(worker, "worker_address", None) or worker.address),
-        "name": getattr(worker, "name", None),
+        "kind": "worker",
+        "address": address,
+        "name": address if name is None else str(name),
         "dashboard": getattr(getattr(worker, "http_server", None), "port", None),
         "nthreads": threads if threads is not None else getattr(worker, "nthreads", None),
         "memory_limit": memory,
         "terminate": dask.config.get("distributed.worker.memory.terminate", None),
-        "pid": os.getpid(),
     }
 
 
@@ -166,12 +179,15 @@ def watch_close(worker: Any, closing: asyncio.Future[CloseReason], channel: Chan
         reason = passed_on[0] if passed_on else reason
         retired = in_nanny or getattr(worker.status, "name", "") == "closing_gracefully"
         closing.set_result(reason_of(reason, retired))
-        channel.send({"event": "closing", "reason": closing.result(), "dask": reason})
+        channel.send({"event": "closing", "reason": closing.result()})
         if closing.result() in ENDED_WITH_SCHEDULER:
-            logs.quiet()
+            logs.mute()
 
     async def noted(*args: Any, **kwargs: Any) -> Any:
-        """Close, the first time; wait for it later, as Dask does itself, but without a traceback for whoever waits no longer."""
+        """
+        Close, the first time; wait for it later, as Dask does itself, but without a traceback for whoever waits no
+        longer.
+        """
         if called:
             return await worker.finished()
         if closing.done() and closing.result() == "restart":

@@ -48,6 +48,7 @@ check_static() {
   check types "Mend the types; \`npm run typecheck\` shows them alone." node_modules/.bin/tsc --noEmit
   check layers "Turn the import round, or move what both need into a lower room (scripts/layers.mjs has the order)." \
     "$node" scripts/layers.mjs
+  check comments "Break these lines: no comment is wider than 120 columns." "$node" scripts/comment-columns.mjs
   check dead-code "Remove it, or the word \`export\` where only its own file uses it; knip.json names the entries." \
     node_modules/.bin/knip --no-progress
   find_python && check foreign-names "Move it into a file of python/tsdask_mpi/compat/, whose head says what it relies on (CONTRIBUTING.md has how)." \
@@ -56,12 +57,24 @@ check_static() {
     check ruff "\`npm run format\` formats; \`.tools/lint/bin/ruff check --fix\` mends what is safe to mend." check_ruff
     check mypy "Mend the types; pyproject.toml has the settings." env PYTHONPATH="$lint" "$python" -m mypy
     check pytest "\`PYTHONPATH=.tools/lint:python python3 -m pytest test/python/unit\` shows them alone." \
-      env PYTHONPATH="$lint:python" "$python" -m pytest -q -p no:cacheprovider test/python/unit
+      check_pytest
   fi
 }
 
 check_ruff() {
   "$lint/bin/ruff" format --check && "$lint/bin/ruff" check
+}
+
+# In a temporary folder of its own: pytest keeps those of its last three runs, and what a test leaves there fails the check.
+check_pytest() {
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/tsdask-pytest-XXXXXX") || return
+  env PYTHONPATH="$lint:python" TMPDIR="$folder" "$python" -m pytest -q -p no:cacheprovider --basetemp "$folder/pytest" test/python/unit
+  code=$?
+  left=$(cd "$folder" && find . -mindepth 1 -maxdepth 1 ! -name pytest)
+  rm -rf "$folder"
+  [ -z "$left" ] && return "$code"
+  printf 'left in the temporary folder: %s\n' "$left"
+  return 1
 }
 
 # give_up_on_failed: ends the run when a check failed.

@@ -139,7 +139,7 @@ build() {
 find_python() {
   [ -z "${python-}" ] || return 0
   for candidate in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
-    if have "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+    if have "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
       python=$(command -v "$candidate")
       return 0
     fi
@@ -173,7 +173,7 @@ fill_venv() {
 # A virtual environment around a Python of the system that has Dask already: the oldest release that is supported will do.
 wrap_system_dask() {
   for candidate in "${python:-python3}" /usr/bin/python3; do
-    if quietly "$candidate" -c 'import distributed, numpy'; then
+    if quietly "$candidate" -c 'import sys, distributed, numpy; sys.exit(sys.version_info < (3, 10))'; then
       rm -rf .venv
       quietly "$candidate" -m venv --without-pip --system-site-packages .venv && return 0
     fi
@@ -194,7 +194,7 @@ make_python() {
     find_python
   fi
   if [ -z "${python-}" ]; then
-    give_up "No Python from 3.9 on was found." "PATH has none, or only older ones." \
+    give_up "No Python from 3.10 on was found." "PATH has none, or only older ones." \
       "Load or install one (\`module load python\`, or \`apt-get install python3 python3-venv\`) and start again."
   fi
   if make_venv && fill_venv; then

@@ -3,7 +3,10 @@ import { batchSystem } from "./job.ts";
 import { commandShell } from "./run.ts";
 import type { BatchName } from "./system.ts";
 
-/** What the batch system says that a job uses, or has used, in its own words; undefined where there is no job, or no answer within `deadline` ms. */
+/**
+ * What the batch system says that a job uses, or has used, in its own words; undefined where there is no job, or no
+ * answer within `deadline` ms.
+ */
 export async function jobAccounting(
   { system, id }: { readonly system: BatchName; readonly id?: string | undefined },
   { env, deadline }: { readonly env: NodeJS.ProcessEnv; readonly deadline: number },

@@ -54,7 +54,10 @@ export function lines(text: string): readonly string[] {
     .filter((line) => line !== "");
 }
 
-/** The state that a batch system's word stands for; undefined for one that is not in the table (`constructor` is in every object). */
+/**
+ * The state that a batch system's word stands for; undefined for one that is not in the table (`constructor` is in
+ * every object).
+ */
 export function stateNamed(table: Readonly<Record<string, JobState>>, word: string | undefined): JobState | undefined {
   return word !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
 }

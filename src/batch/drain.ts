@@ -29,8 +29,9 @@ const shortestLead = 10;
 const largestShare = 0.1;
 
 /**
- * When to retire a job's workers before its walltime ends: `drain` before the end, or by default 5 minutes, but no more than a tenth of the
- * walltime and no less than 10 s. Undefined when the job has no known end or draining is off. A plan whose time has passed is due now.
+ * When to retire a job's workers before its walltime ends: `drain` before the end, or by default 5 minutes, but no more
+ * than a tenth of the walltime and no less than 10 s. Undefined when the job has no known end or draining is off. A
+ * plan whose time has passed is due now.
  */
 export function drainPlan({ now, end, drain, started, grace = 5 }: DrainInput): DrainPlan | undefined {
   if (end === undefined || drain === 0) return undefined;

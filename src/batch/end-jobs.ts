@@ -1,8 +1,9 @@
 import { allWorkerJobs } from "./job-list-path.ts";
 
 /**
- * Cancels the worker jobs that `scale` and `adapt` listed in a cluster's folder, for a cluster that ends or whose remains are cleared away.
- * Loads nothing where there are none. Resolves to what could not be done, in words: an end is not held up by it.
+ * Cancels the worker jobs that `scale` and `adapt` listed in a cluster's folder, for a cluster that ends or whose
+ * remains are cleared away. Loads nothing where there are none. Resolves to what could not be done, in words: an end is
+ * not held up by it.
  */
 export async function endWorkerJobs(folder: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   const paths = await allWorkerJobs(folder);

@@ -35,7 +35,9 @@ function asciiId(id: string): string {
   return id.replace(/^ƒ/, "f");
 }
 
-/** `flux job timeleft`: whole seconds of the job around it, or of the one that is named; UINT_MAX stands for no limit. */
+/**
+ * `flux job timeleft`: whole seconds of the job around it, or of the one that is named; UINT_MAX stands for no limit.
+ */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined) return job;
   const here = describe(shell.env)?.jobId === job.jobId;

@@ -11,7 +11,9 @@ export type { Granted } from "../protocol/messages.ts";
 /** The grant of each host of a job, by the host's short name. */
 export type Grants = ReadonlyMap<string, Granted>;
 
-/** What telling the grants may take: the job's environment, files of its first host, and the batch system's commands. */
+/**
+ * What telling the grants may take: the job's environment, files of its first host, and the batch system's commands.
+ */
 export interface GrantSource {
   readonly env: NodeJS.ProcessEnv;
   readonly read: (path: string) => string | undefined;
@@ -19,8 +21,9 @@ export interface GrantSource {
 }
 
 /**
- * What the job of this environment was granted on each of its hosts, known on the host that has the job's variables. Only PBS must be asked for it.
- * Throws Failure TSD-091 to TSD-094 when PBS's command is missing or its answer none. Empty outside of a job.
+ * What the job of this environment was granted on each of its hosts, known on the host that has the job's variables.
+ * Only PBS must be asked for it. Throws Failure TSD-091 to TSD-094 when PBS's command is missing or its answer none.
+ * Empty outside of a job.
  */
 export async function jobGrants({ env, read, shell }: GrantSource): Promise<Grants> {
   const { system, jobId } = describeJob(env);
@@ -35,14 +38,17 @@ export async function jobGrants({ env, read, shell }: GrantSource): Promise<Gran
   return grants;
 }
 
-/** A host's name without its domain: batch systems, launchers and hosts themselves do not agree on whether it has one. */
+/**
+ * A host's name without its domain: batch systems, launchers and hosts themselves do not agree on whether it has one.
+ */
 export function shortHost(name: string): string {
   return name.split(".")[0] ?? name;
 }
 
 /**
- * PBS: `exec_host` has a `host/slot*cores` for each chunk, `exec_vnode` at the same place the chunk's virtual nodes in parentheses,
- * `(n1:ncpus=4:mem=8388608kb+n1[1]:ncpus=2)`: PBS Reference Guide, "Job Attributes". TORQUE has only `exec_host`, `n1/0-3+n2/0+n2/1`.
+ * PBS: `exec_host` has a `host/slot*cores` for each chunk, `exec_vnode` at the same place the chunk's virtual nodes in
+ * parentheses, `(n1:ncpus=4:mem=8388608kb+n1[1]:ncpus=2)`: PBS Reference Guide, "Job Attributes". TORQUE has only
+ * `exec_host`, `n1/0-3+n2/0+n2/1`.
  */
 function pbsGrants(qstat: string): Grants {
   const fields = parseQstat(qstat)[0]?.fields;
@@ -65,7 +71,10 @@ function pbsGrants(qstat: string): Grants {
   );
 }
 
-/** Slurm: a list of hosts and, in their order, `4(x2),2` cores; memory is the same on each, or goes with the cores. sbatch(1), "OUTPUT ENVIRONMENT VARIABLES". */
+/**
+ * Slurm: a list of hosts and, in their order, `4(x2),2` cores; memory is the same on each, or goes with the cores.
+ * sbatch(1), "OUTPUT ENVIRONMENT VARIABLES".
+ */
 function slurmGrants(env: NodeJS.ProcessEnv): Grants {
   const groups = Array.from({ length: wholeNumber(env["SLURM_HET_SIZE"]) ?? 0 }, (_, n) => `_HET_GROUP_${n}`);
   const shares = (groups.length === 0 ? [""] : groups).flatMap((group) => {
@@ -75,7 +84,7 @@ function slurmGrants(env: NodeJS.ProcessEnv): Grants {
     const perNode = wholeNumber(env[`SLURM_MEM_PER_NODE${group}`]) || undefined;
     const perCpu = wholeNumber(env[`SLURM_MEM_PER_CPU${group}`]) || undefined;
     if (cores.length !== hosts.length) return [];
-    return hosts.map((host, index): [string, Share] => {
+    return hosts.map((host, index): [string, PartialGrant] => {
       const cpus = cores[index] ?? 0;
       const mebibytes = perNode ?? (perCpu === undefined ? undefined : perCpu * cpus);
       return [host, { cpus, memory: mebibytes === undefined ? undefined : mebibytes * mebi }];
@@ -84,11 +93,14 @@ function slurmGrants(env: NodeJS.ProcessEnv): Grants {
   return sumByHost(shares, "Slurm's SLURM_JOB_CPUS_PER_NODE");
 }
 
-/** Grid Engine: `host slots queue processors` lines of the file PE_HOSTFILE, which only the job's first host has: sge_pe(5). */
+/**
+ * Grid Engine: `host slots queue processors` lines of the file PE_HOSTFILE, which only the job's first host has:
+ * sge_pe(5).
+ */
 function sgeGrants(file: string): Grants {
   const rows = file.split("\n").map((line) => line.trim().split(/\s+/));
   return sumByHost(
-    rows.map(([host = "", slots]): [string, Share] => [host, { cpus: wholeNumber(slots) }]),
+    rows.map(([host = "", slots]): [string, PartialGrant] => [host, { cpus: wholeNumber(slots) }]),
     "Grid Engine's PE_HOSTFILE",
   );
 }
@@ -98,22 +110,26 @@ function lsfGrants(list: string): Grants {
   const words = list.trim().split(/\s+/);
   const hosts = words.filter((_, index) => index % 2 === 0);
   return sumByHost(
-    hosts.map((host, index): [string, Share] => [host, { cpus: wholeNumber(words[2 * index + 1]) }]),
+    hosts.map((host, index): [string, PartialGrant] => [host, { cpus: wholeNumber(words[2 * index + 1]) }]),
     "LSF's LSB_MCPU_HOSTS",
   );
 }
 
-interface Share {
+/** What one line of a batch system grants on a host. */
+interface PartialGrant {
   readonly cpus: number | undefined;
   readonly memory?: number | undefined;
 }
 
 const mebi = 1024 ** 2;
 
-/** The shares of each host together. One without a number makes that host's sum unknown, for a part of it is not the whole. */
-function sumByHost(shares: readonly (readonly [host: string, share: Share])[], why: string): Grants {
+/**
+ * The grants of each host together. One without a number makes that host's sum unknown, for a part of it is not the
+ * whole.
+ */
+function sumByHost(grants: readonly (readonly [host: string, grant: PartialGrant])[], why: string): Grants {
   const sums = new Map<string, { cpus: number; memory: number }>();
-  for (const [name, { cpus, memory }] of shares) {
+  for (const [name, { cpus, memory }] of grants) {
     if (name === "") continue;
     const before = sums.get(shortHost(name)) ?? { cpus: 0, memory: 0 };
     sums.set(shortHost(name), { cpus: before.cpus + (cpus ?? NaN), memory: before.memory + (memory ?? NaN) });
@@ -153,7 +169,10 @@ function sumOf(chunk: string, pattern: RegExp, value: (text: string) => number):
   return found.length === 0 ? undefined : found.reduce((sum, more) => sum + more, 0);
 }
 
-/** Bytes of PBS's sizes, such as `8388608kb`, `8gb`, `1024` (bytes) and `10mw` (words of 8 bytes): PBS Reference Guide, "Resource Formats". */
+/**
+ * Bytes of PBS's sizes, such as `8388608kb`, `8gb`, `1024` (bytes) and `10mw` (words of 8 bytes): PBS Reference Guide,
+ * "Resource Formats".
+ */
 function pbsBytes(size: string): number {
   const [, count, unit = "", kind] = /^(\d+)([kmgtp]?)([bw]?)$/i.exec(size) ?? [];
   if (count === undefined) return NaN;

@@ -19,13 +19,19 @@ export interface JobSeen {
   readonly expected: number;
   /** Whether any worker of it was ever in. */
   readonly joined: boolean;
-  /** It ran a moment ago and is ending without having been told to: it may have been preempted, and be in the queue again soon. */
+  /**
+   * It ran a moment ago and is ending without having been told to: it may have been preempted, and be in the queue
+   * again soon.
+   */
   readonly settling?: true;
   /** Its workers that are in. */
   readonly workers: readonly WorkerSeen[];
 }
 
-/** What to do: submit so many jobs; retire these jobs' workers, then cancel them; cancel these, which have no worker yet. */
+/**
+ * What to do: submit so many jobs; retire these jobs' workers, then cancel them; cancel these, which have no worker
+ * yet.
+ */
 export interface GrowthPlan {
   readonly submit: number;
   readonly retire: readonly JobSeen[];
@@ -54,8 +60,9 @@ export function countsFor({ state, expected, joined, workers, settling }: JobSee
 }
 
 /**
- * From the wanted number of workers to jobs. Pending jobs are counted in, so that a slow queue is not asked twice; when there are too many,
- * pending jobs go first, then those whose workers are idle and hold least; never so many that fewer than `target` workers are left. Pure.
+ * From the wanted number of workers to jobs. Pending jobs are counted in, so that a slow queue is not asked twice; when
+ * there are too many, pending jobs go first, then those whose workers are idle and hold least; never so many that fewer
+ * than `target` workers are left. Pure.
  */
 export function growthPlan({ target, others, jobs, perJob, busyToo }: GrowthInput): GrowthPlan {
   const counted = jobs.map((job) => ({ job, count: countsFor(job) })).filter(({ count }) => count > 0);
@@ -94,7 +101,10 @@ export function isOfJob(workerName: string, jobId: string): boolean {
   return match !== null && parts.some((_, i) => i > 0 && labelOf(parts.slice(i).join("-"), jobId));
 }
 
-/** The number of workers that each job of a worker script brings, read from its directives; undefined when they do not say. */
+/**
+ * The number of workers that each job of a worker script brings, read from its directives; undefined when they do not
+ * say.
+ */
 export function workersOfScript(text: string): number | undefined {
   const number = (pattern: RegExp): number | undefined => {
     const found = pattern.exec(text)?.[1];

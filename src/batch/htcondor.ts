@@ -26,7 +26,10 @@ export const htcondor: BatchSystem = {
   states,
 };
 
-/** HTCondor gives a job no variable with its id; scripts of ours set `TSDASK_CONDOR_ID`, others are told from the job's ClassAd by `inquire`. */
+/**
+ * HTCondor gives a job no variable with its id; scripts of ours set `TSDASK_CONDOR_ID`, others are told from the job's
+ * ClassAd by `inquire`.
+ */
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   if (!env["_CONDOR_JOB_AD"] && !env["_CONDOR_SCRATCH_DIR"]) return undefined;
   return jobOf({ system: "htcondor", jobId: env["TSDASK_CONDOR_ID"], hostFile: undefined });
@@ -40,7 +43,10 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   return jobOf({ ...job, ...parseJobAd(await readFile(path, "utf8")), system: "htcondor" });
 }
 
-/** What a job's ClassAd says: id, submit host, start, and the end where `AllowedJobDuration` or `AllowedExecuteDuration` bounds it. */
+/**
+ * What a job's ClassAd says: id, submit host, start, and the end where `AllowedJobDuration` or `AllowedExecuteDuration`
+ * bounds it.
+ */
 export function parseJobAd(text: string): Partial<Job> {
   const ad = new Map(
     lines(text).flatMap((line) => {
@@ -96,8 +102,9 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 }
 
 /**
- * Why a job is held, and for one that waits the condition of its own that no machine meets, by `condor_q -better-analyze`; each job is analysed alone, so no more than a
- * few. A busy machine offers less than it has: only what is more than any machine has when it is idle is told as what none can ever give.
+ * Why a job is held, and for one that waits the condition of its own that no machine meets, by `condor_q
+ * -better-analyze`; each job is analysed alone, so no more than a few. A busy machine offers less than it has: only
+ * what is more than any machine has when it is idle is told as what none can ever give.
  */
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
@@ -131,7 +138,10 @@ async function machinesOf(shell: Shell): Promise<readonly (readonly number[])[]>
 
 const amount = (word: string | undefined): number => wholeNumber(word) ?? 0;
 
-/** What a job asks for (cores, MB of memory, GPUs) beyond what each machine has in all; undefined where one is large enough, or none is known. Pure. */
+/**
+ * What a job asks for (cores, MB of memory, GPUs) beyond what each machine has in all; undefined where one is large
+ * enough, or none is known. Pure.
+ */
 function tooLarge(
   wanted: readonly (string | undefined)[],
   machines: readonly (readonly number[])[],

@@ -9,7 +9,10 @@ export function workerJobs(folder: string, group?: string): string {
   return join(folder, group === undefined ? list : `${list}-${group}`);
 }
 
-/** All lists in a cluster's folder: that of the cluster, and those of its groups. Empty for a folder that is gone or cannot be read. */
+/**
+ * All lists in a cluster's folder: that of the cluster, and those of its groups. Empty for a folder that is gone or
+ * cannot be read.
+ */
 export async function allWorkerJobs(folder: string): Promise<readonly string[]> {
   const names = await readdir(folder).catch(() => []);
   return names.filter(isList).map((name) => join(folder, name));
@@ -26,7 +29,10 @@ export async function withGroups(listPath: string): Promise<readonly string[]> {
   return basename(listPath) === list ? allWorkerJobs(dirname(listPath)) : [listPath];
 }
 
-/** Where a cluster's worker jobs are listed: in its folder, or beside the scheduler file of a cluster that plain Dask started. */
+/**
+ * Where a cluster's worker jobs are listed: in its folder, or beside the scheduler file of a cluster that plain Dask
+ * started.
+ */
 export function jobListPath(schedulerFile: string, folder: string | undefined, group?: string): string {
   return folder === undefined
     ? join(dirname(schedulerFile), `.${basename(schedulerFile)}.jobs`)

@@ -42,7 +42,10 @@ export type ListedJob = v.InferOutput<typeof ListedJob>;
 /** A list of ten thousand jobs has 2 MB. */
 const largestList = 16 * 1024 * 1024;
 
-/** The list; none is an empty one with a new key. Throws Failure TSD-099, and TSD-120 for a list that somebody else could have written. */
+/**
+ * The list; none is an empty one with a new key. Throws Failure TSD-099, and TSD-120 for a list that somebody else
+ * could have written.
+ */
 export async function readJobList(path: string): Promise<JobList> {
   const text = await readTrustedFile(path, { limit: largestList, shared: true }).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return undefined;
@@ -71,8 +74,8 @@ export async function writeJobList(path: string, { key, jobs }: JobList): Promis
 }
 
 /**
- * Takes the list for this process alone until it is disposed of; the lock of a process of this host that is gone is taken over.
- * Throws Failure TSD-098 while another command has it.
+ * Takes the list for this process alone until it is disposed of; the lock of a process of this host that is gone is
+ * taken over. Throws Failure TSD-098 while another command has it.
  */
 export async function lockJobList(path: string, command: string): Promise<AsyncDisposable> {
   const lock = `${path}.lock`;
@@ -95,15 +98,18 @@ export async function lockJobList(path: string, command: string): Promise<AsyncD
   throw new Failure("TSD-098", { command: "scale", owner: "another process", path: lock });
 }
 
-/** The listed jobs of this host's reach, after they were cancelled: `foreign` ones were not, because they do not carry the list's mark. */
+/**
+ * The listed jobs of this host's reach, after they were cancelled: `foreign` ones were not, because they do not carry
+ * the list's mark.
+ */
 export interface CancelledJobs {
   readonly jobs: readonly ListedJob[];
   readonly foreign: readonly ListedJob[];
 }
 
 /**
- * Cancels every listed job that carries the list's mark, for a cluster that ends. Jobs of another host's local launcher are left to it.
- * Throws the first Failure (TSD-090 to TSD-095) after all were tried.
+ * Cancels every listed job that carries the list's mark, for a cluster that ends. Jobs of another host's local launcher
+ * are left to it. Throws the first Failure (TSD-090 to TSD-095) after all were tried.
  */
 export async function cancelListedJobs(path: string, env: NodeJS.ProcessEnv): Promise<CancelledJobs> {
   const { key, jobs: listed } = await readJobList(path);

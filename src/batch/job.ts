@@ -8,7 +8,9 @@ import { pbs } from "./pbs.ts";
 import { sge } from "./sge.ts";
 import { slurm } from "./slurm.ts";
 
-/** Every batch system, the innermost first: a Flux instance may run inside a Slurm job, and both set their variables. */
+/**
+ * Every batch system, the innermost first: a Flux instance may run inside a Slurm job, and both set their variables.
+ */
 const systems = [flux, slurm, pbs, lsf, sge, htcondor, kubernetes, local] as const;
 
 /**
@@ -30,8 +32,9 @@ export function namedJob({ system, jobId }: Pick<Job, "system" | "jobId">): {
 }
 
 /**
- * The job with what only its batch system knows: when it ends (seconds since 1970), its hosts, how often it was requeued.
- * Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood), TSD-094 (refused).
+ * The job with what only its batch system knows: when it ends (seconds since 1970), its hosts, how often it was
+ * requeued. Throws Failure TSD-091 (command missing), TSD-092 (no answer in time), TSD-093 (answer not understood),
+ * TSD-094 (refused).
  */
 export async function inquireJob(job: Job, shell: Shell): Promise<Job> {
   return batchSystem(job.system).inquire(job, shell);
@@ -41,9 +44,6 @@ export async function inquireJob(job: Job, shell: Shell): Promise<Job> {
 export function batchSystem(name: BatchName): BatchSystem {
   return systems.find((system) => system.name === name) ?? local;
 }
-
-/** The names of all batch systems, `local` last. */
-export const batchNames: readonly BatchName[] = systems.map(({ name }) => name);
 
 /**
  * Whether a worker label belongs to a submitted job: the same id, or one task of it when it is an array
@@ -56,7 +56,10 @@ export function labelOf(label: string, jobId: string): boolean {
   return /^(?:[_.]\d+)?$/.test(label.slice(head.length, label.length - rest.length));
 }
 
-/** A job id as it may stand in a worker's name: letters, digits, dot, underscore and minus; `12[3].pbs` becomes `12.3.pbs`. */
+/**
+ * A job id as it may stand in a worker's name: letters, digits, dot, underscore and minus; `12[3].pbs` becomes
+ * `12.3.pbs`.
+ */
 export function safeLabel(id: string): string {
   return id.replace(/\[(\w*)\]/g, ".$1").replace(/[^\w.-]/g, "_");
 }

@@ -22,7 +22,10 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
   return jobOf({ system: "kubernetes", jobId: env["TSDASK_MPIJOB"] || pod?.[1], hostFile });
 }
 
-/** A pod is not allowed to ask the API server by default; `activeDeadlineSeconds` is given to it as `--walltime` instead. */
+/**
+ * A pod is not allowed to ask the API server by default; `activeDeadlineSeconds` is given to it as `--walltime`
+ * instead.
+ */
 async function inquire(job: Job): Promise<Job> {
   return job;
 }

@@ -2,8 +2,9 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
 import { parseProcStat } from "../launcher/proc-stat.ts";
 
 /**
- * Where there is no batch system: a "job" is a process group in the background of this machine. Its id, `local.<pid>.<start>`, holds
- * the process's start in clock ticks since boot (field 22 of proc_pid_stat(5)), so that a reused pid is not taken for it.
+ * Where there is no batch system: a "job" is a process group in the background of this machine. Its id,
+ * `local.<pid>.<start>`, holds the process's start in clock ticks since boot (field 22 of proc_pid_stat(5)), so that a
+ * reused pid is not taken for it.
  */
 export const local: BatchSystem = {
   name: "local",
@@ -101,7 +102,10 @@ async function startedPid(id: string): Promise<number | undefined> {
   return runs ? Number(pid) : undefined;
 }
 
-/** Whether a process was started as this job: its own id in its environment, or, in the moment before the shell has set that, the mark of any worker job. */
+/**
+ * Whether a process was started as this job: its own id in its environment, or, in the moment before the shell has set
+ * that, the mark of any worker job.
+ */
 async function isMarked(pid: number, id: string): Promise<boolean> {
   const environment = await environmentOf(pid);
   return (

@@ -47,7 +47,10 @@ function hostsOf(pairs: string): readonly string[] {
   return pairs.split(/\s+/).filter((word, i) => i % 2 === 0 && word !== "");
 }
 
-/** `time_left` is `hours:minutes` and a letter that says where the limit is from, or `-` without a limit; whole minutes, so never too late. */
+/**
+ * `time_left` is `hours:minutes` and a letter that says where the limit is from, or `-` without a limit; whole minutes,
+ * so never too late.
+ */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   if (job.jobId === undefined) return job;
   const ran = await shell.run("bjobs", ["-noheader", "-o", "time_left", job.jobId]);
@@ -60,8 +63,8 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 }
 
 /**
- * bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. The mark goes behind the description that
- * those lines ask for: the command line's replaces it.
+ * bsub reads `#BSUB` lines only from its standard input, and passes its own environment on to the job. The mark goes
+ * behind the description that those lines ask for: the command line's replaces it.
  */
 async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const { readFile } = await import("node:fs/promises");

@@ -13,8 +13,8 @@ interface KnownJob {
 export const newListKey = (): string => randomBytes(16).toString("hex");
 
 /**
- * The mark that the batch system shows on the worker jobs of a list. Everybody may read it there: nobody can tell the key from it, and so write
- * a list whose jobs they are. Pure.
+ * The mark that the batch system shows on the worker jobs of a list. Everybody may read it there: nobody can tell the
+ * key from it, and so write a list whose jobs they are. Pure.
  */
 export function markOf(key: string): string {
   return `tsdask-${createHash("sha256").update(`worker jobs ${key}`).digest("hex").slice(0, 24)}`;
@@ -22,7 +22,8 @@ export function markOf(key: string): string {
 
 /**
  * Cancels those of the jobs that their batch systems show with the list's mark; what they do not know has ended.
- * Resolves to the others, which are left alone. Throws what asking (TSD-091 to TSD-094) and cancelling (TSD-095) throw, after all systems were tried.
+ * Resolves to the others, which are left alone. Throws what asking (TSD-091 to TSD-094) and cancelling (TSD-095) throw,
+ * after all systems were tried.
  */
 export async function cancelMarked<T extends KnownJob>(
   jobs: readonly T[],

@@ -13,8 +13,9 @@ import { jobOf, once, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /**
- * PBS Professional, OpenPBS and TORQUE. What qstat says is read from its text form (`qstat -f`), which all three share: the JSON form
- * is invalid when a job's environment holds shell functions (openpbs#2541) and drops jobs when asked for several (openpbs#2672).
+ * PBS Professional, OpenPBS and TORQUE. What qstat says is read from its text form (`qstat -f`), which all three share:
+ * the JSON form is invalid when a job's environment holds shell functions (openpbs#2541) and drops jobs when asked for
+ * several (openpbs#2672).
  */
 export const pbs: BatchSystem = {
   name: "pbs",
@@ -68,7 +69,10 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
   });
 }
 
-/** The mark is a variable of the job: qstat shows them all, and a name or project may be cut or have a meaning of the site. */
+/**
+ * The mark is a variable of the job: qstat shows them all, and a name or project may be cut or have a meaning of the
+ * site.
+ */
 async function submit({ path, args = [], env: given = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const env = mark === undefined ? given : { ...given, [markVariable]: mark };
   // A name alone after -v takes the value from qsub's own environment, so that no value has to be quoted.
@@ -145,7 +149,10 @@ function sameJob(asked: string, found: string): boolean {
   );
 }
 
-/** The jobs in the output of `qstat -f`: `Job Id: …`, then `key = value` lines; a line that starts with a tab goes on with the one before. */
+/**
+ * The jobs in the output of `qstat -f`: `Job Id: …`, then `key = value` lines; a line that starts with a tab goes on
+ * with the one before.
+ */
 export function parseQstat(
   text: string,
 ): readonly { readonly id: string; readonly fields: ReadonlyMap<string, string> }[] {

@@ -10,10 +10,15 @@ export interface Pending {
   readonly prospect: Prospect;
 }
 
-/** What a reason means: the job waits its turn; it waits for other jobs of its owner to end; it can never run as it is. */
+/**
+ * What a reason means: the job waits its turn; it waits for other jobs of its owner to end; it can never run as it is.
+ */
 export type Prospect = "waits" | "limit" | "never";
 
-/** squeue(1), "JOB REASON CODES"; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid Engine; what htcondor.ts makes of its pool. */
+/**
+ * squeue(1), "JOB REASON CODES"; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid
+ * Engine; what htcondor.ts makes of its pool.
+ */
 const verdicts: Readonly<Partial<Record<BatchName, readonly (readonly [RegExp, Prospect])[]>>> = {
   slurm: [
     [
@@ -28,7 +33,8 @@ const verdicts: Readonly<Partial<Record<BatchName, readonly (readonly [RegExp, P
     [/\b(?:user|group|project).*\b(?:limit|max)/i, "limit"],
   ],
   sge: [[/no suitable queues|^error reason/i, "never"]],
-  // One that its owner holds (`via condor_hold`, `submitted on hold`) waits to be released; one that HTCondor holds has failed.
+  // One that its owner holds (`via condor_hold`, `submitted on hold`) waits to be released; one that HTCondor holds has
+  // failed.
   htcondor: [[/^no machine of the pool is large enough|^on hold: (?!via condor_hold|submitted on hold)/i, "never"]],
 };
 
@@ -63,7 +69,10 @@ export async function whyPending(
   }
 }
 
-/** Failure TSD-141 for the first jobs of these that cannot run: never as they are, or `limits`, not while other jobs of their owner are there. */
+/**
+ * Failure TSD-141 for the first jobs of these that cannot run: never as they are, or `limits`, not while other jobs of
+ * their owner are there.
+ */
 export function cannotRun(pending: readonly Pending[], { limits }: { readonly limits: boolean }): Failure | undefined {
   const stuck = pending.filter(({ prospect }) => prospect === "never" || (limits && prospect === "limit"));
   const [first] = stuck;

@@ -1,10 +1,8 @@
 import { execa } from "execa";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { launcherVariables } from "../launcher/known.ts";
 import type { Shell } from "./system.ts";
-
-/** How long a command of a batch system may take, in ms: a busy server answers late, a dead one never. */
-const commandDeadline = 60_000;
 
 /**
  * Real commands, in the environment of a fresh login rather than of the job this process may run in (see `outsideJob`).
@@ -12,7 +10,7 @@ const commandDeadline = 60_000;
  */
 export function commandShell({
   env,
-  deadline = commandDeadline,
+  deadline = deadlines.batchCommand,
 }: {
   readonly env: NodeJS.ProcessEnv;
   readonly deadline?: number;
@@ -27,7 +25,7 @@ export function commandShell({
         extendEnv: false,
         reject: false,
         timeout: deadline,
-        forceKillAfterDelay: 2_000,
+        forceKillAfterDelay: deadlines.batchCommandEnds,
         maxBuffer: 20_000_000,
         ...(given.input === undefined ? { stdin: "ignore" as const } : { input: given.input }),
         ...(given.cwd === undefined ? {} : { cwd: given.cwd }),
@@ -41,9 +39,9 @@ export function commandShell({
 }
 
 /**
- * An environment without what the surrounding job and its launcher left in it: sbatch and qsub pass their environment on, and the
- * shape of this job (its tasks, memory, binding) must not become the shape of the next one. Nor is a job that a script
- * submits one of the processes that are killed at the script's end. Where Slurm's files are stays.
+ * An environment without what the surrounding job and its launcher left in it: sbatch and qsub pass their environment
+ * on, and the shape of this job (its tasks, memory, binding) must not become the shape of the next one. Nor is a job
+ * that a script submits one of the processes that are killed at the script's end. Where Slurm's files are stays.
  */
 export function outsideJob(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const foreign = [

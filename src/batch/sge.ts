@@ -32,7 +32,10 @@ function describe(env: NodeJS.ProcessEnv): Job | undefined {
   });
 }
 
-/** The limit is `h_rt` (or the softer `s_rt`) among the resources that `qstat -j` lists; the start is in `qstat -xml`, in local time. */
+/**
+ * The limit is `h_rt` (or the softer `s_rt`) among the resources that `qstat -j` lists; the start is in `qstat -xml`,
+ * in local time.
+ */
 async function inquire(job: Job, shell: Shell): Promise<Job> {
   const [number = "", task] = job.jobId?.split(".") ?? [];
   if (number === "") return job;
@@ -122,8 +125,9 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 }
 
 /**
- * What `qstat -j` says of a job that failed when it was started (`error reason`); what `qalter -w v` says of one that not even an empty cluster can run, each job asked for
- * alone, so no more than a few; for the others the scheduler's own words (`scheduling info`), where the site has it write them.
+ * What `qstat -j` says of a job that failed when it was started (`error reason`); what `qalter -w v` says of one that
+ * not even an empty cluster can run, each job asked for alone, so no more than a few; for the others the scheduler's
+ * own words (`scheduling info`), where the site has it write them.
  */
 async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
   if (ids.length === 0) return new Map();
@@ -183,7 +187,10 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
   );
 }
 
-/** The `job_list` elements of `qstat -xml`; `state` holds qstat's letters (`qw`, `hqw`, `r`, `dr`, `Eqw`), `started` a local time. */
+/**
+ * The `job_list` elements of `qstat -xml`; `state` holds qstat's letters (`qw`, `hqw`, `r`, `dr`, `Eqw`), `started` a
+ * local time.
+ */
 function parseQstatXml(
   xml: string,
 ): readonly { readonly id: string; readonly state: string; readonly tasks?: string; readonly started?: string }[] {
@@ -198,7 +205,8 @@ function parseQstatXml(
 function stateOf(letters: string): JobState {
   if (letters.includes("d")) return "ending";
   if (letters.includes("E") || letters.includes("h")) return "held";
-  // Suspended by somebody (s), by its queue (S), or for the host's load (T); `t` is a job on its way to its host, where it may yet fail to start.
+  // Suspended by somebody (s), by its queue (S), or for the host's load (T); `t` is a job on its way to its host, where
+  // it may yet fail to start.
   if (/[sST]/.test(letters)) return "suspended";
   return letters.replace("qw", "").includes("r") ? "running" : "pending";
 }

@@ -143,8 +143,8 @@ async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
 }
 
 /**
- * In a federation (and only there) all its clusters are asked for all that they have of a job: one that another cluster has taken is "revoked" on the one it was
- * submitted to, and only `--sibling` shows where it runs (seen with 22.05).
+ * In a federation (and only there) all its clusters are asked for all that they have of a job: one that another cluster
+ * has taken is "revoked" on the one it was submitted to, and only `--sibling` shows where it runs (seen with 22.05).
  */
 function squeue(args: readonly string[], shell: Shell, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
   return shell.run("squeue", ["-h", ...args], { env: { SQUEUE_FEDERATION: "1", SQUEUE_SIBLING: "1", ...env } });
@@ -196,7 +196,10 @@ async function reasons(ids: readonly string[], shell: Shell): Promise<ReadonlyMa
   );
 }
 
-/** sacct(1) where the site keeps accounts, else what the controller still remembers, scontrol(1); while the job runs what its steps use, sstat(1). */
+/**
+ * sacct(1) where the site keeps accounts, else what the controller still remembers, scontrol(1); while the job runs
+ * what its steps use, sstat(1).
+ */
 async function accounting(id: string, shell: Shell): Promise<string> {
   const fields = "JobID,State,ExitCode,Elapsed,Timelimit,NNodes,NCPUS,TotalCPU,ReqMem,MaxRSS";
   const [used, kept] = await Promise.all([

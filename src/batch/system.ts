@@ -26,7 +26,10 @@ export interface Job {
   readonly queue?: string;
 }
 
-/** A job's state, reduced to what one must know of it; `suspended` = started, and stopped for now; `gone` = ended, or unknown to the system. */
+/**
+ * A job's state, reduced to what one must know of it; `suspended` = started, and stopped for now; `gone` = ended, or
+ * unknown to the system.
+ */
 export type JobState = "pending" | "running" | "suspended" | "ending" | "held" | "gone";
 
 /** What a finished command left behind. */
@@ -80,27 +83,42 @@ export interface BatchSystem {
   readonly submitCommand: string;
   /** The job of this environment; undefined when it is not one of this system's. Pure. */
   readonly describe: (env: NodeJS.ProcessEnv) => Job | undefined;
-  /** Asks the system what the environment does not say (end time, hosts, restarts). Throws Failure TSD-091 to TSD-094. */
+  /**
+   * Asks the system what the environment does not say (end time, hosts, restarts). Throws Failure TSD-091 to TSD-094.
+   */
   readonly inquire: (job: Job, shell: Shell) => Promise<Job>;
   /** Submits a job; returns its id. Throws Failure TSD-090 with the system's own words, TSD-093. */
   readonly submit: (submission: Submission, shell: Shell) => Promise<string>;
   /**
-   * Submits so many jobs of one script with a single command, as the tasks of an array, and returns the tasks' ids; undefined where a script cannot be
-   * one: it is an array itself, or the site allows none. Throws as `submit`. Absent where the jobs are submitted one by one.
+   * Submits so many jobs of one script with a single command, as the tasks of an array, and returns the tasks' ids;
+   * undefined where a script cannot be one: it is an array itself, or the site allows none. Throws as `submit`. Absent
+   * where the jobs are submitted one by one.
    */
   readonly submitArray?: (
     submission: Submission,
     count: number,
     shell: Shell,
   ) => Promise<readonly string[] | undefined>;
-  /** The text that holds the mark, of each of these jobs that the system knows; empty for a job without one. Throws Failure TSD-093, TSD-094. */
+  /**
+   * The text that holds the mark, of each of these jobs that the system knows; empty for a job without one. Throws
+   * Failure TSD-093, TSD-094.
+   */
   readonly marks: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
   readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
-  /** Why each of these jobs waits, in the system's own words; those that do not wait, or of which nothing is said, are left out. Throws as `states`. */
+  /**
+   * Why each of these jobs waits, in the system's own words; those that do not wait, or of which nothing is said, are
+   * left out. Throws as `states`.
+   */
   readonly reasons?: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
-  /** What the system says that a job used, in its own words, for people; a job it does not know is an empty text. Throws Failure TSD-091, TSD-092. */
+  /**
+   * What the system says that a job used, in its own words, for people; a job it does not know is an empty text. Throws
+   * Failure TSD-091, TSD-092.
+   */
   readonly accounting?: (id: string, shell: Shell) => Promise<string>;
-  /** The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is none. */
+  /**
+   * The state of each of these jobs. Throws Failure TSD-093 when the answer is not understood, TSD-094 when there is
+   * none.
+   */
   readonly states: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, JobState>>;
 }

@@ -27,18 +27,26 @@ export interface WorkerJobs {
   readonly schedulerReturns: boolean;
   /** Looks at the scheduler's workers and the batch system's jobs, and brings the list up to date. */
   readonly look: () => Promise<View>;
-  /** Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's. */
+  /**
+   * Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's.
+   */
   readonly sameCluster: () => Promise<boolean>;
   /** Whether the cluster's own job has been stopped for now by its batch system; false where that cannot be told. */
   readonly suspended: () => Promise<boolean>;
-  /** How many workers the present work asks for: by Dask's own adaptive scaling, and for the workers of a group alone where there are groups. */
+  /**
+   * How many workers the present work asks for: by Dask's own adaptive scaling, and for the workers of a group alone
+   * where there are groups.
+   */
   readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
   /** Why those of the view's jobs that wait do so, as far as their batch systems say. */
   readonly pending: (view: View) => Promise<readonly Pending[]>;
   /** Tells the scheduler that so many workers may come; one that does not know of it is left as it is. */
   readonly expect: (workers: number) => Promise<void>;
   readonly submit: (count: number) => Promise<readonly string[]>;
-  /** Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had no other place). */
+  /**
+   * Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had
+   * no other place).
+   */
   readonly release: (plan: Pick<GrowthPlan, "retire" | "cancel">) => Promise<readonly string[]>;
   /** Cancels all listed jobs at once, for a cluster that has ended; returns their ids. */
   readonly cancelAll: () => Promise<readonly string[]>;
@@ -52,7 +60,10 @@ export interface View {
   readonly jobs: readonly JobSeen[];
   /** Jobs that ended since the last look without any worker of theirs having joined. */
   readonly failed: readonly string[];
-  /** Another scheduler answers than at the last look, in the place of one that died: workers are on their way back to it. */
+  /**
+   * Another scheduler answers than at the last look, in the place of one that died: workers are on their way back to
+   * it.
+   */
   readonly schedulerIsNew: boolean;
 }
 
@@ -70,16 +81,16 @@ export interface WorkerJobsInput {
   readonly group: ClusterGroup | undefined;
 }
 
-/** Longest time for moving the data of workers that leave, in ms. */
-const retireDeadline = 600_000;
-/** Jobs that are submitted with one command at most, as an array: Slurm's own limit is 1000 tasks where the site says nothing else. */
+/**
+ * Jobs that are submitted with one command at most, as an array: Slurm's own limit is 1000 tasks where the site says
+ * nothing else.
+ */
 const mostTasks = 500;
-/** How long a job whose workers have left may take to end by itself before it is cancelled, in ms. */
-const selfEnd = 5_000;
 
 /**
- * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074 (its credentials); the workers's functions
- * throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090 to TSD-095) and the job list (TSD-099) throw.
+ * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074
+ * (its credentials); the workers's functions throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090
+ * to TSD-095) and the job list (TSD-099) throw.
  */
 export async function openWorkerJobs(input: WorkerJobsInput): Promise<WorkerJobs> {
   const { schedulerFile, trust } = input;
@@ -199,7 +210,7 @@ class ClusterJobs implements WorkerJobs {
     const retired =
       workers.length === 0
         ? []
-        : await retireWorkers(this.#cluster.scheduler, { workers }, { deadline: retireDeadline });
+        : await retireWorkers(this.#cluster.scheduler, { workers }, { deadline: deadlines.retireWorkers });
     const left = retire.filter((job) => job.workers.every(({ address }) => retired.includes(address)));
     const leaving = [...left, ...cancel].map(({ id }) => id);
     const selfEnding = left.map(({ id }) => id);
@@ -266,10 +277,13 @@ class ClusterJobs implements WorkerJobs {
     await writeJobList(this.listPath, { key: this.#cluster.key, jobs: listed });
   }
 
-  /** Jobs whose workers have left end by themselves; what does not in time is cancelled, like all that never had workers. */
+  /**
+   * Jobs whose workers have left end by themselves; what does not in time is cancelled, like all that never had
+   * workers.
+   */
   async #end(ids: readonly string[], selfEnding: readonly string[]): Promise<void> {
     const { key, shell } = this.#cluster;
-    const until = Date.now() + selfEnd;
+    const until = Date.now() + deadlines.jobEnds;
     let remaining = this.#listed.filter(({ id }) => ids.includes(id));
     while (remaining.some(({ id }) => selfEnding.includes(id)) && Date.now() < until) {
       const states = await statesOf(remaining, shell);
@@ -297,7 +311,10 @@ async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<Reado
   return new Map(maps.flatMap((map) => [...map]));
 }
 
-/** A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's memory. */
+/**
+ * A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's
+ * memory.
+ */
 function workersOf(found: SchedulerIdentity): readonly FoundWorker[] {
   return Object.entries(found.workers).map(([address, worker]) => {
     const metrics = record(worker["metrics"]);

@@ -4,8 +4,8 @@ import { Failure } from "../errors/failure.ts";
 import type { NotebookRequest } from "../config/notebook-options.ts";
 
 /**
- * Looks at a notebook and at where it is to be saved before anything is started: it is JSON of notebook format 4 (nbformat's `nbformat` and `cells`),
- * and the other place can be written. Throws Failure TSD-109.
+ * Looks at a notebook and at where it is to be saved before anything is started: it is JSON of notebook format 4
+ * (nbformat's `nbformat` and `cells`), and the other place can be written. Throws Failure TSD-109.
  */
 export function checkNotebook({ notebook, output, inPlace }: NotebookRequest): void {
   const refuse = (problem: string, cause?: unknown): Failure =>
@@ -48,7 +48,10 @@ function same(a: string, b: string): boolean {
   return a === b || (statSync(b, { throwIfNoEntry: false }) !== undefined && realpathSync(a) === realpathSync(b));
 }
 
-/** Why a file cannot be made or replaced: it is written beside itself and renamed, which takes a folder that may be written. */
+/**
+ * Why a file cannot be made or replaced: it is written beside itself and renamed, which takes a folder that may be
+ * written.
+ */
 function writeProblem(path: string): string | undefined {
   try {
     const there = lstatSync(path, { throwIfNoEntry: false });

@@ -3,14 +3,15 @@ import { readNotebook } from "../config/notebook-options.ts";
 import type { JupyterKind, Options } from "../config/options.ts";
 import type { ClientStart, ToRank } from "../protocol/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
+import { settingValues } from "../dask/settings.ts";
 import { render } from "../errors/failure.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
 import type { SchedulerFacts } from "./state.ts";
 import type { LaunchSecrets } from "./secrets.ts";
 
 /**
- * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command as it is.
- * Its environment connects a plain `Client()`; secrets are named by file only.
+ * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command
+ * as it is. Its environment connects a plain `Client()`; secrets are named by file only.
  */
 export async function clientStart({
   options,
@@ -37,7 +38,10 @@ export async function clientStart({
   readonly secrets: Promise<LaunchSecrets>;
   /** Where the client's host reaches the scheduler's pages: Jupyter shows them as its own. */
   readonly pages: string | undefined;
-  /** The dashboard's link as the user's laptop opens it where Jupyter does not show it: what `Client` shows in a notebook. */
+  /**
+   * The dashboard's link as the user's laptop opens it where Jupyter does not show it: what `Client` shows in a
+   * notebook.
+   */
   readonly dashboardLink: string;
   readonly stdin: ClientStart["stdin"];
   /** How many workers the launch was started with. */
@@ -95,8 +99,12 @@ export async function clientStart({
 function clustersVariable(options: Options, workers: number): Record<string, string> {
   const mode = options.ownClusters ?? (options.script?.kind === "command" ? "warn" : "adopt");
   if (mode === "allow") return {};
+  const size = { workers: Math.max(workers, options.expectedWorkers), here: 1, cores: 1 };
+  const connect = settingValues(size)["distributed.comm.timeouts.connect"];
   const words = [
     mode,
+    // The scheduler of a large launch greets its workers while the script's client waits its turn.
+    ...(connect === undefined ? [] : [`connect=${connect}`]),
     // A launch that joins another's cluster does not know how many workers that has.
     ...(options.scheduler ? [`workers=${workers}`] : []),
     ...(options.scriptScale === 0 ? [] : [`script-scale=${options.scriptScale}`]),
@@ -107,8 +115,9 @@ function clustersVariable(options: Options, workers: number): Record<string, str
 }
 
 /**
- * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run. `idleTimeout` in seconds: kernels without work are
- * ended after it, and the server after them; `afterNotebook`: only the server, when no kernel is left.
+ * A Jupyter server's module and its arguments (jupyter_server's ServerApp), for `serve_jupyter.py` to run.
+ * `idleTimeout` in seconds: kernels without work are ended after it, and the server after them; `afterNotebook`: only
+ * the server, when no kernel is left.
  */
 function jupyterArgs(kind: JupyterKind, { idleTimeout, afterNotebook, https }: Options, folder: string): string[] {
   const { cert, key } = clusterFiles(folder);
@@ -135,7 +144,7 @@ function command(
   switch (script?.kind) {
     case "notebook": {
       const { notebook, output, parameters, raw, kernel, allowErrors } = readNotebook(words, cwd);
-      const wish = {
+      const request = {
         notebook,
         output,
         parameters,
@@ -150,7 +159,7 @@ function command(
           kernel: render("TSD-110", { file: notebook, problem: "{problem}", output }),
         },
       };
-      return { file: python, args: [`${pythonRoot}/tsdask_mpi/notebook.py`, JSON.stringify(wish)] };
+      return { file: python, args: [`${pythonRoot}/tsdask_mpi/notebook.py`, JSON.stringify(request)] };
     }
     case "command":
       return { file: first, args: rest };

@@ -6,8 +6,8 @@ import { durationText } from "../ui/format.ts";
 const usualDifference = 30_000;
 
 /**
- * What the clock of a host means for a launch, `ahead` ms before (negative: behind) rank 0's: undefined when they agree, TSD-153 as a
- * warning, TSD-164 where the launch's certificates are not valid there.
+ * What the clock of a host means for a launch, `ahead` ms before (negative: behind) rank 0's: undefined when they
+ * agree, TSD-153 as a warning, TSD-164 where the launch's certificates are not valid there.
  */
 export function clockTrouble({
   host,

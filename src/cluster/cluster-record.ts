@@ -17,6 +17,7 @@ export function schedulerContent({
   options,
   env,
   folder,
+  python,
 }: {
   readonly scheduler: SchedulerFacts;
   readonly hosts: readonly string[];
@@ -24,6 +25,8 @@ export function schedulerContent({
   readonly options: Options;
   readonly env: NodeJS.ProcessEnv;
   readonly folder: string;
+  /** As rank 0's host names it. */
+  readonly python: string;
 }): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
   const job = describeJob(env);
@@ -55,6 +58,7 @@ export function schedulerContent({
       tunnel: { kind: options.tunnel, login: loginHost({ option: options.loginHost, env }) },
       ...(known === undefined ? {} : { public: known }),
       hosts,
+      ...(python.startsWith("/") ? { python } : {}),
       security: options.security,
       job: namedJob(job),
       ...(options.schedulerRestarts > 0 ? { schedulerReturns: true } : {}),

@@ -5,8 +5,8 @@ import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
 import { said } from "../ui/banner.ts";
 
 /**
- * How to reach the cluster's pages from a laptop, as it is told on stderr: the ssh line and the links, with the token only
- * where the reader must be the cluster's owner; empty when the cluster has no page.
+ * How to reach the cluster's pages from a laptop, as it is told on stderr: the ssh line and the links, with the token
+ * only where the reader must be the cluster's owner; empty when the cluster has no page.
  */
 export function reachText({
   record,
@@ -30,7 +30,10 @@ export function reachText({
   return said(tunnelLines(tunnel, hint));
 }
 
-/** Whether only this user reads what is written on stderr: a terminal of theirs, or a file that is closed to everybody else. */
+/**
+ * Whether only this user reads what is written on stderr: a terminal of theirs, or a file that is closed to everybody
+ * else.
+ */
 export function readByOwner(tty: boolean): boolean {
   if (tty) return true;
   const stat = fstatSync(2);

@@ -17,7 +17,9 @@ interface Owner {
   readonly host: string;
   readonly pid: number;
   readonly startTime: string;
-  /** Where its pid means this process: the boot of the machine, and the space of pids (a container may have its own). */
+  /**
+   * Where its pid means this process: the boot of the machine, and the space of pids (a container may have its own).
+   */
   readonly machine: string;
 }
 
@@ -27,9 +29,9 @@ const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
  * Takes the launch's folder: private, and empty. What a launch of the same key left that is no more (a requeued job, a
- * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. A folder with anything else in it is left alone: who may rename
- * in a shared folder could have put one of the user's own there, to have it removed in the end.
- * Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
+ * reused id) is removed, after `endJobs` has ended the worker jobs that it lists. A folder with anything else in it is
+ * left alone: who may rename in a shared folder could have put one of the user's own there, to have it removed in the
+ * end. Throws TSD-035 when that launch is alive, TSD-071 and TSD-072 when the folder cannot be had.
  */
 export async function takeClusterFolder(
   path: string,
@@ -54,7 +56,8 @@ export async function takeClusterFolder(
     emptySync(path, left ?? "");
     privateFolder(path, { groupParent: true });
   }
-  // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell is dead.
+  // At once and in one piece: whoever is killed between the folder and its owner leaves a folder that nobody can tell
+  // is dead.
   const own: Owner = { host, pid: process.pid, startTime: startTime(process.pid), machine: machine() };
   const which = opened(path, (folder) => {
     if (holdsMore(folder)) throw new Failure("TSD-071", { path, problem: "something lies there that is no launch's" });
@@ -121,7 +124,10 @@ function emptySync(path: string, wanted: string): void {
 
 const folderOnly = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** Looks into a folder through a descriptor, so that all that is seen is of one and the same; undefined when there is none, or it is a link. */
+/**
+ * Looks into a folder through a descriptor, so that all that is seen is of one and the same; undefined when there is
+ * none, or it is a link.
+ */
 function opened<T>(path: string, look: (folder: string) => T): T | undefined {
   let descriptor: number;
   try {
@@ -143,9 +149,9 @@ function identity(folder: string): string {
 }
 
 /**
- * The folders of dead launches beside the launch's own: those whose owner was a process of this machine that is no more, and
- * the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed with all their
- * processes at once, so that nobody was left to remove them. Never throws.
+ * The folders of dead launches beside the launch's own: those whose owner was a process of this machine that is no
+ * more, and the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed
+ * with all their processes at once, so that nobody was left to remove them. Never throws.
  */
 export function deadClusterFolders(
   own: string,
@@ -182,9 +188,11 @@ function isDead(
   }: { readonly here: string; readonly named: ReturnType<typeof folderNamedIn>; readonly now: number },
 ): boolean {
   const owner = readOwner(join(folder, "owner"));
-  // One that was left in its first moments is empty, or has half an owner. Anything else without an owner is no launch's, whatever it is called.
+  // One that was left in its first moments is empty, or has half an owner. Anything else without an owner is no
+  // launch's, whatever it is called.
   if (owner === undefined) return !holdsMore(folder) && lstatSync(`${folder}/.`).mtimeMs < now - settledAfter;
-  // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the same scheduler itself.
+  // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the
+  // same scheduler itself.
   if (owner.machine === here && startTime(owner.pid) === owner.startTime) return false;
   if (path === named?.folder && namesAddress(folder, named.address)) return true;
   return here !== "" && owner.machine === here;
@@ -217,7 +225,10 @@ function folderNamedIn(text: string): { readonly folder: string; readonly addres
   }
 }
 
-/** Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any more. */
+/**
+ * Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any
+ * more.
+ */
 function namesAddress(folder: string, address: string): boolean {
   try {
     return address !== "" && readSmallFile(join(folder, "dask.yaml")).includes(address);

@@ -5,8 +5,9 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 
 /**
- * What this job was granted on each host, for rank 0 to tell: hosts that the launcher reached over ssh have none of the job's variables. Only a launch on
- * several hosts asks; a batch system that does not answer is a warning (TSD-140). Never rejects.
+ * What this job was granted on each host, for rank 0 to tell: hosts that the launcher reached over ssh have none of the
+ * job's variables. Only a launch on several hosts asks; a batch system that does not answer is a warning (TSD-140).
+ * Never rejects.
  */
 export async function hostGrants({
   env,

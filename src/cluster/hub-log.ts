@@ -10,10 +10,16 @@ const mostWaiting = 100_000;
 /** The most text (characters) that one launch's log takes: 20 MB say what happened, and a home folder has a quota. */
 const mostText = 20_000_000;
 
-/** The launch's log, and how to have it on disk before its usual time: for a launch that ends badly in its first moments. */
+/**
+ * The launch's log, and how to have it on disk before its usual time: for a launch that ends badly in its first
+ * moments.
+ */
 export type HubLog = Log & { readonly keep?: () => Promise<void> };
 
-/** The folder that keeps the log of a launch for a week, in the user's state folder; `otherwise` where that cannot be written. */
+/**
+ * The folder that keeps the log of a launch for a week, in the user's state folder; `otherwise` where that cannot be
+ * written.
+ */
 export function keptLogFolder({
   env,
   launch,
@@ -34,8 +40,8 @@ export function keptLogFolder({
 }
 
 /**
- * The launch's log of JSON lines, `<folder>/<name>.jsonl`. It is opened a little later than the launch, because loading the
- * logger would cost the start; a log that cannot be opened is no reason to stop (`onProblem` is told).
+ * The launch's log of JSON lines, `<folder>/<name>.jsonl`. It is opened a little later than the launch, because loading
+ * the logger would cost the start; a log that cannot be opened is no reason to stop (`onProblem` is told).
  */
 export function hubLog({
   folder,

@@ -7,15 +7,18 @@ import { launcherOf } from "../ui/terminal.ts";
 
 /** Rank 0's standard input, on its way to a script on another rank. */
 export interface Input {
-  /** The next bytes, at most `largestInput`; undefined at the end. Reads no more than it is asked for, but for one buffer (64 KB). */
+  /**
+   * The next bytes, at most `largestInput`; undefined at the end. Reads no more than it is asked for, but for one
+   * buffer (64 KB).
+   */
   readonly next: () => Promise<Buffer | undefined>;
 }
 
 const pipePath = (fd: number): string => `/proc/self/fd/${fd}`;
 
 /**
- * Opens standard input for reading piece by piece; undefined when there is none: it is /dev/null, at its end, or closed. A
- * pipe is opened a second time, so that its flags stay as they are for whoever shares it.
+ * Opens standard input for reading piece by piece; undefined when there is none: it is /dev/null, at its end, or
+ * closed. A pipe is opened a second time, so that its flags stay as they are for whoever shares it.
  */
 export function openInput(fd = 0): Input | undefined {
   const kind = kindOf(fd);
@@ -33,8 +36,9 @@ export function openInput(fd = 0): Input | undefined {
 }
 
 /**
- * Whether something stands on standard input that was surely meant to be read: the rest of a file, or bytes in a pipe (the
- * first of which may be taken out by looking). A pipe that is silent, a terminal (the launcher's, too) and a socket do not count.
+ * Whether something stands on standard input that was surely meant to be read: the rest of a file, or bytes in a pipe
+ * (the first of which may be taken out by looking). A pipe that is silent, a terminal (the launcher's, too) and a
+ * socket do not count.
  */
 export function inputWaits(fd = 0): boolean {
   const kind = kindOf(fd);

@@ -4,6 +4,7 @@ import type { Credentials, PythonReport } from "../protocol/messages.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
+import { lineTrouble } from "../dask/comm.ts";
 import { identity, versions, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
@@ -29,17 +30,16 @@ export interface ClusterVersions {
   readonly distributed: string;
 }
 
-/** The scheduler is asked this often (ms) while it is not up yet, and given this long to answer. */
+/** The scheduler is asked this often (ms) while it is not up yet. */
 const askEvery = 500;
-const answerWithin = 3_000;
 /** So many refused connections in a row are the end of a cluster whose file is there. */
 const refusalsBelieved = 4;
-const refused = /refused|ECONNREFUSED|nothing listens/;
 
 /**
- * Finds the cluster to join, from an address or from its `scheduler.json`, and waits for it to be up: jobs may start in any
- * order. `site` are the site's own certificates, if it has any. Throws TSD-057 when it is not up within `--start-timeout`, TSD-087 when its file is there and its address refuses, TSD-120 when its
- * file cannot be believed, TSD-121 when that names a cluster without TLS and nobody said `--security none`.
+ * Finds the cluster to join, from an address or from its `scheduler.json`, and waits for it to be up: jobs may start in
+ * any order. `site` are the site's own certificates, if it has any. Throws TSD-057 when it is not up within
+ * `--start-timeout`, TSD-087 when its file is there and its address refuses, TSD-120 when its file cannot be believed,
+ * TSD-121 when that names a cluster without TLS and nobody said `--security none`.
  */
 export async function findCluster(
   options: Options,
@@ -57,8 +57,7 @@ export async function findCluster(
       // A file that must not be believed is not waited for: nobody mends it meanwhile.
       if (!(error instanceof Failure) || error.code === "TSD-120" || error.code === "TSD-121") throw error;
       // Its host answers, and nothing listens there: that file's cluster is over, whoever will start the next.
-      const gone =
-        options.schedulerAddress === undefined && error.facts["stage"] === "connect" && refused.test(error.message);
+      const gone = options.schedulerAddress === undefined && lineTrouble(error)?.trouble === "refused";
       refusals = gone ? refusals + 1 : 0;
       address = error.facts["address"];
       problem = error.facts["problem"] === undefined ? "" : String(error.facts["problem"]);
@@ -81,7 +80,7 @@ async function look(options: Options, schedulerFile: string, site: Credentials |
     site ?? (own === undefined ? null : { ca: String(own.ca), cert: String(own.cert), key: String(own.key) });
   // Only Dask's own processes can speak UCX and the like: such a scheduler is taken on trust.
   const facts = /^(tcp|tls):/.test(address)
-    ? await identity({ address, tls: credentials ?? undefined }, { deadline: answerWithin })
+    ? await identity({ address, tls: credentials ?? undefined }, { deadline: deadlines.joinedScheduler })
     : {};
   const versions = /^(tcp|tls):/.test(address)
     ? await versionsOf({ address, tls: credentials ?? undefined })
@@ -97,7 +96,10 @@ async function look(options: Options, schedulerFile: string, site: Credentials |
   };
 }
 
-/** Waits for the scheduler of a joined cluster, which is started again; resolves to its address, or to undefined when it does not come back. */
+/**
+ * Waits for the scheduler of a joined cluster, which is started again; resolves to its address, or to undefined when it
+ * does not come back.
+ */
 export async function schedulerBack(
   { scheduler: { address }, credentials, launch }: JoinedCluster,
   options: Options,
@@ -106,7 +108,7 @@ export async function schedulerBack(
   const until = performance.now() + deadlines.schedulerBack;
   while (performance.now() < until && (await isPublished(launch, options, schedulerFile))) {
     try {
-      await identity({ address, tls: credentials ?? undefined }, { deadline: answerWithin });
+      await identity({ address, tls: credentials ?? undefined }, { deadline: deadlines.joinedScheduler });
       return address;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
@@ -130,7 +132,7 @@ async function isPublished(launch: string | undefined, options: Options, schedul
 /** What a scheduler runs; undefined where it does not say so. Never rejects. */
 async function versionsOf(scheduler: SchedulerEndpoint): Promise<ClusterVersions | undefined> {
   try {
-    const { packages } = await versions(scheduler, { deadline: answerWithin });
+    const { packages } = await versions(scheduler, { deadline: deadlines.joinedScheduler });
     const { python, distributed } = packages;
     if (!python || !distributed) return undefined;
     return { python: python.split(".").slice(0, 2).join("."), distributed };
@@ -140,7 +142,10 @@ async function versionsOf(scheduler: SchedulerEndpoint): Promise<ClusterVersions
   }
 }
 
-/** What of the hosts' Pythons differs from the cluster's in a way that tasks and messages do not survive; undefined: nothing. */
+/**
+ * What of the hosts' Pythons differs from the cluster's in a way that tasks and messages do not survive; undefined:
+ * nothing.
+ */
 export function otherVersions(cluster: ClusterVersions, reports: readonly PythonReport[]): string | undefined {
   for (const { host, python, distributed, executable } of reports) {
     const minor = python.split(".").slice(0, 2).join(".");

@@ -38,7 +38,8 @@ export function endHooks(
   };
   return {
     onEnd: async (ending, facts) => {
-      // Where the hosts do not meet by the launcher, those to come look for rank 0 in its folder, longer than this host's fork server lives.
+      // Where the hosts do not meet by the launcher, those to come look for rank 0 in its folder, longer than this
+      // host's fork server lives.
       ({ hostsToCome } = facts);
       if (hostsToCome) void context.forkServer.then((server) => server.disown([folder]));
       const told = parts.usage.whenTold(facts, deadlines.usage);
@@ -98,7 +99,9 @@ async function writeReport(
   }
 }
 
-/** A log in the cluster folder goes with it, and must not be opened after it; one of a launch that ended badly is kept. */
+/**
+ * A log in the cluster folder goes with it, and must not be opened after it; one of a launch that ended badly is kept.
+ */
 async function closeLog({ output }: LaunchParts, { code }: EndOfLaunch): Promise<void> {
   if (code !== 0) await output.log.keep?.();
   if (output.logIsOurs) output.log.close();

@@ -1,13 +1,17 @@
+import { hostname } from "node:os";
 import { basename } from "node:path";
 import type { Options } from "../config/options.ts";
 import { hostPort } from "../dask/address.ts";
+import { schedulerFiles } from "../dask/settings.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { checkPythons } from "../host/python.ts";
+import { otherRanksStdin } from "../launcher/known.ts";
 import type { World } from "../launcher/world.ts";
 import { launchPort } from "../net/tunnel.ts";
 import type { ClientStart, PythonReport } from "../protocol/messages.ts";
 import type { Register } from "../registry/register.ts";
+import { openFileLimit } from "../rendezvous/unproved.ts";
 import { clientStart } from "./client-start.ts";
 import type { Input } from "./input.ts";
 import { otherVersions, schedulerBack } from "./join.ts";
@@ -24,7 +28,7 @@ import type { SchedulerFacts } from "./state.ts";
 import type { UsageCollector } from "./usage.ts";
 import { said } from "../ui/banner.ts";
 import type { WorkerFacts } from "./rank-table.ts";
-import { littleMemory } from "../host/shares.ts";
+import { littleMemoryOf } from "../host/shares.ts";
 import { bytesText } from "../ui/format.ts";
 import { workerProgress, type Progress } from "../ui/progress.ts";
 import { waitingText } from "../ui/waiting.ts";
@@ -87,6 +91,7 @@ export function startHooks(parts: LaunchParts): StartHooks {
         launchBanner({ context, name: register?.name, python: session.python, scheduler, hosts, schedulerFile }),
       );
       session.bannerShown = true;
+      warnOfFewFiles(parts);
       session.showWorkers?.();
       if (plan.clientRank === undefined && context.join === undefined) await publication.showConnection();
     },
@@ -195,13 +200,28 @@ export function runHooks(parts: LaunchParts): RunHooks {
 function warnOfLittleMemory({ output, session }: LaunchParts, workers: ReadonlyMap<number, WorkerFacts>): void {
   if (session.memoryTold === true) return;
   session.memoryTold = true;
-  const limits = [...workers.values()].map(({ memoryLimit }) => memoryLimit).filter((limit) => limit > 0);
-  const least = Math.min(...limits);
-  if (least < littleMemory)
-    output.failures.add({ code: "TSD-198", facts: { memory: bytesText(least), workers: workers.size } });
+  const little = littleMemoryOf([...workers.values()].map(({ memoryLimit }) => memoryLimit));
+  if (little === undefined) return;
+  const facts = { memory: bytesText(little.least), few: little.few, workers: workers.size };
+  output.failures.add({ code: "TSD-198", facts });
 }
 
-/** The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more. Throws TSD-112. */
+/**
+ * Says that the scheduler may open too few files for its workers; Node has raised its own limit to the hard one, and
+ * the scheduler does the same.
+ */
+function warnOfFewFiles({ context: { plan, options, join }, output }: LaunchParts): void {
+  const workers = Math.max(plan.workerRanks.length, options.expectedWorkers);
+  const files = openFileLimit();
+  const needed = schedulerFiles(workers);
+  if (join === undefined && plan.schedulerRank === 0 && files < needed)
+    output.failures.add({ code: "TSD-194", facts: { host: hostname(), files, needed, workers } });
+}
+
+/**
+ * The launcher's pipe fills while the launch starts; once it serves, nothing that comes is a script any more. Throws
+ * TSD-112.
+ */
 async function refusePipedScript({ world }: RankZeroContext): Promise<void> {
   if (world.launcher !== "tsdask" && (await import("./input.ts")).inputWaits()) throw new Failure("TSD-112");
 }
@@ -227,7 +247,10 @@ async function keepLaunchTargets(
   });
 }
 
-/** Compares the Pythons of all hosts so far, and with those of a cluster to join. Throws what differs too much between the hosts. */
+/**
+ * Compares the Pythons of all hosts so far, and with those of a cluster to join. Throws what differs too much between
+ * the hosts.
+ */
 function comparePythons({ context, output, fail }: LaunchParts, reports: readonly PythonReport[]): void {
   context.join?.then(
     ({ versions }) => {
@@ -244,9 +267,9 @@ function comparePythons({ context, output, fail }: LaunchParts, reports: readonl
 
 /** Which launchers leave a script on another rank than 0 without input, and how its rank sees that. */
 function stdinFor({ launcher }: World, { clientRank }: Plan): ClientStart["stdin"] {
-  if (clientRank === 0 || launcher === "tsdask" || launcher === "generic") return undefined;
-  // Hydra and its kin give the other ranks a pipe that nobody writes to.
-  return launcher === "hydra" || launcher === "mvapich2" ? "relay" : "relay-if-null";
+  const there = otherRanksStdin(launcher);
+  if (clientRank === 0 || there === "own") return undefined;
+  return there === "silent" ? "relay" : "relay-if-null";
 }
 
 /** What people call the script. Behind initialize() and execute(), what is run here only stands for it. */

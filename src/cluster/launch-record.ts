@@ -32,8 +32,8 @@ export interface RecordWriter {
 }
 
 /**
- * Writes the record of a launch, JSON lines of mode 0600 in `folder()`, in this process and not in the scheduler's: what ended the scheduler is in it. Where it cannot be
- * written there is none, which is no reason to stop.
+ * Writes the record of a launch, JSON lines of mode 0600 in `folder()`, in this process and not in the scheduler's:
+ * what ended the scheduler is in it. Where it cannot be written there is none, which is no reason to stop.
  */
 export function openRecord(folder: () => string, now: () => number = Date.now): RecordWriter {
   let waiting: string[] = [];
@@ -119,7 +119,10 @@ function ofRank(
       return { k: "worker", rank, host, name, threads, limit, ...(ages === undefined ? {} : { ages }) };
     }
     case "worker-lost":
-      return { k: "lost", rank, host, why: event.why, restarting: event.restarting };
+      return {
+        ...{ k: "lost", rank, host, why: event.why, restarting: event.restarting },
+        ...(event.cause === undefined ? {} : { cause: event.cause }),
+      };
     case "worker-away":
       return { k: "away", rank, host, why: event.why };
     case "client-started":

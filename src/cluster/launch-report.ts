@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { killTimeout } from "../launcher/known.ts";
 import type { PythonReport } from "../protocol/messages.ts";
 import type { SilentWorker } from "../registry/snapshot.ts";
 import type { RecordEvent } from "../report/lines.ts";
@@ -9,8 +10,9 @@ import { howItEnded, type Ending } from "../ui/end.ts";
 import { firstOf } from "../ui/ranges.ts";
 import type { Usage } from "../ui/usage.ts";
 import { keptLogFolder } from "./hub-log.ts";
-import { openRecord, recordHead, recordOf } from "./launch-record.ts";
+import { openRecord, recordHead, recordOf, type RecordWriter } from "./launch-record.ts";
 import type { LaunchHooks } from "./launch.ts";
+import type { Page } from "./report-page.ts";
 import type { HostState, LaunchEvent } from "./state.ts";
 
 /** What a launch's report is made of, as it comes. */
@@ -26,7 +28,10 @@ export interface LaunchReport {
   readonly end: (ending: Ending, code: number, usage: Usage) => Promise<void>;
 }
 
-/** The page is written so long (ms) after the scheduler answers, and then each time that the launch has run half as long again: a kill without a warning leaves it. */
+/**
+ * The page is written so long (ms) after the scheduler answers, and then each time that the launch has run half as long
+ * again: a kill without a warning leaves it.
+ */
 const firstPage = 5_000;
 const pageAgain = 1.5;
 const longestPause = 600_000;
@@ -39,8 +44,8 @@ type Head = Omit<Parameters<typeof recordHead>[0], "started"> & {
 };
 
 /**
- * Keeps the record of a launch in its kept log's folder, whatever happens to the scheduler, and with `--report` a page made of it. Throws TSD-181 when the page cannot be
- * written where it was asked for.
+ * Keeps the record of a launch in its kept log's folder, whatever happens to the scheduler, and with `--report` a page
+ * made of it. Throws TSD-181 when the page cannot be written where it was asked for.
  */
 export async function openLaunchReport(
   head: Head & { readonly folder: string; readonly warn: (failure: Failure) => void },
@@ -61,19 +66,8 @@ export async function openLaunchReport(
   let signalled = false;
   let looked = false;
   let over = false;
-  let timer: NodeJS.Timeout | undefined;
+  const regularly = writeRegularly(writer, page);
   let samples: { readonly stop: () => void; readonly daskPage: () => Promise<void> } | undefined;
-
-  const writeNow = async (wait: number): Promise<void> => {
-    writer.flush();
-    await page?.account(deadlines.accounting);
-    if (over) return;
-    await page?.write();
-    if (!over) writeAgain(Math.min(wait * pageAgain, longestPause));
-  };
-  const writeAgain = (wait: number): void => {
-    timer = setTimeout(() => void writeNow(wait).catch(ignored), wait).unref();
-  };
 
   return {
     heard: (event, hosts) => {
@@ -100,7 +94,7 @@ export async function openLaunchReport(
         const daskPage = page === undefined ? {} : { daskPage: page.dask };
         if (!over) samples = takeSamples({ scheduler, keep, silent, ...daskPage });
       });
-      if (page !== undefined) writeAgain(firstPage);
+      if (page !== undefined) regularly.start();
     },
     lastLook:
       page === undefined
@@ -108,15 +102,15 @@ export async function openLaunchReport(
         : async (event) => {
             keep(recordOf(event, []));
             looked = true;
-            // Open MPI kills a second after its SIGTERM: what there is has to do.
-            if (signalled && world.launcher === "openmpi") return;
+            // Some launchers kill a second after their SIGTERM: what there is has to do.
+            if (signalled && killTimeout(world.launcher, env) !== undefined) return;
             await samples?.daskPage();
           },
     end: async (ending, code, usage) => {
       over = true;
-      clearTimeout(timer);
+      regularly.stop();
       samples?.stop();
-      keep({ k: "end", why: howItEnded(ending), code, usage });
+      keep({ k: "end", ending: ending.kind, why: howItEnded(ending), code, usage });
       // What ended well in a moment needs no record, as it needs no log.
       writer.close({ keep: page !== undefined || code !== 0 });
       try {
@@ -127,6 +121,32 @@ export async function openLaunchReport(
         const problem = error instanceof Failure ? String(error.facts["problem"]) : String(error);
         throw new Failure("TSD-182", { path: page?.path, problem }, { cause: error });
       }
+    },
+  };
+}
+
+/** Writes the record and the page again and again, with ever longer pauses, from `start` to `stop`. */
+function writeRegularly(
+  writer: Pick<RecordWriter, "flush">,
+  page: Pick<Page, "account" | "write"> | undefined,
+): { readonly start: () => void; readonly stop: () => void } {
+  let over = false;
+  let timer: NodeJS.Timeout | undefined;
+  const write = async (wait: number): Promise<void> => {
+    writer.flush();
+    await page?.account(deadlines.accounting);
+    if (over) return;
+    await page?.write();
+    if (!over) writeAfter(Math.min(wait * pageAgain, longestPause));
+  };
+  const writeAfter = (wait: number): void => {
+    timer = setTimeout(() => void write(wait).catch(ignored), wait).unref();
+  };
+  return {
+    start: () => writeAfter(firstPage),
+    stop: () => {
+      over = true;
+      clearTimeout(timer);
     },
   };
 }

@@ -9,10 +9,16 @@ import type { RecordEvent, WorkerSample } from "../report/lines.ts";
 const firstLook = 1_000;
 const shortest = 2_000;
 const longest = 60_000;
-/** The pause grows with the run, so that a long one has some hundred samples, and with the workers, so that a large one has no more to say than a small one. */
+/**
+ * The pause grows with the run, so that a long one has some hundred samples, and with the workers, so that a large one
+ * has no more to say than a small one.
+ */
 const share = 50;
 const workersPerSecond = 50;
-/** Dask's own report takes its scheduler about a second: made first after so long (ms), and each time when the run has become twice as long. */
+/**
+ * Dask's own report takes its scheduler about a second: made first after so long (ms), and each time when the run has
+ * become twice as long.
+ */
 const firstReport = 100_000;
 
 export interface Samples {
@@ -21,7 +27,13 @@ export interface Samples {
   readonly daskPage: () => Promise<void>;
 }
 
-/** Looks at a cluster's workers now and then, through the scheduler's own port and from the heartbeats that it has already. */
+/** Takes Dask's report, or why there is none. */
+type TakePage = (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
+
+/**
+ * Looks at a cluster's workers now and then, through the scheduler's own port and from the heartbeats that it has
+ * already.
+ */
 export function takeSamples({
   scheduler,
   keep,
@@ -32,8 +44,8 @@ export function takeSamples({
   readonly keep: (event: RecordEvent) => void;
   /** Is told which workers the scheduler has not heard of for long, at each look. */
   readonly silent: (workers: readonly SilentWorker[]) => void;
-  /** Takes Dask's report, or why there is none; absent: it is not asked for. */
-  readonly daskPage?: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;
+  /** Absent: Dask's report is not asked for. */
+  readonly daskPage?: TakePage;
 }): Samples {
   const began = performance.now();
   const timers = new Map<string, NodeJS.Timeout>();
@@ -60,15 +72,7 @@ export function takeSamples({
     const wait = Math.max(shortest, run / share, (workers / workersPerSecond) * 1000);
     later("sample", Math.min(longest, wait), look);
   };
-  const ask = async (): Promise<void> => {
-    try {
-      const reply = await callScheduler(scheduler, "tsdask_report", {}, { deadline: deadlines.daskReport });
-      await daskPage?.(pageOf(reply));
-    } catch (error) {
-      const why = String(error instanceof Failure ? error.facts["problem"] : error).replace(/\.$/, "");
-      await daskPage?.({ problem: `the scheduler did not make it: ${why}` });
-    }
-  };
+  const ask = (): Promise<void> => askReport(scheduler, daskPage);
   const askAgain = async (): Promise<void> => {
     asking = ask();
     await asking;
@@ -105,6 +109,16 @@ export function takeSamples({
       await Promise.all([ask().catch(() => undefined), look()]);
     },
   };
+}
+
+async function askReport(scheduler: SchedulerEndpoint, take: TakePage | undefined): Promise<void> {
+  try {
+    const reply = await callScheduler(scheduler, "tsdask_report", {}, { deadline: deadlines.daskReport });
+    await take?.(pageOf(reply));
+  } catch (error) {
+    const why = String(error instanceof Failure ? error.facts["problem"] : error).replace(/\.$/, "");
+    await take?.({ problem: `the scheduler did not make it: ${why}` });
+  }
 }
 
 /** A scheduler's answer as a line of the record; what is no figure is 0. Pure. */

@@ -36,15 +36,24 @@ export interface Secrets {
 export interface LaunchHooks {
   /** Everything that happens, with the hosts by number: for the record. */
   readonly onEvent?: (event: LaunchEvent, hosts: readonly HostState[]) => void;
-  /** The script is over, or all workers are lost; the launch hears of it when this has resolved, with scheduler and workers as they were until then. Never rejects. */
+  /**
+   * The script is over, or all workers are lost; the launch hears of it when this has resolved, with scheduler and
+   * workers as they were until then. Never rejects.
+   */
   readonly lastLook?: (event: LaunchEvent) => Promise<void>;
   /** The scheduler answers: publish it. May throw; the launch then ends with that failure. */
   readonly onScheduler: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
   /** Another scheduler answers in the place of one that died. Called for each. */
   readonly onSchedulerBack: (scheduler: SchedulerFacts, hosts: readonly string[]) => Promise<void>;
-  /** The joined cluster's scheduler does not answer: resolves to its address when it does again, to undefined when it will not. Called whenever that happens. */
+  /**
+   * The joined cluster's scheduler does not answer: resolves to its address when it does again, to undefined when it
+   * will not. Called whenever that happens.
+   */
   readonly seek: () => Promise<string | undefined>;
-  /** Called for every change of the number of registered workers; `missing` names those that are not, which takes a look at every rank. */
+  /**
+   * Called for every change of the number of registered workers; `missing` names those that are not, which takes a look
+   * at every rank.
+   */
   readonly onWorkers: (
     workers: ReadonlyMap<number, WorkerFacts>,
     expected: number,
@@ -60,7 +69,10 @@ export interface LaunchHooks {
   readonly onJupyter: (where: NonNullable<ClusterRecord["jupyter"]>) => void;
   readonly onFailure: (report: FailureReportOfRank) => void;
   readonly onPythons: (reports: readonly PythonReport[]) => void;
-  /** Asks the scheduler to retire these workers (addresses): what they hold moves to others first. Resolves when they have left. */
+  /**
+   * Asks the scheduler to retire these workers (addresses): what they hold moves to others first. Resolves when they
+   * have left.
+   */
   readonly retire: (addresses: readonly string[]) => Promise<void>;
   /** What the scheduler, or a rank's worker, was used for; comes when they end. */
   readonly onUsage: (rank: number, event: UsageEvent) => void;
@@ -80,7 +92,10 @@ export interface LaunchContext {
   readonly waitWorkers: number | "all";
   /** Workers are called by their ranks' numbers. */
   readonly namedByRank: boolean;
-  /** Whether the scheduler, of this launch or of the cluster that it joins, is started again when it dies; rejects as `secrets` does. */
+  /**
+   * Whether the scheduler, of this launch or of the cluster that it joins, is started again when it dies; rejects as
+   * `secrets` does.
+   */
   readonly schedulerReturns: Promise<boolean>;
   /** Seconds. */
   readonly startTimeout: number;
@@ -113,14 +128,10 @@ export interface Launch {
 
 /** While there is no scheduler, people are told this often (ms) what is missing. */
 const waitingEvery = 10_000;
-/** How long (ms) after the scheduler answers the dashboard is loaded with nobody waiting for workers. */
-const dashboardAfter = 3_000;
-/** How long (ms) the end of a scheduler, which takes its workers first, may be behind theirs. */
-const causeWithin = 500;
 
 /**
- * Is the life of a launch, on rank 0: turns what ranks, timers and hooks say into events, and does what `reduce` makes of them. It decides
- * nothing itself.
+ * Is the life of a launch, on rank 0: turns what ranks, timers and hooks say into events, and does what `reduce` makes
+ * of them. It decides nothing itself.
  */
 export function createLaunch(context: LaunchContext): Launch {
   const controller = new LaunchController(context);
@@ -150,9 +161,9 @@ class LaunchController {
     this.#waits = {
       start: context.startTimeout * 1000,
       "scheduler-back": deadlines.schedulerBack,
-      dashboard: dashboardAfter,
-      "too-few": causeWithin,
-      "all-lost": causeWithin,
+      dashboard: deadlines.dashboard,
+      "too-few": deadlines.schedulerCause,
+      "all-lost": deadlines.schedulerCause,
       departed: context.grace * 1000,
       "hosts-done": context.grace * 1000 + deadlines.hostsDone,
     };
@@ -160,7 +171,9 @@ class LaunchController {
 
   start(): void {
     const timer = setInterval(() => {
-      if (this.#state.scheduler !== undefined || hasEnded(this.#state)) clearInterval(timer);
+      // The workers' own line says which of them are missing; of the script's rank it says nothing.
+      const begun = this.#state.scheduler !== undefined && !this.#scriptIsMissing();
+      if (begun || hasEnded(this.#state)) clearInterval(timer);
       else this.#showWaiting();
     }, waitingEvery);
     timer.unref();
@@ -279,6 +292,11 @@ class LaunchController {
     const { host } = rankOf(this.#state.ranks, rank);
     if (host !== undefined) this.#channels[host]?.send({ t: "to-rank", rank, message });
   };
+
+  #scriptIsMissing(): boolean {
+    const { clientRank } = this.#context.plan;
+    return clientRank !== undefined && absentRanks(this.#state).includes(clientRank);
+  }
 
   #showWaiting(): void {
     const { hooks, plan, join } = this.#context;

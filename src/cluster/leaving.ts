@@ -1,6 +1,6 @@
 import type { Failure } from "../errors/failure.ts";
 import type { ToRank } from "../protocol/messages.ts";
-import { signalNumber } from "../rank/child.ts";
+import { signalNumber } from "../launcher/signals.ts";
 import type { Ending } from "../ui/end.ts";
 import { knownRanks, rankOf } from "./rank-table.ts";
 import { hasEnded, hostsToCome, isOpen, registeredWorkers, type Effect, type LaunchState } from "./state.ts";
@@ -29,13 +29,17 @@ export function interrupt(state: LaunchState, signal: string): Step {
   return depart(state, { kind: "signal", signal }, 128 + signalNumber(signal), forScript);
 }
 
-/** Leaves with this code: a launch that joined after its workers have retired, one with a script after that has had its time. */
+/**
+ * Leaves with this code: a launch that joined after its workers have retired, one with a script after that has had its
+ * time.
+ */
 export function depart(state: LaunchState, ending: Ending, code: number, scriptSignal: string): Step {
   const departing: LaunchState = { ...state, phase: "departing", ending, code };
   const { options, ranks } = state;
   if (options.joins && ranks.registered > 0) {
     const addresses = registeredWorkers(state).map(({ address }) => address);
     const facts = { workers: addresses.length };
+    // Without a deadline here: the call to the scheduler has its own, and its end is told, whatever comes of it.
     return [
       departing,
       [
@@ -84,8 +88,8 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
 }
 
 /**
- * Done when all hosts are, and what was published is taken back. Hosts that start later than the script took are waited for: their ranks would
- * find nobody, and fail the launch of a script that has succeeded.
+ * Done when all hosts are, and what was published is taken back. Hosts that start later than the script took are waited
+ * for: their ranks would find nobody, and fail the launch of a script that has succeeded.
  */
 export function finishIfDone(state: LaunchState): Step {
   if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];

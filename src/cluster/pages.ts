@@ -4,7 +4,10 @@ import type { SchedulerFacts } from "./state.ts";
 
 type PageOptions = Pick<Options, "dashboard" | "dashboardAddress" | "https" | "schedulerOptions" | "tunnel">;
 
-/** The host at which the scheduler's pages listen, as it stands in a URL: a loopback address when only its own host reaches them. Pure. */
+/**
+ * The host at which the scheduler's pages listen, as it stands in a URL: a loopback address when only its own host
+ * reaches them. Pure.
+ */
 export function dashboardHost({ dashboardAddress, tunnel }: PageOptions, schedulerAddress: string): string {
   if (tunnel !== "direct" && dashboardAddress.startsWith(":")) return "127.0.0.1";
   const asked = /^(?:\w+:\/\/)?(.*):\d+$/.exec(dashboardAddress)?.[1] ?? "";
@@ -12,8 +15,9 @@ export function dashboardHost({ dashboardAddress, tunnel }: PageOptions, schedul
 }
 
 /**
- * The URL below which the client's host finds the scheduler's pages; undefined when there are none, or when they listen on the loopback of
- * another host: whoever has that port here would get the token; or when they show a certificate that is not the launch's. Pure.
+ * The URL below which the client's host finds the scheduler's pages; undefined when there are none, or when they listen
+ * on the loopback of another host: whoever has that port here would get the token; or when they show a certificate that
+ * is not the launch's. Pure.
  */
 export function pagesUrl({
   options,

@@ -37,7 +37,8 @@ export function plan(input: PlanInput): Plan {
   const taken = new Set(input.exclusiveWorkers ? [schedulerRank, clientRank] : []);
   const workerRanks = Array.from({ length: size }, (_, rank) => rank).filter((rank) => !taken.has(rank));
   if (workerRanks.length === 0) {
-    // In a world of one rank the script shares the scheduler's; with enough of them it has its own, unless it was told to share.
+    // In a world of one rank the script shares the scheduler's; with enough of them it has its own, unless it was told
+    // to share.
     const shared = input.clientRank !== undefined && input.clientRank === schedulerRank;
     const busy = (schedulerRank === undefined ? 0 : 1) + (clientRank === undefined || shared ? 0 : 1);
     throw new Failure("TSD-002", {

@@ -1,5 +1,5 @@
 import { unlink } from "node:fs/promises";
-import { callScheduler, type SchedulerEndpoint } from "../dask/rpc.ts";
+import { callScheduler, isCallFailure, type SchedulerEndpoint } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { targetsFile } from "../registry/targets-file.ts";
@@ -30,7 +30,10 @@ interface Group {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The content of a file for Prometheus's `file_sd_configs`: scheduler and workers, and how their /metrics is reached. Pure. */
+/**
+ * The content of a file for Prometheus's `file_sd_configs`: scheduler and workers, and how their /metrics is reached.
+ * Pure.
+ */
 export function targetGroups(
   { name, launch, pages, https, token }: Pick<TargetsInput, "name" | "launch" | "pages" | "https" | "token">,
   workers: readonly string[],
@@ -49,8 +52,9 @@ export function targetGroups(
 }
 
 /**
- * Keeps `tsdask-<name>-<launch>.json` in the folder that `--prometheus-targets` names, mode 0600 because it holds the token, true while the launch runs. Returns what
- * removes it. `onProblem` is told once when it cannot be written; a scheduler that does not answer is asked again.
+ * Keeps `tsdask-<name>-<launch>.json` in the folder that `--prometheus-targets` names, mode 0600 because it holds the
+ * token, true while the launch runs. Returns what removes it. `onProblem` is told once when it cannot be written; a
+ * scheduler that does not answer is asked again.
  */
 export function keepTargets(input: TargetsInput): () => Promise<void> {
   const path = targetsFile(input.folder, input);
@@ -72,7 +76,7 @@ export function keepTargets(input: TargetsInput): () => Promise<void> {
       const found = await callScheduler(input.scheduler, "tsdask_targets", {}, { deadline: deadlines.connectCommand });
       return await write(Array.isArray(found) ? found.map(String) : []);
     } catch (error) {
-      if (error instanceof Failure && error.code.startsWith("TSD-07") && error.code > "TSD-074") return false;
+      if (isCallFailure(error)) return false;
       if (!told) input.onProblem(error instanceof Failure ? String(error.facts["problem"]) : String(error), path);
       told = true;
       return false;

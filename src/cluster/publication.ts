@@ -1,3 +1,4 @@
+import { unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { publishSchedulerFile } from "../dask/publish.ts";
 import {
@@ -12,7 +13,6 @@ import { shortName } from "../launcher/host-paths.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { said } from "../ui/banner.ts";
-import { removeConnection, writeConnection } from "./connection-file.ts";
 import { readByOwner, reachText } from "./connection-info.ts";
 import { schedulerContent } from "./cluster-record.ts";
 import type { RankZeroContext } from "./rank-zero-context.ts";
@@ -30,7 +30,10 @@ export interface Publication {
   readonly schedulerFile: () => string | undefined;
   /** Shows how to reach the pages from a laptop; nothing before `publish`. */
   readonly showConnection: () => Promise<void>;
-  /** Tells where Jupyter serves, in every file and to people; rejects with TSD-072 when the connection file cannot be written. */
+  /**
+   * Tells where Jupyter serves, in every file and to people; rejects with TSD-072 when the connection file cannot be
+   * written.
+   */
   readonly addJupyter: (jupyter: NonNullable<ClusterRecord["jupyter"]>) => Promise<void>;
   /** What the `scheduler.json` said whose place ours has taken. */
   readonly replaced: () => string | undefined;
@@ -49,7 +52,7 @@ export function openPublication({
   readonly secrets: Promise<LaunchSecrets>;
   readonly output: RankZeroOutput;
 }): Publication {
-  const { options, env, folder } = context;
+  const { options, env, folder, python } = context;
   let place: string | undefined;
   let file: SchedulerFile | undefined;
   let record: ClusterRecord | undefined;
@@ -70,7 +73,7 @@ export function openPublication({
         clusterFiles(folder).daskConfig,
         daskYaml({ address: scheduler.address, folder, security: options.security }),
       );
-      file = schedulerContent({ scheduler, hosts, launch, options, env, folder });
+      file = schedulerContent({ scheduler, hosts, launch, options, env, folder, python });
       record = file.tsdask;
       if (options.schedulerFile === undefined) return;
       const before = await textOf(context.schedulerFile);
@@ -82,7 +85,7 @@ export function openPublication({
     },
     renew: async (scheduler) => {
       if (record === undefined) return;
-      const renewed = schedulerContent({ scheduler, hosts: record.hosts, launch, options, env, folder });
+      const renewed = schedulerContent({ scheduler, hosts: record.hosts, launch, options, env, folder, python });
       record = { ...record, dashboard: renewed.tsdask?.dashboard ?? null };
       file = { ...renewed, tsdask: record };
       if (place !== undefined) await writeSchedulerFile(place, file);
@@ -107,7 +110,10 @@ export function openPublication({
   };
 }
 
-/** Says once that the folder of scheduler.json is one that others can change: whoever joins through it must say that he trusts them. */
+/**
+ * Says once that the folder of scheduler.json is one that others can change: whoever joins through it must say that he
+ * trusts them.
+ */
 async function warnOfSharing(path: string, { options }: RankZeroContext, output: RankZeroOutput): Promise<void> {
   if (options.trustSharedFolder) return;
   const { refuseReplaceable } = await import("../security/trusted-file.ts");
@@ -129,7 +135,10 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken instead. */
+/**
+ * Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken
+ * instead.
+ */
 async function publishAs(
   path: string,
   context: RankZeroContext,
@@ -146,4 +155,25 @@ async function publishAs(
     await publishSchedulerFile(own, content);
     return own;
   }
+}
+
+type JupyterAddress = NonNullable<ClusterRecord["jupyter"]>;
+
+/**
+ * Writes where Jupyter is and its token for a portal that leads there (Open OnDemand's connection.yml), mode 0600.
+ * Throws TSD-072.
+ */
+async function writeConnection(path: string, place: JupyterAddress, secrets: Promise<LaunchSecrets>): Promise<void> {
+  const { token } = await secrets;
+  await writePrivateFile(path, `${connectionHead(place)}password: ${JSON.stringify(token ?? "")}\n`);
+}
+
+/** Removes the file if it still is what this launch wrote: a session that has ended shows no way in. */
+async function removeConnection(path: string, place: JupyterAddress | null): Promise<void> {
+  const text = place === null ? undefined : await ownText(path).catch(() => undefined);
+  if (place !== null && text?.startsWith(connectionHead(place)) === true) await unlink(path).catch(() => undefined);
+}
+
+function connectionHead({ node, host, port }: JupyterAddress): string {
+  return `host: ${JSON.stringify(node ?? host)}\nport: ${port}\n`;
 }

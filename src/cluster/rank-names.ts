@@ -15,8 +15,8 @@ export function usesDaskMpi(source: string): boolean {
 }
 
 /**
- * Whether workers are called by their ranks' numbers, as dask-mpi's initialize() and execute() call them (dask_mpi/initialize.py): for a script that is
- * given this launch's cluster in place of dask-mpi's.
+ * Whether workers are called by their ranks' numbers, as dask-mpi's initialize() and execute() call them
+ * (dask_mpi/initialize.py): for a script that is given this launch's cluster in place of dask-mpi's.
  */
 export function namedByRank({ script, scheduler, ownClusters }: Options, cwd: string): boolean {
   if (script?.kind !== "python" && script?.kind !== "notebook") return false;

@@ -1,3 +1,5 @@
+import type { CloseReason } from "../protocol/fork-server.ts";
+
 /** What the hub knows of a worker that has registered. */
 export interface WorkerFacts {
   readonly rank: number;
@@ -8,6 +10,11 @@ export interface WorkerFacts {
   readonly memoryLimit: number;
 }
 
+/** A worker that left in order, or one that was lost, and why in words. */
+export type Away =
+  | { readonly left: CloseReason; readonly lost?: undefined }
+  | { readonly left?: undefined; readonly lost: string };
+
 /** What a launch knows of one rank. */
 export interface RankState {
   /** The host that it is on, by its number; undefined until the rank was seen. */
@@ -17,12 +24,12 @@ export interface RankState {
   /** Its worker, while that is registered. */
   readonly worker?: WorkerFacts;
   /** Why its worker will not come, or not come back. */
-  readonly away?: string;
+  readonly away?: Away;
 }
 
 /**
- * What is known of each rank, as a value that is never changed: a change copies the rank's own block and the list of blocks, which for
- * N ranks is `blockSize + N / blockSize` references.
+ * What is known of each rank, as a value that is never changed: a change copies the rank's own block and the list of
+ * blocks, which for N ranks is `blockSize + N / blockSize` references.
  */
 export interface RankTable {
   readonly blocks: readonly (readonly RankState[])[];

@@ -21,8 +21,8 @@ export interface RankZeroOutput {
 }
 
 /**
- * Opens what rank 0 tells through. A log folder that the user named is opened at once: a launch that fails at its start is what it is for.
- * Throws TSD-035 when that cannot be done.
+ * Opens what rank 0 tells through. A log folder that the user named is opened at once: a launch that fails at its start
+ * is what it is for. Throws TSD-035 when that cannot be done.
  */
 export async function openRankZeroOutput({
   options,

@@ -1,7 +1,10 @@
 import { hostname } from "node:os";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
-import type { Failure } from "../errors/failure.ts";
+import { describeJob } from "../batch/job.ts";
+import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
+import { killTimeout } from "../launcher/known.ts";
+import type { LauncherName } from "../launcher/world.ts";
 import { channelPair, type Channel } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
@@ -9,7 +12,6 @@ import { writePrivateFile } from "../security/private-files.ts";
 import type { Log } from "../ui/log.ts";
 import { takeClusterFolder, takenFolder } from "./folder.ts";
 import { hostGrants } from "./granted.ts";
-import { shortKillTimeout } from "./kill-timeout.ts";
 import { endHooks } from "./launch-end.ts";
 import { openLaunchReport, reportHooks, type LaunchReport } from "./launch-report.ts";
 import { runHooks, scriptName, startHooks, type LaunchParts } from "./launch-hooks.ts";
@@ -36,8 +38,8 @@ export interface RankZero {
 }
 
 /**
- * Sets up what only rank 0 has: the cluster folder, the secrets, the launch's state, what people see, and `scheduler.json`.
- * Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072, TSD-115, TSD-181.
+ * Sets up what only rank 0 has: the cluster folder, the secrets, the launch's state, what people see, and
+ * `scheduler.json`. Throws TSD-025 (another live cluster's file), TSD-035, TSD-071, TSD-072, TSD-115, TSD-181.
  */
 export async function startRankZero(context: RankZeroContext): Promise<RankZero> {
   const { options, folder, env } = context;
@@ -145,4 +147,27 @@ function writeSecrets({ join, folder }: RankZeroContext, secrets: Promise<Launch
   });
   written.catch(() => undefined);
   return written;
+}
+
+/** The usual `--grace`, in seconds: at a prompt nobody is told that a launcher leaves less. */
+const usualGrace = 10;
+
+/**
+ * TSD-185, when the launcher kills its ranks earlier after SIGTERM than `--grace` (seconds) allows the script: in a
+ * job, which is cancelled by a signal, and where more than the usual was asked for. Pure.
+ */
+export function shortKillTimeout(
+  { launcher }: { readonly launcher: LauncherName },
+  { env, grace }: { readonly env: NodeJS.ProcessEnv; readonly grace: number },
+): Failure | undefined {
+  const found = killTimeout(launcher, env);
+  if (found === undefined || (grace <= usualGrace && describeJob(env).jobId === undefined)) return undefined;
+  // A second less is what batch systems' own ten seconds leave.
+  if (!(found.seconds + 1 < grace)) return undefined;
+  return new Failure("TSD-185", {
+    seconds: found.seconds === 0 ? "less than a second" : `${found.seconds} s`,
+    version: found.release,
+    grace,
+    cure: found.cure(grace),
+  });
 }

@@ -1,9 +1,11 @@
 import { deadlines } from "../deadlines.ts";
+import { exitCodes } from "../errors/exit-codes.ts";
 import { Failure } from "../errors/failure.ts";
+import { signalNumber } from "../launcher/signals.ts";
 import { leftInOrder, type RankEvent } from "../protocol/messages.ts";
 import { startTrouble } from "../rank/start-trouble.ts";
 import { depart, end, fail, finishIfDone, interrupt, inTurn, openHosts, told, type Step } from "./leaving.ts";
-import { knownRanks, rankOf, withRank } from "./rank-table.ts";
+import { knownRanks, rankOf, withRank, type Away } from "./rank-table.ts";
 import { schedulerStartsAgain, workerWaits } from "./scheduler-return.ts";
 import {
   absentRanks,
@@ -21,10 +23,15 @@ import {
 
 /** Signals by which the system, or the hardware, ends a script. */
 const crashes: ReadonlySet<string> = new Set(["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"]);
-/** A script that did not end within its grace is not given it twice: seconds until it, and whatever else is left, is killed. */
+/**
+ * A script that did not end within its grace is not given it twice: seconds until it, and whatever else is left, is
+ * killed.
+ */
 const afterGrace = 1;
 
-/** The life of a launch: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output. */
+/**
+ * The life of a launch: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output.
+ */
 export function reduce(state: LaunchState, event: LaunchEvent): Step {
   switch (event.e) {
     case "host-joined":
@@ -134,17 +141,18 @@ function rankGone(state: LaunchState, hostNumber: number, rank: number): Step {
   if (rank === schedulerRank)
     return inTurn(
       [gone, [said, { do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]],
-      (now) => end(now, { kind: "scheduler-lost" }, 72),
+      (now) => end(now, { kind: "scheduler-lost" }, exitCodes.schedulerLost),
     );
   if (rank === clientRank && state.client !== "over")
     return inTurn(
       [gone, [said, { do: "report", report: { code: "TSD-060", facts: { rank, host }, rank, host } }]],
-      (now) => end(now, { kind: "rank-lost", rank, host }, 137),
+      (now) => end(now, { kind: "rank-lost", rank, host }, 128 + signalNumber("SIGKILL")),
     );
-  if (!workerRanks.includes(rank)) return [gone, [said]];
+  // Of a worker that is away already nothing more is lost.
+  if (!workerRanks.includes(rank) || known.away !== undefined) return [gone, [said]];
   return inTurn(
     [gone, [said, { do: "report", report: { code: "TSD-061", facts: { rank, host }, rank, host } }]],
-    (now) => loseWorker(now, rank, why),
+    (now) => loseWorker(now, rank, { lost: why }),
   );
 }
 
@@ -166,7 +174,7 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
     case "worker-away":
       return inTurn(
         [state, [{ do: "log", level: "info", text: "a worker has left", facts: { rank, host, why: event.why } }]],
-        (now) => loseWorker(now, rank, event.why),
+        (now) => loseWorker(now, rank, leftInOrder.has(event.why) ? { left: event.why } : { lost: event.why }),
       );
     case "worker-waits":
       return hasEnded(state) ? [state, []] : workerWaits(state, rank);
@@ -215,7 +223,7 @@ type Exit = Extract<RankEvent, { k: "scheduler-exit" }>;
 function schedulerExit(before: LaunchState, event: Exit, rank: number, host: string): Step {
   const state: LaunchState = { ...before, schedulerOver: true };
   if (hasEnded(state)) return [state, []];
-  const { code, signal, why, kind } = event;
+  const { code, signal, why, kind, reason } = event;
   const { options, scheduler } = state;
   if (event.restarting === true && scheduler !== undefined) return schedulerStartsAgain(state, event, rank, host);
   const answered = scheduler !== undefined || state.schedulerRestarts > 0;
@@ -224,7 +232,7 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
     const facts = { rank, host, why, ...(answered ? {} : startTrouble(kind, signal)) };
     const report = { code: answered ? "TSD-051" : "TSD-050", facts, rank, host } as const;
     return inTurn([state, [said, { do: "report", report }]], (now) =>
-      end(now, { kind: "scheduler-lost" }, answered ? 72 : 69),
+      end(now, { kind: "scheduler-lost" }, answered ? exitCodes.schedulerLost : exitCodes.notStarted),
     );
   }
   // Client.shutdown(), or the idle timeout: no failure. A script that still runs may finish what it does.
@@ -232,7 +240,7 @@ function schedulerExit(before: LaunchState, event: Exit, rank: number, host: str
   if (state.client === "started") return closed;
   if (state.client === "waiting")
     return inTurn(closed, (now) => fail(now, new Failure("TSD-159", { script: options.scriptName, why })));
-  const idle = why.includes("idle") ? options.idleTimeout : undefined;
+  const idle = reason === "idle" ? options.idleTimeout : undefined;
   return inTurn(closed, (now) =>
     end(now, idle === undefined ? { kind: "closed" } : { kind: "idle", seconds: idle }, 0),
   );
@@ -263,7 +271,7 @@ function workerLost(
   if (hasEnded(state)) return [state, [said]];
   const code = restarting ? "TSD-055" : "TSD-056";
   const effects: Effect[] = [said, { do: "report", report: { code, facts: { rank, host, why }, rank, host } }];
-  if (!restarting) return inTurn([state, effects], (now) => loseWorker(now, rank, why));
+  if (!restarting) return inTurn([state, effects], (now) => loseWorker(now, rank, { lost: why }));
   const { worker: _, ...known } = rankOf(state.ranks, rank);
   const lost: LaunchState = {
     ...state,
@@ -274,22 +282,20 @@ function workerLost(
 }
 
 /** A worker that will not come back. */
-function loseWorker(before: LaunchState, rank: number, why: string): Step {
+function loseWorker(before: LaunchState, rank: number, away: Away): Step {
   const { worker: _, ...known } = rankOf(before.ranks, rank);
-  const state: LaunchState = { ...before, ranks: withRank(before.ranks, rank, { ...known, away: why }) };
+  const state: LaunchState = { ...before, ranks: withRank(before.ranks, rank, { ...known, away }) };
   const shown = workersShown(state, rank);
-  const { ranks, options } = state;
-  const alive = ranks.away < options.plan.workerRanks.length;
-  if (alive) return [state, tooFewCanCome(state) ? [...shown, { do: "wait", deadline: "too-few" }] : shown];
   if (!isOpen(state) || state.schedulerClosed) return [state, shown];
-  const reasons = [...knownRanks(ranks)].flatMap(([, { away }]) => away ?? []);
-  const { joins } = options;
-  if (joins && reasons.every((reason) => reason.startsWith("scheduler")))
-    return inTurn([state, shown], (now) => end(now, { kind: "cluster-gone" }, 0));
-  if (joins && reasons.every((reason) => leftInOrder.has(reason)))
-    return inTurn([state, shown], (now) => end(now, { kind: "retired" }, 0));
-  const lost = reasons.some((reason) => !leftInOrder.has(reason));
-  return [state, lost ? [...shown, { do: "wait", deadline: "all-lost" }] : shown];
+  const tooFew: Effect[] = tooFewCanCome(state) ? [{ do: "wait", deadline: "too-few" }] : [];
+  const { ranks, options } = state;
+  if (ranks.away < options.plan.workerRanks.length) return [state, [...shown, ...tooFew]];
+  const all = [...knownRanks(ranks)].flatMap(([, one]) => one.away ?? []);
+  if (all.some(({ lost }) => lost !== undefined)) return [state, [...shown, { do: "wait", deadline: "all-lost" }]];
+  // All have left in order. Who joined is no longer needed; others go on without workers, but nobody waits for one.
+  if (!options.joins) return [state, [...shown, ...tooFew]];
+  const gone = all.every(({ left }) => left === "scheduler-closed" || left === "scheduler-lost");
+  return inTurn([state, shown], (now) => end(now, { kind: gone ? "cluster-gone" : "retired" }, 0));
 }
 
 type ClientExit = Extract<RankEvent, { k: "client-exit" }>;
@@ -350,10 +356,12 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
       return tooFewCanCome(state) ? fail(state, notEnough(state, seconds)) : [state, []];
     case "all-lost": {
       const expected = options.plan.workerRanks.length;
-      if (hasEnded(state) || state.schedulerClosed || ranks.away < expected) return [state, []];
-      const why = [...knownRanks(ranks)].map(([, { away }]) => away).find((reason) => reason !== undefined);
+      if (!isOpen(state) || state.schedulerClosed || ranks.away < expected) return [state, []];
+      const why = [...knownRanks(ranks)].map(([, { away }]) => away?.lost).find((lost) => lost !== undefined);
       const report = { code: "TSD-054", facts: { workers: expected, why } } as const;
-      return inTurn([state, [{ do: "report", report }]], (now) => end(now, { kind: "workers-lost" }, 73));
+      return inTurn([state, [{ do: "report", report }]], (now) =>
+        end(now, { kind: "workers-lost" }, exitCodes.workersLost),
+      );
     }
     case "departed":
       return state.phase === "departing"
@@ -374,7 +382,7 @@ function schedulerStaysAway(state: LaunchState): Step {
   const why = `it was started again and did not answer within ${deadlines.schedulerBack / 1000} s`;
   return inTurn(
     [state, [{ do: "report", report: { code: "TSD-051", facts: { rank, host, why }, rank, host } }]],
-    (now) => end(now, { kind: "scheduler-lost" }, 72),
+    (now) => end(now, { kind: "scheduler-lost" }, exitCodes.schedulerLost),
   );
 }
 

@@ -20,7 +20,9 @@ interface Launching {
   readonly world: World;
 }
 
-/** Enters a launch into the user's list of clusters. A list that cannot be written is a warning (TSD-146), told once. */
+/**
+ * Enters a launch into the user's list of clusters. A list that cannot be written is a warning (TSD-146), told once.
+ */
 export function registerLaunch(
   launch: string,
   { options, plan, env, cwd, folder, world }: Launching,
@@ -57,7 +59,10 @@ export function registerLaunch(
   );
 }
 
-/** When the launch's time is over, in seconds since 1970: what `--walltime` says, counted from `started`, or the job's own end. */
+/**
+ * When the launch's time is over, in seconds since 1970: what `--walltime` says, counted from `started`, or the job's
+ * own end.
+ */
 export function endOfTime({ walltime }: Pick<Options, "walltime">, job: Job, started: number): number | undefined {
   return walltime === undefined ? job.endTime : started + walltime;
 }

@@ -14,7 +14,10 @@ export interface Page {
   readonly path: string;
   /** Makes the page anew of what the record has by now. Throws TSD-072. */
   readonly write: () => Promise<void>;
-  /** Asks the batch system what the job has used so far, for the pages from then on; an answer that comes later than `deadline` ms is none. Never rejects. */
+  /**
+   * Asks the batch system what the job has used so far, for the pages from then on; an answer that comes later than
+   * `deadline` ms is none. Never rejects.
+   */
   readonly account: (deadline: number) => Promise<void>;
   /** Takes Dask's own report, or why there is none. */
   readonly dask: (page: { readonly html: string } | { readonly problem: string }) => Promise<void>;

@@ -5,8 +5,8 @@ import type { Effect, LaunchState } from "./state.ts";
 type Exit = Extract<RankEvent, { k: "scheduler-exit" }>;
 
 /**
- * The scheduler has died and its rank starts another one: no worker is registered with that yet. A script that waits for workers gets its
- * time anew when the scheduler answers.
+ * The scheduler has died and its rank starts another one: no worker is registered with that yet. A script that waits
+ * for workers gets its time anew when the scheduler answers.
  */
 export function schedulerStartsAgain(
   before: LaunchState,

@@ -11,7 +11,8 @@ export interface LaunchSecrets extends Secrets {
 /**
  * Makes what a launch's connections prove themselves with: a certificate authority in this process's memory, a
  * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
- * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 and TSD-079 when they cannot be used.
+ * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 and
+ * TSD-079 when they cannot be used.
  */
 export async function makeSecrets({
   options,

@@ -81,15 +81,19 @@ interface Known {
 }
 
 /**
- * The state of a launch as rank 0 sees it. It is *forming* until the scheduler answers, *running* then, *departing* while it takes its leave
- * of a script or of a cluster that it joined, *ending* from the moment that its exit code is known, and *done* when all hosts are.
+ * The state of a launch as rank 0 sees it. It is *forming* until the scheduler answers, *running* then, *departing*
+ * while it takes its leave of a script or of a cluster that it joined, *ending* from the moment that its exit code is
+ * known, and *done* when all hosts are.
  */
 export type LaunchState = Known &
   (
     | { readonly phase: "forming" | "running" }
     /** The workers that go now are no loss. */
     | { readonly phase: "departing"; readonly ending: Ending; readonly code: number }
-    /** `takenBack`: what was published is gone again. `byItself`: the script ended, and its code is to be that of ranks on hosts that are still to come, too. */
+    /**
+     * `takenBack`: what was published is gone again. `byItself`: the script ended, and its code is to be that of ranks
+     * on hosts that are still to come, too.
+     */
     | { readonly phase: "ending"; readonly code: number; readonly takenBack: boolean; readonly byItself: boolean }
     | { readonly phase: "done"; readonly code: number }
   );
@@ -195,9 +199,10 @@ export const isOpen = ({ phase }: LaunchState): boolean => phase === "forming" |
 /** The worker ranks without a registered worker, as people call them. */
 export function missingWorkers({ options, ranks, hosts }: LaunchState): string[] {
   return options.plan.workerRanks.flatMap((rank) => {
-    const { worker, host } = rankOf(ranks, rank);
+    const { worker, host, away } = rankOf(ranks, rank);
     if (worker !== undefined) return [];
-    return host === undefined ? `rank ${rank}` : `rank ${rank} on ${hosts[host]?.name}`;
+    const left = away?.left === undefined ? "" : ` (it left: ${away.left})`;
+    return host === undefined ? `rank ${rank}` : `rank ${rank} on ${hosts[host]?.name}${left}`;
   });
 }
 
@@ -209,8 +214,8 @@ export function absentRanks({ options, ranks }: LaunchState): number[] {
 }
 
 /**
- * Whether hosts are still to come: those that have joined all say how many ranks they have, and that is not all of them. A host whose launcher
- * counts too few has been seen with more.
+ * Whether hosts are still to come: those that have joined all say how many ranks they have, and that is not all of
+ * them. A host whose launcher counts too few has been seen with more.
  */
 export function hostsToCome({ options, ranks, hosts }: LaunchState): boolean {
   const seen = new Map<number, number>();

@@ -20,9 +20,9 @@ export interface Summary {
 }
 
 /**
- * Writes the summary for programs with `"state": "running"` at once: an unusable path is found before anything is started, an older
- * launch's summary is not taken for this one's, and after a kill it says that nothing ended. Mode 0600, each time as a whole; a symbolic
- * link is not followed, and another user's file not replaced. Throws TSD-115.
+ * Writes the summary for programs with `"state": "running"` at once: an unusable path is found before anything is
+ * started, an older launch's summary is not taken for this one's, and after a kill it says that nothing ended. Mode
+ * 0600, each time as a whole; a symbolic link is not followed, and another user's file not replaced. Throws TSD-115.
  */
 export async function openSummary(path: string, launch: string): Promise<Summary> {
   const problem = outputProblem(path);
@@ -37,7 +37,10 @@ export async function openSummary(path: string, launch: string): Promise<Summary
   return { end: (facts) => write(summaryOf(facts)) };
 }
 
-/** The summary's content; seconds, bytes, and null for what is not known. `use`: all-workers, few-workers, no-task, no-client, unknown. */
+/**
+ * The summary's content; seconds, bytes, and null for what is not known. `use`: all-workers, few-workers, no-task,
+ * no-client, unknown.
+ */
 function summaryOf({ ending, code, seconds, usage, log }: SummaryFacts): Readonly<Record<string, unknown>> {
   const { scheduled, worked } = usage;
   return {

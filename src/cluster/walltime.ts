@@ -9,9 +9,10 @@ import type { Log } from "../ui/log.ts";
 const longestTimer = 2_147_483_647;
 
 /**
- * Watches the job's time: from `--walltime`, else from what the batch system says of this job. `leave` is called once, when
- * the workers should be drained (a launch that joined) or the script told (one that has the scheduler, whose data has
- * nowhere to go). Returns how to stop watching. A batch system that does not answer is a warning (TSD-063), no failure.
+ * Watches the job's time: from `--walltime`, else from what the batch system says of this job. `leave` is called once,
+ * when the workers should be drained (a launch that joined) or the script told (one that has the scheduler, whose data
+ * has nowhere to go). Returns how to stop watching. A batch system that does not answer is a warning (TSD-063), no
+ * failure.
  */
 export function watchWalltime({
   options,

@@ -4,8 +4,10 @@ import { growthPlan, type GrowthPlan, type JobSeen } from "../batch/growth.ts";
 import { lockJobList } from "../batch/job-list.ts";
 import { cannotRun } from "../batch/pending.ts";
 import { commandShell } from "../batch/run.ts";
+import { isCallFailure } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { signalNumber } from "../launcher/signals.ts";
 import { count } from "../ui/ranges.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { optionLines, type CommandOption } from "../config/command-line.ts";
@@ -49,8 +51,9 @@ export interface AdaptInput {
 }
 
 /**
- * `tsdask-mpi adapt --max N [scheduler.json]`: submits and cancels worker jobs as Dask's `adaptive_target` asks, until the cluster ends (exit
- * code 0) or a signal comes (128+n); then no job of its own is left. Throws as `scaleCommand`, and TSD-097 when jobs fail again and again.
+ * `tsdask-mpi adapt --max N [scheduler.json]`: submits and cancels worker jobs as Dask's `adaptive_target` asks, until
+ * the cluster ends (exit code 0) or a signal comes (128+n); then no job of its own is left. Throws as `scaleCommand`,
+ * and TSD-097 when jobs fail again and again.
  */
 export async function adaptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
@@ -117,7 +120,10 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
   }
 }
 
-/** Looks and acts until the cluster ends or `ended` fires. Throws Failure TSD-090 to TSD-097, and TSD-141 for jobs that can never run. */
+/**
+ * Looks and acts until the cluster ends or `ended` fires. Throws Failure TSD-090 to TSD-097, and TSD-141 for jobs that
+ * can never run.
+ */
 export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
   const { workers, perJob, min, max, interval, waitCount, targetDuration, say, ended } = input;
   const idle = new Map<string, number>();
@@ -186,7 +192,7 @@ async function lookedAt(
   try {
     return { view: await workers.look(), wanted: await workers.adaptiveTarget(targetDuration) };
   } catch (error) {
-    if (error instanceof Failure && /^TSD-07[5-8]$/.test(error.code)) return undefined;
+    if (isCallFailure(error)) return undefined;
     throw error;
   }
 }
@@ -235,7 +241,10 @@ function wantedText(target: number, workers: number): string {
   return `${count(target, "worker")} wanted, ${workers} in`;
 }
 
-/** Keeps those jobs in the plan that were to leave at `waitCount` looks in a row; pending jobs too, since demand may come back. */
+/**
+ * Keeps those jobs in the plan that were to leave at `waitCount` looks in a row; pending jobs too, since demand may
+ * come back.
+ */
 function patient(plan: GrowthPlan, idle: Map<string, number>, waitCount: number): GrowthPlan {
   const leaving = new Set([...plan.retire, ...plan.cancel].map(({ id }) => id));
   for (const id of idle.keys()) if (!leaving.has(id)) idle.delete(id);
@@ -253,18 +262,17 @@ async function releaseAll(workers: WorkerJobs): Promise<void> {
       cancel: jobs.filter(({ workers }) => workers.length === 0),
     });
   } catch (error) {
-    if (!(error instanceof Failure) || !/^TSD-07[5-8]$/.test(error.code)) throw error; // Without a scheduler there is nothing to move.
+    if (!isCallFailure(error)) throw error; // Without a scheduler there is nothing to move.
   }
 }
 
 function endingSignals(): Disposable & { readonly ended: AbortSignal; readonly code: () => number } {
   const controller = new AbortController();
-  const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
   let code = 0;
-  const listeners = (Object.keys(numbers) as (keyof typeof numbers)[]).map((name) => {
+  const listeners = (["SIGHUP", "SIGINT", "SIGTERM"] as const).map((name) => {
     const listener = (): void => {
-      if (code !== 0) process.exit(128 + numbers[name]);
-      code = 128 + numbers[name];
+      if (code !== 0) process.exit(128 + signalNumber(name));
+      code = 128 + signalNumber(name);
       controller.abort();
     };
     process.on(name, listener);

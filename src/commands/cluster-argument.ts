@@ -3,8 +3,9 @@ import { resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
 
 /**
- * The scheduler.json that `connect`, `env` and the like mean: that of the cluster of this name, the one at this path, else that of
- * TSDASK_SCHEDULER_FILE, else the one in this folder. Throws TSD-147 and TSD-148 (the name) and TSD-149 (it is not running).
+ * The scheduler.json that `connect`, `env` and the like mean: that of the cluster of this name, the one at this path,
+ * else that of TSDASK_SCHEDULER_FILE, else the one in this folder. Throws TSD-147 and TSD-148 (the name) and TSD-149
+ * (it is not running).
  */
 export async function clusterFileOf(
   word: string | undefined,

@@ -1,12 +1,18 @@
 import type { Trust } from "../security/trusted-file.ts";
 import { readOptions } from "../config/read.ts";
 
-/** What was said of the cluster that a command uses: whose folder its file may lie in, and whether it may be one without TLS. */
+/**
+ * What was said of the cluster that a command uses: whose folder its file may lie in, and whether it may be one without
+ * TLS.
+ */
 export interface ClusterTrust extends Required<Trust> {
   readonly security: "tls" | "none";
 }
 
-/** The trust that a command's own words ask for, or else the launch's options in the environment and the configuration files. Throws what `readOptions` throws. */
+/**
+ * The trust that a command's own words ask for, or else the launch's options in the environment and the configuration
+ * files. Throws what `readOptions` throws.
+ */
 export async function clusterTrust(
   said: { readonly trustSharedFolder?: unknown; readonly security?: unknown },
   { env, cwd }: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },

@@ -12,7 +12,10 @@ Prints what completes tsdask-mpi's command lines: options, their values, command
   fish:  tsdask-mpi completion fish | source             in ~/.config/fish/config.fish
 `;
 
-/** `tsdask-mpi completion SHELL`: prints that shell's completion (or, for the build, a manual page); resolves to the exit code. Throws TSD-006. */
+/**
+ * `tsdask-mpi completion SHELL`: prints that shell's completion (or, for the build, a manual page); resolves to the
+ * exit code. Throws TSD-006.
+ */
 export async function completionCommand(
   [word, ...more]: readonly string[],
   { stdout, stderr }: CommandContext,

@@ -21,7 +21,10 @@ Options after \`config\` are read as those of a launch: \`tsdask-mpi config --nt
   --json  the same as JSON: {"options": {"nthreads": {"value": 2, "source": "the command line"}, …}, "derived": {…}, "files": […], "warnings": […]}
 `;
 
-/** `tsdask-mpi config`: prints the options of a launch with their sources; resolves to the exit code. Throws as `readOptions` does. */
+/**
+ * `tsdask-mpi config`: prints the options of a launch with their sources; resolves to the exit code. Throws as
+ * `readOptions` does.
+ */
 export async function configCommand(
   argv: readonly string[],
   { env, cwd, stdout, stderr }: CommandContext,
@@ -36,7 +39,8 @@ export async function configCommand(
     return 0;
   }
   const files = placesOf({ env, cwd }).map(({ kind, file }) => ({ kind, file, found: existsSync(file) }));
-  const derived = derivedFor(result.options);
+  const fromSize = derivedFor(result.options);
+  const derived = unlessSet(fromSize ?? {}, env);
   if (json) {
     stdout.write(`${JSON.stringify({ ...asJson(result), derived, files, warnings: result.warnings }, null, 2)}\n`);
     return 0;
@@ -52,16 +56,33 @@ export async function configCommand(
     stdout.write(
       `\nDask's settings that follow from --np and --expected-workers, where its own configuration says nothing:\n${columns(settings)}\n`,
     );
-  }
+  } else if (fromSize === undefined)
+    stdout.write("\nWith --np or --expected-workers: which of Dask's settings follow from the size, and why.\n");
   for (const warning of result.warnings) stderr.write(`${warning}\n`);
   return 0;
 }
 
 /** What follows from the size of a launch on this host alone; of others only their launcher knows the size. */
-function derivedFor(options: Options): Readonly<Record<string, DerivedSetting>> {
-  if (options.np === undefined && options.expectedWorkers === 0) return {};
+function derivedFor(options: Options): Readonly<Record<string, DerivedSetting>> | undefined {
+  if (options.np === undefined && options.expectedWorkers === 0) return undefined;
   const here = options.np === undefined ? 0 : planFor(options, options.np).workerRanks.length;
   return derivedSettings({ workers: Math.max(here, options.expectedWorkers), here, cores: availableParallelism() });
+}
+
+/**
+ * What a variable of Dask's (dask/config.py, collect_env: `DASK_A__B_C` is its setting `a.b-c`) says stays as it is;
+ * what its files say, only a Python of that environment can tell.
+ */
+function unlessSet(
+  derived: Readonly<Record<string, DerivedSetting>>,
+  env: NodeJS.ProcessEnv,
+): Readonly<Record<string, DerivedSetting>> {
+  const said = (name: string): DerivedSetting | undefined => {
+    const variable = `DASK_${name.replaceAll(".", "__").replaceAll("-", "_").toUpperCase()}`;
+    const value = env[variable];
+    return value === undefined ? undefined : { value: show(value), why: `${variable} says so` };
+  };
+  return Object.fromEntries(Object.entries(derived).map(([name, setting]) => [name, said(name) ?? setting]));
 }
 
 const SCRIPT_NAMES = {

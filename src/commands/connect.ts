@@ -1,7 +1,7 @@
 import { hostname, userInfo } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import type { TlsCredentials } from "../dask/comm.ts";
+import { lineTrouble, type TlsCredentials } from "../dask/comm.ts";
 import { securityFiles, type SecurityFiles } from "../dask/configuration.ts";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
@@ -35,14 +35,18 @@ Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else schedul
   ],
 };
 
-/** Whether the cluster answers: `unreachable` when this host has no way to its network, which says nothing of the cluster. */
+/**
+ * Whether the cluster answers: `unreachable` when this host has no way to its network, which says nothing of the
+ * cluster.
+ */
 type State =
   | { readonly state: "running"; readonly identity: SchedulerIdentity }
   | { readonly state: "unreachable"; readonly problem: string };
 
 /**
  * `tsdask-mpi connect`: prints how to reach a cluster; resolves to the exit code.
- * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), TSD-186 (it is suspended), and TSD-006, TSD-008 for wrong words.
+ * Throws TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-087 (it is gone), TSD-186 (it is
+ * suspended), and TSD-006, TSD-008 for wrong words.
  */
 export async function connectCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout, stderr } = context;
@@ -95,7 +99,8 @@ async function lookAt(path: string, file: SchedulerFile, tls: TlsCredentials | u
   } catch (error) {
     if (!(error instanceof Failure) || !["TSD-075", "TSD-076", "TSD-077", "TSD-086"].includes(error.code)) throw error;
     const problem = String(error.facts["problem"] ?? `${address} is spoken by Dask only`);
-    const noWay = error.code === "TSD-075" && error.facts["stage"] === "connect" && problem !== "nothing listens there";
+    const line = lineTrouble(error);
+    const noWay = line?.stage === "connect" && line.trouble !== "refused";
     if (noWay || error.code === "TSD-086") return { state: "unreachable", problem };
     throw gone(path, address, problem, error);
   }
@@ -125,7 +130,10 @@ async function tunnelOf(
   });
 }
 
-/** The host that a laptop's ssh leads to: as it was said, as the launch knew it, or this one where it is none of the cluster's. */
+/**
+ * The host that a laptop's ssh leads to: as it was said, as the launch knew it, or this one where it is none of the
+ * cluster's.
+ */
 function loginOf(
   record: ClusterRecord,
   line: SmallLine,
@@ -166,8 +174,9 @@ interface Access {
 }
 
 /**
- * What connects a Client through the proxy. distributed/comm/tcp.py sends the host of an address as the name of the server (SNI), so the name in the
- * address is enough; it does not look at `Security(extra_conn_args=…)` for tls://. Throws TSD-007.
+ * What connects a Client through the proxy. distributed/comm/tcp.py sends the host of an address as the name of the
+ * server (SNI), so the name in the address is enough; it does not look at `Security(extra_conn_args=…)` for tls://.
+ * Throws TSD-007.
  */
 function publicText({ path, file }: Pick<Access, "path" | "file">): string[] {
   const known = file.tsdask?.public;
@@ -187,7 +196,10 @@ function publicText({ path, file }: Pick<Access, "path" | "file">): string[] {
   ];
 }
 
-/** A `Client()` without arguments: from a laptop through ssh, which `open` does, and in a shell that reaches the scheduler. Throws TSD-007. */
+/**
+ * A `Client()` without arguments: from a laptop through ssh, which `open` does, and in a shell that reaches the
+ * scheduler. Throws TSD-007.
+ */
 async function clientText(
   { path, file }: Pick<Access, "path" | "file">,
   line: SmallLine,

@@ -32,7 +32,10 @@ Exit code: 0 when a launch would start (there may be warnings), 69 when it would
 /** Exit code when a launch would not start. */
 const broken = 69;
 
-/** `tsdask-mpi doctor`; resolves to the exit code. Throws TSD-008, TSD-072 and TSD-100 (the bundle), and on another host than rank 0's TSD-021, TSD-022, TSD-030 to TSD-033. */
+/**
+ * `tsdask-mpi doctor`; resolves to the exit code. Throws TSD-008, TSD-072 and TSD-100 (the bundle), and on another host
+ * than rank 0's TSD-021, TSD-022, TSD-030 to TSD-033.
+ */
 export async function doctorCommand(argv: readonly string[], { env, cwd, stdout }: CommandContext): Promise<number> {
   const { words, json, bundle, help } = split(argv);
   if (help) {

@@ -19,7 +19,8 @@ Without a folder: beside the command tsdask-mpi.`,
 
 /**
  * `tsdask-mpi install-drop-in`: makes a link `dask-mpi` to the stand-in; resolves to the exit code.
- * Throws TSD-166 when another dask-mpi is there, TSD-167 when the folder cannot be written, and TSD-006 for wrong words.
+ * Throws TSD-166 when another dask-mpi is there, TSD-167 when the folder cannot be written, and TSD-006 for wrong
+ * words.
  */
 export function dropInCommand(argv: readonly string[], { cwd, stdout, stderr }: CommandContext): number {
   const { help, words, options } = readSmallCommand(COMMAND, argv);

@@ -27,7 +27,8 @@ Without a name or a file: the one that TSDASK_SCHEDULER_FILE names, else schedul
 
 /**
  * `tsdask-mpi env`: prints shell lines that connect (or, with --unset, disconnect); resolves to the exit code.
- * Throws TSD-023, TSD-024, TSD-120, TSD-121 (the cluster's file), TSD-073, TSD-074 (its credentials), and TSD-006, TSD-008 for wrong words.
+ * Throws TSD-023, TSD-024, TSD-120, TSD-121 (the cluster's file), TSD-073, TSD-074 (its credentials), and TSD-006,
+ * TSD-008 for wrong words.
  */
 export async function envCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { help, words, options } = readSmallCommand(COMMAND, argv);

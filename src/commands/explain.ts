@@ -20,7 +20,10 @@ export interface RunbookEntry {
   readonly text: string;
 }
 
-/** `tsdask-mpi explain`: an entry of the runbook, as text; resolves to the exit code, 0. Throws TSD-006 (wrong words), TSD-151 (there is no such entry). */
+/**
+ * `tsdask-mpi explain`: an entry of the runbook, as text; resolves to the exit code, 0. Throws TSD-006 (wrong words),
+ * TSD-151 (there is no such entry).
+ */
 export async function explainCommand(argv: readonly string[], { stdout }: CommandContext): Promise<number> {
   const { help, words } = readSmallCommand(COMMAND, argv);
   if (help !== undefined) {

@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { workersOfScript } from "../batch/growth.ts";
-import { batchNames, batchSystem, describeJob } from "../batch/job.ts";
+import { batchSystem, describeJob } from "../batch/job.ts";
+import { batchNames } from "../dask/scheduler-file.ts";
 import { localWorkerScript, renderScript } from "../batch/script/render.ts";
 import { jobListPath } from "../batch/job-list-path.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
@@ -56,7 +57,10 @@ export const growthOptions = {
   ...jobOptions,
 };
 
-/** What is submitted, by which batch system, and how many workers each job of it brings; disposing removes a written script. */
+/**
+ * What is submitted, by which batch system, and how many workers each job of it brings; disposing removes a written
+ * script.
+ */
 export interface WorkerJob extends AsyncDisposable {
   readonly system: BatchName;
   readonly submission: Submission;
@@ -68,7 +72,10 @@ export interface WorkerJob extends AsyncDisposable {
   readonly group: ClusterGroup | undefined;
 }
 
-/** Reads the words of `scale` or `adapt`, with the `script:` sections of the configuration files behind those options they know. */
+/**
+ * Reads the words of `scale` or `adapt`, with the `script:` sections of the configuration files behind those options
+ * they know.
+ */
 export async function readGrowthLine<const O extends CommandOptions>(
   argv: readonly string[],
   program: string,
@@ -84,8 +91,9 @@ export async function readGrowthLine<const O extends CommandOptions>(
 }
 
 /**
- * The worker job that was asked for, of a cluster that is to have so many workers. Throws Failure TSD-096 when its script cannot be read, TSD-101
- * when none can be written for this system, TSD-201 for a group that the cluster does not know.
+ * The worker job that was asked for, of a cluster that is to have so many workers. Throws Failure TSD-096 when its
+ * script cannot be read, TSD-101 when none can be written for this system, TSD-201 for a group that the cluster does
+ * not know.
  */
 export async function workerJob(
   said: Said<typeof growthOptions>,
@@ -127,12 +135,19 @@ export async function workerJob(
   }
   const command = system === "kubernetes" ? "tsdask-mpi" : programName(place.env, { absolute: true });
   const ranks = job.ranksPerNode ?? (system === "local" ? 1 : 4);
-  const words = ["--start-timeout", "2m", ...passedOn.words, ...launch.words];
+  const words = [
+    "--start-timeout",
+    "2m",
+    ...pythonWords(job, system, tsdask, place),
+    ...passedOn.words,
+    ...launch.words,
+  ];
   const content =
     system === "local"
       ? localWorkerScript({ command, ranks, words, schedulerFile })
       : renderScript(system, specOf({ ...job, ranksPerNode: ranks }, { command, words, join: { schedulerFile } })).text;
-  // In the cluster's folder it goes with the cluster; a local job may still be about to read it when this command has ended.
+  // In the cluster's folder it goes with the cluster; a local job may still be about to read it when this command has
+  // ended.
   const folder = tsdask?.folder ?? (await mkdtemp(join(tmpdir(), "tsdask-worker-job-")));
   const file = join(folder, `worker-job-${process.pid}.sh`);
   await writeFile(file, content, { mode: 0o700 });
@@ -146,6 +161,22 @@ export async function workerJob(
   };
 }
 
+/**
+ * Has a worker job run in the cluster's own Python, unless the job's own words make another environment: the shell that
+ * asks for workers may have none active. A container has files of its own.
+ */
+function pythonWords(
+  { environment, modules, setup, env: exported }: Omit<Said<typeof growthOptions>, "security">,
+  system: string,
+  cluster: ClusterRecord | undefined,
+  { env }: CommandPlace,
+): readonly string[] {
+  const own = environment !== undefined || (modules ?? []).length > 0 || (setup ?? []).length > 0;
+  const named = { ...env, ...exported }["TSDASK_PYTHON"] ?? "";
+  if (own || system === "kubernetes" || named !== "") return [];
+  return cluster?.python === undefined ? [] : ["--python", cluster.python];
+}
+
 /** The group of this name. Throws Failure TSD-201. */
 function groupOf(name: string | undefined, record: ClusterRecord | undefined): ClusterGroup | undefined {
   if (name === undefined) return undefined;
@@ -156,7 +187,10 @@ function groupOf(name: string | undefined, record: ClusterRecord | undefined): C
   throw new Failure("TSD-201", { group: name, known: known === "" ? "it has none" : `it has ${known}` });
 }
 
-/** What the launch of a worker job is told besides the cluster, as words of its command line, and as variables for a script of the user's own. */
+/**
+ * What the launch of a worker job is told besides the cluster, as words of its command line, and as variables for a
+ * script of the user's own.
+ */
 function launchOptions(
   group: ClusterGroup | undefined,
   expected: number,

@@ -16,7 +16,10 @@ system, and those that ended in the last week. Each is asked whether it is there
 /** Ended clusters that the table shows; JSON has all. */
 const mostEnded = 10;
 
-/** `tsdask-mpi list`: the user's clusters as a table or JSON; resolves to the exit code, 0. Throws TSD-006 and TSD-008 for wrong words. */
+/**
+ * `tsdask-mpi list`: the user's clusters as a table or JSON; resolves to the exit code, 0. Throws TSD-006 and TSD-008
+ * for wrong words.
+ */
 export async function listCommand(argv: readonly string[], { env, stdout, stderr }: CommandContext): Promise<number> {
   const { help, options } = readSmallCommand(COMMAND, argv);
   if (help !== undefined) {

@@ -1,26 +1,25 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { basename } from "node:path";
 import { isatty } from "node:tty";
 import { ownProgram } from "./program.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { messages } from "../errors/messages.ts";
 import { startedBy } from "../launcher/cleaned.ts";
-import { secondSignalAfter, signalNumber } from "../rank/child.ts";
+import { builtInPrefix } from "../launcher/neighbours.ts";
+import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
 import type { Out } from "../ui/out.ts";
+import type { Script } from "../config/options.ts";
 import { readFor } from "../config/read-for.ts";
-import { isPrompt } from "../cluster/prompt.ts";
 import { plan } from "../cluster/plan.ts";
 
-/** When rank 0 or the script's rank was killed, the others end by themselves; those that still run after so long (ms) are killed, too. */
-const patience = 8_000;
-
 /**
- * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that of the
- * rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is not 0. A
- * worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no number of ranks
- * was given, TSD-112 when there is input but no script.
+ * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that
+ * of the rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is
+ * not 0. A worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no
+ * number of ranks was given, TSD-112 when there is input but no script.
  */
 export async function launchLocally({
   program,
@@ -74,11 +73,11 @@ export async function launchLocally({
     ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
     TSDASK_SIZE: String(size),
     TSDASK_LOCAL_SIZE: String(size),
-    TSDASK_LAUNCH_ID: `local-${process.pid}-${randomBytes(6).toString("hex")}`,
+    TSDASK_LAUNCH_ID: `${builtInPrefix}${process.pid}-${randomBytes(6).toString("hex")}`,
     TSDASK_PARENT_FD: "3",
     ...(prompt ? { TSDASK_PROMPT: "1" } : {}),
   };
-  const { code: ended, killAll } = startRanks({ size, clientRank, self, argv, env: environment, cwd, prompt });
+  const { code: ended, killAll } = startRanks({ size, clientRank, self, argv, env: environment, cwd, prompt, out });
   let refused: Failure | undefined;
   const lookAgain = setTimeout(() => {
     if (input?.inputWaits() !== true) return;
@@ -100,6 +99,7 @@ function startRanks({
   env,
   cwd,
   prompt,
+  out,
 }: {
   readonly size: number;
   readonly clientRank: number | undefined;
@@ -109,6 +109,7 @@ function startRanks({
   readonly cwd: string;
   /** The script talks with somebody on the terminal. */
   readonly prompt: boolean;
+  readonly out: Out;
 }): { readonly code: Promise<number>; readonly killAll: (signal: NodeJS.Signals) => void } {
   const shell = ownProgram();
   const ranks: ChildProcess[] = [];
@@ -122,7 +123,10 @@ function startRanks({
     left -= 1;
     if (rank === resultRank) result = signal === null ? (status ?? 1) : 128 + signalNumber(signal);
     else if (signal === null && other === 0) other = status ?? 1;
-    if (signal !== null && (rank === 0 || rank === resultRank)) setTimeout(() => killAll("SIGKILL"), patience).unref();
+    // The launch may have ended well before, and the other ranks have nothing to say.
+    if (rank === resultRank && signal !== null) out.write(`tsdask-mpi: rank ${rank} was ended by ${signal}.\n`);
+    if (signal !== null && (rank === 0 || rank === resultRank))
+      setTimeout(() => killAll("SIGKILL"), deadlines.withoutRankZero).unref();
     if (left === 0) resolve(result === 0 ? other : result);
   };
   const killAll = (signal: NodeJS.Signals): void => {
@@ -147,10 +151,32 @@ function startRanks({
 function passSignalsOn(killAll: (signal: NodeJS.Signals) => void, prompt: boolean): void {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
     process.on(name, () => killAll(name));
-  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is told again after it.
+  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is
+  // told again after it.
   let interrupts = 0;
   process.on("SIGINT", () => {
     interrupts += 1;
     if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
   });
+}
+
+const prompts = /^(ipython|ptpython|bpython|ptipython|bash|zsh|fish|sh|dash|ksh|tcsh)[\d.]*$/;
+const pythons = /^(python|pypy)[\d.]*$/;
+
+/**
+ * Whether this, on a terminal, is a conversation in which Ctrl-C ends a line and not the launch: a shell, IPython, a
+ * Python that was given no program or `-i`, or a debugger.
+ */
+export function isPrompt(script: Script | undefined): boolean {
+  if (script === undefined || script.kind === "notebook" || script.kind === "python") return false;
+  if (script.kind === "stdin") return true;
+  const [program = "", ...args] = script.words;
+  const name = basename(program);
+  if (prompts.test(name)) return !args.includes("-c") && !args.some((word) => !word.startsWith("-"));
+  if (!pythons.test(name)) return false;
+  const options = args.slice(0, Math.max(0, args.findIndex((word) => !word.startsWith("-")) + 1 || args.length));
+  if (options.some((word) => /^-[a-zA-Z]*i/.test(word))) return true;
+  const module = args[args.indexOf("-m") + 1] ?? "";
+  if (args[0] === "-m") return /^(IPython|pdb|ipdb|code|ptpython|bpython)$/.test(module);
+  return args.every((word) => word.startsWith("-") && word !== "-c");
 }

@@ -34,8 +34,8 @@ Without a name or a file: the cluster of this folder, else the only one that run
 const followEvery = 300;
 
 /**
- * `tsdask-mpi logs`: a launch's log; resolves to the exit code, 0. Throws TSD-003, TSD-006 and TSD-008 (wrong words), TSD-147 and TSD-148 (no such cluster, or several),
- * TSD-149 (it has left no log).
+ * `tsdask-mpi logs`: a launch's log; resolves to the exit code, 0. Throws TSD-003, TSD-006 and TSD-008 (wrong words),
+ * TSD-147 and TSD-148 (no such cluster, or several), TSD-149 (it has left no log).
  */
 export async function logsCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout, stderr, env } = context;

@@ -48,7 +48,10 @@ const sessionOptions = {
   print: option({ read: flag, help: "print the ssh line and the link instead; the cluster goes on" }),
 };
 
-/** The job's options are read here for their mistakes, and sent as they were said: the site's defaults are those of the login host. */
+/**
+ * The job's options are read here for their mistakes, and sent as they were said: the site's defaults are those of the
+ * login host.
+ */
 const asSaid =
   (read: Reader<unknown>): Reader<Raw> =>
   (raw, context) => {
@@ -65,8 +68,9 @@ const jobOptionsAsSaid = Object.fromEntries(
 export const openOptions = { ...sessionOptions, ...jobOptionsAsSaid };
 
 /**
- * `tsdask-mpi open [user@]login`: a cluster behind a login host, from a laptop; resolves to the exit code. Throws TSD-003, 006, 008 (the command line), TSD-028
- * (a taken port), TSD-173 to 178 (the session), and what the login host's side throws.
+ * `tsdask-mpi open [user@]login`: a cluster behind a login host, from a laptop; resolves to the exit code. Throws
+ * TSD-003, 006, 008 (the command line), TSD-028 (a taken port), TSD-173 to 178 (the session), and what the login host's
+ * side throws.
  */
 export async function openCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { env, cwd, stdout, stderr } = context;

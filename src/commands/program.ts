@@ -17,7 +17,10 @@ export function programName(
   return !absolute && inPath !== undefined && realpathSync(inPath) === realpathSync(own) ? "tsdask-mpi" : own;
 }
 
-/** The command that people call: that of the Python or system package whose `share/tsdask-mpi/bin` holds this program, else the program itself. */
+/**
+ * The command that people call: that of the Python or system package whose `share/tsdask-mpi/bin` holds this program,
+ * else the program itself.
+ */
 export function installedCommand(program: string): string {
   const command = join(dirname(program), "..", "..", "..", "bin", "tsdask-mpi");
   return /\/(share|lib)\/tsdask-mpi\/bin\/tsdask-mpi$/.test(program) && existsSync(command) ? command : program;

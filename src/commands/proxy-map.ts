@@ -38,7 +38,10 @@ export interface Route {
   readonly port: number;
 }
 
-/** `tsdask-mpi proxy-map`; resolves to the exit code. Throws TSD-006, TSD-008 (wrong words), TSD-072 (the file) and TSD-199 (the command). */
+/**
+ * `tsdask-mpi proxy-map`; resolves to the exit code. Throws TSD-006, TSD-008 (wrong words), TSD-072 (the file) and
+ * TSD-199 (the command).
+ */
 export async function proxyMapCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { env, cwd, stdout, stderr } = context;
   const { help, options } = readSmallCommand(COMMAND, argv);

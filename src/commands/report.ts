@@ -24,7 +24,10 @@ Without a name or a file: the cluster of this folder, else the only one that run
   options: [{ flags: "--output <file>", help: "where to; otherwise tsdask-<name>.html in this folder" }],
 };
 
-/** `tsdask-mpi report`; resolves to the exit code, 0. Throws TSD-006 and TSD-008, TSD-147 and TSD-148 (no such cluster, or several), TSD-181 (where to), TSD-183 (nothing is known). */
+/**
+ * `tsdask-mpi report`; resolves to the exit code, 0. Throws TSD-006 and TSD-008, TSD-147 and TSD-148 (no such cluster,
+ * or several), TSD-181 (where to), TSD-183 (nothing is known).
+ */
 export async function reportCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout, env, cwd } = context;
   const line = readSmallCommand(COMMAND, argv);

@@ -2,7 +2,10 @@ import { SUBCOMMANDS, type Command, type Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { CommandContext } from "./context.ts";
 
-/** Runs a command that is not a launch, loading only that command; resolves to the exit code. Throws the command's Failures. */
+/**
+ * Runs a command that is not a launch, loading only that command; resolves to the exit code. Throws the command's
+ * Failures.
+ */
 export async function runCommand(
   command: Exclude<Command, { kind: "launch" }>,
   context: CommandContext,

@@ -6,6 +6,7 @@ import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs
 import { cannotRun, pendingLines, type Pending } from "../batch/pending.ts";
 import { countsFor, growthPlan, type GrowthPlan } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";
+import { isCallFailure } from "../dask/rpc.ts";
 import { Failure } from "../errors/failure.ts";
 import { count } from "../ui/ranges.ts";
 import { durationText } from "../ui/format.ts";
@@ -31,9 +32,10 @@ const lookEvery = 500;
 const askEvery = 5_000;
 
 /**
- * `tsdask-mpi scale N [scheduler.json]`: brings a cluster to N workers by submitting worker jobs, or by retiring those of jobs that were
- * submitted this way before and cancelling them. Resolves to the exit code: 0, or 69 when `--wait` ran out. Throws what the command line
- * (TSD-003, 006, 008), the cluster (TSD-023, 024, 073 to 078), the batch system (TSD-090 to 095) and the job list (TSD-097 to 099) throw.
+ * `tsdask-mpi scale N [scheduler.json]`: brings a cluster to N workers by submitting worker jobs, or by retiring those
+ * of jobs that were submitted this way before and cancelling them. Resolves to the exit code: 0, or 69 when `--wait`
+ * ran out. Throws what the command line (TSD-003, 006, 008), the cluster (TSD-023, 024, 073 to 078), the batch system
+ * (TSD-090 to 095) and the job list (TSD-097 to 099) throw.
  */
 export async function scaleCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
@@ -63,8 +65,7 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   try {
     view = await workers.look();
   } catch (error) {
-    if (target === 0 && error instanceof Failure && /^TSD-07[5-8]$/.test(error.code))
-      return await cancelWithoutScheduler(workers.listPath, place, say);
+    if (target === 0 && isCallFailure(error)) return await cancelWithoutScheduler(workers.listPath, place, say);
     throw error;
   }
   const plan = growthPlan({ target, others: view.others, jobs: view.jobs, perJob: job.perJob, busyToo: true });

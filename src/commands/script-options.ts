@@ -45,7 +45,10 @@ const volume: Reader<{ readonly claim: string; readonly path: string }> = (raw) 
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 
-/** The options that shape a job, shared by `script`, `scale` and `adapt`; each may stand in the `script:` section of the site's and user's file. */
+/**
+ * The options that shape a job, shared by `script`, `scale` and `adapt`; each may stand in the `script:` section of the
+ * site's and user's file.
+ */
 export const jobOptions = {
   name: option({
     value: "<name>",

@@ -31,8 +31,9 @@ const askEvery = 2_000;
 const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
 
 /**
- * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit code, 0.
- * Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100 (the file exists), TSD-141 (`--wait`).
+ * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit
+ * code, 0. Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100
+ * (the file exists), TSD-141 (`--wait`).
  */
 export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, cwd, stdout, stderr } = place;
@@ -95,7 +96,10 @@ export function nameIn(words: readonly string[]): string | undefined {
   return at < 0 ? undefined : (words[at]?.split("=")[1] ?? words[at + 1]);
 }
 
-/** Waits until a job runs, or has run; returns 0, or 69 when the time is over. Throws Failure TSD-141 for a job that will not run. */
+/**
+ * Waits until a job runs, or has run; returns 0, or 69 when the time is over. Throws Failure TSD-141 for a job that
+ * will not run.
+ */
 async function waitForStart({
   system,
   id,

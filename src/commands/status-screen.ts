@@ -64,7 +64,8 @@ function tasksText(
   { waiting, queued, unrunnable, processing, inMemory, erred, finished, rate }: TaskStatus,
   workers: readonly WorkerStatus[],
 ): string {
-  // The scheduler sends a worker a few tasks ahead. Heartbeats are a little late: there are never more running than were sent.
+  // The scheduler sends a worker a few tasks ahead. Heartbeats are a little late: there are never more running than
+  // were sent.
   const running = Math.min(
     processing,
     workers.reduce((sum, worker) => sum + worker.running, 0),

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { deadlines } from "../deadlines.ts";
 import { batchSystem } from "../batch/job.ts";
 import { readJobList } from "../batch/job-list.ts";
 import { jobListPath, withGroups } from "../batch/job-list-path.ts";
@@ -33,13 +34,17 @@ Dask's own interface and disturbs no work. Without a name or a file: the cluster
 
 /** Between the two looks that a rate needs (ms). */
 const rateOver = 500;
-/** How often (ms) `--watch` looks at the cluster; its jobs are asked for less often, because batch systems answer slowly. */
+/**
+ * How often (ms) `--watch` looks at the cluster; its jobs are asked for less often, because batch systems answer
+ * slowly.
+ */
 const watchEvery = 2_000;
 const jobsEvery = 15_000;
 
 /**
- * `tsdask-mpi status`: one screen about a cluster; resolves to the exit code. Throws TSD-006 and TSD-008 (wrong words), TSD-147 to TSD-149 (no such cluster, or
- * it has ended), TSD-186 (it is suspended), TSD-023, TSD-024, TSD-120 (its file), TSD-073, TSD-074 (its credentials), TSD-075 to TSD-078 (its scheduler).
+ * `tsdask-mpi status`: one screen about a cluster; resolves to the exit code. Throws TSD-006 and TSD-008 (wrong words),
+ * TSD-147 to TSD-149 (no such cluster, or it has ended), TSD-186 (it is suspended), TSD-023, TSD-024, TSD-120 (its
+ * file), TSD-073, TSD-074 (its credentials), TSD-075 to TSD-078 (its scheduler).
  */
 export async function statusCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { stdout } = context;
@@ -156,7 +161,7 @@ async function jobsOf(listPath: string, env: NodeJS.ProcessEnv): Promise<readonl
   try {
     const lists = await Promise.all((await withGroups(listPath)).map((path) => readJobList(path)));
     const jobs = lists.flatMap((list) => list.jobs);
-    const shell = commandShell({ env, deadline: 5_000 });
+    const shell = commandShell({ env, deadline: deadlines.batchStatus });
     const all = await Promise.all(
       [...Map.groupBy(jobs, ({ system }) => system)].map(async ([system, own]) => {
         const ids = own.map(({ id }) => id);

@@ -22,8 +22,8 @@ jobs of scale and adapt go. A cluster that does not answer is ended by its job. 
 };
 
 /**
- * `tsdask-mpi stop`: ends one cluster, or all; resolves to the exit code, 0 when they are gone. Throws TSD-006 (wrong words), TSD-147 and TSD-148 (no
- * such cluster, or several) and TSD-150 (it is still there).
+ * `tsdask-mpi stop`: ends one cluster, or all; resolves to the exit code, 0 when they are gone. Throws TSD-006 (wrong
+ * words), TSD-147 and TSD-148 (no such cluster, or several) and TSD-150 (it is still there).
  */
 export async function stopCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   const { help, words, options } = readSmallCommand(COMMAND, argv);

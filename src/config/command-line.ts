@@ -35,8 +35,9 @@ export interface Defaults {
 }
 
 /**
- * Reads a command's words: options, with the values of configuration files behind them, the first first. With `passThrough` n, options
- * end at the (n+1)th word that is none. Throws Failure TSD-003 (a value), TSD-006 (an unknown option), TSD-008 (no value).
+ * Reads a command's words: options, with the values of configuration files behind them, the first first. With
+ * `passThrough` n, options end at the (n+1)th word that is none. Throws Failure TSD-003 (a value), TSD-006 (an unknown
+ * option), TSD-008 (no value).
  */
 export function readCommandLine<const O extends CommandOptions>(
   argv: readonly string[],

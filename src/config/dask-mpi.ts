@@ -12,8 +12,8 @@ const change = <K extends OptionKey>(key: K, changes: Partial<OptionSpec<Values[
   ({ ...table[key], ...changes }) as Table[K];
 
 /**
- * The options with dask-mpi's own defaults (dask_mpi/cli.py): its Nanny around every worker, its name, an open cluster, and no
- * scheduler file unless one is named.
+ * The options with dask-mpi's own defaults (dask_mpi/cli.py): its Nanny around every worker, its name, an open cluster,
+ * and no scheduler file unless one is named.
  */
 export const daskMpiTable: Table = {
   ...table,
@@ -53,7 +53,9 @@ export const DASK_MPI_OPTIONS = [
   "name",
 ] as const satisfies readonly OptionKey[];
 
-/** How a launch is run, as opposed to what it is: what dask-mpi has no option for may still come from TSDASK_ variables. */
+/**
+ * How a launch is run, as opposed to what it is: what dask-mpi has no option for may still come from TSDASK_ variables.
+ */
 const FROM_ENVIRONMENT = [
   "np",
   "python",
@@ -81,9 +83,9 @@ export const DASK_MPI_GRAMMAR: Grammar = {
 };
 
 /**
- * The options of the `dask-mpi` drop-in, from dask-mpi's own command line; no configuration files. Like dask-mpi, it ignores what has no effect.
- * Unlike it, --no-nanny works (there, every worker raises DeprecationWarning), and an address means --no-scheduler (there, the scheduler would idle).
- * Throws Failure TSD-003, TSD-006 to TSD-008.
+ * The options of the `dask-mpi` drop-in, from dask-mpi's own command line; no configuration files. Like dask-mpi, it
+ * ignores what has no effect. Unlike it, --no-nanny works (there, every worker raises DeprecationWarning), and an
+ * address means --no-scheduler (there, the scheduler would idle). Throws Failure TSD-003, TSD-006 to TSD-008.
  */
 export async function readDaskMpiOptions(input: ReadInput): Promise<ReadResult> {
   const line = await readLine(input.argv, DASK_MPI_GRAMMAR);

@@ -5,7 +5,9 @@ import type { Raw } from "./values.ts";
 
 export type Specs = { readonly [K in OptionKey]?: OptionSpec<unknown> };
 
-/** What a command line may consist of; `interspersed`: options may follow the first word (dask-mpi), else it ends them. */
+/**
+ * What a command line may consist of; `interspersed`: options may follow the first word (dask-mpi), else it ends them.
+ */
 export interface Grammar {
   readonly program: Options["program"];
   readonly specs: Specs;

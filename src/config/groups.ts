@@ -33,11 +33,14 @@ const fail = (problem: string): never => {
   throw new BadValue(problem, hint);
 };
 
-/** Reads `<name>:ranks=4-11,resources=GPU=1,…`; without ranks it is one whose workers come later. Several are said one by one, or with a semicolon between. `readers` is asked when one is read. */
+/**
+ * Reads `<name>:ranks=4-11,resources=GPU=1,…`; without ranks it is one whose workers come later. Several are said one
+ * by one, or with a semicolon between. `readers` is asked when one is read.
+ */
 export function groups(readers: () => GroupReaders): Reader<readonly WorkerGroup[]> {
   return (raw, context) => {
     const texts = (Array.isArray(raw) ? (raw as readonly Raw[]) : [raw]).flatMap((part) =>
-      typeof part === "string" ? part.split(";").filter((text) => text.trim() !== "") : fail("is no text"),
+      typeof part === "string" ? groupTexts(part) : fail("is no text"),
     );
     const read = texts.map((text) => group(text.trim(), readers(), context));
     const owners = new Map<number, string>();
@@ -51,6 +54,11 @@ export function groups(readers: () => GroupReaders): Reader<readonly WorkerGroup
     }
     return read;
   };
+}
+
+function groupTexts(part: string): readonly string[] {
+  const texts = part.split(";").filter((text) => text.trim() !== "");
+  return texts.length > 0 ? texts : fail("names no group");
 }
 
 /** The options of a rank: its group's over those of all. */
@@ -87,7 +95,12 @@ function group(text: string, readers: GroupReaders, context: ReadContext): Worke
     if (word === "ranks") ranks = rankList(value);
     else {
       const { key, read } = readers[word] as GroupReaders[string];
-      options[key] = read(value, context);
+      try {
+        options[key] = read(value, context);
+      } catch (error) {
+        if (!(error instanceof BadValue)) throw error;
+        throw new BadValue(`gives ${name} ${show(`${word}=${value}`)}, which ${error.message}`, error.hint);
+      }
     }
   }
   return { name, ranks, options };
@@ -115,7 +128,10 @@ function memoryWords(limit: GroupOptions["memoryLimit"]): string {
   }
 }
 
-/** `resources=GPU=1,MEM=2,nthreads=1` → `resources` with `GPU=1,MEM=2`, and `nthreads`: what begins with no known word belongs to what is before it. */
+/**
+ * `resources=GPU=1,MEM=2,nthreads=1` → `resources` with `GPU=1,MEM=2`, and `nthreads`: what begins with no known word
+ * belongs to what is before it.
+ */
 function settings(text: string, words: readonly string[]): readonly (readonly [string, string])[] {
   const found: [string, string][] = [];
   for (const part of text.split(",")) {
@@ -136,6 +152,7 @@ const mistyped = (word: string, words: readonly string[]): boolean =>
   word.length > 3 && words.some((known) => edits(word, known) <= 2);
 
 function rankList(text: string): readonly number[] {
+  if (text.trim() === "") fail("has ranks= without a rank");
   const ranks = text.split(",").flatMap((part) => {
     const [, first = "", last = first] =
       /^\s*(\d{1,7})(?:-(\d{1,7}))?\s*$/.exec(part) ?? fail(`has ranks like ${show(part)}`);

@@ -39,8 +39,9 @@ const elsewhere: Readonly<Record<string, string>> = {
 };
 
 /**
- * Refuses a first word that is no script and no program, but looks like a command of ours that does not exist or is mistyped. A word that names a file,
- * one that is a program in PATH, one with a slash or a dot in it, and whatever follows `--` is run. Throws Failure TSD-006.
+ * Refuses a first word that is no script and no program, but looks like a command of ours that does not exist or is
+ * mistyped. A word that names a file, one that is a program in PATH, one with a slash or a dot in it, and whatever
+ * follows `--` is run. Throws Failure TSD-006.
  */
 export function refuseMistaken(
   { script, program }: Pick<Options, "script" | "program">,
@@ -81,7 +82,10 @@ export function refuseMistaken(
 const inPath = (word: string, env: NodeJS.ProcessEnv): boolean =>
   (env["PATH"] ?? "").split(":").some((folder) => folder.startsWith("/") && existsSync(join(folder, word)));
 
-/** Throws TSD-052 for a file of this folder, or at a path, that cannot be started as it is: said before a cluster is up for it. */
+/**
+ * Throws TSD-052 for a file of this folder, or at a path, that cannot be started as it is: said before a cluster is up
+ * for it.
+ */
 export function refuseNoProgram(
   { script }: Pick<Options, "script">,
   { cwd, env }: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },

@@ -47,8 +47,9 @@ interface Said {
 }
 
 /**
- * Reads a notebook's name and the words after it; pure, looks at no file. Options and the types of parameters are papermill's (its `-p name value`).
- * Throws Failure TSD-006 (an unknown word), TSD-007 (`--output` and `--in-place`), TSD-008 (a value is missing).
+ * Reads a notebook's name and the words after it; pure, looks at no file. Options and the types of parameters are
+ * papermill's (its `-p name value`). Throws Failure TSD-006 (an unknown word), TSD-007 (`--output` and `--in-place`),
+ * TSD-008 (a value is missing).
  */
 export function readNotebook([file = "", ...words]: readonly string[], cwd: string): NotebookRequest {
   const said: Said = {

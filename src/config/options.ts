@@ -1,4 +1,7 @@
-/** What every other part reads of the user's wishes: one object, every value checked and normalised. Types only; `readOptions` (read.ts) fills them. */
+/**
+ * What every other part reads of the user's settings: one object, every value checked and normalised. Types only;
+ * `readOptions` (read.ts) fills them.
+ */
 
 /** How much memory a worker may use: its fair share, no limit, a fraction of the host's memory (0 to 1), or bytes. */
 export type MemoryLimit =
@@ -13,7 +16,10 @@ export interface PortRange {
   readonly last: number;
 }
 
-/** What the client's rank runs: `words[0]` is the file or the program, as the user wrote it; the rest are its arguments, untouched. */
+/**
+ * What the client's rank runs: `words[0]` is the file or the program, as the user wrote it; the rest are its arguments,
+ * untouched.
+ */
 export interface Script {
   /** `stdin`: a Python script that comes on standard input, `-`. */
   readonly kind: "python" | "notebook" | "command" | "stdin";
@@ -42,11 +48,16 @@ export type GroupOptions = Pick<
 >;
 
 export type LogLevel = "debug" | "info" | "warning" | "error" | "critical";
-/** What a script gets that asks Dask for a cluster: the launch's own, one of its own and a warning, or one of its own. */
+/**
+ * What a script gets that asks Dask for a cluster: the launch's own, one of its own and a warning, or one of its own.
+ */
 export type OwnClusters = "adopt" | "warn" | "allow";
 export type JupyterKind = "lab" | "notebook" | "server" | "hub";
 
-/** All options of a launch. Durations are seconds, sizes are bytes, paths are absolute, `undefined` means "not said: decide". */
+/**
+ * All options of a launch. Durations are seconds, sizes are bytes, paths are absolute, `undefined` means "not said:
+ * decide".
+ */
 export interface Options {
   /** The program whose command line was read: it names itself so in messages. */
   readonly program: "tsdask-mpi" | "dask-mpi";

@@ -27,7 +27,9 @@ export function parseLine(argv: readonly string[], grammar: Grammar): Line {
   return { said, words: operands, separated, asks };
 }
 
-/** A commander command with the options of `grammar`, which prints nothing and never exits: for parsing and for help. */
+/**
+ * A commander command with the options of `grammar`, which prints nothing and never exits: for parsing and for help.
+ */
 export function buildCommand({ program, specs, interspersed, version }: Grammar): Command {
   const command = new Command(program).helpOption(false).helpCommand(false).allowExcessArguments();
   command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined });

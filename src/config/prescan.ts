@@ -1,4 +1,6 @@
-/** The cheapest questions about a command line, for the moments before anything is loaded; imports nothing at run time. */
+/**
+ * The cheapest questions about a command line, for the moments before anything is loaded; imports nothing at run time.
+ */
 import type { Command, Options, Subcommand } from "./options.ts";
 
 const COMMANDS: readonly string[] = [
@@ -39,12 +41,18 @@ export const FLAGS: readonly string[] = [
   "--no-trust-shared-folder",
 ];
 
-/** Whether this is no launch: the first word is one of our own commands (`config`, `connect`, …), or help or the version is asked for. */
+/**
+ * Whether this is no launch: the first word is one of our own commands (`config`, `connect`, …), or help or the version
+ * is asked for.
+ */
 export function isSubcommand(argv: readonly string[], program?: Options["program"]): boolean {
   return subcommandOf(argv, program) !== undefined;
 }
 
-/** The command that the first word names, with the words after it, or the help or version that an option asks for; `undefined`: a launch. */
+/**
+ * The command that the first word names, with the words after it, or the help or version that an option asks for;
+ * `undefined`: a launch.
+ */
 export function subcommandOf(
   argv: readonly string[],
   program: Options["program"] = "tsdask-mpi",

@@ -35,8 +35,8 @@ export interface ReadResult {
 export const GRAMMAR: Grammar = { program: "tsdask-mpi", specs: table, interspersed: false, version: true };
 
 /**
- * The options of `tsdask-mpi`: command line over TSDASK_ variables over the user's file over the site's file over defaults.
- * A subcommand's own words are left to it; its options are then those of the environment and the files.
+ * The options of `tsdask-mpi`: command line over TSDASK_ variables over the user's file over the site's file over
+ * defaults. A subcommand's own words are left to it; its options are then those of the environment and the files.
  * Throws Failure TSD-003 and TSD-006 to TSD-010 for what cannot be understood or does not fit together.
  */
 export async function readOptions(input: ReadInput): Promise<ReadResult> {
@@ -55,7 +55,10 @@ export interface SectionValue {
   readonly file: string;
 }
 
-/** What the files say under `section:` for the subcommand of that name, the user's file over the site's; throws as `readOptions` does for files. */
+/**
+ * What the files say under `section:` for the subcommand of that name, the user's file over the site's; throws as
+ * `readOptions` does for files.
+ */
 export async function readSection(
   section: Section,
   input: Omit<ReadInput, "argv">,

@@ -33,8 +33,9 @@ interface Draft {
 const LEVEL = { default: 0, site: 1, user: 2, environment: 3, "command-line": 4, derived: 5 } as const;
 
 /**
- * Makes one consistent `Options` of single values: what follows from another option is filled in, and of two that exclude
- * each other the one said at the higher place wins. Throws Failure TSD-007 when both were said at the same place.
+ * Makes one consistent `Options` of single values: what follows from another option is filled in, and of two that
+ * exclude each other the one said at the higher place wins. Throws Failure TSD-007 when both were said at the same
+ * place.
  */
 export function reconcile(values: Values, sources: Sources, positional: Positional): Reconciled {
   const draft: Draft = { values: { ...values }, sources: { ...sources }, warnings: [] };

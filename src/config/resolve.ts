@@ -18,7 +18,10 @@ export interface Places {
   readonly fromEnvironment?: readonly OptionKey[];
 }
 
-/** Every option's value and where it was said: command line over environment over files over default. Throws Failure TSD-003. */
+/**
+ * Every option's value and where it was said: command line over environment over files over default. Throws Failure
+ * TSD-003.
+ */
 export function resolveValues({ specs, line, files, env, cwd, home, fromEnvironment = optionKeys }: Places): {
   readonly values: Values;
   readonly sources: Sources;

@@ -2,14 +2,17 @@ import type { OptionKey } from "./options.ts";
 import { flagsOf, take, type Grammar, type Line, type Said } from "./grammar.ts";
 
 /**
- * Takes a command line apart. The usual one is scanned here; commander, which takes 5 ms of the first rank's start to load and set up,
- * reads the ones that ask for help or hold a mistake. Throws Failure TSD-006 and TSD-008.
+ * Takes a command line apart. The usual one is scanned here; commander, which takes 5 ms of the first rank's start to
+ * load and set up, reads the ones that ask for help or hold a mistake. Throws Failure TSD-006 and TSD-008.
  */
 export async function readLine(argv: readonly string[], grammar: Grammar): Promise<Line> {
   return scan(argv, grammar) ?? (await import("./parse.ts")).parseLine(argv, grammar);
 }
 
-/** What `parseLine` answers, for a command line that consists of known options with their values and of words; else `undefined`. */
+/**
+ * What `parseLine` answers, for a command line that consists of known options with their values and of words; else
+ * `undefined`.
+ */
 export function scan(argv: readonly string[], grammar: Grammar): Line | undefined {
   const flags = new Map(flagsOf(grammar).map((flag) => [flag.flag as string, flag]));
   const said = new Map<OptionKey, Said>();

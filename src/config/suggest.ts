@@ -1,4 +1,6 @@
-/** The name nearest to `word` among `names` (edits of one letter, neighbours swapped), or `undefined` when none is near. */
+/**
+ * The name nearest to `word` among `names` (edits of one letter, neighbours swapped), or `undefined` when none is near.
+ */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   const short = word.slice(0, 64).toLowerCase();
   const allowed = Math.max(1, Math.floor(short.length / 3));

@@ -27,7 +27,10 @@ export type Values = {
   readonly [K in OptionKey]: K extends keyof Options ? Options[K] : string | undefined;
 };
 
-/** One option: its command line, environment and YAML names follow from its key, its help is used by `--help` and `docs/options.md`. */
+/**
+ * One option: its command line, environment and YAML names follow from its key, its help is used by `--help` and
+ * `docs/options.md`.
+ */
 export interface OptionSpec<T> {
   readonly group: string;
   /** What stands for the value in the help; absent: a yes/no option. */

@@ -4,7 +4,10 @@ import type { MemoryLimit, PortRange } from "./options.ts";
 /** A value as it was found: text from the command line or the environment, or a node of a YAML file. */
 export type Raw = string | number | boolean | readonly Raw[] | { readonly [key: string]: unknown };
 
-/** What a reader may need to know of where it runs; `variables`: replace `$NAME` in paths (files only: a shell does it elsewhere). */
+/**
+ * What a reader may need to know of where it runs; `variables`: replace `$NAME` in paths (files only: a shell does it
+ * elsewhere).
+ */
 export interface ReadContext {
   readonly cwd: string;
   readonly home: string;
@@ -36,7 +39,9 @@ const fail = (problem: string, hint: string): never => {
 
 /** A value as it may be shown to people: one line, no control characters, at most 80 characters. */
 export function show(raw: unknown): string {
-  const text = typeof raw === "string" ? raw : (JSON.stringify(raw) ?? String(raw));
+  // An option that was said several times shows what was said.
+  const said = Array.isArray(raw) && raw.every((part) => typeof part === "string") ? raw.join("; ") : raw;
+  const text = typeof said === "string" ? said : (JSON.stringify(said) ?? String(said));
   const safe = text.replace(
     /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
     (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
@@ -143,7 +148,9 @@ export function parseDuration(value: string): number {
 
 const POWERS = ["", "k", "m", "g", "t", "p", "e"];
 
-/** Bytes of `4GB` (10^9), `4GiB` (2^30), `4G`, `5e9`; upper and lower case alike, as Dask reads them; throws `BadValue`. */
+/**
+ * Bytes of `4GB` (10^9), `4GiB` (2^30), `4G`, `5e9`; upper and lower case alike, as Dask reads them; throws `BadValue`.
+ */
 export function parseBytes(value: string): number {
   const hint = "Write bytes, or 500MB, 4GB (10^9 bytes) or 4GiB (2^30 bytes).";
   const match = /^(\d+(?:\.\d+)?(?:e[+]?\d+)?)\s*([kmgtpe]?)(i?)b?$/.exec(value.toLowerCase());
@@ -291,7 +298,9 @@ export const daskAddress =
     return `${scheme.toLowerCase()}${value.slice(scheme.length)}`;
   };
 
-/** An absolute path: `~/` is the home folder; relative ones start at the working folder; in files `$NAME` is replaced. */
+/**
+ * An absolute path: `~/` is the home folder; relative ones start at the working folder; in files `$NAME` is replaced.
+ */
 export const path: Reader<string> = (raw, context) => resolve(context.cwd, expand(scalar(raw, "a path"), context));
 
 /** A program: a name for `PATH` stays as it is, anything with a slash becomes absolute. */

@@ -7,7 +7,10 @@ import { kebab } from "./option-names.ts";
 import { optionKeys, table } from "./table.ts";
 import { show, type Raw } from "./values.ts";
 
-/** Reads the text of a configuration file. Throws Failure TSD-009 (not YAML, or not plain data) and TSD-010 (a key that is no option). */
+/**
+ * Reads the text of a configuration file. Throws Failure TSD-009 (not YAML, or not plain data) and TSD-010 (a key that
+ * is no option).
+ */
 export function parseFile(kind: "user" | "site", file: string, content: string): ConfigFile {
   const lines = new LineCounter();
   const unreadable = (problem: string, line: number | ""): Failure =>

@@ -7,8 +7,8 @@ import { systemCode, unwritable } from "../security/file-problems.ts";
 export type Claim = { readonly state: "free" } | { readonly state: "stale"; readonly why: string };
 
 /**
- * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be replaced.
- * Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
+ * Looks at what lies at `path` before a launch writes there: nothing, or the file of a cluster that is gone, may be
+ * replaced. Throws TSD-025 when the cluster it names is alive. Loads Dask's wire only when there is a file.
  */
 export async function claimSchedulerFile(
   path: string,

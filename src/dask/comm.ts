@@ -5,7 +5,9 @@ import { Failure } from "../errors/failure.ts";
 import { parseAddress } from "./address.ts";
 import { encodeFrames, frameDecoder } from "./frames.ts";
 
-/** What opens a TLS connection to a Dask process: the cluster's authority, and a certificate with its key (PEM texts). */
+/**
+ * What opens a TLS connection to a Dask process: the cluster's authority, and a certificate with its key (PEM texts).
+ */
 export interface TlsCredentials {
   readonly ca: string;
   readonly cert: string;
@@ -30,18 +32,32 @@ export interface CommOptions {
 export type Stage = "connect" | "tls" | "handshake" | "answer";
 
 /**
- * What distributed/comm/core.py sends after connecting. The Python version is informative only, and a pickle protocol lower than the
- * peer's makes no difference to us, who send and take plain msgpack.
+ * What went wrong with a connection; the fact `trouble` of TSD-075 tells it. `refused`: its host answers that nothing
+ * listens there.
+ */
+export type LineTrouble = "refused" | "silent" | "closed" | "other";
+
+/** How far a connection that failed got, and what went wrong with it; undefined for any other error. */
+export function lineTrouble(error: unknown): { readonly stage: Stage; readonly trouble: LineTrouble } | undefined {
+  if (!(error instanceof Failure) || error.code !== "TSD-075") return undefined;
+  const { stage, trouble } = error.facts;
+  return { stage: stage as Stage, trouble: trouble as LineTrouble };
+}
+
+/**
+ * What distributed/comm/core.py sends after connecting. The Python version is informative only, and a pickle protocol
+ * lower than the peer's makes no difference to us, who send and take plain msgpack.
  */
 const HANDSHAKE = { compression: null, python: [3, 11, 0], "pickle-protocol": 5 };
 
 /**
  * Connects to a Dask scheduler or worker over `tcp://` or `tls://` and shakes hands.
- * Throws TSD-075 (no answer, or not in time), TSD-076 (TLS was refused, by them or by us), TSD-077 (not Dask), TSD-086 (not an address we can use).
+ * Throws TSD-075 (no answer, or not in time), TSD-076 (TLS was refused, by them or by us), TSD-077 (not Dask), TSD-086
+ * (not an address we can use).
  */
 export async function openComm(address: string, { tls, deadline }: CommOptions): Promise<Comm> {
   const line = openLine(dial(address, tls), address);
-  const timer = setTimeout(() => line.end(`no answer within ${deadline / 1000} s`), deadline);
+  const timer = setTimeout(() => line.end(`no answer within ${deadline / 1000} s`, "silent"), deadline);
   const comm: Comm = {
     send: line.send,
     receive: line.receive,
@@ -79,7 +95,8 @@ function dial(address: string, tls: TlsCredentials | undefined): Socket {
     port,
     ...tls,
     minVersion: "TLSv1.2",
-    // As Dask itself: the authority is the cluster's own and signs for nobody else, and people use addresses more than names.
+    // As Dask itself: the authority is the cluster's own and signs for nobody else, and people use addresses more than
+    // names.
     checkServerIdentity: () => undefined,
     ...(isIP(host) === 0 ? { servername: host } : {}),
   }).setNoDelay(true);
@@ -87,7 +104,7 @@ function dial(address: string, tls: TlsCredentials | undefined): Socket {
 
 interface Line extends Pick<Comm, "send" | "receive"> {
   /** Gives up, with this problem. */
-  readonly end: (problem: string) => void;
+  readonly end: (problem: string, trouble: LineTrouble) => void;
   readonly close: () => void;
 }
 
@@ -104,7 +121,8 @@ function openLine(socket: Socket, address: string): Line {
     socket.destroy();
     wake?.();
   };
-  const end = (problem: string): void => fail(new Failure("TSD-075", { address, problem, stage }));
+  const end = (problem: string, trouble: LineTrouble): void =>
+    fail(new Failure("TSD-075", { address, problem, stage, trouble }));
 
   socket.once("connect", () => {
     stage = address.startsWith("tls:") ? "tls" : "handshake";
@@ -129,7 +147,7 @@ function openLine(socket: Socket, address: string): Line {
     wake?.();
   });
   socket.once("error", (error) => fail(lineFailure(error, { address, stage })));
-  socket.once("close", () => end("the connection was closed"));
+  socket.once("close", () => end("the connection was closed", "closed"));
 
   return {
     send: (message) => {
@@ -146,7 +164,7 @@ function openLine(socket: Socket, address: string): Line {
     },
     end,
     close: () => {
-      failure ??= new Failure("TSD-075", { address, problem: "the connection was closed", stage });
+      failure ??= new Failure("TSD-075", { address, problem: "the connection was closed", stage, trouble: "closed" });
       socket.destroySoon();
     },
   };
@@ -170,7 +188,12 @@ function lineFailure(error: Error, { address, stage }: { readonly address: strin
   if (refused || (stage === "tls" && code === "ECONNRESET")) {
     return new Failure("TSD-076", { address, problem: tlsProblem(error.message, code) }, { cause: error });
   }
-  return new Failure("TSD-075", { address, problem: PROBLEMS[code] ?? error.message, stage }, { cause: error });
+  const trouble: LineTrouble = code === "ECONNREFUSED" ? "refused" : "other";
+  return new Failure(
+    "TSD-075",
+    { address, problem: PROBLEMS[code] ?? error.message, stage, trouble },
+    { cause: error },
+  );
 }
 
 function tlsProblem(message: string, code: string): string {
@@ -183,7 +206,10 @@ function tlsProblem(message: string, code: string): string {
   return message;
 }
 
-/** Python's dictionaries have other keys than strings too: a busy worker's metrics have tuples (`("execute", "inc", "executor", "seconds")`). */
+/**
+ * Python's dictionaries have other keys than strings too: a busy worker's metrics have tuples (`("execute", "inc",
+ * "executor", "seconds")`).
+ */
 function keyOf(key: unknown): string | number {
   return typeof key === "string" || typeof key === "number" ? key : JSON.stringify(key);
 }

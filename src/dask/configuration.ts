@@ -26,8 +26,8 @@ export function securityFiles({
 }
 
 /**
- * The variables that connect a plain `Client()` (and `dask worker`) to a cluster; Dask reads `DASK_A__B_C` as its setting `a.b-c`
- * (dask/config.py, collect_env). They name files and hold no secret.
+ * The variables that connect a plain `Client()` (and `dask worker`) to a cluster; Dask reads `DASK_A__B_C` as its
+ * setting `a.b-c` (dask/config.py, collect_env). They name files and hold no secret.
  */
 export function clientEnvironment(access: ClusterAccess): Readonly<Record<string, string>> {
   const files = securityFiles(access);

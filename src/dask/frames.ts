@@ -1,8 +1,9 @@
 import { Failure } from "../errors/failure.ts";
 
 /**
- * Dask's framing over TCP and TLS (distributed/comm/tcp.py and distributed/protocol/utils.py, 2022.12 to 2026.8), all numbers u64 little-endian:
- * length of what follows (later large frames may lie outside it), number of frames, one length per frame, the frames.
+ * Dask's framing over TCP and TLS (distributed/comm/tcp.py and distributed/protocol/utils.py, 2022.12 to 2026.8), all
+ * numbers u64 little-endian: length of what follows (later large frames may lie outside it), number of frames, one
+ * length per frame, the frames.
  */
 const U64 = 8;
 const PRELUDE = 2 * U64;
@@ -12,7 +13,10 @@ const MOST_FRAMES = 4096;
 const LARGEST_MESSAGE = 128 * 1024 * 1024;
 
 export interface Decoder {
-  /** Takes bytes as they come and returns the messages that are complete, each as its frames. Throws TSD-077 when it is not Dask's wire. */
+  /**
+   * Takes bytes as they come and returns the messages that are complete, each as its frames. Throws TSD-077 when it is
+   * not Dask's wire.
+   */
   readonly push: (chunk: Buffer) => Buffer[][];
 }
 
@@ -61,7 +65,10 @@ export function frameDecoder({
   };
 }
 
-/** How many bytes the message at the start of `bytes` has, or, while its lengths are not all there, how many are needed to tell. */
+/**
+ * How many bytes the message at the start of `bytes` has, or, while its lengths are not all there, how many are needed
+ * to tell.
+ */
 function neededBytes(bytes: Buffer, { peer, largest }: { readonly peer: string; readonly largest: number }): number {
   const announced = bytes.readBigUInt64LE(0);
   const count = bytes.readBigUInt64LE(U64);

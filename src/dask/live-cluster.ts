@@ -1,7 +1,7 @@
 import { Failure } from "../errors/failure.ts";
 import { clusterFiles, readClusterCredentials } from "../security/cluster-folder.ts";
 import { refuseReplaceable, type Trust } from "../security/trusted-file.ts";
-import type { TlsCredentials } from "./comm.ts";
+import { lineTrouble, type TlsCredentials } from "./comm.ts";
 import { readSchedulerFile } from "./read-scheduler-file.ts";
 import { identity } from "./rpc.ts";
 import type { SchedulerFile } from "./scheduler-file.ts";
@@ -12,8 +12,9 @@ export type Probe =
   | { readonly state: "gone"; readonly why: string };
 
 /**
- * Asks the scheduler that the file at `path` names who it is. `gone` when it does not answer as the one in the file; `live` also when
- * something accepts the connection and stays silent for all of `deadline` (ms): a busy scheduler must not be taken for a dead one.
+ * Asks the scheduler that the file at `path` names who it is. `gone` when it does not answer as the one in the file;
+ * `live` also when something accepts the connection and stays silent for all of `deadline` (ms): a busy scheduler must
+ * not be taken for a dead one.
  */
 export async function probeCluster(path: string, { deadline }: { readonly deadline: number }): Promise<Probe> {
   try {
@@ -26,8 +27,9 @@ export async function probeCluster(path: string, { deadline }: { readonly deadli
 }
 
 /**
- * The credentials that open the cluster of a scheduler.json: none for a plain or insecure one. Their folder, and every folder on the way to it, must
- * be one in which nobody else can put others in their place. Throws TSD-073, TSD-074, and TSD-120.
+ * The credentials that open the cluster of a scheduler.json: none for a plain or insecure one. Their folder, and every
+ * folder on the way to it, must be one in which nobody else can put others in their place. Throws TSD-073, TSD-074, and
+ * TSD-120.
  */
 export async function credentialsFor(
   { tsdask }: SchedulerFile,
@@ -51,8 +53,8 @@ async function probeScheduler(file: SchedulerFile, tls: TlsCredentials | undefin
     return { state: "gone", why: `another scheduler listens at ${address} now` };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    const accepted = error.code === "TSD-075" && error.facts["stage"] !== "connect";
-    if (accepted && String(error.facts["problem"]).startsWith("no answer"))
+    const line = lineTrouble(error);
+    if (line?.trouble === "silent" && line.stage !== "connect")
       return live("something listens at its address and is too busy to answer");
     return { state: "gone", why: firstLine(error) };
   }

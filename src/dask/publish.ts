@@ -4,12 +4,14 @@ import { systemCode, unwritable } from "../security/file-problems.ts";
 import { claimSchedulerFile } from "./claim-scheduler-file.ts";
 import { writeSchedulerFile, type SchedulerFile } from "./scheduler-file.ts";
 
-/** Two launches that start at the same moment take turns; more turns than launches mean that something else is wrong. */
+/**
+ * Two launches that start at the same moment take turns; more turns than launches mean that something else is wrong.
+ */
 const mostTurns = 8;
 
 /**
- * Publishes a scheduler.json where there is none, or only that of a cluster that is gone. Of several launches that try at
- * the same moment one succeeds; the others find its file and ask its scheduler. The file appears whole, mode 0600.
+ * Publishes a scheduler.json where there is none, or only that of a cluster that is gone. Of several launches that try
+ * at the same moment one succeeds; the others find its file and ask its scheduler. The file appears whole, mode 0600.
  * Throws TSD-025 when the file belongs to another live cluster, TSD-026 and TSD-072 when it cannot be written.
  */
 export async function publishSchedulerFile(path: string, content: SchedulerFile): Promise<void> {

@@ -20,7 +20,7 @@ const Host = v.pipe(
 );
 const LinkPath = v.pipe(v.string(), v.regex(/^\/(?!\/)[\w./@%~:+-]*$/, "not a path"));
 const Login = v.pipe(v.string(), v.regex(/^(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*$/, "not a host"));
-const Place = v.object({
+const PageAddress = v.object({
   host: Host,
   port: Port,
   node: v.optional(Host),
@@ -36,9 +36,12 @@ export const ClusterRecordSchema = v.object({
   host: Host,
   hub: v.object({ addresses: v.array(v.string()), fingerprint: v.string() }),
   folder: v.pipe(v.string(), v.startsWith("/"), plain),
-  dashboard: v.nullable(Place),
-  jupyter: v.nullable(v.object({ ...Place.entries, dashboard: v.optional(LinkPath), hub: v.optional(v.boolean()) })),
+  dashboard: v.nullable(PageAddress),
+  jupyter: v.nullable(
+    v.object({ ...PageAddress.entries, dashboard: v.optional(LinkPath), hub: v.optional(v.boolean()) }),
+  ),
   hosts: v.array(v.string()),
+  python: v.optional(v.pipe(v.string(), v.startsWith("/"), plain)),
   security: v.picklist(["tls", "none"]),
   tunnel: v.optional(v.object({ kind: v.picklist(["direct", "jump", "reverse"]), login: v.optional(Login) })),
   public: v.optional(
@@ -75,9 +78,10 @@ const Content = v.object({
 
 /**
  * Reads a scheduler.json, ours or plain Dask's (then without `tsdask`).
- * What it says decides whose code runs as the user, so only a file is taken that nobody else could write or replace; `"anyone"` is for those
- * who only want to know whose file lies there, and act on nothing in it.
- * Throws TSD-023 when it is not there or cannot be read, TSD-024 when it is not what it should be, TSD-120 when it cannot be believed.
+ * What it says decides whose code runs as the user, so only a file is taken that nobody else could write or replace;
+ * `"anyone"` is for those who only want to know whose file lies there, and act on nothing in it.
+ * Throws TSD-023 when it is not there or cannot be read, TSD-024 when it is not what it should be, TSD-120 when it
+ * cannot be believed.
  */
 export async function readSchedulerFile(path: string, trust: Trust | "anyone" = {}): Promise<SchedulerFile> {
   return parse(path, await readText(path, trust));

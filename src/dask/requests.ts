@@ -1,4 +1,5 @@
-import type { ChildRequest } from "../protocol/messages.ts";
+import type { SchedulerParams, WorkerParams } from "../protocol/fork-server.ts";
+import type { SchedulerRequest, WorkerRequest } from "../protocol/messages.ts";
 import type { Options } from "../config/options.ts";
 import { settingValues, type LaunchSize } from "./settings.ts";
 
@@ -8,11 +9,12 @@ export interface HostSecrets {
   readonly tokenFile: string | null;
 }
 
+/** A worker's part of its host. */
 export interface Share {
   readonly nthreads: number;
   /** Bytes; 0 for no limit. */
   readonly memoryLimit: number;
-  /** Cores that the rank may use, for Dask's own `CPU_COUNT`. */
+  /** Cores that the rank can use at most, for Dask's own `CPU_COUNT`. */
   readonly cpus: number;
 }
 
@@ -24,7 +26,10 @@ export interface RequestInput {
   readonly address: string | undefined;
   /** Folder of the script, first on the path of modules: a worker imports what lies beside the script. */
   readonly scriptFolder: string | undefined;
-  /** Where scheduler and workers keep local files, and what they spill, when neither option nor Dask's configuration says. */
+  /**
+   * Where scheduler and workers keep local files, and what they spill, when neither option nor Dask's configuration
+   * says.
+   */
   readonly scratch: string;
   readonly hostMemory: number;
   /** This host's name. */
@@ -32,8 +37,10 @@ export interface RequestInput {
   readonly size: LaunchSize;
 }
 
-/** What the fork server is asked for on the scheduler's rank; keyword arguments are those of `distributed.Scheduler`. */
-export function schedulerRequest(input: RequestInput, cpus: number): ChildRequest {
+/**
+ * What the fork server is asked for on the scheduler's rank; keyword arguments are those of `distributed.Scheduler`.
+ */
+export function schedulerRequest(input: RequestInput, cpus: number): SchedulerRequest {
   const { options } = input;
   const kwargs = {
     ...listen(input, options.schedulerPort === 0 ? undefined : options.schedulerPort),
@@ -60,13 +67,15 @@ export function schedulerRequest(input: RequestInput, cpus: number): ChildReques
   };
 }
 
-/** What the fork server is asked for on a worker's rank; keyword arguments are those of `distributed.Worker` (or Nanny). */
+/**
+ * What the fork server is asked for on a worker's rank; keyword arguments are those of `distributed.Worker` (or Nanny).
+ */
 export function workerRequest(
   input: RequestInput,
   share: Share,
   name: string | number,
   scheduler: string | null,
-): ChildRequest {
+): WorkerRequest {
   const { options } = input;
   const port = options.workerPort;
   const kwargs = {
@@ -98,15 +107,14 @@ export function workerRequest(
       ...common(input),
       kwargs,
       user_kwargs: options.workerOptions,
-      class: options.workerClass,
+      worker_class: options.workerClass,
       scheduler,
       preload_nanny: options.preloadNanny,
-      rank: input.rank,
     },
   };
 }
 
-function common({ options, rank, secrets, host, scratch, size }: RequestInput): Readonly<Record<string, unknown>> {
+function common({ options, secrets, host, scratch, size }: RequestInput): SchedulerParams & WorkerParams {
   return {
     security: secrets.security,
     token_file: secrets.tokenFile,
@@ -115,7 +123,6 @@ function common({ options, rank, secrets, host, scratch, size }: RequestInput): 
     config: pagesConfig(options, secrets),
     derived: settingValues(size),
     scratch,
-    rank,
     ...(options.contact === "hostname" ? { contact_host: host } : {}),
   };
 }

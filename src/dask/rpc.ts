@@ -1,9 +1,17 @@
 import * as v from "valibot";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { isRecord, openComm, type TlsCredentials } from "./comm.ts";
+import { isRecord, lineTrouble, openComm, type TlsCredentials } from "./comm.ts";
 
-/** Where a scheduler is, and what opens its door when it is a `tls://` one. */
+/**
+ * Whether a call failed because the scheduler was not there, could not be trusted or understood, or answered with an
+ * error (TSD-075 to TSD-078).
+ */
+export function isCallFailure(error: unknown): error is Failure {
+  return error instanceof Failure && /^TSD-07[5-8]$/.test(error.code);
+}
+
+/** Where a scheduler is, and what it takes to get in when it is a `tls://` one. */
 export interface SchedulerEndpoint {
   readonly address: string;
   readonly tls?: TlsCredentials | undefined;
@@ -91,8 +99,8 @@ export interface Retirement {
 }
 
 /**
- * Retires workers: their results move to others first. Returns the addresses of those that were retired, which are fewer than asked
- * when their data found no other place. Throws as `callScheduler`.
+ * Retires workers: their results move to others first. Returns the addresses of those that were retired, which are
+ * fewer than asked when their data found no other place. Throws as `callScheduler`.
  */
 export async function retireWorkers(
   scheduler: SchedulerEndpoint,
@@ -131,7 +139,7 @@ export async function terminate(scheduler: SchedulerEndpoint, options?: CallOpti
   try {
     await callScheduler(scheduler, "terminate", {}, options);
   } catch (error) {
-    if (error instanceof Failure && error.code === "TSD-075" && error.facts["stage"] === "answer") return;
+    if (lineTrouble(error)?.stage === "answer") return;
     throw error;
   }
 }

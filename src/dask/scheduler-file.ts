@@ -4,8 +4,9 @@ import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 
 /**
- * `scheduler.json`: the fields Dask's own scheduler writes (its `identity`), so that `Client(scheduler_file=…)` works, plus `tsdask`.
- * This file holds what rank 0 needs at its start and end, and loads nothing more; reading and checking is in `read-scheduler-file.ts`.
+ * `scheduler.json`: the fields Dask's own scheduler writes (its `identity`), so that `Client(scheduler_file=…)` works,
+ * plus `tsdask`. This file holds what rank 0 needs at its start and end, and loads nothing more; reading and checking
+ * is in `read-scheduler-file.ts`.
  */
 export interface SchedulerFile {
   readonly type: string;
@@ -19,7 +20,7 @@ export interface SchedulerFile {
 }
 
 /** Where a web page of the cluster is served. */
-export interface Place {
+export interface PageAddress {
   /** What it listens at, as other hosts reach it; a loopback address when only its own node does. */
   readonly host: string;
   readonly port: number;
@@ -52,16 +53,20 @@ export interface ClusterRecord {
   readonly hub: { readonly addresses: readonly string[]; readonly fingerprint: string };
   /** The cluster folder, absolute. */
   readonly folder: string;
-  readonly dashboard: Place | null;
-  /** `dashboard` is the path at which Jupyter shows Dask's dashboard, behind its own login; absent where it does not. */
+  readonly dashboard: PageAddress | null;
+  /**
+   * `dashboard` is the path at which Jupyter shows Dask's dashboard, behind its own login; absent where it does not.
+   */
   readonly jupyter:
-    | (Place & {
+    | (PageAddress & {
         readonly dashboard?: string | undefined;
         /** A JupyterHub leads there, and no tunnel. */
         readonly hub?: boolean | undefined;
       })
     | null;
   readonly hosts: readonly string[];
+  /** The Python that the cluster runs in, as rank 0's host names it: that of the worker jobs, too. */
+  readonly python?: string | undefined;
   readonly security: "tls" | "none";
   /** How laptops get there: what `--tunnel` said, and the login host where it was known. */
   readonly tunnel?: { readonly kind: "direct" | "jump" | "reverse"; readonly login?: string | undefined } | undefined;
@@ -86,8 +91,8 @@ export async function writeSchedulerFile(path: string, content: SchedulerFile): 
 }
 
 /**
- * Removes scheduler.json if it is still the one of this launch; another launch's is left alone. Returns whether it was removed.
- * Throws TSD-072 when the system refuses.
+ * Removes scheduler.json if it is still the one of this launch; another launch's is left alone. Returns whether it was
+ * removed. Throws TSD-072 when the system refuses.
  */
 export async function removeSchedulerFile(path: string, launch: string): Promise<boolean> {
   try {
@@ -100,7 +105,10 @@ export async function removeSchedulerFile(path: string, launch: string): Promise
   }
 }
 
-/** What a scheduler.json of ours says; undefined for another user's, for a link, a pipe or a folder, and for what is too large for one. Throws the system's error. */
+/**
+ * What a scheduler.json of ours says; undefined for another user's, for a link, a pipe or a folder, and for what is too
+ * large for one. Throws the system's error.
+ */
 export async function ownText(path: string): Promise<string | undefined> {
   const { readPlainFile } = await import("../security/trusted-file.ts");
   let ours = false;

@@ -12,14 +12,29 @@ export interface LaunchSize {
   readonly cores: number;
 }
 
-/** From so many workers on, more than one scheduler's event loop greets within Dask's own 30 s of a handshake on a busy host. */
+/**
+ * From so many workers on, more than one scheduler's event loop greets within Dask's own 30 s of a handshake on a busy
+ * host.
+ */
 export const manyWorkers = 100;
 /** Seconds that each further worker adds: 420 workers took 7 to 8 minutes to come where nothing was done about it. */
 const secondsEach = 0.1;
 const longest = 600;
 /** distributed/worker.py: a worker registers by one connection, which it keeps, and sends its heartbeats by another. */
 const connectionsEach = 2;
-/** distributed.yaml: `comm.timeouts.connect` and `.tcp` (seconds), `scheduler.worker-ttl` (seconds), `comm.socket-backlog`. */
+/**
+ * Files that a scheduler has open besides: libraries, listeners, the connections of clients and of the dashboard's
+ * readers.
+ */
+const filesBesides = 256;
+
+/** How many files the scheduler of so many workers has open at once. */
+export const schedulerFiles = (workers: number): number => workers * connectionsEach + filesBesides;
+
+/**
+ * distributed.yaml: `comm.timeouts.connect` and `.tcp` (seconds), `scheduler.worker-ttl` (seconds),
+ * `comm.socket-backlog`.
+ */
 const dask = { timeout: 30, ttl: 300, backlog: 2048 };
 /** distributed.yaml: what each process does again and again, in ms, and how far apart it may be moved. */
 const periods = {
@@ -30,8 +45,8 @@ const periods = {
 } as const;
 
 /**
- * What Dask's configuration is to say for a launch of this size, by the names of distributed.yaml; the user's own configuration counts first.
- * Empty for a launch of ordinary size. Pure.
+ * What Dask's configuration is to say for a launch of this size, by the names of distributed.yaml; the user's own
+ * configuration counts first. Empty for a launch of ordinary size. Pure.
  */
 export function derivedSettings({ workers, here, cores }: LaunchSize): Readonly<Record<string, DerivedSetting>> {
   const settings: Record<string, DerivedSetting> = {};

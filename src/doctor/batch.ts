@@ -1,3 +1,4 @@
+import { deadlines } from "../deadlines.ts";
 import { batchSystem, describeJob, inquireJob } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import type { Job } from "../batch/system.ts";
@@ -7,13 +8,14 @@ import { whichIn } from "./which.ts";
 import { fine, foretold, message, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
 
-const askDeadline = 3_000;
-
-/** Whether the commands of the job's batch system answer here: `scale`, `adapt`, `list` and `stop` need them, a launch whose end is known does not. */
+/**
+ * Whether the commands of the job's batch system answer here: `scale`, `adapt`, `list` and `stop` need them, a launch
+ * whose end is known does not.
+ */
 async function answerRow({ system, jobId = "" }: Job, env: NodeJS.ProcessEnv): Promise<Row> {
   const name = "commands";
   try {
-    const states = await batchSystem(system).states([jobId], commandShell({ env, deadline: askDeadline }));
+    const states = await batchSystem(system).states([jobId], commandShell({ env, deadline: deadlines.doctorBatch }));
     return fine("batch", name, `${system} answers: the job is ${states.get(jobId) ?? "not known to it"}`);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -46,7 +48,7 @@ async function endRow(job: Job, walltime: number | undefined, env: NodeJS.Proces
   if (walltime !== undefined) return fine("batch", "end", `${durationText(walltime)} after its start (--walltime)`);
   try {
     const { endTime } =
-      job.endTime === undefined ? await inquireJob(job, commandShell({ env, deadline: askDeadline })) : job;
+      job.endTime === undefined ? await inquireJob(job, commandShell({ env, deadline: deadlines.doctorBatch })) : job;
     if (endTime === undefined) return fine("batch", "end", "it has no time limit, or none is told");
     return fine("batch", "end", `in ${durationText(Math.max(0, endTime - Date.now() / 1000))}`);
   } catch (error) {

@@ -9,7 +9,10 @@ const told =
   /^(PATH|TMPDIR|PYTHON\w*|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_(PREFIX|DEFAULT_ENV)|LOADEDMODULES|I_MPI_|SLURM_|PBS_|LSB_|SGE_|JOB_ID|FLUX_|TSDASK_|DASK_|OMP_NUM_THREADS|LANG|LC_ALL|SHELL)/;
 const secretName = /token|secret|passw|key|cookie|credential|auth|jwt/i;
 
-/** One text for a ticket: the report, and the variables that matter; secrets, other users' names and what is in files are left out. */
+/**
+ * One text for a ticket: the report, and the variables that matter; secrets, other users' names and what is in files
+ * are left out.
+ */
 export function bundleText(
   rows: readonly MergedRow[],
   {

@@ -60,7 +60,10 @@ export async function fileRows({ cwd, env, uid, host, options }: DoctorContext):
   return rows;
 }
 
-/** Whether a folder takes a file, how quickly, and what space is left. `made` is the path that a launch would make there. */
+/**
+ * Whether a folder takes a file, how quickly, and what space is left. `made` is the path that a launch would make
+ * there.
+ */
 async function folderRow(name: string, folder: string, code: "TSD-072", made: string): Promise<Row> {
   const probe = join(folder, `.tsdask-doctor-${randomBytes(6).toString("hex")}`);
   const began = performance.now();

@@ -1,14 +1,13 @@
 import { lookup, lookupService } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { deadlines } from "../deadlines.ts";
 import { startTrouble } from "../rank/start-trouble.ts";
 import { Failure } from "../errors/failure.ts";
-import { refuseLoopback } from "../host/reach.ts";
+import { refuseLoopback } from "../host/connection-check.ts";
 import { interfaceAddresses, listeningAddress, type InterfaceAddress } from "../net/interfaces.ts";
 import { checked, fine, message, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
-
-const lookupDeadline = 2_000;
 
 /** This host's name and addresses, and the one that others would be told. */
 export async function hostRows({ host, options, world }: DoctorContext): Promise<Row[]> {
@@ -34,14 +33,14 @@ export async function hostRows({ host, options, world }: DoctorContext): Promise
 async function nameRow(host: string, needed: boolean, known: readonly InterfaceAddress[]): Promise<Row> {
   const found = await Promise.race([
     lookup(host, { all: true }).catch(() => []),
-    pause(lookupDeadline, undefined, { ref: false }),
+    pause(deadlines.doctorName, undefined, { ref: false }),
   ]);
   if (found === undefined)
     return {
       group: "hosts",
       name: "name",
       state: "warning",
-      text: `the name service did not answer for ${host} within ${lookupDeadline / 1000} s`,
+      text: `the name service did not answer for ${host} within ${deadlines.doctorName / 1000} s`,
       cause: "The name server that /etc/resolv.conf names is slow or gone.",
       cure: "Ask the site; launches use addresses, but ssh, batch commands and imports may hang for it.",
     };
@@ -56,17 +55,17 @@ async function nameRow(host: string, needed: boolean, known: readonly InterfaceA
 
 /** Throws TSD-050 for a --host that is none of this host's addresses, as its scheduler would when it listens there. */
 async function refuseForeign(
-  wish: string | undefined,
+  requested: string | undefined,
   host: string,
   known: readonly InterfaceAddress[],
 ): Promise<void> {
-  if (wish === undefined || wish === "0.0.0.0" || wish === "::") return;
-  const found = await lookup(wish, { all: true }).catch(() => []);
+  if (requested === undefined || requested === "0.0.0.0" || requested === "::") return;
+  const found = await lookup(requested, { all: true }).catch(() => []);
   if (found.some(({ address }) => address.startsWith("127.") || known.some((one) => one.address === address))) return;
   throw new Failure("TSD-050", {
     rank: 0,
     host,
-    why: found.length === 0 ? `--host ${wish} is not known` : `--host ${wish} is not an address of this host`,
+    why: found.length === 0 ? `--host ${requested} is not known` : `--host ${requested} is not an address of this host`,
     ...startTrouble("address"),
   });
 }
@@ -79,7 +78,7 @@ async function backText(host: string, address: string): Promise<string> {
       ({ hostname }) => hostname,
       () => address,
     ),
-    pause(lookupDeadline, undefined, { ref: false }),
+    pause(deadlines.doctorName, undefined, { ref: false }),
   ]);
   if (back === undefined) return "and nobody answers for the way back";
   if (back === address) return "which has no name the other way round";

@@ -1,11 +1,10 @@
 import { execa } from "execa";
+import { deadlines } from "../deadlines.ts";
 import { whichIn } from "./which.ts";
-import { launcherTitle } from "../launcher/known.ts";
+import { hasOwnMpirun, launcherOfVersion, launcherTitle } from "../launcher/known.ts";
 import type { LauncherName } from "../launcher/world.ts";
 import { fine, foretold, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
-
-const versionDeadline = 2_000;
 
 /** What started this process, what PATH has, and whether both belong together. */
 export async function launcherRows({ world, worldProblem, env }: DoctorContext): Promise<Row[]> {
@@ -37,10 +36,12 @@ function startedRow(world: DoctorContext["world"]): Row {
   return fine("launcher", "started by", text, { same: text });
 }
 
-/** Whether variables of one MPI meet an mpirun of another; pure. Inside of a job started by srun and the like any mpirun may be in PATH. */
+/**
+ * Whether variables of one MPI meet an mpirun of another; pure. Inside of a job started by srun and the like any mpirun
+ * may be in PATH.
+ */
 export function otherFamily(launcher: LauncherName, found: LauncherName | undefined): boolean {
-  const families: readonly LauncherName[] = ["openmpi", "hydra"];
-  return found !== undefined && families.includes(launcher) && families.includes(found) && launcher !== found;
+  return found !== undefined && hasOwnMpirun(launcher) && launcher !== found;
 }
 
 function strangeRow(launcher: LauncherName, path: string, title: string): Row {
@@ -55,10 +56,8 @@ function strangeRow(launcher: LauncherName, path: string, title: string): Row {
 /** Which MPI a `--version` is of; pure. */
 export function familyOf(version: string): { readonly launcher: LauncherName; readonly title: string } | undefined {
   const number = /(\d+\.\d+(?:\.\d+)?)/.exec(version)?.[1] ?? "";
-  if (/Open MPI|OpenRTE|PRRTE/i.test(version)) return { launcher: "openmpi", title: `Open MPI ${number}`.trim() };
-  if (/Intel\(R\) MPI/i.test(version)) return { launcher: "hydra", title: `Intel MPI ${number}`.trim() };
-  if (/HYDRA|MPICH/i.test(version)) return { launcher: "hydra", title: `MPICH ${number}`.trim() };
-  return undefined;
+  const found = launcherOfVersion(version);
+  return found && { launcher: found.launcher, title: `${found.mpi} ${number}`.trim() };
 }
 
 async function versionOf(path: string, env: NodeJS.ProcessEnv): Promise<string> {
@@ -69,7 +68,7 @@ async function versionOf(path: string, env: NodeJS.ProcessEnv): Promise<string> 
     env: clean,
     extendEnv: false,
     reject: false,
-    timeout: versionDeadline,
+    timeout: deadlines.doctorMpirun,
     stdin: "ignore",
   });
   return `${ran.stdout ?? ""}\n${ran.stderr ?? ""}`;

@@ -7,7 +7,10 @@ import { readRecord } from "../report/record.ts";
 const mostLaunches = 3;
 const mostMessages = 12;
 
-/** The last launches of this folder, or, where it has none, of all: how each ended, and what was said, for a ticket. Never throws. */
+/**
+ * The last launches of this folder, or, where it has none, of all: how each ended, and what was said, for a ticket.
+ * Never throws.
+ */
 export async function launchLines(env: NodeJS.ProcessEnv, cwd: string): Promise<readonly string[]> {
   try {
     const all = await listClusters(env);

@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import { planFor, rolesOf } from "../cluster/plan.ts";
 import { optionsOf } from "../config/groups.ts";
 import type { Options } from "../config/options.ts";
+import { schedulerFiles } from "../dask/settings.ts";
 import { hostGrant, type Grant } from "../host/grant.ts";
-import { fairShares, littleMemory } from "../host/shares.ts";
+import { fairShares, littleMemoryOf } from "../host/shares.ts";
 import { bytesText } from "../ui/format.ts";
 import { count } from "../ui/ranges.ts";
 import { fine, message, type Row } from "./row.ts";
@@ -31,11 +32,14 @@ export function limitRows({ env, host, uid, options, world }: DoctorContext): Ro
     fine("limits", "cores", `${count(cpus, "core")} (${grant.why.cpus})`),
     fine("limits", "memory", `${bytesText(grant.memory)} (${grant.why.memory})`),
     ...shareRows(grant, options, world ?? { rank: 0, size: options.np ?? 0, localSize: options.np }),
-    ...rowsOfLimits(readLimits(), { host, root: uid === 0 }),
+    ...rowsOfLimits(readLimits(), { host, root: uid === 0, workers: options.expectedWorkers }),
   ];
 }
 
-/** What each worker of this host would get, where it is known how many ranks it has; launchers give a host's ranks numbers in a row, as a rule. Pure. */
+/**
+ * What each worker of this host would get, where it is known how many ranks it has; launchers give a host's ranks
+ * numbers in a row, as a rule. Pure.
+ */
 export function shareRows(
   grant: Grant,
   options: Options,
@@ -50,8 +54,11 @@ export function shareRows(
   const threads = shares.map(({ nthreads }) => nthreads);
   const memory = shares.map(({ memoryLimit }) => memoryLimit);
   const least = Math.min(...memory);
-  if (least > 0 && least < littleMemory)
-    return [message("limits", "each worker", "TSD-198", { memory: bytesText(least), workers: shares.length })];
+  const little = littleMemoryOf(memory);
+  if (little !== undefined) {
+    const facts = { memory: bytesText(little.least), few: little.few, workers: shares.length };
+    return [message("limits", "each worker", "TSD-198", facts)];
+  }
   const range = (low: string, high: string): string => (low === high ? low : `${low} to ${high}`);
   const cores = range(String(Math.min(...threads)), String(Math.max(...threads)));
   const bytes = least === 0 ? "no limit of memory" : range(bytesText(least), bytesText(Math.max(...memory)));
@@ -62,9 +69,10 @@ export function shareRows(
 /** The rows of a process's limits; pure. */
 export function rowsOfLimits(
   { files, processes, addressSpace }: Limits,
-  { host, root }: { readonly host: string; readonly root: boolean },
+  { host, root, workers }: { readonly host: string; readonly root: boolean; readonly workers: number },
 ): Row[] {
   const rows: Row[] = [];
+  const needed = schedulerFiles(workers);
   if (files !== undefined && files < leastFiles)
     rows.push({
       group: "limits",
@@ -75,6 +83,8 @@ export function rowsOfLimits(
       cure: "`ulimit -n 65536` in the job's script before the launcher; the hard limit is the site's.",
       code: "TSD-051",
     });
+  else if (files !== undefined && files < needed)
+    rows.push(message("limits", "open files", "TSD-194", { host, files, needed, workers }));
   else rows.push(fine("limits", "open files", amount(files)));
   const facts = { host, kind: "processes", limit: processes, letter: "u", enough: "4096" };
   if (processes !== undefined && processes < leastProcesses && !root)

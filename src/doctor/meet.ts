@@ -13,7 +13,7 @@ import { shortName } from "../launcher/host-paths.ts";
 import { livingNeighbours } from "../launcher/neighbours.ts";
 import type { World } from "../launcher/world.ts";
 import { reachableAddresses } from "../net/interfaces.ts";
-import { whyUnreachable } from "../net/reach.ts";
+import { whyUnreachable } from "../net/connection-check.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { randomToken } from "../security/tokens.ts";
@@ -28,7 +28,10 @@ export interface DoctorLaunch {
   readonly world: World;
 }
 
-/** The host's findings for rank 0, from another host; resolves to the exit code of this rank. Throws TSD-021, TSD-022, TSD-030 to TSD-033. */
+/**
+ * The host's findings for rank 0, from another host; resolves to the exit code of this rank. Throws TSD-021, TSD-022,
+ * TSD-030 to TSD-033.
+ */
 export async function reportToRankZero({ context, world }: DoctorLaunch): Promise<number> {
   const place = placeOf({ context, world });
   const findings = examineHere({ context, world });
@@ -102,7 +105,10 @@ async function whyNoneReached(addresses: readonly string[]): Promise<string | un
   return problems.includes(undefined) ? undefined : `${addresses[0] ?? "?"}: ${problems[0] ?? "it has no address"}`;
 }
 
-/** Rank 0's side: looks at its own host, and gathers what the others have seen. Never throws: a meeting that fails is a row. */
+/**
+ * Rank 0's side: looks at its own host, and gathers what the others have seen. Never throws: a meeting that fails is a
+ * row.
+ */
 export async function gatherReports({ context, world }: DoctorLaunch): Promise<readonly HostReport[]> {
   const place = placeOf({ context, world });
   const own = examineHere({ context, world });
@@ -191,7 +197,10 @@ async function open({ context, world }: DoctorLaunch, place: LaunchPlace, met: M
   };
 }
 
-/** Waits until every rank of the launch is one of a host that has reported, or until the time is over: longer for hosts that have met and still look. */
+/**
+ * Waits until every rank of the launch is one of a host that has reported, or until the time is over: longer for hosts
+ * that have met and still look.
+ */
 async function untilAll(met: readonly Met[], world: World, own: Promise<Findings>): Promise<void> {
   const began = performance.now();
   const { ranks } = await own;

@@ -1,4 +1,5 @@
 import { execa } from "execa";
+import { deadlines } from "../deadlines.ts";
 import { jupyterModules } from "../cluster/jupyter-modules.ts";
 import { findPython } from "../host/python.ts";
 import { pythonTrouble } from "../host/python-trouble.ts";
@@ -24,14 +25,11 @@ export interface PythonLook {
   };
 }
 
-/** Python gets this long (ms) to import Dask; a slow shared file system is a finding, not a reason to hang. */
-const lookDeadline = 20_000;
-
 /** The Python that would run Dask, what is in it, and what would break it. */
 export async function pythonRows(context: DoctorContext): Promise<Row[]> {
   const { env, cwd, host, options } = context;
   try {
-    const found = findPython({ wish: options.python, env, cwd, host });
+    const found = findPython({ requested: options.python, env, cwd, host });
     const began = performance.now();
     const ran = await execa(
       found.path,
@@ -41,7 +39,7 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
         extendEnv: false,
         cwd,
         reject: false,
-        timeout: lookDeadline,
+        timeout: deadlines.doctorPython,
         stdin: "ignore",
       },
     );
@@ -52,7 +50,7 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
       const words = (ran.stderr ?? "").slice(-8000);
       const last = words.trim().split("\n").at(-1) ?? "";
       const why = ran.timedOut
-        ? `it did not import Dask within ${lookDeadline / 1000} s`
+        ? `it did not import Dask within ${deadlines.doctorPython / 1000} s`
         : last || String(ran.exitCode);
       const reason = ran.code === undefined ? "ended" : "spawn";
       return [troubleRow(context, found.path, { reason, message: why, words }), ...environment];

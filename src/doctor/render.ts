@@ -18,7 +18,10 @@ const titles = {
   security: "Security",
 } as const;
 
-/** The report as people read it: a group, a row for each check, and under a finding its cause, its cure and the message's code. */
+/**
+ * The report as people read it: a group, a row for each check, and under a finding its cause, its cure and the
+ * message's code.
+ */
 export function reportText(
   rows: readonly MergedRow[],
   { hosts, colour = false }: { readonly hosts: readonly string[]; readonly colour?: boolean },
@@ -45,7 +48,9 @@ export function reportText(
   return `${[`tsdask-mpi doctor, ${where}`, ...lines, "", verdict(rows)].join("\n")}\n`;
 }
 
-/** So many different answers to one question are shown where all are well; of more, one and how many others there are. */
+/**
+ * So many different answers to one question are shown where all are well; of more, one and how many others there are.
+ */
 const mostAnswers = 4;
 
 /** What differs from host to host, and is well everywhere, takes one line: a hundred hosts have a hundred addresses. */

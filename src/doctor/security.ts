@@ -71,7 +71,10 @@ function ownRow(base: string, uid: number): Row {
     : message("security", "host's folder", "TSD-071", { path: base, problem });
 }
 
-/** What ssh needs: a client for tunnels, and files that sshd believes (sshd_config(5), StrictModes: the home folder, ~/.ssh, and the keys). */
+/**
+ * What ssh needs: a client for tunnels, and files that sshd believes (sshd_config(5), StrictModes: the home folder,
+ * ~/.ssh, and the keys).
+ */
 function sshRow(env: NodeJS.ProcessEnv, uid: number): Row {
   const home = env["HOME"];
   const client =

@@ -14,7 +14,10 @@ const longest = 300;
 /** A disk that takes less than this (bytes per second) makes workers that spill stand still. */
 const slow = 5 * 2 ** 20;
 
-/** Where workers spill to: whether it can be written, what kind of disk it is, and how fast. Throws nothing but what is no system's error. */
+/**
+ * Where workers spill to: whether it can be written, what kind of disk it is, and how fast. Throws nothing but what is
+ * no system's error.
+ */
 export async function spillRow(
   folder: string,
   from: string,

@@ -1,19 +1,25 @@
 import { hostname } from "node:os";
+import { kebab } from "../config/option-names.ts";
 import { readOptions, type ReadResult } from "../config/read.ts";
+import { sourceName } from "../config/resolve.ts";
+import { optionKeys } from "../config/table.ts";
+import { VERSION } from "../config/version.ts";
 import { identify, type World } from "../launcher/world.ts";
 import type { DoctorContext } from "./context.ts";
 import { batchRows } from "./batch.ts";
 import { fileRows } from "./files.ts";
 import { hostRows } from "./hosts.ts";
-import { installationRows } from "./installation.ts";
 import { jupyterRows } from "./jupyter.ts";
 import { launcherRows } from "./launcher.ts";
 import { limitRows } from "./limits.ts";
 import { pythonRows } from "./python.ts";
-import { foretold, groups, type Group, type HostReport, type Row } from "./row.ts";
+import { fine, foretold, groups, type Group, type HostReport, type Row } from "./row.ts";
 import { securityRows } from "./security.ts";
 
-/** Reads what the checks start from. Where the options cannot be read, those of the environment and the files are left out. Never throws. */
+/**
+ * Reads what the checks start from. Where the options cannot be read, those of the environment and the files are left
+ * out. Never throws.
+ */
 export async function doctorContext({
   argv,
   env,
@@ -85,4 +91,22 @@ export async function examine(context: DoctorContext): Promise<HostReport> {
     ranks: 1,
     rows: rows.flat(),
   };
+}
+
+/** tsdask-mpi itself, its Node, and the options in force with where each comes from. */
+function installationRows({ read, readProblem, pythonRoot }: DoctorContext): Row[] {
+  const folder = pythonRoot.replace(/\/python$/, "");
+  return [
+    fine("installation", "tsdask-mpi", `${VERSION} in ${folder}`, { same: VERSION }),
+    fine("installation", "node", `${process.versions.node} (${process.execPath})`),
+    read === undefined
+      ? foretold("installation", "options", readProblem)
+      : fine("installation", "options", optionsText(read)),
+  ];
+}
+
+function optionsText(read: NonNullable<DoctorContext["read"]>): string {
+  const said = optionKeys.filter((key) => !["default", "derived"].includes(read.sources[key].kind));
+  if (said.length === 0) return "all at their defaults";
+  return said.map((key) => `${kebab(key)} (${sourceName(read.sources[key])})`).join(", ");
 }

@@ -1,9 +1,9 @@
 /**
- * Every message a user can meet: its stable code, the exit code that goes with it, what failed, the likely cause and the cure.
- * `{names}` are filled from the failure's facts. `docs/runbook.md` has one entry per code; a test keeps the two together.
- * Ranges: 00x-01x usage and configuration · 02x-03x meeting (host, hub, record, PMI) · 04x-05x Python and Dask ·
- * 06x supervision and the end · 07x security, connect and JupyterLab · 08x-09x batch systems · from 100 on of all kinds, in the order in which
- * they came. A number that was used once is not used for anything else.
+ * Every message a user can meet: its stable code, the exit code that goes with it, what failed, the likely cause and
+ * the cure. `{names}` are filled from the failure's facts. `docs/runbook.md` has one entry per code; a test keeps the
+ * two together. Ranges: 00x-01x usage and configuration · 02x-03x meeting (host, hub, record, PMI) · 04x-05x Python and
+ * Dask · 06x supervision and the end · 07x security, connect and JupyterLab · 08x-09x batch systems · from 100 on of
+ * all kinds, in the order in which they came. A number that was used once is not used for anything else.
  */
 export interface Message {
   readonly exit: number;
@@ -114,7 +114,7 @@ export const messages = define({
     exit: 69,
     what: "Rank {rank} on {host} found no leader on its host within {seconds} s.",
     cause:
-      "The first rank of this host died before it could listen, or the ranks of this host see different temporary folders (TMPDIR is {folder}).",
+      "The first rank of this host has not begun, or died before it could listen, or the ranks of this host see different temporary folders (TMPDIR is {folder}).",
     cure: "Look for an earlier message of another rank; if there is none, set TMPDIR to one folder for all ranks of a host, such as /tmp.",
   },
   "TSD-021": {
@@ -290,7 +290,8 @@ export const messages = define({
   "TSD-053": {
     exit: 69,
     what: "Only {registered} of {wanted} workers were in after {seconds} s; missing: {missing}.",
-    cause: "The missing workers could not start (see their lines above), or cannot reach the scheduler.",
+    cause:
+      "The missing workers could not start (see their lines above), left before the script started, or cannot reach the scheduler.",
     cure: "Look at the first lines of a missing rank; try `--interface` with the network that the hosts share, or `--start-timeout 10m` on a slow file system.",
   },
   "TSD-054": {
@@ -946,10 +947,17 @@ export const messages = define({
   },
   "TSD-198": {
     exit: 0,
-    what: "The workers have {memory} of memory each, which is little.",
+    what: "{few} of {workers} workers have little memory, the least of them {memory}.",
     cause:
-      "The {workers} workers share what their hosts were granted, or --memory-limit says so. A worker that does nothing holds 20 to 60 MiB itself, and Dask writes data to disk from 60 % of the limit on and pauses at 80 %.",
+      "The workers share what their hosts were granted, or --memory-limit or their group says so. A worker that does nothing holds 20 to 60 MiB itself, and Dask writes data to disk from 60 % of the limit on and pauses at 80 %.",
     cure: "Start fewer ranks with more threads each (--nthreads), or ask the batch system for more memory.",
+  },
+  "TSD-194": {
+    exit: 0,
+    what: "The scheduler on {host} may have {files} files open, and {workers} workers need about {needed}.",
+    cause:
+      "The hard limit of open files there (`ulimit -Hn`) is that small; each worker has two connections to the scheduler, and those that find no room are refused.",
+    cure: "`ulimit -n {needed}` in the job's script before the launcher, if the site lets you; or fewer ranks with more threads each (--nthreads).",
   },
   "TSD-193": {
     exit: 0,

@@ -6,7 +6,7 @@ import { removeHostFolder } from "./election.ts";
 import { dismissShells, postOf, removePost, type ShellRanks } from "./shell-ranks.ts";
 import type { Failure } from "../errors/failure.ts";
 import { failureText } from "../ui/failure-text.ts";
-import type { Member } from "../rank/rank-agent.ts";
+import type { RankAgent } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { readFor } from "../config/read-for.ts";
 import { lead } from "./agent.ts";
@@ -15,10 +15,11 @@ import { launchPlace, type LaunchPlace, type MeetingOptions } from "./launch-pla
 import { passOn, tellRankZero } from "./tell-rank-zero.ts";
 
 /**
- * Leads this host. Where that fails before it has begun (a wrong option, no Python, an unwritable folder), says why once, on rank 0
- * wherever it happened, tells this host's other ranks so that none waits, and leaves with the failure's code.
+ * Leads this host. Where that fails before it has begun (a wrong option, no Python, an unwritable folder), says why
+ * once, on rank 0 wherever it happened, tells this host's other ranks so that none waits, and leaves with the failure's
+ * code.
  */
-export async function leadOrTell(context: LeadContext): Promise<Member | undefined> {
+export async function leadOrTell(context: LeadContext): Promise<RankAgent | undefined> {
   try {
     return await lead(context);
   } catch (error) {
@@ -36,14 +37,20 @@ export async function leadOrTell(context: LeadContext): Promise<Member | undefin
 /** What it takes to tell the other hosts of a failure. */
 type Telling = Pick<LeadContext, "world" | "program" | "argv" | "env" | "cwd" | "hostKey" | "out">;
 
-/** Tells why this host cannot even be led (no folder to meet in), on rank 0 where it can; resolves to the exit code. Never rejects. */
+/**
+ * Tells why this host cannot even be led (no folder to meet in), on rank 0 where it can; resolves to the exit code.
+ * Never rejects.
+ */
 export async function tellElsewhere(context: Telling, error: unknown): Promise<number> {
   const failure = failureOf(error);
   if (context.world.rank === 0) context.out.write(failureText(failure));
   return spread(context, await meetingPlace(context), failure);
 }
 
-/** Tells the other hosts, then this one's other ranks, Nodes and shells, with which code to leave, and leaves after them. */
+/**
+ * Tells the other hosts, then this one's other ranks, Nodes and shells, with which code to leave, and leaves after
+ * them.
+ */
 async function tellRanks(context: LeadContext, failure: Failure): Promise<void> {
   const { world, alone, paths, listener, exit } = context;
   let left = alone ? 0 : (world.localSize ?? 1) - 1;
@@ -75,17 +82,23 @@ async function tellRanks(context: LeadContext, failure: Failure): Promise<void> 
   });
   // A shell that finds no pipes becomes a Node in the end, which finds no leader.
   if (post !== undefined)
-    shells = dismissShells({ paths, post, asNodes: place.usePmi, code: told.promise, onGone: gone }).catch(
-      () => undefined,
-    );
+    shells = dismissShells({
+      paths,
+      post,
+      asNodes: place.usePmi,
+      code: told.promise,
+      awaited: () => left > 0,
+      onGone: gone,
+    }).catch(() => undefined);
   told.resolve(await spread(context, place, failure));
+  await shells;
   if (left <= 0) leave();
   else setTimeout(leave, deadlines.badUsage);
 }
 
 /**
- * Lets the other hosts know; resolves to the exit code of this host's ranks. What rank 0 will meet itself is its to say: the
- * others only take their part in the launcher's exchange.
+ * Lets the other hosts know; resolves to the exit code of this host's ranks. What rank 0 will meet itself is its to
+ * say: the others only take their part in the launcher's exchange.
  */
 async function spread(context: Telling, place: LaunchPlace, failure: Failure): Promise<number> {
   const { world, out } = context;
@@ -122,7 +135,10 @@ function isEverywhere({ code, facts }: Failure): boolean {
 
 const inEveryCommandLine: ReadonlySet<string> = new Set(["TSD-002", "TSD-006", "TSD-008"]);
 
-/** Programs read in the file of `--json-summary` that the launch failed before it began, unless that file, or any other option, is what is wrong. */
+/**
+ * Programs read in the file of `--json-summary` that the launch failed before it began, unless that file, or any other
+ * option, is what is wrong.
+ */
 async function summariseFailure(
   { program, argv, env, cwd, started, out }: LeadContext,
   failure: Failure,

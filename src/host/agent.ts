@@ -7,11 +7,10 @@ import { readFor } from "../config/read-for.ts";
 import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
-import type { Channel } from "../protocol/channel.ts";
-import { deferredChannel } from "../protocol/deferred.ts";
+import { deferredChannel, type Channel } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { helloOf } from "../rank/follower.ts";
-import { runRankAgent, type Member } from "../rank/rank-agent.ts";
+import { runRankAgent, type RankAgent } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { relay } from "../ui/relay.ts";
 import { hostAssignments, lossReporter, scriptFolderOf } from "./assignment.ts";
@@ -24,22 +23,22 @@ import { leadHost, type Leader } from "./leader.ts";
 import { meetHub } from "./meeting.ts";
 import { reportPython } from "./python-report.ts";
 import { findPython } from "./python.ts";
-import { schedulerTrouble } from "./reach.ts";
+import { schedulerTrouble } from "./connection-check.ts";
 import { playShells, type ShellAgents } from "./shell-agents.ts";
 import { pipesOf, postOf, removePost } from "./shell-ranks.ts";
 
 /**
- * Is the first rank of a host: reads the options, starts the fork server, meets the other hosts, leads this one, and does
- * its own rank's part. Throws the Failure that keeps the launch from starting.
+ * Is the first rank of a host: reads the options, starts the fork server, meets the other hosts, leads this one, and
+ * does its own rank's part. Throws the Failure that keeps the launch from starting.
  */
-export async function lead(context: LeadContext): Promise<Member> {
+export async function lead(context: LeadContext): Promise<RankAgent> {
   const { world, env, cwd, out, paths, alone } = context;
   const host = hostname();
   const read = await readFor(context.program, context.argv, env, cwd);
   const { options } = read;
   sayWarnings(context, read);
   const plan = planFor(options, world.size);
-  const { path: python } = findPython({ wish: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
+  const { path: python } = findPython({ requested: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
   // Rank 0 that leads itself alone has no ranks, and the shells of its host another agent.
   const post = alone ? undefined : postOf(world, paths, process.ppid);
   const forkServer = serverFor(context, { options, python, host, post });
@@ -47,16 +46,13 @@ export async function lead(context: LeadContext): Promise<Member> {
   const place = launchPlace({ world, options, env, cwd, hostKey: context.hostKey });
   const { multiHost, usePmi, key } = place;
   const meeting = await meetHub({ context, host, read, plan, python, place, forkServer });
-  const { zero, leave } = meeting;
+  const { zero, leave, localAddress } = meeting;
   const { up, workersIn } = noticing(deferredChannel(meeting.up));
-  const prefix = options.scheduler ? "" : `-${describeJob(env).label ?? shortName(key).slice(0, 8)}`;
-  const workerPrefix = `${options.name}${prefix}`;
-  const { localAddress } = meeting;
+  const workerPrefix = workerPrefixOf(options, env, key);
   const work = hostAssignments({ context, host, options, plan, python, multiHost, workerPrefix, localAddress });
   const say = async (failure: Failure): Promise<void> => {
     out.write((await import("../ui/failure-text.ts")).failureText(failure));
   };
-
   let shells: ShellAgents | undefined;
   const leader = leadHost({
     rank: world.rank,
@@ -86,6 +82,7 @@ export async function lead(context: LeadContext): Promise<Member> {
     report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
     filesStay: say,
     hubGone: () => void say(new Failure("TSD-036", { rank: world.rank, host })),
+    announceEnd: () => shells?.announceEnd(),
     releaseShells: async (absent) => shells?.release(absent),
     finished: leave,
   });
@@ -101,24 +98,51 @@ export async function lead(context: LeadContext): Promise<Member> {
       prompt: context.prompt,
       needsNode: needsNode(context, options, plan, usePmi),
     });
-  meeting.up.catch(async (error: unknown) => {
-    const failure = failureOf(error);
-    const { leaveNote } = await import("../rendezvous/unreachable.ts");
-    if (failure.code !== "TSD-022" || !(await leaveNote(place.folder, failure))) await say(failure);
-    await forkServer.end(0);
-    if (post !== undefined) removePost(post);
-    removeHostFolder(paths);
-    context.exit(failure.exitCode);
-  });
+  meeting.up.catch((error: unknown) =>
+    leaveUnmet(context, error, { clusterFolder: place.folder, say, forkServer, post }),
+  );
   reportPython({ forkServer, zero, up, rank: world.rank, options, host, python, env });
-  const member = ownRank(context, leader);
+  const rankAgent = ownRank(context, leader);
   return {
-    signal: member.signal,
+    signal: rankAgent.signal,
     killNow: () => {
-      member.killNow();
+      rankAgent.killNow();
       shells?.killNow();
     },
   };
+}
+
+/**
+ * What the names of this launch's workers begin with; those of a launch that joins a cluster tell of their job, or of
+ * the launch.
+ */
+function workerPrefixOf({ name, scheduler }: Options, env: NodeJS.ProcessEnv, key: string): string {
+  return scheduler ? name : `${name}-${describeJob(env).label ?? shortName(key).slice(0, 8)}`;
+}
+
+/** Ends what this host has begun, because it could not meet the others, and leaves with that failure's code. */
+async function leaveUnmet(
+  { paths, exit }: LeadContext,
+  error: unknown,
+  {
+    clusterFolder,
+    say,
+    forkServer,
+    post,
+  }: {
+    readonly clusterFolder: string;
+    readonly say: (failure: Failure) => Promise<void>;
+    readonly forkServer: ForkServer;
+    readonly post: string | undefined;
+  },
+): Promise<void> {
+  const failure = failureOf(error);
+  const { leaveNote } = await import("../rendezvous/unreachable.ts");
+  if (failure.code !== "TSD-022" || !(await leaveNote(clusterFolder, failure))) await say(failure);
+  await forkServer.end(0);
+  if (post !== undefined) removePost(post);
+  removeHostFolder(paths);
+  exit(failure.exitCode);
 }
 
 /** The same channel, which notices whether a worker of this host has been in. */
@@ -170,7 +194,7 @@ function needsNode({ world }: LeadContext, { spawn }: Options, plan: Plan, usePm
 }
 
 /** The agent's own rank. It leaves when its host is done, which is after its own part. */
-function ownRank({ world, argv, env, cwd, out }: LeadContext, leader: Leader): Member {
+function ownRank({ world, argv, env, cwd, out }: LeadContext, leader: Leader): RankAgent {
   return runRankAgent({
     rank: world.rank,
     up: leader.join(helloOf(world, argv, env, cwd)),

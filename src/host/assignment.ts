@@ -11,7 +11,7 @@ import { clusterFiles, writeClusterCredentials } from "../security/cluster-folde
 import { writePrivateFile } from "../security/private-files.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
 import type { LeadContext } from "./lead-context.ts";
-import { fairShares, type Share, type Sharer } from "./shares.ts";
+import { fairShares, type Sharer } from "./shares.ts";
 
 type Welcome = Extract<ToLeader, { t: "welcome" }>;
 
@@ -95,6 +95,12 @@ export function hostAssignments({
   };
 }
 
+/** The options of a rank's own command line: the agent's, where the two say the same. */
+async function saidBy({ argv, env, cwd }: Hello, context: LeadContext, own: Options): Promise<Options> {
+  if (argv.length === context.argv.length && argv.every((word, index) => word === context.argv[index])) return own;
+  return (await readFor(context.program, argv, { ...context.env, ...env }, cwd)).options;
+}
+
 async function assignment({
   context,
   hello,
@@ -126,11 +132,7 @@ async function assignment({
   readonly sharers: readonly Sharer[];
 }): Promise<Assign> {
   const { paths, cwd } = context;
-  const same =
-    hello.argv.length === context.argv.length && hello.argv.every((word, index) => word === context.argv[index]);
-  const said = same
-    ? own
-    : (await readFor(context.program, hello.argv, { ...context.env, ...hello.env }, hello.cwd)).options;
+  const said = await saidBy(hello, context, own);
   const options = optionsOf(said, hello.rank);
   refuseOtherScripts({ rank: hello.rank, own, said, clientRank, plan, leader: context.world.rank });
   const roles = rolesOf(hello.rank, plan);
@@ -140,7 +142,8 @@ async function assignment({
     secrets,
     address: localAddress,
     scriptFolder: scriptFolderOf(own, cwd),
-    // One for each: in a common one every worker that starts asks after the locks of all others (distributed/diskutils.py).
+    // One for each: in a common one every worker that starts asks after the locks of all others
+    // (distributed/diskutils.py).
     scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
     size: {
@@ -150,9 +153,9 @@ async function assignment({
     },
     host,
   };
-  const share: Share = fairShares(grant, sharers, (rank) =>
-    rank === hello.rank ? options : optionsOf(said, rank),
-  ).get(hello.rank) ?? {
+  const share = fairShares(grant, sharers, (rank) => (rank === hello.rank ? options : optionsOf(said, rank))).get(
+    hello.rank,
+  ) ?? {
     nthreads: 1,
     memoryLimit: grant.memory,
     cpus: grant.cpus,
@@ -166,7 +169,7 @@ async function assignment({
     ...(roles.includes("scheduler") ? { scheduler: schedulerRequest(input, grant.cpus) } : {}),
     ...(roles.includes("worker") ? { worker: workerRequest(input, share, workerName, null) } : {}),
     ...(options.spawn === "exec" ? {} : { forkSocket: paths.forkSocket }),
-    guardSocket: paths.forkSocket,
+    watchdogSocket: paths.forkSocket,
     python,
     pythonRoot: context.pythonRoot,
     restarts: options.restarts,
@@ -181,8 +184,9 @@ async function assignment({
 }
 
 /**
- * The parts of one command line (`mpirun … : …`, `srun --multi-prog`) may differ in their workers' options, not in what the launch runs: who
- * leaves the script out goes along, who names another one, or one where rank 0 has none, is mistaken. Throws TSD-192.
+ * The parts of one command line (`mpirun … : …`, `srun --multi-prog`) may differ in their workers' options, not in what
+ * the launch runs: who leaves the script out goes along, who names another one, or one where rank 0 has none, is
+ * mistaken. Throws TSD-192.
  */
 function refuseOtherScripts({
   rank,
@@ -243,13 +247,17 @@ function sharersOf({
   });
 }
 
-/** Whether the launcher gave this rank cores of its own: its affinity differs from that of the process that started it. */
+/**
+ * Whether the launcher gave this rank cores of its own: its affinity differs from that of the process that started it.
+ */
 function isBound(grant: Grant): boolean {
   const parent = affinityOf(process.ppid);
   return parent !== undefined && parent.join() !== grant.cpuList.join();
 }
 
-/** The client's environment with this host's copies of the credentials in place of those in a folder that it cannot see. */
+/**
+ * The client's environment with this host's copies of the credentials in place of those in a folder that it cannot see.
+ */
 function withFolder(message: ClientStart, from: string, to: string): ClientStart {
   const env = Object.fromEntries(
     Object.entries(message.env).map(([name, value]) => [

@@ -28,8 +28,8 @@ const systems: readonly System[] = [
   {
     here: "PBS_JOBID",
     cpus: (env, host, read) => limit(env["PBS_NUM_PPN"], "PBS_NUM_PPN") ?? pbsCpus(env, host, read),
-    // What `mem=` of the chunk became on the job's first node: the limit of resident memory, which Linux itself does not enforce
-    // (getrlimit(2), RLIMIT_RSS; proc(5), `limits`). In bytes.
+    // What `mem=` of the chunk became on the job's first node: the limit of resident memory, which Linux itself does
+    // not enforce (getrlimit(2), RLIMIT_RSS; proc(5), `limits`). In bytes.
     memory: (_, read) =>
       limit(
         /^Max resident set\s+(\d+)\s/m.exec(read("/proc/self/limits") ?? "")?.[1],
@@ -66,7 +66,8 @@ const systems: readonly System[] = [
       ),
   },
   {
-    // The slot's ClassAd as lines `Cpus = 4` and `Memory = 8192` (MiB): HTCondor's manual, "Environment and services for a running job". Every job has its own.
+    // The slot's ClassAd as lines `Cpus = 4` and `Memory = 8192` (MiB): HTCondor's manual, "Environment and services
+    // for a running job". Every job has its own.
     here: "_CONDOR_MACHINE_AD",
     cpus: (env, _, read) => limit(attribute(env, read, "Cpus"), "HTCondor's request_cpus"),
     memory: (env, read) => limit(attribute(env, read, "Memory"), "HTCondor's request_memory", mebi),
@@ -76,8 +77,9 @@ const systems: readonly System[] = [
 const mebi = 1024 ** 2;
 
 /**
- * The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. Of the variables here and of what rank 0 was told
- * the less counts, since a step may have a part of the job only; but PBS's variables are those of the first host wherever a launcher takes them.
+ * The limits that this job's batch system tells for this host; `read` gives a file's text or `undefined`. Of the
+ * variables here and of what rank 0 was told the less counts, since a step may have a part of the job only; but PBS's
+ * variables are those of the first host wherever a launcher takes them.
  */
 export function batchLimits(
   env: Env,
@@ -113,15 +115,18 @@ function whole(text: string | undefined): number | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
 }
 
-/** An old Slurm without SLURM_CPUS_ON_NODE: cores of a task times this node's tasks, where both are alike on all nodes. */
+/**
+ * An old Slurm without SLURM_CPUS_ON_NODE: cores of a task times this node's tasks, where both are alike on all nodes.
+ */
 function perTask(env: Env): Limit | undefined {
   const tasks = whole(/^(\d+)(?:\(x\d+\))?$/.exec(env["SLURM_TASKS_PER_NODE"] ?? "")?.[1]);
   return limit(env["SLURM_CPUS_PER_TASK"], "SLURM_CPUS_PER_TASK", tasks ?? 0);
 }
 
 /**
- * PBS sets NCPUS to the chunk's `ompthreads`, or to its `ncpus` when that was not asked for; a host has one line in PBS_NODEFILE for each of its `mpiprocs`.
- * With fewer threads than lines, each line stands for NCPUS cores; otherwise the chunk's cores are NCPUS.
+ * PBS sets NCPUS to the chunk's `ompthreads`, or to its `ncpus` when that was not asked for; a host has one line in
+ * PBS_NODEFILE for each of its `mpiprocs`. With fewer threads than lines, each line stands for NCPUS cores; otherwise
+ * the chunk's cores are NCPUS.
  */
 function pbsCpus(env: Env, host: string, read: Read): Limit | undefined {
   const threads = whole(env["NCPUS"]);

@@ -8,7 +8,7 @@ import type { ReadResult } from "../config/read.ts";
 import { Failure } from "../errors/failure.ts";
 import { namesWorkingFolder } from "../launcher/strip.ts";
 import type { Plan } from "../cluster/plan.ts";
-import { openClusterNote } from "../security/open-cluster.ts";
+import { openClusterNote } from "../dask/open-cluster.ts";
 import type { LeadContext } from "./lead-context.ts";
 
 /** Says what is odd about the options and the environment, on rank 0 for all. */
@@ -20,7 +20,10 @@ export function sayWarnings({ world, program, env, out }: LeadContext, { options
   void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
 }
 
-/** Refuses, on rank 0, what could not run: throws TSD-191, TSD-015, TSD-052, TSD-112 and those of a mistaken command or notebook. */
+/**
+ * Refuses, on rank 0, what could not run: throws TSD-191, TSD-015, TSD-052, TSD-112 and those of a mistaken command or
+ * notebook.
+ */
 export async function checkStart(context: LeadContext, options: Options, plan: Plan): Promise<void> {
   const group = groupTrouble(options, plan);
   if (group !== undefined) throw new Failure("TSD-191", group);

@@ -1,8 +1,9 @@
 import { existsSync, linkSync, lstatSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { listens } from "../net/connection-check.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -45,7 +46,7 @@ async function elected(paths: HostPaths): Promise<HostListener | undefined> {
         throw error;
       }
     }
-    if (await answers(paths.socket)) {
+    if ((await listens(paths.socket, deadlines.socketProbe)) === "yes") {
       server.close();
       return undefined;
     }
@@ -59,7 +60,9 @@ async function elected(paths: HostPaths): Promise<HostListener | undefined> {
   return undefined;
 }
 
-/** Removes a folder of this user's in which nothing is; any other stays, also where the system would let root remove it. */
+/**
+ * Removes a folder of this user's in which nothing is; any other stays, also where the system would let root remove it.
+ */
 export function removeOwnEmpty(folder: string): void {
   try {
     if (lstatSync(folder).uid === process.geteuid?.()) rmdirSync(folder);
@@ -82,8 +85,8 @@ function makeFolders({ base, folder }: HostPaths): void {
 }
 
 /**
- * Removes the launch's folder on this host, and the user's own base when no other launch uses it. Returns what to say when the folder cannot be
- * removed: a launch's end, and its code, do not depend on that.
+ * Removes the launch's folder on this host, and the user's own base when no other launch uses it. Returns what to say
+ * when the folder cannot be removed: a launch's end, and its code, do not depend on that.
  */
 export function removeHostFolder({ base, folder }: HostPaths): Failure | undefined {
   try {
@@ -91,7 +94,8 @@ export function removeHostFolder({ base, folder }: HostPaths): Failure | undefin
   } catch (error) {
     return new Failure("TSD-195", { host: hostname(), path: folder, problem: systemCode(error) ?? String(error) });
   }
-  // Another launch uses it, or has removed it; or somebody else put it there, or keeps us from it, which the next launch is told of (TSD-071).
+  // Another launch uses it, or has removed it; or somebody else put it there, or keeps us from it, which the next
+  // launch is told of (TSD-071).
   removeOwnEmpty(base);
   return undefined;
 }
@@ -118,19 +122,4 @@ async function listen(path: string): Promise<{ readonly server: Server; readonly
       close: () => server.close(),
     },
   };
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const over = (alive: boolean): void => {
-      clearTimeout(late);
-      socket.destroy();
-      resolve(alive);
-    };
-    // One that accepts nothing for so long is a stopped process, not a leader.
-    const late = setTimeout(over, deadlines.hostProbe, false);
-    socket.once("connect", () => over(true));
-    socket.once("error", () => over(false));
-  });
 }

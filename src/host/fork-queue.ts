@@ -1,12 +1,15 @@
 import { startChild, type Child, type ChildSpawn } from "../rank/child.ts";
-import type { ChildEvent } from "../protocol/fork-server.ts";
+import type { ChildCommand, ChildEvent } from "../protocol/fork-server.ts";
 
-/** So many requests wait at the fork server at once: each has two connections there, and open files are few on some hosts. */
+/**
+ * So many requests wait at the fork server at once: each has two connections there, and open files are few on some
+ * hosts.
+ */
 const atOnce = 64;
 
 /**
- * Starts children as `startChild` does, a few at a time: the others wait here until the fork server has taken those. One that is killed, or
- * told to stop, before it was asked for has ended by the signal 15.
+ * Starts children as `startChild` does, a few at a time: the others wait here until the fork server has taken those.
+ * One that is killed, or told to stop, before it was asked for has ended by the signal 15.
  */
 export function forkQueue(start: (spawn: ChildSpawn) => Child = startChild): (spawn: ChildSpawn) => Child {
   const waiting: (() => void)[] = [];
@@ -22,7 +25,7 @@ export function forkQueue(start: (spawn: ChildSpawn) => Child = startChild): (sp
   return (spawn) => {
     let child: Child | undefined;
     let asking = true;
-    const told: Readonly<Record<string, unknown>>[] = [];
+    const told: ChildCommand[] = [];
     const taken = (event: ChildEvent): void => {
       if (asking) {
         asking = false;
@@ -33,7 +36,7 @@ export function forkQueue(start: (spawn: ChildSpawn) => Child = startChild): (sp
     };
     const begin = (): void => {
       child = start({ ...spawn, onEvent: taken });
-      for (const message of told) child.tell(message);
+      for (const command of told) child.tell(command);
     };
     const withdraw = (): boolean => {
       const at = waiting.indexOf(begin);
@@ -46,9 +49,9 @@ export function forkQueue(start: (spawn: ChildSpawn) => Child = startChild): (sp
     next();
     return {
       pid: () => child?.pid(),
-      tell: (message) => {
-        if (child !== undefined) child.tell(message);
-        else if (message["op"] !== "stop" || !withdraw()) told.push(message);
+      tell: (command) => {
+        if (child !== undefined) child.tell(command);
+        else if (command.op !== "stop" || !withdraw()) told.push(command);
       },
       kill: (signal) => {
         if (child !== undefined) child.kill(signal);

@@ -3,10 +3,22 @@ import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { ownSession } from "../rank/own-session.ts";
 import { lineChannel } from "../protocol/channel.ts";
-import { acceptServerEvent, forkServerVersion, type ServerEvent, type ServerFailure } from "../protocol/fork-server.ts";
+import {
+  acceptServerEvent,
+  forkServerVersion,
+  type ServerCommand,
+  type ServerEvent,
+  type ServerFailure,
+} from "../protocol/fork-server.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
 export type ForkServerReady = Extract<ServerEvent, { event: "ready" }>;
+
+/**
+ * What the server is to remove: a file only as long as it names this launch, a folder only where it is still the one of
+ * that device and inode.
+ */
+export type Owned = Omit<Extract<ServerCommand, { op: "own" }>, "op">;
 
 export interface ForkServerFailure {
   /** Its word, or ours where it could not be started, ended without one, or speaks another version of the protocol. */
@@ -24,21 +36,28 @@ export interface ForkServer {
   readonly onReady: (reader: (ready: ForkServerReady) => void) => void;
   /** Called when the imports fail, or when the server ends before it is told to. */
   readonly onFailed: (reader: (failure: ForkServerFailure) => void) => void;
-  /** Names paths that the server removes if this process is gone before it could: the launch's folder, its `scheduler.json`. */
-  readonly own: (what: Readonly<Record<string, unknown>>) => void;
+  /**
+   * Names paths that the server removes if this process is gone before it could: the launch's folder, its
+   * `scheduler.json`.
+   */
+  readonly own: (what: Owned) => void;
   /** Leaves these folders to this process after all: they stay when the server ends before it does. */
   readonly disown: (folders: readonly string[]) => void;
   /** Says when the process of a rank that is a shell has ended. */
   readonly watchRank: (pid: number) => void;
   readonly onRankGone: (reader: (pid: number) => void) => void;
-  /** Ends the server and what it still runs within `grace` seconds; it removes the host's folder. Resolves when it is gone. */
+  /**
+   * Ends the server and what it still runs within `grace` seconds; it removes the host's folder. Resolves when it is
+   * gone.
+   */
   readonly end: (grace: number) => Promise<void>;
   readonly kill: () => void;
 }
 
 /**
  * The environment that a process must have from its start to be what Dask's Nanny would have made of it:
- * `distributed.nanny.pre-spawn-environ` of Dask's `distributed.yaml`. The server corrects them to the user's configuration.
+ * `distributed.nanny.pre-spawn-environ` of Dask's `distributed.yaml`. The server corrects them to the user's
+ * configuration.
  */
 const preSpawn: Readonly<Record<string, string>> = {
   MALLOC_TRIM_THRESHOLD_: "65536",
@@ -75,8 +94,8 @@ export interface ForkServerStart {
 }
 
 /**
- * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so that it outlives a rank
- * that is killed, ends what it started, and removes the host's folder.
+ * Starts the host's fork server: one Python that imports Dask once. It is a session or process group of its own, so
+ * that it outlives a rank that is killed, ends what it started, and removes the host's folder.
  */
 export function startForkServer(options: ForkServerStart): ForkServer {
   return new ForkServerProcess(options);
@@ -114,7 +133,7 @@ class ForkServerProcess implements ForkServer {
     this.#words = holdWords(child.stderr, options.stderr, () => this.#failed !== undefined);
     if (options.showAtOnce === true) this.#words.show();
     child.stdin.on("error", () => child.stdin.destroy());
-    this.#send(firstOrder(options));
+    this.#send(startCommand(options));
     lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent).onMessage((message) => {
       isListening();
       this.#take(message);
@@ -127,7 +146,8 @@ class ForkServerProcess implements ForkServer {
     child.on("exit", (code, signal) => {
       isListening();
       isGone();
-      // `failed` may still be on its way through the pipe. Once it has served, the loss of its children says more, and comes first.
+      // `failed` may still be on its way through the pipe. Once it has served, the loss of its children says more, and
+      // comes first.
       const patience = this.#ready === undefined ? 50 : 500;
       setTimeout(() => this.#ended(`${signal ?? `exit code ${code}`}`), patience).unref();
     });
@@ -147,7 +167,7 @@ class ForkServerProcess implements ForkServer {
     this.#onRankGone = reader;
   }
 
-  own(what: Readonly<Record<string, unknown>>): void {
+  own(what: Owned): void {
     this.#send({ op: "own", ...what });
   }
 
@@ -171,8 +191,8 @@ class ForkServerProcess implements ForkServer {
     this.#child.kill("SIGKILL");
   }
 
-  #send(message: Readonly<Record<string, unknown>>): void {
-    if (this.#child.stdin.writable) this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  #send(command: ServerCommand): void {
+    if (this.#child.stdin.writable) this.#child.stdin.write(`${JSON.stringify(command)}\n`);
   }
 
   #take(message: ServerEvent): void {
@@ -206,9 +226,10 @@ class ForkServerProcess implements ForkServer {
 }
 
 /** The first line that the server reads: what it is to be. */
-function firstOrder(options: ForkServerStart): Readonly<Record<string, unknown>> {
+function startCommand(options: ForkServerStart): ServerCommand {
   const { socket, folder, pipes, warm, imports, modules = [], scriptFolder } = options;
   return {
+    op: "start",
     socket,
     host_dir: folder,
     pipes,
@@ -226,7 +247,10 @@ interface HeldWords {
   readonly last: () => string;
 }
 
-/** Holds back what Python writes: as it fails to start (a list of its paths, a traceback), that is told in one line of ours instead. */
+/**
+ * Holds back what Python writes: as it fails to start (a list of its paths, a traceback), that is told in one line of
+ * ours instead.
+ */
 function holdWords(
   from: NodeJS.ReadableStream,
   to: (stream: NodeJS.ReadableStream) => void,

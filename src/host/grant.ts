@@ -10,7 +10,10 @@ export interface Grant {
   readonly cpus: number;
   /** This process's own affinity: core numbers, ascending. */
   readonly cpuList: readonly number[];
-  /** Cores that all processes of the job on this host may keep busy together, where a cgroup or the batch system says so. */
+  /**
+   * Cores that all processes of the job on this host may keep busy together, where a cgroup or the batch system says
+   * so.
+   */
   readonly limit?: number;
   /** Bytes, for all processes of the job on this host together. */
   readonly memory: number;
@@ -19,8 +22,9 @@ export interface Grant {
 }
 
 /**
- * Reads what this host grants: CPU affinity, cgroup limits (versions 1, 2 and both at once), and the batch system's variables; the least of all counts.
- * Opens three small files and up to three for each level of this process's cgroup. `root` stands before every path (tests); never throws.
+ * Reads what this host grants: CPU affinity, cgroup limits (versions 1, 2 and both at once), and the batch system's
+ * variables; the least of all counts. Opens three small files and up to three for each level of this process's cgroup.
+ * `root` stands before every path (tests); never throws.
  */
 export function hostGrant({
   env,
@@ -75,8 +79,9 @@ interface Limits {
 }
 
 /**
- * The limits of this process's control groups and of every group above them: cgroups(7). A line `4:memory:/path` is a version 1 hierarchy, `0::/path` the
- * version 2 one, which serves what no version 1 hierarchy has. A path that is not there (a container sees its own part only) counts from where it is.
+ * The limits of this process's control groups and of every group above them: cgroups(7). A line `4:memory:/path` is a
+ * version 1 hierarchy, `0::/path` the version 2 one, which serves what no version 1 hierarchy has. A path that is not
+ * there (a container sees its own part only) counts from where it is.
  */
 function controlGroups(membership: string, read: (path: string) => string | undefined): Limits {
   const lines = membership.split("\n").map((line) => /^(\d+):([^:]*):(.*)$/.exec(line));

@@ -1,4 +1,5 @@
 import { deadlines } from "../deadlines.ts";
+import { exitCodes } from "../errors/exit-codes.ts";
 import type { Assign, FromLeader, ToRank } from "../protocol/messages.ts";
 
 /** What the agent of a host is told of it; it does not change. */
@@ -23,8 +24,8 @@ interface RankHere {
 }
 
 /**
- * One host of a launch as its agent sees it. Its ranks are *meeting* until the launch ends, it is *ending* until all of them but the client's and
- * the agent's own have left, *cleaning* while the fork server ends, and *done* then.
+ * One host of a launch as its agent sees it. Its ranks are *meeting* until the launch ends, it is *ending* until all of
+ * them but the client's and the agent's own have left, *cleaning* while the fork server ends, and *done* then.
  */
 export interface HostState {
   readonly options: HostOptions;
@@ -65,16 +66,13 @@ export type HostEffect =
   | { readonly do: "assign"; readonly rank: number }
   /** Another rank has come where nobody knows how many there are. */
   | { readonly do: "wait-again" }
-  | { readonly do: "stop-roll-call" }
+  | { readonly do: "stop-missing-ranks" }
   /** End the ranks that are shells, the fork server within `grace` seconds, and remove the host's folder. */
   | { readonly do: "clean"; readonly grace: number }
   | { readonly do: "say-hub-gone" }
   | { readonly do: "finish"; readonly code: number };
 
 export type HostStep = readonly [HostState, readonly HostEffect[]];
-
-/** Exit code when the hub goes away without a word. */
-const hubLost = 72;
 
 export function initialHost(options: HostOptions): HostState {
   return {
@@ -88,7 +86,9 @@ export function initialHost(options: HostOptions): HostState {
   };
 }
 
-/** The life of a host: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output. */
+/**
+ * The life of a host: what it becomes by an event, and what is then to be done. Pure: no clock, no input, no output.
+ */
 export function reduceHost(state: HostState, event: HostEvent): HostStep {
   switch (event.e) {
     case "met":
@@ -184,7 +184,7 @@ function end(before: HostState, code: number, grace: number): HostStep {
   const state: HostState = { ...before, phase: "ending", end: { code, grace } };
   const told = [...state.ranks.keys()].map((rank): HostEffect => ({ do: "send", rank, message: endFor(state, rank) }));
   const [next, more] = cleanIfAlone(state);
-  return [next, [{ do: "stop-roll-call" }, ...told, ...more]];
+  return [next, [{ do: "stop-missing-ranks" }, ...told, ...more]];
 }
 
 /** Cleans up when everybody else has left; the client's rank stays until then. */
@@ -208,6 +208,6 @@ function hubClosed(state: HostState): HostStep {
   const { rank } = state.options;
   if (state.phase === "done") return [state, rank === 0 ? [] : [{ do: "finish", code: codeOf(state, rank) }]];
   if (state.phase !== "meeting") return [state, []];
-  const [next, effects] = end(state, hubLost, deadlines.scriptAfterLoss / 1000);
+  const [next, effects] = end(state, exitCodes.schedulerLost, deadlines.scriptAfterLoss / 1000);
   return [next, [{ do: "say-hub-gone" }, ...effects]];
 }

@@ -8,7 +8,10 @@ import { shortName } from "../launcher/host-paths.ts";
 /** The options that say where a launch's ranks meet. */
 export type MeetingOptions = Pick<Options, "launchId" | "schedulerFile" | "rendezvous">;
 
-/** Where the ranks of a launch meet: the same on every host, from what the launcher, the batch system and the options say. */
+/**
+ * Where the ranks of a launch meet: the same on every host, from what the launcher, the batch system and the options
+ * say.
+ */
 export interface LaunchPlace {
   /** The launch's key, which all its hosts share. */
   readonly key: string;
@@ -20,7 +23,10 @@ export interface LaunchPlace {
   readonly usePmi: boolean;
 }
 
-/** Works out where a launch's ranks meet. `hostKey` stands for the launch where all are on one host and the launcher names it nothing. */
+/**
+ * Works out where a launch's ranks meet. `hostKey` stands for the launch where all are on one host and the launcher
+ * names it nothing.
+ */
 export function launchPlace({
   world,
   options,

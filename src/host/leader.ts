@@ -9,7 +9,7 @@ import { removeHostFolder } from "./election.ts";
 import { initialHost, reduceHost, type HostEffect, type HostEvent, type HostState } from "./host-state.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import type { ForkServer } from "./fork-server.ts";
-import { callRoll } from "./missing-ranks.ts";
+import { watchMissingRanks } from "./missing-ranks.ts";
 import { sweepHostFolders } from "./sweep.ts";
 
 export interface LeaderContext {
@@ -34,12 +34,20 @@ export interface LeaderContext {
   readonly assign: (hello: Hello, present: readonly Hello[]) => Promise<Assign>;
   /** True: the ranks' cores differ, so nobody's share is known before all have come. */
   readonly waitForAll: boolean;
-  /** A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own copies stand in. */
+  /**
+   * A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own
+   * copies stand in.
+   */
   readonly localise: (message: ToRank) => ToRank;
   /** The scheduler's address is known. */
   readonly onScheduler: (address: string) => void;
   readonly report: (problem: string) => void;
-  /** The ranks that are shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come by now. */
+  /** Told to end: the ranks that are shells will leave with 0, whatever becomes of this process. */
+  readonly announceEnd: () => void;
+  /**
+   * The ranks that are shells leave; resolves when they are gone. `absent`: how many ranks of this host have not come
+   * by now.
+   */
   readonly releaseShells: (absent: () => number) => Promise<void>;
   /** The hub went away without a word. */
   readonly hubGone: () => void;
@@ -52,7 +60,10 @@ export interface LeaderContext {
 export interface Leader {
   /** Takes a connection of another rank of this host. */
   readonly admit: (socket: Socket) => void;
-  /** A rank whose part this process plays: the agent's own, and those that are shells. Its channel is closed when that rank is here already. */
+  /**
+   * A rank whose part this process plays: the agent's own, and those that are shells. Its channel is closed when that
+   * rank is here already.
+   */
   readonly join: (hello: Hello) => Channel<FromRank, ToRank>;
   /** A rank whose part was played here speaks for itself from now on: it will connect. */
   readonly handOver: (rank: number) => void;
@@ -62,7 +73,7 @@ export interface Leader {
   readonly ownDone: () => void;
 }
 
-interface Member {
+interface LocalRank {
   readonly hello: Hello;
   readonly channel: Channel<ToRank, FromRank>;
 }
@@ -86,23 +97,24 @@ export function leadHost(context: LeaderContext): Leader {
 
 class HostController {
   readonly #context: LeaderContext;
-  readonly #members = new Map<number, Member>();
-  readonly #quiet: NodeJS.Timeout | undefined;
-  readonly #roll: ReturnType<typeof callRoll>;
+  readonly #ranks = new Map<number, LocalRank>();
+  readonly #allHere: NodeJS.Timeout | undefined;
+  readonly #missing: ReturnType<typeof watchMissingRanks>;
   #state: HostState;
 
   constructor(context: LeaderContext) {
     this.#context = context;
     this.#state = initialHost(context);
-    // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a moment.
-    const patience = context.localSize === undefined ? deadlines.hostQuiet : deadlines.hostRanks;
+    // Where the launcher does not say how many ranks this host has, all are taken to be here when none has come for a
+    // moment.
+    const patience = context.localSize === undefined ? deadlines.lastHostRank : deadlines.hostRanks;
     const allHere = (): void => this.dispatch({ e: "all-here" });
-    this.#quiet = this.#state.complete ? undefined : setTimeout(allHere, patience).unref();
+    this.#allHere = this.#state.complete ? undefined : setTimeout(allHere, patience).unref();
     // Nobody hears a connection close that was never made.
-    this.#roll = callRoll({
+    this.#missing = watchMissingRanks({
       localSize: context.localSize ?? 0,
       size: context.size,
-      met: () => new Set(this.#members.keys()),
+      met: () => new Set(this.#ranks.keys()),
       living: context.living,
       dead: (rank) => this.dispatch({ e: "died-unseen", rank }),
     });
@@ -115,7 +127,7 @@ class HostController {
   }
 
   take(message: ToLeader): void {
-    const { prepare, onScheduler, localise, rank: own } = this.#context;
+    const { prepare, onScheduler, localise, announceEnd, rank: own } = this.#context;
     if (message.t === "welcome")
       prepare(message).then(
         () => this.dispatch({ e: "prepared" }),
@@ -124,8 +136,11 @@ class HostController {
     else if (message.t === "address") {
       onScheduler(message.scheduler);
       this.dispatch({ e: "scheduler", address: message.scheduler });
-    } else if (message.t === "to-rank") this.#members.get(message.rank)?.channel.send(localise(message.message));
-    else if (message.t === "end") this.dispatch({ e: "end", code: message.code, grace: message.grace });
+    } else if (message.t === "to-rank") this.#ranks.get(message.rank)?.channel.send(localise(message.message));
+    else if (message.t === "end") {
+      announceEnd();
+      this.dispatch({ e: "end", code: message.code, grace: message.grace });
+    }
   }
 
   admit(socket: Socket): void {
@@ -157,7 +172,7 @@ class HostController {
   }
 
   handOver(rank: number): void {
-    this.#members.delete(rank);
+    this.#ranks.delete(rank);
     this.dispatch({ e: "hand-over", rank });
   }
 
@@ -165,7 +180,7 @@ class HostController {
     const { up, hubGone, finished } = this.#context;
     switch (effect.do) {
       case "send":
-        this.#members.get(effect.rank)?.channel.send(effect.message);
+        this.#ranks.get(effect.rank)?.channel.send(effect.message);
         break;
       case "up":
         up.send(effect.message);
@@ -174,10 +189,10 @@ class HostController {
         this.#assign(effect.rank);
         break;
       case "wait-again":
-        this.#quiet?.refresh();
+        this.#allHere?.refresh();
         break;
-      case "stop-roll-call":
-        this.#roll.stop();
+      case "stop-missing-ranks":
+        this.#missing.stop();
         break;
       case "clean":
         void cleanUp(this.#context, effect, this.#absent).then(() => this.dispatch({ e: "cleaned" }));
@@ -191,23 +206,23 @@ class HostController {
     }
   }
 
-  readonly #absent = (): number => Math.max(0, (this.#context.localSize ?? 0) - this.#members.size);
+  readonly #absent = (): number => Math.max(0, (this.#context.localSize ?? 0) - this.#ranks.size);
 
   #assign(rank: number): void {
-    const present = [...this.#members.values()].map(({ hello }) => hello);
-    const member = this.#members.get(rank) as Member;
-    this.#context.assign(member.hello, present).then(
+    const present = [...this.#ranks.values()].map(({ hello }) => hello);
+    const local = this.#ranks.get(rank) as LocalRank;
+    this.#context.assign(local.hello, present).then(
       (assign) => this.dispatch({ e: "assignment", rank, assign }),
       (error: unknown) => tellFailure(this.#context, rank, error),
     );
   }
 
   #welcome(hello: Hello, channel: Channel<ToRank, FromRank>): void {
-    if (this.#members.has(hello.rank)) {
+    if (this.#ranks.has(hello.rank)) {
       channel.close();
       return;
     }
-    this.#members.set(hello.rank, { hello, channel });
+    this.#ranks.set(hello.rank, { hello, channel });
     this.dispatch({ e: "met", rank: hello.rank });
   }
 
@@ -216,7 +231,7 @@ class HostController {
   }
 
   #left(rank: number | undefined, channel: Channel<ToRank, FromRank>): void {
-    if (rank !== undefined && this.#members.get(rank)?.channel === channel) this.dispatch({ e: "gone", rank });
+    if (rank !== undefined && this.#ranks.get(rank)?.channel === channel) this.dispatch({ e: "gone", rank });
   }
 }
 

@@ -14,7 +14,7 @@ import { checkStart } from "./checks.ts";
 import type { ForkServer } from "./fork-server.ts";
 import type { LaunchPlace } from "./launch-place.ts";
 import type { LeadContext } from "./lead-context.ts";
-import { refuseLoopback } from "./reach.ts";
+import { refuseLoopback } from "./connection-check.ts";
 
 /** How a host's agent and the hub have met. */
 export interface Meeting {
@@ -38,8 +38,8 @@ interface MeetingInput {
 }
 
 /**
- * Becomes the hub on rank 0, and looks for it on every other host. Throws what is wrong with addresses, script or input; a hub that is
- * not found rejects `up`.
+ * Becomes the hub on rank 0, and looks for it on every other host. Throws what is wrong with addresses, script or
+ * input; a hub that is not found rejects `up`.
  */
 export async function meetHub(input: MeetingInput): Promise<Meeting> {
   const { world } = input.context;
@@ -145,8 +145,8 @@ async function findHub({ context, host, read, place }: MeetingInput, address: st
       });
   let localAddress = address;
   const up = link.then((found) => {
-    // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are there and IPv6 was quicker,
-    // the host's own IPv4 address stays: the Dask processes of a cluster speak one kind.
+    // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are
+    // there and IPv6 was quicker, the host's own IPv4 address stays: the Dask processes of a cluster speak one kind.
     const seen = found.localAddress?.replace(/^::ffff:/, "");
     const sameKind = seen?.includes(":") === localAddress.includes(":");
     if (named === undefined && contact === "address" && sameKind) localAddress = seen ?? localAddress;
@@ -156,8 +156,13 @@ async function findHub({ context, host, read, place }: MeetingInput, address: st
 }
 
 /** The address that this host's own name stands for: who is told the name must find us there. Throws TSD-064. */
-async function addressOfName(host: string, multiHost: boolean, known: readonly InterfaceAddress[]): Promise<string> {
-  const found = await lookup(host, { all: true }).catch((error: unknown) => {
+export async function addressOfName(
+  host: string,
+  multiHost: boolean,
+  known: readonly InterfaceAddress[],
+  look: (host: string) => Promise<readonly { readonly address: string }[]> = (name) => lookup(name, { all: true }),
+): Promise<string> {
+  const found = await look(host).catch((error: unknown) => {
     throw new Failure("TSD-064", { host, problem: error instanceof Error ? error.message : String(error) });
   });
   const own = found.find(({ address }) => known.some((one) => one.address === address && !(multiHost && one.internal)));

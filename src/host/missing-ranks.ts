@@ -2,12 +2,13 @@
 const every = 1_000;
 
 /**
- * Watches, until all ranks of a host have met their leader, for those that died before they could: `dead` is called once for
- * each. A rank can only be dead when it was started: it was seen, or one with a higher number was (launchers start the ranks of a
- * host in their order). A busy launcher needs a minute for hundreds of ranks, and those that it has not started yet are waited for.
- * A started rank is taken for dead when two looks in a row find neither it nor its process; where `living` cannot tell, nobody is.
+ * Watches, until all ranks of a host have met their leader, for those that died before they could: `dead` is called
+ * once for each. A rank can only be dead when it was started: it was seen, or one with a higher number was (launchers
+ * start the ranks of a host in their order). A busy launcher needs a minute for hundreds of ranks, and those that it
+ * has not started yet are waited for. A started rank is taken for dead when two looks in a row find neither it nor its
+ * process; where `living` cannot tell, nobody is.
  */
-export function callRoll({
+export function watchMissingRanks({
   localSize,
   size,
   met,
@@ -25,7 +26,10 @@ export function callRoll({
   const seen = new Set<number>();
   const told = new Set<number>();
   let absentBefore: ReadonlySet<number> = new Set();
-  /** The ranks that were started, as far as can be told; which ranks a host of several has is known only from those that were seen. */
+  /**
+   * The ranks that were started, as far as can be told; which ranks a host of several has is known only from those that
+   * were seen.
+   */
   const started = (): ReadonlySet<number> =>
     localSize === size ? new Set(Array.from({ length: Math.max(-1, ...seen) + 1 }, (_, rank) => rank)) : seen;
   const look = async (): Promise<void> => {

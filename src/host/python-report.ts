@@ -40,13 +40,19 @@ export function reportPython({
         packages: ready.packages,
       },
     });
-    for (const module of ready.missing ?? []) {
+    // All hosts have the same release, and one says so for all.
+    if (zero !== undefined && ready.newest_tested !== null)
+      tell({
+        k: "note",
+        level: "info",
+        text: `distributed ${ready.distributed} is newer than ${ready.newest_tested}, the newest that tsdask-mpi was tested with`,
+      });
+    for (const module of ready.missing) {
       const [name = module] = module.split(".");
       const facts = { kind: options.jupyter, module: name, package: name, python };
       tell({ k: "failure", code: "TSD-161", facts, exit: 64 });
     }
-    for (const [name, path] of (ready.hidden ?? []).slice(0, 3))
-      tell({ k: "warning", code: "TSD-155", facts: { name, path } });
+    for (const [name, path] of ready.hidden.slice(0, 3)) tell({ k: "warning", code: "TSD-155", facts: { name, path } });
   });
   forkServer.onFailed((failure) => {
     const trouble = pythonTrouble({ host, python, env, ...failure });

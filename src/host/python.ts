@@ -12,12 +12,14 @@ export interface PythonFound {
 }
 
 /**
- * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active conda environment's,
- * that of the environment with Dask that tsdask-mpi was installed into by pip, else the first `python3` or `python` in PATH. Looks at one file for each place; nothing is started.
- * Throws Failure TSD-040 when there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be read.
+ * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active
+ * conda environment's, that of the environment with Dask that tsdask-mpi was installed into by pip, else the first
+ * `python3` or `python` in PATH. Looks at one file for each place; nothing is started. Throws Failure TSD-040 when
+ * there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be
+ * read.
  */
 export function findPython({
-  wish,
+  requested,
   env,
   cwd,
   host,
@@ -25,12 +27,13 @@ export function findPython({
 }: {
   /** The folder of our own Python modules. */
   readonly pythonRoot?: string;
-  readonly wish: string | undefined;
+  readonly requested: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly host: string;
 }): PythonFound {
-  if (wish !== undefined) return { path: readable(wished(wish, env, cwd, host), "--python", host), from: "--python" };
+  if (requested !== undefined)
+    return { path: readable(requestedPath(requested, env, cwd, host), "--python", host), from: "--python" };
   const own = ownEnvironment(pythonRoot);
   for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
     const prefix = env[from];
@@ -61,13 +64,13 @@ function hasDask(prefix: string): boolean {
   );
 }
 
-function wished(wish: string, env: NodeJS.ProcessEnv, cwd: string, host: string): string {
-  if (!wish.includes("/")) {
-    const path = inPath([wish], env);
+function requestedPath(requested: string, env: NodeJS.ProcessEnv, cwd: string, host: string): string {
+  if (!requested.includes("/")) {
+    const path = inPath([requested], env);
     if (path !== undefined) return path;
-    throw new Failure("TSD-041", { host, python: wish, problem: "no such program in PATH" });
+    throw new Failure("TSD-041", { host, python: requested, problem: "no such program in PATH" });
   }
-  const path = resolve(cwd, wish);
+  const path = resolve(cwd, requested);
   const found = kind(path);
   if (found === "program" || found === "denied") return path;
   const inFolder = join(path, "bin", "python");
@@ -164,8 +167,9 @@ function kind(path: string): "program" | "file" | "folder" | "nothing" | "denied
 }
 
 /**
- * Whether the Pythons of all hosts can work together; pure. Python's minor version, Dask's and distributed's must be the same everywhere (tasks travel as
- * pickled bytecode, messages in distributed's own form): else `trouble` is TSD-044. Other packages that differ are worth a warning each.
+ * Whether the Pythons of all hosts can work together; pure. Python's minor version, Dask's and distributed's must be
+ * the same everywhere (tasks travel as pickled bytecode, messages in distributed's own form): else `trouble` is
+ * TSD-044. Other packages that differ are worth a warning each.
  */
 export function checkPythons(reports: readonly PythonReport[]): {
   readonly trouble: PythonTrouble | undefined;

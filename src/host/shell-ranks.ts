@@ -26,17 +26,25 @@ import { privateFolder } from "../security/private-files.ts";
 import { removeOwnEmpty } from "./election.ts";
 
 /**
- * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the host's folder join
- * them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not mix), `h <pid> <number of its arguments>` when it is there and
- * `s <pid> <signal>` for a signal; and `end`, whose end of file is the end of the launch. The code is then in the name of a file, `ended.<code>`, or, where the
- * folder has become read-only, in the name of the agent's process, whose pid is in that of `agent.<pid>`. What else is to be known of a rank is in
- * `/proc/<pid>`, since it is a process of the same user. The shells find the folder by a link whose name they can tell without a process.
+ * The agent's end of the ranks that stay the shell of `bin/tsdask-mpi`, which is the other end. Two named pipes in the
+ * host's folder join them: `ranks`, into which a shell writes lines of less than PIPE_BUF bytes (pipe(7): they do not
+ * mix), `h <pid> <number of its arguments>` when it is there and `s <pid> <signal>` for a signal; and `end`, whose end
+ * of file is the end of the launch. The code is then in the name of a file, `ended.<code>`, or, where the folder has
+ * become read-only, in the name of the agent's process, whose pid is in that of `agent.<pid>`; that of an agent which
+ * is killed while the launch ends is in the name of `last.<code>`. What else is to be known of a rank is in
+ * `/proc/<pid>`, since it is a process of the same user. The shells find the folder by a link whose name they can tell
+ * without a process.
  */
 export interface ShellRanks {
   /** A rank's process may not stay a shell: it becomes a Node, which meets this host's agent as any other. */
   readonly toNode: (pid: number) => void;
   /** One shell leaves with this code now. */
   readonly dismiss: (pid: number, code: number) => void;
+  /**
+   * The launch ends, and all shells will leave with this code: also when the agent is killed before it can release
+   * them.
+   */
+  readonly announce: (code: number) => void;
   /** All shells leave with this code; resolves when they are gone, after `deadlines.shellsLeave` at the latest. */
   readonly release: (code: number) => Promise<void>;
 }
@@ -64,8 +72,9 @@ export function pipesOf({ folder }: HostPaths): { readonly ranks: string; readon
 }
 
 /**
- * The link that leads this launch's shells on this host to their agent: named after the built-in launcher's id of the launch, else after the
- * launcher's process (pid and start time) and the host. Undefined where there is neither: no rank stays a shell then. Never throws.
+ * The link that leads this launch's shells on this host to their agent: named after the built-in launcher's id of the
+ * launch, else after the launcher's process (pid and start time) and the host. Undefined where there is neither: no
+ * rank stays a shell then. Never throws.
  */
 export function postOf(world: World, { base }: HostPaths, parent: number): string | undefined {
   const starter = findStarter(parent, "/proc");
@@ -73,7 +82,10 @@ export function postOf(world: World, { base }: HostPaths, parent: number): strin
   return name === undefined || !/^[\w.-]+$/.test(name) ? undefined : `${base}/post-${name}.${hostname()}`;
 }
 
-/** Takes the word of this host's shells from now on; the pipes must be there. Throws what the system says when they cannot be opened. */
+/**
+ * Takes the word of this host's shells from now on; the pipes must be there. Throws what the system says when they
+ * cannot be opened.
+ */
 export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksContext): ShellRanks {
   const pipes = pipesOf(paths);
   /** By their pids, when they began. */
@@ -126,6 +138,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
       mark(`${paths.folder}/code.${pid}.${code}`);
       killPid(pid, "SIGURG");
     },
+    announce: (code) => void mark(`${paths.folder}/last.${code}`),
     release: (code) => {
       released ??= (async () => {
         clearInterval(again);
@@ -142,28 +155,36 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
 }
 
 /**
- * For a host whose agent fails before it has begun: every shell that comes leaves with this code once it is known, and `onGone` is called for it;
- * with `asNodes` it becomes a Node, for ranks that have an exchange to take part in. Makes the pipes, which no fork server has made. Rejects
- * with what the system says when it cannot.
+ * For a host whose agent fails before it has begun: every shell that comes leaves with this code once it is known, and
+ * `onGone` is called for it; with `asNodes` it becomes a Node, for ranks that have an exchange to take part in. Makes
+ * the pipes, which no fork server has made, also in a folder that takes nothing for a moment. Rejects with what the
+ * system says when it cannot within `deadlines.shellPipes`, or once nobody is `awaited` any more.
  */
 export async function dismissShells({
   paths,
   post,
   code,
   asNodes = false,
+  awaited,
   onGone,
 }: {
   readonly paths: HostPaths;
   readonly post: string;
   readonly code: Promise<number>;
   readonly asNodes?: boolean;
+  readonly awaited: () => boolean;
   readonly onGone: () => void;
 }): Promise<ShellRanks> {
-  const { ranks, end } = pipesOf(paths);
-  // A fork server that was started already makes them, too.
-  await makePipes(ranks, end).catch((error: unknown) => {
-    if (!existsSync(ranks) || !existsSync(end)) throw error;
-  });
+  const until = performance.now() + deadlines.shellPipes;
+  for (;;) {
+    try {
+      await pipesIn(paths);
+      break;
+    } catch (error) {
+      if (!awaited() || performance.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
   const shells = openShellRanks({
     paths,
     post,
@@ -180,9 +201,18 @@ export async function dismissShells({
   return shells;
 }
 
+/** Makes the pipes; a fork server that was started already makes them, too. */
+async function pipesIn(paths: HostPaths): Promise<void> {
+  const { ranks, end } = pipesOf(paths);
+  await makePipes(ranks, end).catch((error: unknown) => {
+    if (!existsSync(ranks) || !existsSync(end)) throw error;
+  });
+}
+
 /**
- * For a host whose agent is gone before its shells have met it: they leave with this code. Stands where the link to the host's folder would, for
- * longer than a shell waits between two looks. Never rejects: where it cannot be said, the shells wait for their own deadline.
+ * For a host whose agent is gone before its shells have met it: they leave with this code. Stands where the link to the
+ * host's folder would, for longer than a shell waits between two looks. Never rejects: where it cannot be said, the
+ * shells wait for their own deadline.
  */
 export async function sendShellsAway({ base }: HostPaths, post: string, code: number): Promise<void> {
   const clean = (): void => {
@@ -230,13 +260,19 @@ function environment(text: string): NodeJS.ProcessEnv {
   return env;
 }
 
-/** What an agent is called, with the code behind it, that can no longer say it by a file's name: proc(5) has 15 characters for that (`comm`). */
+/**
+ * What an agent is called, with the code behind it, that can no longer say it by a file's name: proc(5) has 15
+ * characters for that (`comm`).
+ */
 const endedTitle = "tsdask-end-";
 
 /** Makes an empty file; false where even that cannot be made. */
 const mark = (path: string): boolean => attempt(() => writeFileSync(path, "", { mode: 0o600 }));
 
-/** Whether something could be made or removed: it may be there or gone already, the file system read-only by now, or the folder gone. */
+/**
+ * Whether something could be made or removed: it may be there or gone already, the file system read-only by now, or the
+ * folder gone.
+ */
 function attempt(change: () => void): boolean {
   try {
     change();
@@ -249,10 +285,16 @@ function attempt(change: () => void): boolean {
 /** Milliseconds between two looks whether the link and the pipes are still there. */
 const lookForLink = 1_000;
 
-/** A pipe has two names, so that it can have the one back that somebody has tidied away: Node makes pipes by a process of their own only. */
+/**
+ * A pipe has two names, so that it can have the one back that somebody has tidied away: Node makes pipes by a process
+ * of their own only.
+ */
 const secondName = (pipe: string): string => `${pipe}.kept`;
 
-/** Shells meet their agent, pass signals on and find their code behind the link, which somebody who tidies up temporary folders may have removed. */
+/**
+ * Shells meet their agent, pass signals on and find their code behind the link, which somebody who tidies up temporary
+ * folders may have removed.
+ */
 function linkAgain({ folder }: HostPaths, post: string): void {
   attempt(() => symlinkSync(basename(folder), post));
 }
@@ -271,7 +313,10 @@ async function gone(pids: ReadonlyMap<number, string | undefined>): Promise<void
   }
 }
 
-/** Whether the process that began at `start` runs; one that has ended and is not yet waited for does not (proc(5), the state in stat). */
+/**
+ * Whether the process that began at `start` runs; one that has ended and is not yet waited for does not (proc(5), the
+ * state in stat).
+ */
 function runs(pid: number, start: string | undefined): boolean {
   const stat = procStat(pid);
   return stat !== undefined && stat.start === start && stat.state !== "Z" && stat.state !== "X";

@@ -1,15 +1,17 @@
 import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { deadlines } from "../deadlines.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import { procStat } from "../launcher/proc-stat.ts";
-import { listens } from "../net/reach.ts";
+import { listens } from "../net/connection-check.ts";
 
 /** A folder that was changed less than so long ago (ms) may belong to a launch that is just starting. */
 const settledAfter = 10_000;
 
 /**
- * Removes what launches of this user left on this host when they were killed with all their processes at once, as `srun` and
- * batch systems do: folders in which nobody listens any more. Never throws: whatever cannot be removed stays.
+ * Removes what launches of this user left on this host when they were killed with all their processes at once, as
+ * `srun` and batch systems do: folders in which nobody listens any more. Never throws: whatever cannot be removed
+ * stays.
  */
 export async function sweepHostFolders({ base, folder }: HostPaths, now: number = Date.now()): Promise<void> {
   const found = names(base);
@@ -20,11 +22,14 @@ export async function sweepHostFolders({ base, folder }: HostPaths, now: number 
 async function sweepFolder(path: string, name: string, own: string, now: number): Promise<void> {
   if (path === own || !/^[0-9a-f]{16}$/.test(name) || changed(path) > now - settledAfter) return;
   const sockets = names(path).filter((file) => file.includes(".sock"));
-  const alive = await Promise.all(sockets.map((file) => listens(join(path, file))));
-  if (!alive.includes(true)) remove(path);
+  const alive = await Promise.all(sockets.map((file) => listens(join(path, file), deadlines.socketProbe)));
+  if (!alive.some((answer) => answer !== "no")) remove(path);
 }
 
-/** What led a dead launch's shells to its folder (`shell-ranks.ts`): a link, or a folder that sent them away, whose launcher has ended since. */
+/**
+ * What led a dead launch's shells to its folder (`shell-ranks.ts`): a link, or a folder that sent them away, whose
+ * launcher has ended since.
+ */
 function sweepPost(path: string, now: number): void {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat?.isSymbolicLink() === true && !existsSync(path)) remove(path);

@@ -8,8 +8,9 @@ import { shortName } from "../launcher/host-paths.ts";
 import { deadlines } from "../deadlines.ts";
 
 /**
- * Tells rank 0 why another host than its own cannot take part, so that it is said once and at once where people look, and the launch ends.
- * Resolves to the launch's exit code once rank 0 has left; to undefined when rank 0 could not be told in time. Never rejects.
+ * Tells rank 0 why another host than its own cannot take part, so that it is said once and at once where people look,
+ * and the launch ends. Resolves to the launch's exit code once rank 0 has left; to undefined when rank 0 could not be
+ * told in time. Never rejects.
  */
 export async function tellRankZero(
   context: Pick<LeadContext, "world">,
@@ -21,8 +22,8 @@ export async function tellRankZero(
 }
 
 /**
- * A rank that has no leader takes part in the launcher's exchange, so that nobody waits in it; without one it stays until its leader has been
- * heard, because a launcher may end all as soon as one has left. Never rejects.
+ * A rank that has no leader takes part in the launcher's exchange, so that nobody waits in it; without one it stays
+ * until its leader has been heard, because a launcher may end all as soon as one has left. Never rejects.
  */
 export async function takePart({ world }: Pick<LeadContext, "world">): Promise<void> {
   if (world.pmi === undefined) {
@@ -36,7 +37,10 @@ export async function takePart({ world }: Pick<LeadContext, "world">): Promise<v
   ]);
 }
 
-/** Rank 0's side where it has failed itself: says so in the launcher's exchange, so that nobody waits in it. Never rejects. */
+/**
+ * Rank 0's side where it has failed itself: says so in the launcher's exchange, so that nobody waits in it. Never
+ * rejects.
+ */
 export async function passOn({ world }: Pick<LeadContext, "world">, exitCode: number): Promise<void> {
   const { announceFailure } = await import("../rendezvous/exchange.ts");
   await Promise.race([

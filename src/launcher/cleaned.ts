@@ -3,8 +3,9 @@ import { starters } from "./known.ts";
 import { procStat } from "./proc-stat.ts";
 
 /**
- * The launcher that did start this process, though none of its variables are here: the nearest one above it (proc(5), `stat`). Undefined
- * when there is none. `first` says whether this process speaks for all that the same one has started. Never throws.
+ * The launcher that did start this process, though none of its variables are here: the nearest one above it (proc(5),
+ * `stat`). Undefined when there is none. `first` says whether this process speaks for all that the same one has
+ * started. Never throws.
  */
 export function startedBy(
   parent: number,

@@ -3,9 +3,10 @@ import { starters } from "./known.ts";
 import { procStat } from "./proc-stat.ts";
 
 /**
- * A name for this launch that is the same for all its ranks on this host, and different for any other launch there. Where the launcher
- * gives no launch id (MPICH's Hydra), the process that started the ranks names it: its pid and start time, from /proc/<pid>/stat (proc(5)),
- * past any wrapper script between it and us. Reads one small file then, none otherwise; never throws.
+ * A name for this launch that is the same for all its ranks on this host, and different for any other launch there.
+ * Where the launcher gives no launch id (MPICH's Hydra), the process that started the ranks names it: its pid and start
+ * time, from /proc/<pid>/stat (proc(5)), past any wrapper script between it and us. Reads one small file then, none
+ * otherwise; never throws.
  */
 export function hostLaunchKey(world: World, options: { readonly parent: number; readonly proc?: string }): string {
   if (world.launchId !== undefined) return `${world.launcher}:${world.launchId}`;
@@ -14,12 +15,17 @@ export function hostLaunchKey(world: World, options: { readonly parent: number; 
   return `${world.launcher}:${options.parent}`;
 }
 
-/** The pid of the launcher's process on this host, at or above `parent`; undefined when there is none of a known name. */
+/**
+ * The pid of the launcher's process on this host, at or above `parent`; undefined when there is none of a known name.
+ */
 export function starterOf(parent: number, proc: string): number | undefined {
   return findStarter(parent, proc)?.pid;
 }
 
-/** The launcher's process on this host, at or above `parent`, with its start time in clock ticks (proc(5)); undefined when there is none of a known name. */
+/**
+ * The launcher's process on this host, at or above `parent`, with its start time in clock ticks (proc(5)); undefined
+ * when there is none of a known name.
+ */
 export function findStarter(
   parent: number,
   proc: string,

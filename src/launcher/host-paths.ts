@@ -1,6 +1,6 @@
 /**
- * Where the ranks of one host meet: a folder of this launch in the host's own temporary space. All ranks of a host find the
- * same path from their environment alone; this file is loaded by every rank and imports nothing.
+ * Where the ranks of one host meet: a folder of this launch in the host's own temporary space. All ranks of a host find
+ * the same path from their environment alone; this file is loaded by every rank and imports nothing.
  */
 export interface HostPaths {
   /** `<temporary space>/tsdask-<uid>`, shared by a user's launches on this host. */
@@ -31,7 +31,10 @@ export function hostPaths({
   return { base, folder, socket: `${folder}/host.sock`, forkSocket: `${folder}/fork.sock` };
 }
 
-/** 16 hexadecimal digits from any text: twice FNV-1a with 32 bits. A name, not a secret: the meeting itself checks who it met. */
+/**
+ * 16 hexadecimal digits from any text: twice FNV-1a with 32 bits. A name, not a secret: the meeting itself checks who
+ * it met.
+ */
 export function shortName(text: string): string {
   const hash = (start: number): string => {
     let value = start;

@@ -1,16 +1,22 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { identify, type World } from "./world.ts";
 import { starterOf } from "./host-key.ts";
+import { childrenOf } from "./proc-stat.ts";
+
+/** How the ids of the built-in launcher's launches begin (`TSDASK_LAUNCH_ID`). */
+export const builtInPrefix = "local-";
 
 /**
- * The ranks of this launch whose processes live on this host, this one included: children of the launcher's process there that
- * carry a rank's variables (proc(5), `task/…/children` and `environ`). Undefined where that cannot be told: no such launcher
- * process is found, or it has a child that is not a rank's program yet. Never throws.
+ * The ranks of this launch whose processes live on this host, this one included: children of the launcher's process
+ * there that carry a rank's variables (proc(5), `task/…/children` and `environ`). Undefined where that cannot be told:
+ * no such launcher process is found, or it has a child that is not a rank's program yet. Never throws.
  */
 export function livingNeighbours(
   own: World,
   { parent, proc = "/proc" }: { readonly parent: number; readonly proc?: string },
 ): readonly World[] | undefined {
+  // Ranks that somebody starts by hand come in any order, each when it suits: nothing is to be told from who is there.
+  if (own.launcher === "tsdask" && own.launchId?.startsWith(builtInPrefix) !== true) return undefined;
   const starter = own.launcher === "tsdask" ? parent : starterOf(parent, proc);
   if (starter === undefined) return undefined;
   const children = childrenOf(starter, proc);
@@ -31,16 +37,6 @@ export function livingNeighbours(
 export function livingRanks(own: World, options: { readonly parent: number }): ReadonlySet<number> | undefined {
   const worlds = livingNeighbours(own, options);
   return worlds === undefined ? undefined : new Set(worlds.map(({ rank }) => rank));
-}
-
-function childrenOf(pid: number, proc: string): readonly number[] | undefined {
-  try {
-    const tasks = readdirSync(`${proc}/${pid}/task`);
-    return tasks.flatMap((task) => read(`${proc}/${pid}/task/${task}/children`).split(" ").filter(Boolean).map(Number));
-  } catch {
-    // It is gone, or this kernel lists no children.
-    return undefined;
-  }
 }
 
 function environmentOf(pid: number, proc: string): NodeJS.ProcessEnv | "ended" | "hidden" {

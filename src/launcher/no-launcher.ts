@@ -1,8 +1,8 @@
 import { Failure } from "../errors/failure.ts";
 
 /**
- * TSD-001 for a process without a launcher's variables; `starter` is the launcher that started it all the same. Undefined for a process
- * that leaves saying so to another.
+ * TSD-001 for a process without a launcher's variables; `starter` is the launcher that started it all the same.
+ * Undefined for a process that leaves saying so to another.
  */
 export function noLauncher(
   starter: { readonly name: string; readonly first: boolean } | undefined,

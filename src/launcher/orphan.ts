@@ -2,9 +2,10 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { starters } from "./known.ts";
 
 /**
- * Whether the launcher had gone before this process could look, so that its parent was process 1 from the beginning (`parent`: its pid).
- * In a container, process 1 may be the launcher itself, or have passed its own stderr on: it holds an end of the pipe that is this
- * process's stderr then (proc(5), `fd`). What cannot be told is no orphan. Never throws.
+ * Whether the launcher had gone before this process could look, so that its parent was process 1 from the beginning
+ * (`parent`: its pid). In a container, process 1 may be the launcher itself, or have passed its own stderr on: it holds
+ * an end of the pipe that is this process's stderr then (proc(5), `fd`). What cannot be told is no orphan. Never
+ * throws.
  */
 export function isOrphan(parent: number, proc = "/proc"): boolean {
   if (parent !== 1) return false;

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** What `/proc/<pid>/stat` says of a process (proc(5)). */
 export interface ProcStat {
@@ -8,6 +8,7 @@ export interface ProcStat {
   readonly state: string;
   readonly parent: number;
   readonly group: number;
+  readonly session: number;
   /** The foreground process group of its terminal; -1 without one. */
   readonly foreground: number;
   /** Processor time of the process and of its children that were waited for, in clock ticks. */
@@ -26,7 +27,10 @@ export function procStat(pid: number | "self", proc = "/proc"): ProcStat | undef
   }
 }
 
-/** The fields of the text; undefined when it is none. The name stands in parentheses and may hold anything, parentheses too. */
+/**
+ * The fields of the text; undefined when it is none. The name stands in parentheses and may hold anything, parentheses
+ * too.
+ */
 export function parseProcStat(text: string): ProcStat | undefined {
   const close = text.lastIndexOf(")");
   const fields = text.slice(close + 2).split(" ");
@@ -37,8 +41,28 @@ export function parseProcStat(text: string): ProcStat | undefined {
     state: fields[0] ?? "",
     parent: Number(fields[1]),
     group: Number(fields[2]),
+    session: Number(fields[3]),
     foreground: Number(fields[5]),
     ticks: fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0),
     start,
   };
+}
+
+/**
+ * A process and all that descends from it; itself alone where the kernel does not list children (proc(5),
+ * CONFIG_PROC_CHILDREN).
+ */
+export function processTree(pid: number): number[] {
+  return [pid, ...(childrenOf(pid) ?? []).flatMap(processTree)];
+}
+
+/** The children of all threads of a process; undefined when it is gone, or this kernel lists none. */
+export function childrenOf(pid: number, proc = "/proc"): readonly number[] | undefined {
+  try {
+    return readdirSync(`${proc}/${pid}/task`).flatMap((task) =>
+      readFileSync(`${proc}/${pid}/task/${task}/children`, "latin1").split(" ").filter(Boolean).map(Number),
+    );
+  } catch {
+    return undefined;
+  }
 }

@@ -12,8 +12,10 @@ const settings: readonly RegExp[] = [
 
 /**
  * The environment for what a rank starts (the script, JupyterLab, Dask's processes): this rank's own without its
- * launcher's variables (a child that inherited them would join a half-open MPI: a script's own `mpirun` refuses to start, and an
- * `import mpi4py` waits for ranks that never come) and without the working folder in PYTHONPATH. The batch system's (`SLURM_JOB_*`, `PBS_*`, `LSB_*`, …) and people's own settings stay, so a script may start a launch of its own.
+ * launcher's variables (a child that inherited them would join a half-open MPI: a script's own `mpirun` refuses to
+ * start, and an `import mpi4py` waits for ranks that never come) and without the working folder in PYTHONPATH. The
+ * batch system's (`SLURM_JOB_*`, `PBS_*`, `LSB_*`, …) and people's own settings stay, so a script may start a launch of
+ * its own.
  */
 export function childEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   // names this common belong to a launcher only together
@@ -35,8 +37,9 @@ export function childEnvironment(env: NodeJS.ProcessEnv): Record<string, string>
 }
 
 /**
- * Whether a PYTHONPATH has an empty element, as `export PYTHONPATH=$PYTHONPATH:…` makes it: Python takes that for the working folder, before its own
- * library (CPython, Modules/getpath.py), and what others have put there would be imported by every Python of a launch.
+ * Whether a PYTHONPATH has an empty element, as `export PYTHONPATH=$PYTHONPATH:…` makes it: Python takes that for the
+ * working folder, before its own library (CPython, Modules/getpath.py), and what others have put there would be
+ * imported by every Python of a launch.
  */
 export function namesWorkingFolder(path: string | undefined): boolean {
   return path !== undefined && path !== "" && path.split(":").includes("");

@@ -16,7 +16,10 @@ export type LauncherName =
   | "pmix"
   | "generic";
 
-/** How to reach the launcher's PMI server: an inherited descriptor, or (`mpiexec -pmi-port`) an address and the id to show there. */
+/**
+ * How to reach the launcher's PMI server: an inherited descriptor, or (`mpiexec -pmi-port`) an address and the id to
+ * show there.
+ */
 export interface PmiEndpoint {
   readonly version: 1 | 2;
   readonly fd?: number;
@@ -33,7 +36,10 @@ export interface World {
   /** 0 … localSize-1, among the ranks of this host. */
   readonly localRank?: number;
   readonly localSize?: number;
-  /** The same for all ranks of this launch on all hosts, different for any other launch; missing where the launcher gives none. */
+  /**
+   * The same for all ranks of this launch on all hosts, different for any other launch; missing where the launcher
+   * gives none.
+   */
   readonly launchId?: string;
   readonly pmi?: PmiEndpoint;
 }
@@ -173,8 +179,8 @@ const launchers: readonly Entry[] = [
 
 /**
  * Says who this process is, from its launcher's variables alone; `undefined` when no launcher started it.
- * Throws a failure (`code` and `facts` for `render` in failure.ts, exit code 64): TSD-011 not a number, TSD-012 no size beside the rank,
- * TSD-013 rank outside the world, TSD-014 local rank and size that contradict each other.
+ * Throws a failure (`code` and `facts` for `render` in failure.ts, exit code 64): TSD-011 not a number, TSD-012 no size
+ * beside the rank, TSD-013 rank outside the world, TSD-014 local rank and size that contradict each other.
  */
 export function identify(env: NodeJS.ProcessEnv): World | undefined {
   for (const entry of launchers) {
@@ -245,8 +251,8 @@ function pmi1(env: Env): PmiEndpoint | undefined {
 }
 
 /**
- * Slurm's rank counts only in a step that srun started: the batch script itself carries SLURM_PROCID=0 too. Slurm numbers
- * such other steps (batch, interactive, extern) from 0xfffffff0 up (SLURM_MAX_NORMAL_STEP_ID in its slurm.h).
+ * Slurm's rank counts only in a step that srun started: the batch script itself carries SLURM_PROCID=0 too. Slurm
+ * numbers such other steps (batch, interactive, extern) from 0xfffffff0 up (SLURM_MAX_NORMAL_STEP_ID in its slurm.h).
  */
 function inSlurmStep(env: Env): boolean {
   const step = slurmStep(env);
@@ -270,7 +276,9 @@ function nodeShare(list: string | undefined, node: string | undefined): number |
   return undefined;
 }
 
-/** A failure in all but its class: every rank loads this file, so the table of messages is left to whoever prints it. */
+/**
+ * A failure in all but its class: every rank loads this file, so the table of messages is left to whoever prints it.
+ */
 function refuse(code: MessageCode, facts: Record<string, string | number | undefined>): Error {
   return Object.assign(new Error(code), { name: "Failure", code, facts, exitCode: 64 });
 }

@@ -1,4 +1,4 @@
-import type { ClusterRecord, Place } from "../dask/scheduler-file.ts";
+import type { ClusterRecord, PageAddress } from "../dask/scheduler-file.ts";
 import { isLoopback } from "./interfaces.ts";
 import { tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
 
@@ -65,7 +65,7 @@ export function clusterServices({ host, dashboard, jupyter }: ClusterTunnelReque
   ];
 }
 
-function service(name: Service["name"], place: Place, fallback: string, path: string): Service {
+function service(name: Service["name"], place: PageAddress, fallback: string, path: string): Service {
   const named =
     place.host === "" || place.host === "0.0.0.0" || place.host === "::" || isLoopback(place.host)
       ? fallback

@@ -1,4 +1,7 @@
-/** A file system's name, and whether one host has it, or several share it, as a rule; neither where it may be either way. */
+/**
+ * A file system's name, and whether one host has it, or several share it, as a rule; neither where it may be either
+ * way.
+ */
 interface FileSystem {
   readonly name: string;
   readonly hosts?: "one" | "several";

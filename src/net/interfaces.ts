@@ -13,7 +13,9 @@ export interface InterfaceAddress {
   readonly internal: boolean;
 }
 
-/** Names of interfaces that lead to containers, virtual machines or a private tunnel, not to the other hosts of a job. */
+/**
+ * Names of interfaces that lead to containers, virtual machines or a private tunnel, not to the other hosts of a job.
+ */
 const ASIDE =
   /^(docker|br-|virbr|veth|cni|flannel|cali|podman|lxc|lxd|vmnet|vnet|tun|tap|tailscale|wg|zt|dummy|kube|usb)/;
 /** What one process of ours can be asked for at most: the addresses of this many interfaces are listed in a message. */
@@ -34,7 +36,10 @@ export function interfaceAddresses(
   );
 }
 
-/** The address of a named interface, IPv4 first, never one of this link only. Throws TSD-027 with the interfaces there are. */
+/**
+ * The address of a named interface, IPv4 first, never one of this link only. Throws TSD-027 with the interfaces there
+ * are.
+ */
 export function addressOfInterface(
   name: string,
   addresses: readonly InterfaceAddress[] = interfaceAddresses(),
@@ -58,8 +63,9 @@ export interface ReachableQuery {
 }
 
 /**
- * This host's addresses that others may reach it at, the likeliest first: those on one network with most of `peers`, then those that the
- * host's name stands for, then the rest, IPv4 before IPv6 and interfaces of containers and tunnels last. Loopback and link-local ones are left out.
+ * This host's addresses that others may reach it at, the likeliest first: those on one network with most of `peers`,
+ * then those that the host's name stands for, then the rest, IPv4 before IPv6 and interfaces of containers and tunnels
+ * last. Loopback and link-local ones are left out.
  */
 export function reachableAddresses({
   peers = [],
@@ -85,8 +91,9 @@ export interface Listening extends ReachableQuery {
 }
 
 /**
- * The address that a process of this host should listen at and be reached by: the named interface's; else the likeliest one that other
- * hosts reach; a host that has no other gets 127.0.0.1 if it is alone. Throws TSD-027 (no such interface) and TSD-029 (no address for others).
+ * The address that a process of this host should listen at and be reached by: the named interface's; else the likeliest
+ * one that other hosts reach; a host that has no other gets 127.0.0.1 if it is alone. Throws TSD-027 (no such
+ * interface) and TSD-029 (no address for others).
  */
 export function listeningAddress({ interface: name, singleHost, ...reach }: Listening): string {
   const addresses = reach.addresses ?? interfaceAddresses();

@@ -10,7 +10,9 @@ export async function requirePort(host: string, port: number, option: string): P
   if (problem !== undefined) throw new Failure("TSD-028", { port, host, problem, option });
 }
 
-/** A port of `host` that is free now: for a server that must be told of before it opens it. Throws the system's error. */
+/**
+ * A port of `host` that is free now: for a server that must be told of before it opens it. Throws the system's error.
+ */
 export async function freePort(host: string): Promise<number> {
   const server = createServer().listen(0, host);
   await once(server, "listening");

@@ -2,7 +2,10 @@ import { createHash, X509Certificate } from "node:crypto";
 import { hostPort } from "../dask/address.ts";
 import { isLoopback } from "./interfaces.ts";
 
-/** How a laptop gets to the cluster: through the login host; by `ssh -J` to the compute node; or by a line that the compute node opens itself. */
+/**
+ * How a laptop gets to the cluster: through the login host; by `ssh -J` to the compute node; or by a line that the
+ * compute node opens itself.
+ */
 export type TunnelKind = "direct" | "jump" | "reverse";
 
 /** A web page of the cluster: JupyterLab or Dask's dashboard. */
@@ -47,7 +50,10 @@ export interface Tunnel {
   readonly notes: readonly string[];
 }
 
-/** Local and login-host ports are chosen in this range, below those that systems give to outgoing connections (32768 and up). */
+/**
+ * Local and login-host ports are chosen in this range, below those that systems give to outgoing connections (32768 and
+ * up).
+ */
 const FIRST_PORT = 10_000;
 const PAIRS = 10_000;
 /** Loopback by its number, on every host that a line names it for. */
@@ -58,8 +64,9 @@ const LONGEST_SOCKET = 100;
 /**
  * The ssh lines that lead from a laptop to the cluster's pages, and the links to open then. Pure.
  *
- * A port is never named by `localhost`: ssh(1) and browsers try `::1` first where the hosts file has it, and whoever listens there
- * would get the requests with their token. A line that cannot open all of its ports ends (`ExitOnForwardFailure`).
+ * A port is never named by `localhost`: ssh(1) and browsers try `::1` first where the hosts file has it, and whoever
+ * listens there would get the requests with their token. A line that cannot open all of its ports ends
+ * (`ExitOnForwardFailure`).
  */
 export function tunnel(request: TunnelRequest): Tunnel {
   const { services, launch, token } = request;
@@ -87,8 +94,8 @@ export function tunnel(request: TunnelRequest): Tunnel {
 }
 
 /**
- * The login host of a job: what the user or the site says (`option`), else the host it was submitted from, as the batch system tells.
- * PBS, Slurm, LSF, Grid Engine and LoadLeveler each have a variable for it.
+ * The login host of a job: what the user or the site says (`option`), else the host it was submitted from, as the batch
+ * system tells. PBS, Slurm, LSF, Grid Engine and LoadLeveler each have a variable for it.
  */
 export function loginHost({
   option,
@@ -104,7 +111,10 @@ export function loginHost({
   return told.find((host) => host !== undefined && isHostName(host));
 }
 
-/** A port of 10000 to 29999 that follows from the launch's id, so that two clusters of one user do not meet on their laptop. */
+/**
+ * A port of 10000 to 29999 that follows from the launch's id, so that two clusters of one user do not meet on their
+ * laptop.
+ */
 export function launchPort(launch: string, name: Service["name"]): number {
   const hash = createHash("sha256").update(launch).digest().readUInt32BE(0);
   return FIRST_PORT + 2 * (hash % PAIRS) + (name === "JupyterLab" ? 0 : 1);
@@ -156,15 +166,18 @@ function reverse({ services, user, login = "", launch, folder }: TunnelRequest, 
   return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: [...guessed(login), ...notes] };
 }
 
-/** Where the two lines of `reverse` meet on the login host, as ssh writes it; `socket` is its path where it is a unix socket. */
+/**
+ * Where the two lines of `reverse` meet on the login host, as ssh writes it; `socket` is its path where it is a unix
+ * socket.
+ */
 interface Meeting {
   readonly place: string;
   readonly socket?: string;
 }
 
 /**
- * A socket in the cluster folder, where nobody else can listen or connect, if the login host can see that folder and its path is short and plain
- * enough for a socket and a shell; else a port of the login host's loopback.
+ * A socket in the cluster folder, where nobody else can listen or connect, if the login host can see that folder and
+ * its path is short and plain enough for a socket and a shell; else a port of the login host's loopback.
  */
 function meetingOf({ name }: Service, launch: string, folder: string | undefined): Meeting {
   const path = `${folder ?? ""}/${name === "JupyterLab" ? "jupyter" : "dashboard"}.sock`;

@@ -74,8 +74,8 @@ export function channelPair<A, B>(): readonly [Channel<A, B>, Channel<B, A>] {
 }
 
 /**
- * Messages as JSON lines (UTF-8, one object a line) over a stream socket. `accept` turns a parsed value into a message or
- * `undefined` when it is not one: such a peer, and one whose line passes `longestLine` bytes, is disconnected.
+ * Messages as JSON lines (UTF-8, one object a line) over a stream socket. `accept` turns a parsed value into a message
+ * or `undefined` when it is not one: such a peer, and one whose line passes `longestLine` bytes, is disconnected.
  */
 export function lineChannel<Out, In>(socket: Socket, accept: (value: unknown) => In | undefined): Channel<Out, In> {
   const box = inbox<In>();
@@ -125,5 +125,27 @@ export function lineChannel<Out, In>(socket: Socket, accept: (value: unknown) =>
     close: () => {
       socket.end();
     },
+  };
+}
+
+/** A channel that may still be on its way: what is sent before it is there waits for it. */
+export function deferredChannel<Out, In>(coming: Promise<Channel<Out, In>>): Channel<Out, In> {
+  let channel: Channel<Out, In> | undefined;
+  const early: Out[] = [];
+  const then = (use: (channel: Channel<Out, In>) => void): void => {
+    coming.then(use, () => undefined);
+  };
+  then((found) => {
+    channel = found;
+    for (const message of early.splice(0)) found.send(message);
+  });
+  return {
+    send: (message) => {
+      if (channel) channel.send(message);
+      else early.push(message);
+    },
+    onMessage: (reader) => then((found) => found.onMessage(reader)),
+    onClose: (reader) => then((found) => found.onClose(reader)),
+    close: () => then((found) => found.close()),
   };
 }

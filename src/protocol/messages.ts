@@ -1,10 +1,12 @@
 import type { Facts } from "../errors/failure.ts";
 import type { MessageCode } from "../errors/messages.ts";
+import type { ChildFailure, CloseReason, ForkRequest } from "./fork-server.ts";
 
 /**
- * The messages of a launch, as plain JSON values. A *member* is one rank's process, a *leader* the first rank of a host,
- * the *hub* is on rank 0: member ↔ leader over the host's unix socket, leader ↔ hub over `wss` (or inside one process).
- * The schemas that check them on arrival are in `schemas.ts`; this file is types, two numbers and a set, and costs next to nothing at run time.
+ * The messages of a launch, as plain JSON values. A *rank agent* acts for one rank, a *leader* is the first rank of a
+ * host, the *hub* is on rank 0: rank agent ↔ leader over the host's unix socket, leader ↔ hub over `wss` (or inside one
+ * process). The schemas that check them on arrival are in `schemas.ts`; this file is types, two numbers and a set, and
+ * costs next to nothing at run time.
  */
 
 /** The version of these messages; ranks of different versions of tsdask-mpi do not mix. */
@@ -23,8 +25,11 @@ export interface Granted {
 /** The most of rank 0's standard input (bytes, before base64) that one message takes to the script's rank. */
 export const largestInput = 48 * 1024;
 
-/** Why a worker left that is not started again and is no loss: it was asked to, by the scheduler or by its own options, or has no scheduler. */
-export const leftInOrder: ReadonlySet<string> = new Set([
+/**
+ * Why a worker left that is not started again and is no loss: it was asked to, by the scheduler or by its own options,
+ * or has no scheduler.
+ */
+export const leftInOrder: ReadonlySet<CloseReason> = new Set([
   "retired",
   "lifetime",
   "idle",
@@ -47,10 +52,19 @@ export interface Hello {
   readonly cpus?: string;
 }
 
-/** The steps of a rank on its way into the cluster, in their order: its process started, it met its host's agent, it was told its part, its worker was forked. */
+/**
+ * The steps of a rank on its way into the cluster, in their order: its process started, it met its host's agent, it was
+ * told its part, its worker was forked.
+ */
 export type RankStep = "started" | "met" | "told" | "forked";
 
-/** What happened on a rank; travels member → leader → hub. */
+/**
+ * Why a worker was lost, where that is known: it ran out of memory, or SIGKILL ended it, which the system sends for
+ * want of memory, or somebody.
+ */
+export type LossCause = "memory" | "killed";
+
+/** What happened on a rank; travels rank agent → leader → hub. */
 export type RankEvent =
   | {
       readonly k: "scheduler-ready";
@@ -65,7 +79,10 @@ export type RankEvent =
       readonly code: number | null;
       readonly signal: number | null;
       readonly why: string;
-      readonly kind?: string;
+      /** What Python calls the failure that `why` tells of. */
+      readonly kind?: ChildFailure;
+      /** Why it closed, where it did so in order. */
+      readonly reason?: CloseReason;
       /** It had answered, and its rank starts another one at the same address. */
       readonly restarting?: true;
     }
@@ -80,11 +97,19 @@ export type RankEvent =
       /** How long (ms) before this message each step of the rank was. */
       readonly ages?: Readonly<Partial<Record<RankStep, number>>>;
     }
-  | { readonly k: "worker-lost"; readonly why: string; readonly restarting: boolean }
-  | { readonly k: "worker-away"; readonly why: string }
+  | {
+      readonly k: "worker-lost";
+      readonly why: string;
+      readonly restarting: boolean;
+      readonly cause?: LossCause;
+    }
+  | { readonly k: "worker-away"; readonly why: CloseReason }
   /** It has lost its scheduler, and waits to hear of the next one. */
   | { readonly k: "worker-waits" }
-  /** What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were, bytes spilled to disk. */
+  /**
+   * What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were,
+   * bytes spilled to disk.
+   */
   | {
       readonly k: "scheduler-usage";
       readonly clients: number;
@@ -93,7 +118,10 @@ export type RankEvent =
       readonly seen: number;
       readonly spilled: number;
     }
-  /** What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its limit in bytes (0: none). */
+  /**
+   * What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its
+   * limit in bytes (0: none).
+   */
   | {
       readonly k: "worker-usage";
       readonly cpu: number;
@@ -138,14 +166,17 @@ export type RankEvent =
 
 export type FromRank = Hello | { readonly t: "event"; readonly event: RankEvent };
 
-/** How a Python child is started: the request that the fork server, or an exec'd `child.py`, gets, without the environment. */
-export interface ChildRequest {
-  readonly kind: "scheduler" | "worker";
-  readonly cpu_count: number;
-  readonly memory_limit: number | null;
-  readonly sys_path: readonly string[];
-  readonly params: Readonly<Record<string, unknown>>;
-}
+type PlanOf<Request> = Request extends ForkRequest
+  ? Omit<Request, "op" | "id" | "env" | "cwd" | "rank_pid" | "version">
+  : never;
+
+/**
+ * How a Python child is started: the request that the fork server, or an exec'd `child.py`, gets, without what only its
+ * rank knows.
+ */
+export type ChildRequest = PlanOf<ForkRequest>;
+export type SchedulerRequest = Extract<ChildRequest, { readonly kind: "scheduler" }>;
+export type WorkerRequest = Extract<ChildRequest, { readonly kind: "worker" }>;
 
 export interface Assign {
   readonly t: "assign";
@@ -154,12 +185,12 @@ export interface Assign {
   readonly leaderPid: number;
   /** This host's address that the other hosts reach. */
   readonly address: string;
-  readonly scheduler?: ChildRequest;
-  readonly worker?: ChildRequest;
+  readonly scheduler?: SchedulerRequest;
+  readonly worker?: WorkerRequest;
   /** Where the fork server listens; absent with `--spawn exec`. */
   readonly forkSocket?: string;
   /** Where the host's server watches over the script, forking or not. */
-  readonly guardSocket: string;
+  readonly watchdogSocket: string;
   readonly python: string;
   readonly pythonRoot: string;
   readonly restarts: number;
@@ -179,7 +210,10 @@ export interface ClientStart {
   readonly t: "client";
   readonly file: string;
   readonly args: readonly string[];
-  /** The cluster's Python, whose programs (`python`, `pytest`, `jupyter`) what is started finds before others of these names. */
+  /**
+   * The cluster's Python, whose programs (`python`, `pytest`, `jupyter`) what is started finds before others of these
+   * names.
+   */
   readonly python: string;
   /** Variables added to (or, with null, removed from) the rank's own stripped environment. */
   readonly env: Readonly<Record<string, string | null>>;
@@ -191,7 +225,10 @@ export interface ClientStart {
     readonly prefix?: string;
   };
   readonly grace: number;
-  /** Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the rank's own is the script's. */
+  /**
+   * Rank 0's standard input becomes the script's: in any case, or where the script's rank has /dev/null. Absent: the
+   * rank's own is the script's.
+   */
   readonly stdin?: "relay" | "relay-if-null";
 }
 
@@ -200,7 +237,9 @@ export type ToRank =
   | ClientStart
   | { readonly t: "address"; readonly scheduler: string }
   | { readonly t: "dashboard" }
-  /** Take part in the launcher's key-value exchange: every rank must, though only leaders have something to say in it. */
+  /**
+   * Take part in the launcher's key-value exchange: every rank must, though only leaders have something to say in it.
+   */
   | { readonly t: "pmi" }
   | { readonly t: "script-signal"; readonly signal: string }
   /** A piece of rank 0's standard input (base64, at most `largestInput` bytes of it), or its end. */
@@ -237,7 +276,10 @@ export type FromLeader =
   | { readonly t: "findings"; readonly text: string }
   | { readonly t: "host-done" };
 
-/** The launch's credentials as they travel, over an authenticated connection only. PEM texts; null with `--security none`. */
+/**
+ * The launch's credentials as they travel, over an authenticated connection only. PEM texts; null with `--security
+ * none`.
+ */
 export interface Credentials {
   readonly ca: string;
   readonly cert: string;

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { messages, type MessageCode } from "../errors/messages.ts";
+import { enumerations } from "./fork-server.ts";
 import type { FromLeader, FromRank, RankEvent, ToLeader } from "./messages.ts";
 
 /**
@@ -16,6 +17,12 @@ const port = v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValu
 const seconds = v.pipe(v.number(), v.minValue(0));
 const code = v.custom<MessageCode>((value) => typeof value === "string" && Object.hasOwn(messages, value));
 const facts = v.record(short, v.optional(v.union([text(65_536), v.number()])));
+/** A word of one of the enumerations of the fork server's contract; one that is not in it is the plainest. */
+const word = (name: string, plainest: string) =>
+  v.pipe(
+    short,
+    v.transform((said) => (enumerations[name]?.includes(said) === true ? said : plainest)),
+  );
 const exitCode = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(255));
 
 const event = v.variant("k", [
@@ -31,7 +38,8 @@ const event = v.variant("k", [
     code: v.nullable(v.number()),
     signal: v.nullable(v.number()),
     why: text(65_536),
-    kind: v.optional(text(256)),
+    kind: v.optional(word("ChildFailure", "other")),
+    reason: v.optional(word("CloseReason", "closed")),
     restarting: v.optional(v.literal(true)),
   }),
   v.object({
@@ -44,8 +52,13 @@ const event = v.variant("k", [
     pid: count,
     ages: v.optional(v.partial(v.object({ started: seconds, met: seconds, told: seconds, forked: seconds }))),
   }),
-  v.object({ k: v.literal("worker-lost"), why: text(65_536), restarting: v.boolean() }),
-  v.object({ k: v.literal("worker-away"), why: text(65_536) }),
+  v.object({
+    k: v.literal("worker-lost"),
+    why: text(65_536),
+    restarting: v.boolean(),
+    cause: v.optional(v.picklist(["memory", "killed"])),
+  }),
+  v.object({ k: v.literal("worker-away"), why: word("CloseReason", "closed") }),
   v.object({ k: v.literal("worker-waits") }),
   v.object({ k: v.literal("scheduler-usage"), clients: count, tasks: count, used: count, seen: count, spilled: count }),
   v.object({
@@ -79,7 +92,7 @@ const event = v.variant("k", [
   }),
 ]);
 
-const fromMember = v.variant("t", [
+const fromRank = v.variant("t", [
   v.object({
     t: v.literal("hello"),
     v: count,
@@ -153,8 +166,8 @@ const check =
     return result.success ? (result.output as T) : undefined;
   };
 
-/** A member's message, or undefined when the value is none. */
-export const acceptFromRank = check<FromRank>(fromMember);
+/** A rank agent's message, or undefined when the value is none. */
+export const acceptFromRank = check<FromRank>(fromRank);
 /** A leader's message, or undefined when the value is none. */
 export const acceptFromLeader = check<FromLeader>(fromLeader);
 /** A message of the hub, or undefined when the value is none. */

@@ -5,8 +5,9 @@ import { inbox, type Channel } from "./channel.ts";
 export const largestMessage = 1024 * 1024;
 
 /**
- * JSON messages over a WebSocket, one a frame. A frame that `accept` does not know closes the connection. The other side is
- * taken for lost when nothing, not even a ping or pong, was heard for `silence` ms; 0 leaves that to the caller.
+ * JSON messages over a WebSocket, one a frame. A frame that `accept` does not know closes the connection. The other
+ * side is taken for lost when nothing, not even a ping or pong, was heard for `silence` ms; 0 leaves that to the
+ * caller.
  */
 export function wsChannel<Out, In>(
   ws: WebSocket,

@@ -1,10 +1,18 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { procStat } from "../launcher/proc-stat.ts";
+import { signalNumber } from "../launcher/signals.ts";
 import type { ChildRequest } from "../protocol/messages.ts";
 import { ownSession } from "./own-session.ts";
 import { lineChannel, type Channel } from "../protocol/channel.ts";
-import { acceptChildEvent, type ChildEvent } from "../protocol/fork-server.ts";
+import {
+  acceptChildEvent,
+  forkServerVersion,
+  type ChildCommand,
+  type ChildEvent,
+  type CompanionRequest,
+  type ForkRequest,
+} from "../protocol/fork-server.ts";
 
 export interface ChildSpawn {
   readonly id: string;
@@ -25,13 +33,13 @@ export interface ChildSpawn {
 export interface Child {
   /** The child's process id; undefined until it is known. */
   readonly pid: () => number | undefined;
-  readonly tell: (message: Readonly<Record<string, unknown>>) => void;
+  readonly tell: (command: ChildCommand) => void;
   readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 /**
- * Starts a Dask scheduler or worker, forked by the host's fork server or as a Python of its own. What happens to it comes
- * as events, `exit` last and exactly once; `refused` comes alone and means that nothing was started.
+ * Starts a Dask scheduler or worker, forked by the host's fork server or as a Python of its own. What happens to it
+ * comes as events, `exit` last and exactly once; `refused` comes alone and means that nothing was started.
  */
 export function startChild(options: ChildSpawn): Child {
   return options.forkSocket === undefined ? execChild(options) : forkChild(options, options.forkSocket);
@@ -47,11 +55,11 @@ function forkChild(options: ChildSpawn, path: string): Child {
   };
   // What is written before the connection stands waits for it, in order.
   const stdio = connect(path);
-  stdio.write(`${JSON.stringify({ op: "stdio", id: options.id })}\n`);
+  stdio.write(`${JSON.stringify({ op: "stdio", id: options.id } satisfies CompanionRequest)}\n`);
   stdio.on("error", () => stdio.destroy());
   options.output(stdio);
   const control: Socket = connect(path);
-  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptChildEvent);
+  const channel: Channel<ForkRequest | ChildCommand, ChildEvent> = lineChannel(control, acceptChildEvent);
   channel.send({
     op: "fork",
     id: options.id,
@@ -70,7 +78,8 @@ function forkChild(options: ChildSpawn, path: string): Child {
       stdio.destroy();
     }
   });
-  // The server closes the connection only after `exit`: a close without it means that the server itself is gone, and its children with it.
+  // The server closes the connection only after `exit`: a close without it means that the server itself is gone, and
+  // its children with it.
   channel.onClose((reason) => {
     if (!over && pid === undefined) finish({ event: "refused", reason: "server", message: reason });
     else finish({ event: "exit", code: null, signal: 9 });
@@ -88,7 +97,7 @@ function execChild(options: ChildSpawn): Child {
     detached: ownSession(options.env),
   });
   const control = child.stdio[3] as Socket;
-  const channel: Channel<Readonly<Record<string, unknown>>, ChildEvent> = lineChannel(control, acceptChildEvent);
+  const channel: Channel<ForkRequest | ChildCommand, ChildEvent> = lineChannel(control, acceptChildEvent);
   channel.onMessage((event) => options.onEvent(event));
   channel.onClose(() => undefined);
   if (child.stdout) options.output(child.stdout);
@@ -104,12 +113,16 @@ function execChild(options: ChildSpawn): Child {
   });
   if (child.pid !== undefined) {
     options.onEvent({ event: "forked", pid: child.pid });
-    channel.send({ op: "fork", id: options.id, env: options.env, cwd: options.cwd, ...options.request });
+    const { id, env, cwd } = options;
+    channel.send({ op: "fork", version: forkServerVersion, id, env, cwd, ...options.request });
   }
   return { pid: () => child.pid, tell: channel.send, kill: (signal) => killPid(child.pid, signal) };
 }
 
-/** Kills what is left of a process group, but for resource trackers, which remove what it left in shared memory and end (`children.py`). */
+/**
+ * Kills what is left of a process group, but for resource trackers, which remove what it left in shared memory and end
+ * (`compat/resource_tracker.py`).
+ */
 function endGroup(group: number): void {
   if (!killPid(-group, 0)) return;
   for (const name of readdirSync("/proc")) {
@@ -118,7 +131,10 @@ function endGroup(group: number): void {
   }
 }
 
-/** Whether a process is a resource tracker, which ends by itself once what it looks after is released; `is_tracker` of `children.py` is its twin. */
+/**
+ * Whether a process is a resource tracker, which ends by itself once what it looks after is released;
+ * compat/resource_tracker.py asks the same.
+ */
 export function isTracker(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("resource_tracker import main");
@@ -136,36 +152,4 @@ export function killPid(pid: number | undefined, signal: NodeJS.Signals | 0): bo
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
     throw error;
   }
-}
-
-const numbers: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGILL: 4,
-  SIGABRT: 6,
-  SIGBUS: 7,
-  SIGFPE: 8,
-  SIGKILL: 9,
-  SIGUSR1: 10,
-  SIGSEGV: 11,
-  SIGUSR2: 12,
-  SIGPIPE: 13,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGXCPU: 24,
-  SIGXFSZ: 25,
-};
-
-/** A second signal counts as one only after this long (ms): a terminal and a launcher may both deliver the first. */
-export const secondSignalAfter = 300;
-
-/** The number of a signal on Linux; 128 plus it is the exit code of what the signal ended. */
-export function signalNumber(name: string): number {
-  return numbers[name] ?? 15;
-}
-
-/** The name of a Linux signal number, such as `SIGKILL` for 9. */
-export function signalName(number: number): string {
-  return Object.keys(numbers).find((name) => numbers[name] === number) ?? `signal ${number}`;
 }

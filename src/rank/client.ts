@@ -2,8 +2,10 @@ import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import { basename, delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
+import type { CompanionRequest } from "../protocol/fork-server.ts";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
-import { killPid, signalNumber } from "./child.ts";
+import { signalNumber } from "../launcher/signals.ts";
+import { killPid } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./orphans.ts";
@@ -25,26 +27,28 @@ export interface ClientOptions {
   readonly cwd: string;
   /** This host's address that the others reach. */
   readonly address: string;
-  readonly guardSocket: string;
+  readonly watchdogSocket: string;
   readonly pythonRoot: string;
   readonly report: (event: RankEvent) => void;
 }
 
 /**
- * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched. `guardSocket` is
- * the host's fork server, which kills the script should this process be killed outright. Throws TSD-028 for a port that is taken.
+ * Runs the user's script (or JupyterLab): its standard streams are this rank's own descriptors, untouched.
+ * `watchdogSocket` is the host's fork server, which kills the script should this process be killed outright. Throws
+ * TSD-028 for a port that is taken.
  */
 export async function runClient(options: ClientOptions): Promise<ClientRun> {
-  const { start, cwd, guardSocket, report } = options;
+  const { start, cwd, watchdogSocket, report } = options;
   const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
   const env = scriptEnvironment(options, mark);
-  // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal it stays where the terminal's keys reach it.
+  // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal
+  // it stays where the terminal's keys reach it.
   const terminal = hearsTerminal();
   const jupyter =
     start.jupyter === undefined
       ? undefined
-      : await (await import("./jupyter.ts")).prepareJupyter({ ...options, env, folder: dirname(guardSocket) });
-  const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, guardSocket, report);
+      : await (await import("./jupyter.ts")).prepareJupyter({ ...options, env, folder: dirname(watchdogSocket) });
+  const relayed = start.stdin === undefined ? undefined : await relayFor(start.stdin, watchdogSocket, report);
   // execa takes any descriptor; its types know only the standard ones here.
   const stdin = relayed === undefined ? "inherit" : (relayed.fd as 0);
   const child = execa(commandFile(start.file, start.python), jupyter?.args ?? start.args, {
@@ -57,7 +61,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     detached: !terminal,
   });
   const { pid } = child;
-  const guard = pid === undefined ? undefined : watch(guardSocket, pid);
+  const watchdog = pid === undefined ? undefined : watch(watchdogSocket, pid);
   let started = pid === undefined;
   const tellStarted = (): void => {
     if (!started) report({ k: "client-started", pid: pid ?? 0 });
@@ -76,7 +80,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
       const text = `the script left processes behind, which were ended: ${left.join(", ")}`;
       report({ k: "note", level: "info", text });
     }
-    guard?.destroy();
+    watchdog?.destroy();
     relayed?.close();
     // One that was over at once.
     tellStarted();
@@ -105,21 +109,24 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
 }
 
 /**
- * Calls back when what came while this process loaded and started things is heard: an order to end may be among it, from a leader that has left by now. Who writes to
- * that one first gets EPIPE, upon which Node closes the connection with what is unread. The second round of the loop has looked at all connections.
+ * Calls back when what came while this process loaded and started things is heard: an order to end may be among it,
+ * from a leader that has left by now. Who writes to that one first gets EPIPE, upon which Node closes the connection
+ * with what is unread. The second round of the loop has looked at all connections.
  */
 function afterHearing(done: () => void): void {
   setImmediate(() => setImmediate(done));
 }
 
-/** What the script has in its environment: the rank's own, the cluster's, and a mark by which what it starts is known. */
+/**
+ * What the script has in its environment: the rank's own, the cluster's, and a mark by which what it starts is known.
+ */
 function scriptEnvironment(
-  { start, env, guardSocket, pythonRoot }: ClientOptions,
+  { start, env, watchdogSocket, pythonRoot }: ClientOptions,
   mark: string,
 ): Record<string, string> {
   const full: Record<string, string> = { ...withPython(env, start.python), [scriptMark]: mark };
   // A notebook's kernel has its sockets in there: the folder goes with the host's, whoever is killed.
-  if (guardSocket !== undefined) full["TSDASK_HOST_FOLDER"] = dirname(guardSocket);
+  if (watchdogSocket !== undefined) full["TSDASK_HOST_FOLDER"] = dirname(watchdogSocket);
   for (const [name, value] of Object.entries(start.env)) {
     if (value === null) delete full[name];
     else full[name] = value;
@@ -165,20 +172,26 @@ function clientExit(
 
 async function relayFor(
   stdin: NonNullable<ClientStart["stdin"]>,
-  guardSocket: string,
+  watchdogSocket: string,
   report: (event: RankEvent) => void,
 ): Promise<RelayedInput | undefined> {
   const { needsRelay, relayedInput } = await import("./stdin.ts");
-  return needsRelay(stdin) ? relayedInput({ guardSocket, report }) : undefined;
+  return needsRelay(stdin) ? relayedInput({ watchdogSocket, report }) : undefined;
 }
 
-/** PYTHONPATH with the folder first whose sitecustomize makes the script's clusters this one; an empty element in it means the working folder, an empty PYTHONPATH nothing. */
+/**
+ * PYTHONPATH with the folder first whose sitecustomize makes the script's clusters this one; an empty element in it
+ * means the working folder, an empty PYTHONPATH nothing.
+ */
 function pathWithOurs(pythonRoot: string, theirs = ""): string {
   const folder = join(pythonRoot, "tsdask_mpi", "adopt");
   return theirs === "" ? folder : `${folder}${delimiter}${theirs}`;
 }
 
-/** Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of stat). */
+/**
+ * Whether this process is in the group that a terminal signals when Ctrl-C is pressed (proc(5), `pgrp` and `tpgid` of
+ * stat).
+ */
 function hearsTerminal(): boolean {
   const stat = procStat("self");
   return stat !== undefined && stat.group === stat.foreground;
@@ -192,10 +205,13 @@ const startProblems: Readonly<Record<string, string>> = {
   E2BIG: "its arguments and environment are too long",
 };
 
-/** Asks the fork server to kill `pid` when the returned connection closes, which it does at the latest when this process ends. */
+/**
+ * Asks the fork server to kill `pid` when the returned connection closes, which it does at the latest when this process
+ * ends.
+ */
 function watch(path: string, pid: number): { destroy: () => void } {
   const socket = connect(path, () => {
-    socket.write(`${JSON.stringify({ op: "watch", pid })}\n`);
+    socket.write(`${JSON.stringify({ op: "watch", pid } satisfies CompanionRequest)}\n`);
   });
   socket.on("error", () => socket.destroy());
   socket.unref();

@@ -7,7 +7,7 @@ import type { HostPaths } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
 import type { Out } from "../ui/out.ts";
-import { runRankAgent, type Member } from "./rank-agent.ts";
+import { runRankAgent, type RankAgent } from "./rank-agent.ts";
 
 /** A leader that has just been started may take this long (ms) to listen; it is looked for this often. */
 const lookEvery = 4;
@@ -22,18 +22,27 @@ export interface ForeignPlace {
 
 /**
  * Connects to the host's leader, trying until it listens. Resolves to undefined when it does not within
- * `deadlines.hostLeader`, or when `leaderLives` says twice that nobody is there who could. A folder of somebody else is never
- * entered: one where the user's folders of this host should be ends the search at once.
+ * `patience` (ms; asked for only after `deadlines.hostLeader`), or when `leaderLives` says twice that nobody is there
+ * who could. A folder of somebody else is never entered: one where the user's folders of this host should be ends the
+ * search at once.
  */
 export async function meetLeader(
   paths: HostPaths,
   uid: number,
   leaderLives: () => Promise<boolean>,
+  patience: () => Promise<number> = async () => deadlines.hostLeader,
 ): Promise<Socket | ForeignPlace | undefined> {
   const began = performance.now();
   let checks = 0;
   let missed = 0;
-  for (let wait = lookEvery; performance.now() < began + deadlines.hostLeader; wait = Math.min(wait * 1.2, 100)) {
+  let limit: number = deadlines.hostLeader;
+  let asked = false;
+  for (let wait = lookEvery; ; wait = Math.min(wait * 1.2, 100)) {
+    if (performance.now() > began + limit) {
+      if (!asked) limit = await patience();
+      asked = true;
+      if (performance.now() > began + limit) return undefined;
+    }
     const socket = await attempt(paths, uid);
     if (socket !== undefined) return socket;
     if (performance.now() > began + (checks + 1) * leaderCheckEvery) {
@@ -43,12 +52,12 @@ export async function meetLeader(
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
-  return undefined;
 }
 
 /**
- * One try. The socket is reached through the open descriptors of two folders that are seen to be ours and closed to everyone else, so that what
- * stands at their names before, meanwhile or afterwards does not matter: nobody else can have put a socket there.
+ * One try. The socket is reached through the open descriptors of two folders that are seen to be ours and closed to
+ * everyone else, so that what stands at their names before, meanwhile or afterwards does not matter: nobody else can
+ * have put a socket there.
  */
 async function attempt({ base, folder }: HostPaths, uid: number): Promise<Socket | ForeignPlace | undefined> {
   const place = openOwn(base, uid);
@@ -66,7 +75,9 @@ async function attempt({ base, folder }: HostPaths, uid: number): Promise<Socket
   }
 }
 
-/** The descriptor of a folder that is ours alone; what is wrong with it otherwise, and undefined while there is none. */
+/**
+ * The descriptor of a folder that is ours alone; what is wrong with it otherwise, and undefined while there is none.
+ */
 function openOwn(path: string, uid: number): number | ForeignPlace | undefined {
   let fd: number;
   try {
@@ -121,7 +132,7 @@ export function runFollower({
   readonly out: Out;
   readonly leaderLost: () => Promise<void>;
   readonly exit: (code: number) => void;
-}): Member {
+}): RankAgent {
   const up = lineChannel<FromRank, ToRank>(socket, accept);
   up.send(helloOf(world, argv, env, cwd));
   const joinPmi = (): void => {

@@ -9,9 +9,10 @@ import { freePort } from "../net/ports.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Makes ready what JupyterHub's spawner has prepared in the environment (jupyterhub/spawner.py, Spawner.get_env): asks the Hub whether its token is
- * good, and tells it the port where it does not know it, as batchspawner's own wrapper does. Returns the variables that `jupyterhub.singleuser`
- * needs beside those. Throws TSD-170 (no Hub has started this), TSD-171 (it does not know the token), TSD-172 (it does not answer as it should).
+ * Makes ready what JupyterHub's spawner has prepared in the environment (jupyterhub/spawner.py, Spawner.get_env): asks
+ * the Hub whether its token is good, and tells it the port where it does not know it, as batchspawner's own wrapper
+ * does. Returns the variables that `jupyterhub.singleuser` needs beside those. Throws TSD-170 (no Hub has started
+ * this), TSD-171 (it does not know the token), TSD-172 (it does not answer as it should).
  */
 export async function prepareHubServer(env: Environment): Promise<Readonly<Record<string, string>>> {
   const api = needed(env, "JUPYTERHUB_API_URL").replace(/\/$/, "");
@@ -43,7 +44,9 @@ interface Question {
   readonly body?: string | undefined;
 }
 
-/** One request to the Hub's API; with the Hub's own certificates where it uses them between its parts (`internal_ssl`). */
+/**
+ * One request to the Hub's API; with the Hub's own certificates where it uses them between its parts (`internal_ssl`).
+ */
 async function askHub(url: string, { env, token, body }: Question): Promise<void> {
   const files = { key: "JUPYTERHUB_SSL_KEYFILE", cert: "JUPYTERHUB_SSL_CERTFILE", ca: "JUPYTERHUB_SSL_CLIENT_CA" };
   let status: number;

@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { deadlines } from "../deadlines.ts";
-import { processTree } from "./children.ts";
+import { processTree } from "../launcher/proc-stat.ts";
 
 /** How often (ms) the script is looked at. */
 const lookEvery = 5_000;
@@ -8,8 +8,9 @@ const lookEvery = 5_000;
 const reads: Readonly<Record<string, readonly string[]>> = { x64: ["0", "19"], arm64: ["63", "65"] };
 
 /**
- * Calls `onWait` once when process `pid`, or one that descends from it, has stood in a read of a pipe as its standard input for `after` ms
- * without a byte or anything else coming in between; on a terminal people see that they are asked. Returns what ends the watch.
+ * Calls `onWait` once when process `pid`, or one that descends from it, has stood in a read of a pipe as its standard
+ * input for `after` ms without a byte or anything else coming in between; on a terminal people see that they are asked.
+ * Returns what ends the watch.
  */
 export function watchInput({
   pid,
@@ -37,8 +38,8 @@ export function watchInput({
 const returned = "tsdask:returned\n";
 
 /**
- * Calls `onStay` once when process `pid`, or one that descends from it, has said for `after` ms that it is a script that has returned, and which a thread keeps.
- * Returns what ends the watch.
+ * Calls `onStay` once when process `pid`, or one that descends from it, has said for `after` ms that it is a script
+ * that has returned, and which a thread keeps. Returns what ends the watch.
  */
 export function watchReturn({
   pid,
@@ -59,7 +60,10 @@ export function watchReturn({
   });
 }
 
-/** Looks every `every` ms; calls `onSame` once when it has seen the same for `after` ms, and not undefined. Returns what ends it. */
+/**
+ * Looks every `every` ms; calls `onSame` once when it has seen the same for `after` ms, and not undefined. Returns what
+ * ends it.
+ */
 function watchUntilSame<T extends string | number>({
   look,
   onSame,
@@ -93,7 +97,9 @@ function nameOf(pid: number): string | undefined {
   }
 }
 
-/** Names this one wait of a process for its standard input, or undefined when it does something else or that is no pipe. */
+/**
+ * Names this one wait of a process for its standard input, or undefined when it does something else or that is no pipe.
+ */
 function readerAt(pid: number): string | undefined {
   try {
     const [number = "", fd] = readFileSync(`/proc/${pid}/syscall`, "latin1").split(" ");

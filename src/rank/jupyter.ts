@@ -15,16 +15,17 @@ export interface JupyterStart {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /**
-   * Reports where the page is when the server itself has written that it listens. Resolves when it has, or when `over` says
-   * that Jupyter has ended. `pid` is the process that was started.
+   * Reports where the page is when the server itself has written that it listens. Resolves when it has, or when `over`
+   * says that Jupyter has ended. `pid` is the process that was started.
    */
   readonly announce: (pid: number | undefined, over: () => boolean) => Promise<void>;
 }
 
 /**
- * Prepares JupyterLab on this rank's host: a runtime folder of its own, and the command line that listens on one address and nowhere
- * else. Jupyter chooses its port by taking it. The token travels in the environment, which only the same user reads. Throws TSD-028 for a port that is taken,
- * TSD-170 to TSD-172 where a JupyterHub should have started it.
+ * Prepares JupyterLab on this rank's host: a runtime folder of its own, and the command line that listens on one
+ * address and nowhere else. Jupyter chooses its port by taking it. The token travels in the environment, which only the
+ * same user reads. Throws TSD-028 for a port that is taken, TSD-170 to TSD-172 where a JupyterHub should have started
+ * it.
  */
 export async function prepareJupyter({
   start,
@@ -94,9 +95,10 @@ export async function prepareJupyter({
 }
 
 /**
- * The port, whether it speaks TLS, and the path that all others begin with, that Jupyter wrote when it had opened the port: `jpserver-<pid>.json` (jupyter_server's
- * ServerApp.write_server_info_file; notebook 6 calls it `nbserver-…`) in a folder that nobody else writes in. The started process's own file counts; the only one there does
- * too, because a `--python` that is a container's wrapper has another number inside. Undefined while there is none that is whole.
+ * The port, whether it speaks TLS, and the path that all others begin with, that Jupyter wrote when it had opened the
+ * port: `jpserver-<pid>.json` (jupyter_server's ServerApp.write_server_info_file; notebook 6 calls it `nbserver-…`) in
+ * a folder that nobody else writes in. The started process's own file counts; the only one there does too, because a
+ * `--python` that is a container's wrapper has another number inside. Undefined while there is none that is whole.
  */
 function serverIn(runtime: string, pid: number | undefined): ServerInfo | undefined {
   const names = readdirSync(runtime).filter((name) => /^(?:jp|nb)server-\d+\.json$/.test(name));
@@ -111,7 +113,9 @@ function filled(prefix: string, port: number | undefined): string {
   return prefix.replaceAll("{host}", hostname()).replaceAll("{port}", String(port ?? ""));
 }
 
-/** What `look` finds; undefined when a file or folder went away meanwhile, as at the end of Jupyter or of the launch. */
+/**
+ * What `look` finds; undefined when a file or folder went away meanwhile, as at the end of Jupyter or of the launch.
+ */
 function ignoreGone<T>(look: () => T): T | undefined {
   try {
     return look();

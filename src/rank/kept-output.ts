@@ -1,6 +1,9 @@
 import type { RankEvent } from "../protocol/messages.ts";
 
-/** Lines that a rank's child may say at once, and each second after that, for the log that is kept: a thousand ranks share one file. */
+/**
+ * Lines that a rank's child may say at once, and each second after that, for the log that is kept: a thousand ranks
+ * share one file.
+ */
 const burst = 200;
 const perSecond = 5;
 /** Characters of a line that are kept. */
@@ -8,7 +11,10 @@ const longest = 1_000;
 
 type Note = Extract<RankEvent, { k: "note" }>;
 
-/** Hands the lines that a child says to the launch's log, no more than it can take; how many were left out is told with the next one. */
+/**
+ * Hands the lines that a child says to the launch's log, no more than it can take; how many were left out is told with
+ * the next one.
+ */
 export function keepOutput(
   report: (event: Note) => void,
   now: () => number = () => performance.now(),

@@ -1,27 +1,26 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { deadlines } from "../deadlines.ts";
 import { isTracker, killPid } from "./child.ts";
 
 /** The variable by which whatever a script has started is known, also when its parent is gone. */
 export const scriptMark = "TSDASK_SCRIPT_MARK";
 
-/** What is left gets `ownTime` ms to end by itself, `politeTime` after SIGTERM before SIGKILL, and a resource tracker so long after that. */
-const ownTime = 200;
-const politeTime = 1_000;
+/** How often (ms) it is looked whether what is left has ended. */
 const lookEvery = 20;
 
 /**
- * Ends the processes that a script left running: they would hold its output open, and the launcher with it, and outlive the
- * job. Resolves to what they were called, empty when there were none.
+ * Ends the processes that a script left running: they would hold its output open, and the launcher with it, and outlive
+ * the job. Resolves to what they were called, empty when there were none.
  */
 export async function endLeftBehind(mark: string): Promise<readonly string[]> {
-  if (await allGone(mark, ownTime)) return [];
+  if (await allGone(mark, deadlines.orphansEnd)) return [];
   const left = marked(mark);
   for (const pid of left) killPid(pid, "SIGTERM");
   const names = left.map(nameOf);
-  if (await allGone(mark, politeTime)) return names;
+  if (await allGone(mark, deadlines.orphansTerminated)) return names;
   for (const pid of marked(mark)) if (!isTracker(pid)) killPid(pid, "SIGKILL");
-  if (!(await allGone(mark, politeTime))) for (const pid of marked(mark)) killPid(pid, "SIGKILL");
+  if (!(await allGone(mark, deadlines.orphansTerminated))) for (const pid of marked(mark)) killPid(pid, "SIGKILL");
   return names;
 }
 
@@ -34,7 +33,10 @@ async function allGone(mark: string, within: number): Promise<boolean> {
   return true;
 }
 
-/** The living processes of ours whose environment, as it was when they were started, holds the mark (proc(5), `environ`). */
+/**
+ * The living processes of ours whose environment, as it was when they were started, holds the mark (proc(5),
+ * `environ`).
+ */
 function marked(mark: string): number[] {
   const entry = `${scriptMark}=${mark}`;
   return readdirSync("/proc").flatMap((name) => {

@@ -1,6 +1,9 @@
 import { readFileSync } from "node:fs";
 
-/** Resident memory of a process, its greatest so far, in bytes: `/proc/<pid>/status`, in kB there, whatever the size of this machine's pages. */
+/**
+ * Resident memory of a process, its greatest so far, in bytes: `/proc/<pid>/status`, in kB there, whatever the size of
+ * this machine's pages.
+ */
 export function residentBytes(pid: number): { readonly now: number; readonly peak: number } | undefined {
   const text = read(pid, "status");
   const now = kilobytes(text, "VmRSS");
@@ -8,8 +11,9 @@ export function residentBytes(pid: number): { readonly now: number; readonly pea
 }
 
 /**
- * How much of a process' resident memory is the part of others that share it, in bytes: a forked worker shares most with its host's fork
- * server. From smaps_rollup (proc(5), Linux 4.14), which walks all pages: a millisecond for each 60 MiB. 0 where the system does not tell.
+ * How much of a process' resident memory is the part of others that share it, in bytes: a forked worker shares most
+ * with its host's fork server. From smaps_rollup (proc(5), Linux 4.14), which walks all pages: a millisecond for each
+ * 60 MiB. 0 where the system does not tell.
  */
 export function sharedBytes(pid: number): number {
   const text = read(pid, "smaps_rollup");
@@ -20,8 +24,9 @@ export function sharedBytes(pid: number): number {
 const measureEvery = 10_000;
 
 /**
- * Tells one process' own part of its resident memory, in bytes; 0 once it is gone. To measure what is shared costs too much for every look:
- * between two measurements growth counts in full. `limit` in bytes: below it nothing is measured, and what is told above it was measured now.
+ * Tells one process' own part of its resident memory, in bytes; 0 once it is gone. To measure what is shared costs too
+ * much for every look: between two measurements growth counts in full. `limit` in bytes: below it nothing is measured,
+ * and what is told above it was measured now.
  */
 export function ownMemory({
   resident = (pid: number) => residentBytes(pid)?.now ?? 0,

@@ -5,9 +5,10 @@ import { dirname, join } from "node:path";
 const ofPython = /^(python[\d.]*|pip[\d.]*|ipython3?|pytest|py\.test|jupyter(-\w+)?|dask|papermill|coverage)$/;
 
 /**
- * The environment in which `python`, `pytest`, `jupyter` and the like are those of the cluster's Python: where another Python's come first in PATH,
- * that of a virtual or conda environment is activated as its own script does it. A Python of the system is left where it is in PATH: its folder holds
- * more than Python. Returns the same object when nothing is to be done.
+ * The environment in which `python`, `pytest`, `jupyter` and the like are those of the cluster's Python: where another
+ * Python's come first in PATH, that of a virtual or conda environment is activated as its own script does it. A Python
+ * of the system is left where it is in PATH: its folder holds more than Python. Returns the same object when nothing is
+ * to be done.
  */
 export function withPython(env: Readonly<Record<string, string>>, python: string): Readonly<Record<string, string>> {
   const bin = dirname(python);
@@ -28,7 +29,10 @@ export function withPython(env: Readonly<Record<string, string>>, python: string
   return activated;
 }
 
-/** The program to start for a command's first word: the cluster's Python's where it has one of that name that belongs to Python, else the word. */
+/**
+ * The program to start for a command's first word: the cluster's Python's where it has one of that name that belongs to
+ * Python, else the word.
+ */
 export function commandFile(word: string, python: string): string {
   if (!ofPython.test(word)) return word;
   const own = join(dirname(python), word);

@@ -4,8 +4,10 @@ import { deadlines } from "../deadlines.ts";
 import type { Failure } from "../errors/failure.ts";
 import type { Out } from "../ui/out.ts";
 import { relay, type LogLevel, type Relay } from "../ui/relay.ts";
-import { killPid, signalNumber, startChild, type Child, type ChildSpawn } from "./child.ts";
-import type { ChildEvent } from "../protocol/fork-server.ts";
+import { exitCodes } from "../errors/exit-codes.ts";
+import { signalNumber } from "../launcher/signals.ts";
+import { killPid, startChild, type Child, type ChildSpawn } from "./child.ts";
+import type { ChildCommand, ChildEvent } from "../protocol/fork-server.ts";
 import type { ClientRun } from "./client.ts";
 import { keepOutput } from "./kept-output.ts";
 import { noteSteps, type Steps } from "./steps.ts";
@@ -38,39 +40,46 @@ export interface ShellSide {
   readonly toNode: () => void;
 }
 
-export interface Member {
+export interface RankAgent {
   /** A signal that this process got: told to the hub, which ends the launch. */
   readonly signal: (name: NodeJS.Signals) => void;
   /** Kills every child at once; for a second signal and for a leader that is gone. */
   readonly killNow: () => void;
 }
 
-/** Exit code of a rank whose leader or hub went away without a word: the scheduler is lost. */
-const schedulerLost = 72;
-
 /**
- * Is one rank of a launch: does what its leader assigns, supervises what it starts, and ends when it is told to, or when
- * its leader is gone.
+ * Is one rank of a launch: does what its leader assigns, supervises what it starts, and ends when it is told to, or
+ * when its leader is gone.
  */
-export function runRankAgent(context: RankAgentContext): Member {
-  const agent = new RankAgent(context);
+export function runRankAgent(context: RankAgentContext): RankAgent {
+  const agent = new RankController(context);
   context.up.onMessage((message) => agent.take(message));
   context.up.onClose(() => agent.leaderGone());
   return { signal: (signal) => agent.report({ k: "signal", signal }), killNow: () => agent.killNow() };
 }
 
-/** What a rank reports of a Failure; undefined for any other error. By its fields: a rank that goes well loads no messages. */
+/**
+ * What a rank reports of a Failure; undefined for any other error. By its fields: a rank that goes well loads no
+ * messages.
+ */
 export function failureEvent(error: unknown): Extract<RankEvent, { k: "failure" }> | undefined {
   const { code, facts = {}, exitCode: exit = 70 } = error as Partial<Failure>;
   if (typeof code !== "string" || !code.startsWith("TSD-")) return undefined;
   return { k: "failure", code, facts, exit };
 }
 
-class RankAgent {
+/** Messages that mean something only to a rank which knows what it is to do. */
+const needAssign: ReadonlySet<ToRank["t"]> = new Set(["address", "dashboard", "client", "stdin", "script-signal"]);
+
+class RankController {
   readonly #context: RankAgentContext;
   readonly #outputs = new Set<Relay>();
   readonly #steps: Steps;
   #assign: Assign | undefined;
+  /**
+   * What came before it: the hub knows a rank as soon as its leader does, which has to work out yet what it is to do.
+   */
+  #early: ToRank[] = [];
   #worker: SupervisedWorker | undefined;
   #scheduler: SupervisedScheduler | undefined;
   /** Undefined in the end where it could not be started, which has been reported then. */
@@ -90,6 +99,10 @@ class RankAgent {
     });
 
   take(message: ToRank): void {
+    if (this.#assign === undefined && needAssign.has(message.t)) {
+      this.#early.push(message);
+      return;
+    }
     switch (message.t) {
       case "assign":
         this.#assigned(message);
@@ -134,14 +147,14 @@ class RankAgent {
       return;
     }
     // The leader is gone without a word: the cluster is lost to this rank.
-    this.#exitCode = schedulerLost;
+    this.#exitCode = exitCodes.schedulerLost;
     void (async () => {
       const script = this.#client?.then((run) => run?.end(deadlines.scriptAfterLoss / 1000));
       this.#worker?.killNow();
       this.#scheduler?.killNow();
       if (this.#assign?.reportsRankZeroLoss ?? rank === 1) await this.#tellLoss();
       await Promise.all([script, leaderLost?.()]);
-      exit(schedulerLost);
+      exit(exitCodes.schedulerLost);
     })();
   }
 
@@ -172,10 +185,17 @@ class RankAgent {
         ...starter,
       });
     }
+    for (const message of this.#early.splice(0)) this.take(message);
   }
 
   /** How this rank's scheduler or worker is started, again and again, and what it wrote last. */
-  #starter({ forkSocket, python, pythonRoot, host, logLevel }: Assign): Pick<WorkerSupervision, "start" | "lastWords"> {
+  #starter({
+    forkSocket,
+    python,
+    pythonRoot,
+    host,
+    logLevel,
+  }: Assign): Pick<WorkerSupervision, "python" | "start" | "lastWords"> {
     const { rank, out, shell } = this.#context;
     let output: Relay | undefined;
     const start = (request: ChildRequest, onEvent: (event: ChildEvent) => void): Child => {
@@ -206,7 +226,7 @@ class RankAgent {
       };
       return forkSocket === undefined ? startChild(spawn) : forkElseExec(spawn, { host, report: this.report, shell });
     };
-    return { start, lastWords: () => output?.tail() ?? "" };
+    return { python, start, lastWords: () => output?.tail() ?? "" };
   }
 
   #startClient(start: ClientStart): void {
@@ -248,8 +268,9 @@ class RankAgent {
 }
 
 /**
- * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server that is
- * not there is the leader's to report, which ends the launch: only if it does not for a while, a Python is started after all.
+ * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server
+ * that is not there is the leader's to report, which ends the launch: only if it does not for a while, a Python is
+ * started after all.
  */
 function forkElseExec(
   spawn: ChildSpawn,
@@ -265,12 +286,12 @@ function forkElseExec(
 ): Child {
   let current: Child | undefined;
   let waiting: NodeJS.Timeout | undefined;
-  const told: Readonly<Record<string, unknown>>[] = [];
+  const told: ChildCommand[] = [];
   const startOwn = (problem: string): void => {
     waiting = undefined;
     report({ k: "warning", code: "TSD-058", facts: { host, problem } });
     current = startChild({ ...spawn, forkSocket: undefined });
-    for (const message of told) current.tell(message);
+    for (const command of told) current.tell(command);
   };
   /** Whether nothing has been started, which then stays so. */
   const giveUp = (): boolean => {

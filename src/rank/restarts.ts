@@ -6,7 +6,10 @@ const longestPause = 5_000;
 
 /** How often a process has died, and whether it is started again. */
 export interface RestartRecord {
-  /** It died, after it had been ready since `readyAt` (ms of `performance.now()`), if it ever was: the pause before it is started again, undefined when it is not. */
+  /**
+   * It died, after it had been ready since `readyAt` (ms of `performance.now()`), if it ever was: the pause before it
+   * is started again, undefined when it is not.
+   */
   readonly died: (readyAt: number | undefined) => number | undefined;
 }
 

@@ -12,8 +12,9 @@ export interface SchedulerWatch {
 }
 
 /**
- * What a worker's rank knows of the scheduler, and has told the worker. The next one answers at the same address as the one that is lost: it is
- * connected to when it has been heard of again, or after a while, since what was lost may have been no more than the connection.
+ * What a worker's rank knows of the scheduler, and has told the worker. The next one answers at the same address as the
+ * one that is lost: it is connected to when it has been heard of again, or after a while, since what was lost may have
+ * been no more than the connection.
  */
 export function schedulerWatch(): SchedulerWatch {
   let address: string | undefined;

@@ -1,14 +1,15 @@
-import { constants } from "node:os";
 import { deadlines } from "../deadlines.ts";
-import type { ChildRequest, RankEvent } from "../protocol/messages.ts";
+import type { ChildRequest, RankEvent, SchedulerRequest } from "../protocol/messages.ts";
 import { portWords } from "../net/port-words.ts";
-import { secondSignalAfter, type Child } from "./child.ts";
+import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
+import type { Child } from "./child.ts";
 import type { ChildEvent, ChildFailure, CloseReason } from "../protocol/fork-server.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { describeExit, endChild, interrupted } from "./worker.ts";
 
 export interface SchedulerSupervision {
-  readonly request: ChildRequest;
+  readonly request: SchedulerRequest;
+  readonly python: string;
   /** The name of this host. */
   readonly host: string;
   /** How often a scheduler that had answered and died is started again. */
@@ -25,8 +26,8 @@ export interface SupervisedScheduler {
 }
 
 /**
- * Starts the Dask scheduler. One that dies takes the cluster's state with it, so its end is the launch's; unless restarts are allowed, and another
- * one takes its place, at the same ports.
+ * Starts the Dask scheduler. One that dies takes the cluster's state with it, so its end is the launch's; unless
+ * restarts are allowed, and another one takes its place, at the same ports.
  */
 export function superviseScheduler(options: SchedulerSupervision): SupervisedScheduler {
   const supervisor = new SchedulerSupervisor(options);
@@ -42,7 +43,7 @@ class SchedulerSupervisor {
   readonly #options: SchedulerSupervision;
   /** The port that the user asked for. */
   readonly #port: number | undefined;
-  #request: ChildRequest;
+  #request: SchedulerRequest;
   #child: Child | undefined;
   #why: string | undefined;
   /** Python's word for the exception that `why` tells of. */
@@ -91,7 +92,10 @@ class SchedulerSupervisor {
     const { report, host, lastWords } = this.#options;
     switch (event.event) {
       case "ready":
-        this.#ready(event);
+        if (event.kind === "scheduler") this.#ready(event);
+        break;
+      case "lacking":
+        report({ k: "warning", code: "TSD-180", facts: { host, problem: event.message } });
         break;
       case "usage": {
         const { clients, tasks, used, seen, spilled } = event;
@@ -104,8 +108,7 @@ class SchedulerSupervisor {
         if (event.now) setTimeout(() => process.kill(process.pid, "SIGTERM"), 2 * secondSignalAfter);
         break;
       case "dashboard":
-        if (typeof event.problem === "string")
-          report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
+        if (event.problem !== null) report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
         break;
       case "missing-module":
         report({ k: "warning", code: "TSD-162", facts: { role: "scheduler", host, module: event.module } });
@@ -123,7 +126,7 @@ class SchedulerSupervisor {
       case "exit": {
         const { code, signal } = event;
         if (this.#closing === "stop" && !this.#ending) {
-          const lost = (): void => this.#gone(null, constants.signals.SIGINT, interrupted);
+          const lost = (): void => this.#gone(null, signalNumber("SIGINT"), interrupted);
           this.#child = undefined;
           this.#pause = setTimeout(lost, deadlines.sameSignal);
           break;
@@ -137,33 +140,39 @@ class SchedulerSupervisor {
     }
   };
 
-  #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
+  #ready(event: Extract<ChildEvent, { event: "ready"; kind: "scheduler" }>): void {
     this.#answers = true;
     this.#readyAt = performance.now();
-    const dashboard = event.dashboard ?? null;
+    const { dashboard } = event;
     this.#request = atSamePorts(this.#request, event.address, dashboard);
     this.#options.report({
       k: "scheduler-ready",
       address: event.address,
-      identity: (event.identity ?? {}) as Record<string, unknown>,
+      identity: event.identity,
       dashboard,
-      ...(event.https === true ? { https: true } : {}),
+      ...(event.https ? { https: true } : {}),
     });
   }
 
   #gone(code: number | null, signal: number | null, why: string): void {
     this.#child = undefined;
-    const { report, host } = this.#options;
+    const { report, host, python } = this.#options;
     const kind = this.#kind;
     const problem = portProblem(kind);
     if (this.#ending) this.#over?.();
     else if (code !== 0 && this.#startsAgain(code, signal, why)) return;
     else if (!this.#answers && kind === "preload")
       report({ k: "failure", code: "TSD-154", facts: { role: "scheduler", problem: why }, exit: 69 });
+    else if (!this.#answers && kind === "incompatible")
+      report({ k: "failure", code: "TSD-179", facts: { host, python, problem: why }, exit: 69 });
     else if (!this.#answers && problem !== undefined && this.#port !== undefined) {
       const facts = { port: this.#port, host, problem, option: "--scheduler-port" };
       report({ k: "failure", code: "TSD-028", facts, exit: 69 });
-    } else report({ k: "scheduler-exit", code, signal, why, ...(kind === undefined ? {} : { kind }) });
+    } else {
+      const reason = code === 0 ? this.#closing : undefined;
+      const known = { ...(kind === undefined ? {} : { kind }), ...(reason === undefined ? {} : { reason }) };
+      report({ k: "scheduler-exit", code, signal, why, ...known });
+    }
   }
 
   /** Starts another one in place of one that had answered; false where that is not to be. */
@@ -183,9 +192,9 @@ class SchedulerSupervisor {
 }
 
 /** The request for a scheduler at the address of one that answered; its dashboard, too, is where it was. */
-export function atSamePorts(request: ChildRequest, address: string, dashboard: number | null): ChildRequest {
+export function atSamePorts(request: SchedulerRequest, address: string, dashboard: number | null): SchedulerRequest {
   const port = Number(/:(\d+)$/.exec(address)?.[1] ?? 0);
-  const { kwargs = {}, user_kwargs: users = {} } = request.params as Record<string, Record<string, unknown>>;
+  const { kwargs = {}, user_kwargs: users = {} } = request.params;
   const pages = String(users["dashboard_address"] ?? kwargs["dashboard_address"] ?? ":0");
   const same = {
     ...(port === 0 ? {} : { port }),
@@ -200,9 +209,9 @@ export function atSamePorts(request: ChildRequest, address: string, dashboard: n
 }
 
 /** The port that was asked for, if one was. */
-function portOf({ params }: ChildRequest): number | undefined {
-  const { kwargs } = params as { readonly kwargs?: { readonly port?: unknown } };
-  return typeof kwargs?.port === "number" ? kwargs.port : undefined;
+function portOf({ params }: SchedulerRequest): number | undefined {
+  const port = params.kwargs?.["port"];
+  return typeof port === "number" ? port : undefined;
 }
 
 /** What the system's errors of bind(2) mean for a port. */

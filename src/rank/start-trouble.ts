@@ -1,10 +1,12 @@
+import type { ChildFailure } from "../protocol/fork-server.ts";
+
 /** Why a scheduler, or a worker, did not start and what to do about it, in words. */
 export interface StartTrouble {
   readonly cause: string;
   readonly cure: string;
 }
 
-const troubles: Readonly<Record<string, StartTrouble>> = {
+const troubles: Readonly<Partial<Record<ChildFailure, StartTrouble>>> = {
   import: {
     cause:
       "A module that was asked for (--preload, or Dask's own configuration) is not in this Python, or a file beside the script hides one of that name.",
@@ -22,6 +24,10 @@ const troubles: Readonly<Record<string, StartTrouble>> = {
   yaml: {
     cause: "The named file of Dask's own configuration is not YAML.",
     cure: "Mend it at the named line, or take it away.",
+  },
+  memory: {
+    cause: "It could not have the memory that it asked for: `ulimit -v`, or a job with too little of it.",
+    cure: "Look at `ulimit -a` and the job's memory on that host.",
   },
   tls: {
     cause: "The certificate or key cannot be used: not PEM, not a pair, out of date, or of another authority.",
@@ -66,10 +72,10 @@ const other: StartTrouble = {
 };
 
 /**
- * The cause and cure for what Python said of a scheduler that did not start; `kind` is its word for the exception (python/tsdask_mpi/failures.py), `signal` the
- * number of the one that ended it.
+ * The cause and cure for what Python said of a scheduler that did not start; `kind` is its word for the exception
+ * (python/tsdask_mpi/failures.py), `signal` the number of the one that ended it.
  */
-export function startTrouble(kind: string | undefined, signal: number | null = null): StartTrouble {
+export function startTrouble(kind: ChildFailure | undefined, signal: number | null = null): StartTrouble {
   if (kind === undefined && signal !== null) return killed;
   return (kind === undefined ? undefined : troubles[kind]) ?? other;
 }

@@ -4,7 +4,10 @@ import { dirname, join } from "node:path";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { makePipes } from "../security/pipes.ts";
 
-/** The script's standard input where its rank has none of its own: rank 0 reads it, piece by piece, as the script takes it. */
+/**
+ * The script's standard input where its rank has none of its own: rank 0 reads it, piece by piece, as the script takes
+ * it.
+ */
 export interface RelayedInput {
   /** The descriptor that the script inherits. */
   readonly fd: number;
@@ -15,7 +18,10 @@ export interface RelayedInput {
   readonly close: () => void;
 }
 
-/** Whether the script of this rank gets rank 0's standard input: its own is none (Open MPI), or one that nobody writes to (Hydra). */
+/**
+ * Whether the script of this rank gets rank 0's standard input: its own is none (Open MPI), or one that nobody writes
+ * to (Hydra).
+ */
 export function needsRelay(stdin: ClientStart["stdin"]): boolean {
   if (stdin === "relay-if-null") return readlinkSync("/proc/self/fd/0").startsWith("/dev/null");
   return stdin === "relay";
@@ -23,19 +29,19 @@ export function needsRelay(stdin: ClientStart["stdin"]): boolean {
 
 /**
  * Makes the pipe from which the script reads: a named one, at once nameless again, since Node's own are sockets, which
- * cannot be opened as /dev/stdin. `folder` is the host's private one. The next piece is asked for when the pipe has taken
- * the last, so that no more than two are on the way.
+ * cannot be opened as /dev/stdin. `folder` is the host's private one. The next piece is asked for when the pipe has
+ * taken the last, so that no more than two are on the way.
  */
 export async function relayedInput({
-  guardSocket,
+  watchdogSocket,
   report,
 }: {
-  readonly guardSocket: string;
+  readonly watchdogSocket: string;
   readonly report: (event: RankEvent) => void;
 }): Promise<RelayedInput> {
-  const path = join(dirname(guardSocket), `stdin-${process.pid}`);
+  const path = join(dirname(watchdogSocket), `stdin-${process.pid}`);
   await makePipes(path);
-  const door = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   const pipe = new Socket({
     fd: openSync(path, constants.O_WRONLY | constants.O_NONBLOCK),
     readable: false,
@@ -43,8 +49,8 @@ export async function relayedInput({
   });
   unlinkSync(path);
   // The script's end is one that waits, as a script expects it.
-  const fd = openSync(`/proc/self/fd/${door}`, constants.O_RDONLY);
-  closeSync(door);
+  const fd = openSync(`/proc/self/fd/${reader}`, constants.O_RDONLY);
+  closeSync(reader);
   let over = false;
   const close = (): void => {
     over = true;

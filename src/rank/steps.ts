@@ -25,7 +25,10 @@ export function noteSteps(pid: number): Steps {
   };
 }
 
-/** How long (ms) a process has been there, to a hundredth of a second: proc(5), field 22 of stat is in ticks of 10 ms since boot, as is the first word of uptime in seconds. */
+/**
+ * How long (ms) a process has been there, to a hundredth of a second: proc(5), field 22 of stat is in ticks of 10 ms
+ * since boot, as is the first word of uptime in seconds.
+ */
 function processAge(pid: number): number | undefined {
   const start = procStat(pid)?.start;
   if (start === undefined) return undefined;

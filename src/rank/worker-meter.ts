@@ -1,6 +1,5 @@
-import { processTree } from "./children.ts";
 import { residentBytes, sharedBytes } from "./proc-memory.ts";
-import { procStat } from "../launcher/proc-stat.ts";
+import { processTree, procStat } from "../launcher/proc-stat.ts";
 
 /** What a rank's worker used of what it had. */
 export interface WorkerUse {
@@ -21,7 +20,9 @@ export interface WorkerMeter {
     readonly threads: number;
     readonly limit: number;
   }) => void;
-  /** The worker's process has ended; the fork server says what it used, a Python started by itself has nobody who does. */
+  /**
+   * The worker's process has ended; the fork server says what it used, a Python started by itself has nobody who does.
+   */
   readonly ended: (used: { readonly cpu?: number; readonly peak?: number }) => void;
   /** What the rank's workers used, the one that still runs as `pid` included; undefined when none was ever ready. */
   readonly read: (pid: number | undefined) => WorkerUse | undefined;
@@ -31,8 +32,8 @@ export interface WorkerMeter {
 const ticks = 100;
 
 /**
- * Keeps what the workers of one rank use, one after the other. The kernel counts it anyway: `/proc` of one that runs is read when it
- * is ready and at the end, and wait4(2) has the rest, so nothing is sampled in between.
+ * Keeps what the workers of one rank use, one after the other. The kernel counts it anyway: `/proc` of one that runs is
+ * read when it is ready and at the end, and wait4(2) has the rest, so nothing is sampled in between.
  */
 export function workerMeter(now: () => number = () => performance.now()): WorkerMeter {
   let past = { cpu: 0, threadSeconds: 0, peak: 0 };

@@ -5,7 +5,10 @@ import { startTrouble, type StartTrouble } from "./start-trouble.ts";
 
 type Failed = Extract<ChildEvent, { event: "failed" }>;
 
-/** What keeps a worker from starting by the word that Python has for it (python/tsdask_mpi/failures.py): trying again would not help. */
+/**
+ * What keeps a worker from starting by the word that Python has for it (python/tsdask_mpi/failures.py): trying again
+ * would not help.
+ */
 const troubles: Readonly<Partial<Record<Failed["code"], StartTrouble>>> = {
   folder: {
     cause:
@@ -29,9 +32,10 @@ const troubles: Readonly<Partial<Record<Failed["code"], StartTrouble>>> = {
 /** The message of a worker that will never start; undefined where another try may help. Pure. */
 export function neverStarts(
   { code, message }: Failed,
-  host: string,
+  { host, python }: { readonly host: string; readonly python: string },
 ): { readonly code: MessageCode; readonly facts: Facts } | undefined {
   if (code === "preload") return { code: "TSD-154", facts: { role: "worker", problem: message } };
+  if (code === "incompatible") return { code: "TSD-179", facts: { host, python, problem: message } };
   const trouble = troubles[code];
   return trouble && { code: "TSD-207", facts: { host, why: message, ...trouble } };
 }

@@ -1,22 +1,33 @@
 import { deadlines } from "../deadlines.ts";
-import { leftInOrder, type ChildRequest, type RankEvent } from "../protocol/messages.ts";
+import {
+  leftInOrder,
+  type ChildRequest,
+  type LossCause,
+  type RankEvent,
+  type WorkerRequest,
+} from "../protocol/messages.ts";
 import { schedulerWatch } from "./scheduler-watch.ts";
 import { ownMemory } from "./proc-memory.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { workerMeter, type WorkerUse } from "./worker-meter.ts";
-import { signalName, type Child } from "./child.ts";
+import { signalName, signalNumber } from "../launcher/signals.ts";
+import type { Child } from "./child.ts";
 import { neverStarts } from "./worker-trouble.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
 
 export interface WorkerSupervision {
-  readonly request: ChildRequest;
+  readonly request: WorkerRequest;
+  readonly python: string;
   /** The name of this host. */
   readonly host: string;
   /** How often a worker that died is started again before the rank gives up. */
   readonly restarts: number;
   /** When its scheduler dies, another one takes its place. */
   readonly schedulerReturns: boolean;
-  /** Resident bytes at which the worker is killed and started again, as Dask's Nanny does (`distributed.worker.memory.terminate`); 0: never. */
+  /**
+   * Resident bytes at which the worker is killed and started again, as Dask's Nanny does
+   * (`distributed.worker.memory.terminate`); 0: never.
+   */
   readonly terminateAt: number;
   readonly start: (request: ChildRequest, onEvent: (event: ChildEvent) => void) => Child;
   readonly report: (event: RankEvent) => void;
@@ -31,24 +42,27 @@ export interface SupervisedWorker {
   readonly killNow: () => void;
 }
 
-/** How often the worker's memory is looked at, in ms; Dask's Nanny looks as often (`distributed.worker.memory.monitor-interval`: 100 ms). */
+/**
+ * How often the worker's memory is looked at, in ms; Dask's Nanny looks as often
+ * (`distributed.worker.memory.monitor-interval`: 100 ms).
+ */
 const memoryInterval = 200;
 
 /**
- * Is the nanny of one worker: starts it, starts it again when it dies, with a growing pause and a limit, ends it when its
+ * Supervises one worker: starts it, starts it again when it dies, with a growing pause and a limit, ends it when its
  * memory passes the limit, and leaves it away when the scheduler retired it.
  */
 export function superviseWorker(options: WorkerSupervision): SupervisedWorker {
-  const nanny = new Nanny(options);
-  nanny.launch();
+  const supervisor = new WorkerSupervisor(options);
+  supervisor.launch();
   return {
-    address: (scheduler) => nanny.address(scheduler),
-    end: (grace) => nanny.end(grace),
-    killNow: () => nanny.killNow(),
+    address: (scheduler) => supervisor.address(scheduler),
+    end: (grace) => supervisor.end(grace),
+    killNow: () => supervisor.killNow(),
   };
 }
 
-class Nanny {
+class WorkerSupervisor {
   readonly #options: WorkerSupervision;
   readonly #meter = workerMeter();
   readonly #memory: NodeJS.Timeout;
@@ -58,6 +72,7 @@ class Nanny {
   #child: Child | undefined;
   #closing: CloseReason | undefined;
   #why: string | undefined;
+  #cause: LossCause | undefined;
   #readyAt: number | undefined;
   #terminateAt: number;
   #pause: NodeJS.Timeout | undefined;
@@ -79,6 +94,7 @@ class Nanny {
   readonly launch = (): void => {
     this.#closing = undefined;
     this.#why = undefined;
+    this.#cause = undefined;
     this.#readyAt = undefined;
     this.#pause = undefined;
     this.#child = this.#options.start(this.#options.request, this.#onEvent);
@@ -109,10 +125,10 @@ class Nanny {
   }
 
   readonly #onEvent = (event: ChildEvent): void => {
-    const { report, host, lastWords } = this.#options;
+    const { report, host, python, lastWords } = this.#options;
     switch (event.event) {
       case "ready":
-        this.#ready(event);
+        if (event.kind === "worker") this.#ready(event);
         break;
       case "missing-module":
         report({ k: "warning", code: "TSD-162", facts: { role: "worker", host, module: event.module } });
@@ -122,7 +138,7 @@ class Nanny {
         break;
       case "failed":
         this.#why = event.message;
-        this.#trouble = this.#wasReady ? undefined : neverStarts(event, host);
+        this.#trouble = this.#wasReady ? undefined : neverStarts(event, { host, python });
         break;
       case "refused":
         this.#gone(`it could not be started: ${event.message}`);
@@ -133,7 +149,11 @@ class Nanny {
         if (this.#closing === "stop" && !this.#ending) {
           this.#child = undefined;
           this.#pause = setTimeout(() => this.#gone(interrupted), deadlines.sameSignal);
-        } else this.#gone(this.#why ?? describeExit(event.code, event.signal, lastWords()));
+        } else {
+          const why = this.#why ?? describeExit(event.code, event.signal, lastWords());
+          this.#cause ??= lossCause(event.signal, why);
+          this.#gone(why);
+        }
         break;
       default:
         break;
@@ -145,7 +165,7 @@ class Nanny {
     if (use !== undefined) this.#options.report({ k: "worker-usage", ...use });
   }
 
-  #ready(event: Extract<ChildEvent, { event: "ready" }>): void {
+  #ready(event: Extract<ChildEvent, { event: "ready"; kind: "worker" }>): void {
     this.#readyAt = performance.now();
     this.#wasReady = true;
     const limit = Number(event.memory_limit ?? 0);
@@ -159,8 +179,8 @@ class Nanny {
     this.#options.report({
       k: "worker-ready",
       address: event.address,
-      name: String(event.name),
-      dashboard: event.dashboard ?? null,
+      name: event.name,
+      dashboard: event.dashboard,
       nthreads: threads,
       memoryLimit: limit,
       pid: pid ?? 0,
@@ -182,7 +202,8 @@ class Nanny {
       report({ k: "worker-away", why: this.#closing });
     else {
       const pause = this.#record.died(this.#readyAt);
-      report({ k: "worker-lost", why, restarting: pause !== undefined });
+      const cause = this.#cause === undefined ? {} : { cause: this.#cause };
+      report({ k: "worker-lost", why, restarting: pause !== undefined, ...cause });
       if (pause !== undefined) this.#pause = setTimeout(this.launch, pause);
     }
   }
@@ -196,8 +217,15 @@ class Nanny {
     if (own < limit) return;
     const [used, ended] = [own, limit].map((bytes) => Math.round(bytes / 2 ** 20));
     this.#why = `it used ${used} MiB, more than its limit allows (it is ended at ${ended} MiB)`;
+    this.#cause = "memory";
     this.#child?.kill("SIGKILL");
   }
+}
+
+/** Why it was lost, by the signal that ended it and by Python's own words for want of memory. */
+function lossCause(signal: number | null, words: string): LossCause | undefined {
+  if (words.includes("MemoryError")) return "memory";
+  return signal === signalNumber("SIGKILL") ? "killed" : undefined;
 }
 
 /** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
@@ -233,7 +261,10 @@ export function describeExit(code: number | null, signal: number | null, lastWor
   return words === "" ? how : `${how}; its last words: ${words.split("\n").slice(-3).join(" | ").slice(-600)}`;
 }
 
-/** The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or `false`: never), else `planned`. */
+/**
+ * The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or
+ * `false`: never), else `planned`.
+ */
 export function terminateBytes({
   terminate,
   limit,

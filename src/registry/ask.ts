@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import type { JobState } from "../batch/system.ts";
+import { lineTrouble } from "../dask/comm.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
@@ -11,8 +12,8 @@ import { readClusterCredentials } from "../security/cluster-folder.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 
 /**
- * What a cluster is at this moment. `suspended`: its batch system has stopped its job for now; `silent`: it is there, and its scheduler does not answer in time;
- * `unknown`: nothing here can tell.
+ * What a cluster is at this moment. `suspended`: its batch system has stopped its job for now; `silent`: it is there,
+ * and its scheduler does not answer in time; `unknown`: nothing here can tell.
  */
 export type LiveState = "pending" | "starting" | "running" | "suspended" | "silent" | "unknown" | "ended";
 
@@ -123,12 +124,10 @@ async function askScheduler({ scheduler, security, folder }: ClusterEntry, deadl
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // Its credentials are gone, or on a file system that this host does not see.
-    if (error.code !== "TSD-075")
-      return { scheduler: ["TSD-076", "TSD-077"].includes(error.code) ? "another" : undefined };
-    const problem = String(error.facts["problem"]);
-    if (error.facts["stage"] === "connect")
-      return { scheduler: problem === "nothing listens there" ? "refused" : "no way" };
-    return { scheduler: problem.startsWith("no answer") ? "silent" : "another" };
+    const line = lineTrouble(error);
+    if (line === undefined) return { scheduler: ["TSD-076", "TSD-077"].includes(error.code) ? "another" : undefined };
+    if (line.stage === "connect") return { scheduler: line.trouble === "refused" ? "refused" : "no way" };
+    return { scheduler: line.trouble === "silent" ? "silent" : "another" };
   }
 }
 
@@ -139,7 +138,10 @@ interface JobAnswer {
   readonly ends?: number;
 }
 
-/** The states of the clusters' jobs, and their ends where the entry has none. A batch system that does not answer in time says nothing. */
+/**
+ * The states of the clusters' jobs, and their ends where the entry has none. A batch system that does not answer in
+ * time says nothing.
+ */
 async function askJobs(
   entries: readonly ClusterEntry[],
   env: NodeJS.ProcessEnv,

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import { batchNames } from "../dask/scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { readPrivateFile } from "../security/private-files.ts";
@@ -39,7 +40,7 @@ const Entry = v.object({
   public: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]*$/, "not a host"))),
   security: v.picklist(["tls", "none"]),
   job: v.object({
-    system: v.picklist(["slurm", "pbs", "sge", "lsf", "flux", "htcondor", "kubernetes", "local"]),
+    system: v.picklist(batchNames),
     id: v.optional(plain),
   }),
   log: v.optional(plain),
@@ -47,7 +48,10 @@ const Entry = v.object({
   grace: v.number(),
 });
 
-/** All clusters that are written down, with their files. What cannot be read, or is no entry, is passed over: another version's, or half a disk's. */
+/**
+ * All clusters that are written down, with their files. What cannot be read, or is no entry, is passed over: another
+ * version's, or half a disk's.
+ */
 export async function readEntries(
   clusters: string,
 ): Promise<readonly { readonly path: string; readonly entry: ClusterEntry }[]> {

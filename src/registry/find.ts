@@ -13,7 +13,10 @@ export interface Listed extends Asked {
   readonly path: string;
 }
 
-/** The user's clusters, asked: those that live first, then the newest. What is found to have ended is written down, what ended long ago is forgotten. */
+/**
+ * The user's clusters, asked: those that live first, then the newest. What is found to have ended is written down, what
+ * ended long ago is forgotten.
+ */
 export async function listClusters(
   env: NodeJS.ProcessEnv,
   only?: (entry: ClusterEntry) => boolean,

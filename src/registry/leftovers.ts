@@ -12,8 +12,9 @@ import { fields } from "./snapshot.ts";
 import { removeTargetsFile } from "./targets-file.ts";
 
 /**
- * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its scheduler.json, its list of targets for Prometheus, each only if it is still
- * that launch's. Resolves to whether there was anything. Never throws: what cannot be removed stays.
+ * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its
+ * scheduler.json, its list of targets for Prometheus, each only if it is still that launch's. Resolves to whether there
+ * was anything. Never throws: what cannot be removed stays.
  */
 export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv): Promise<boolean> {
   let found = false;
@@ -32,7 +33,10 @@ export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv
   return found;
 }
 
-/** The job of a cluster that was killed, where it is still in the queue: it may hold more than the cluster, so that it is not ours to cancel. */
+/**
+ * The job of a cluster that was killed, where it is still in the queue: it may hold more than the cluster, so that it
+ * is not ours to cancel.
+ */
 export async function jobLeft({ job, code, state }: ClusterEntry, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   const { system, id } = job;
   if (state !== "ended" || code !== undefined || id === undefined || system === "local") return undefined;
@@ -47,7 +51,10 @@ export async function jobLeft({ job, code, state }: ClusterEntry, env: NodeJS.Pr
   }
 }
 
-/** Whether the folder is a cluster's, ours, and still the one of this launch: another one with the same key may have taken it over. */
+/**
+ * Whether the folder is a cluster's, ours, and still the one of this launch: another one with the same key may have
+ * taken it over.
+ */
 function isOwnFolder({ folder, pid, startTime, state }: ClusterEntry): boolean {
   const about = lstatSync(folder, { throwIfNoEntry: false });
   if (state === "pending" || !/^\.tsdask-[0-9a-f]{16}$/.test(basename(folder))) return false;

@@ -23,7 +23,10 @@ export interface LogFilter {
   readonly since?: number;
 }
 
-/** The log files of a launch: all of its own folder; in a folder that the user named, those whose name begins as its launch's do. */
+/**
+ * The log files of a launch: all of its own folder; in a folder that the user named, those whose name begins as its
+ * launch's do.
+ */
 export async function logFiles(folder: string, launch: string): Promise<readonly string[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => name.endsWith(".jsonl")).toSorted();
   const key = launch.split(".")[0] ?? launch;

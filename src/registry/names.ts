@@ -8,7 +8,10 @@ const animals =
     " ",
   );
 
-/** A name that can be said aloud (`calm-otter`), the same for the same launch. Names of different launches may be the same, rarely. Pure. */
+/**
+ * A name that can be said aloud (`calm-otter`), the same for the same launch. Names of different launches may be the
+ * same, rarely. Pure.
+ */
 export function madeName(launch: string): string {
   let value = 0x811c9dc5;
   for (const letter of launch) value = Math.imul(value ^ letter.charCodeAt(0), 0x01000193) >>> 0;
@@ -22,7 +25,10 @@ export interface PublicName {
   readonly port: number;
 }
 
-/** The name of a cluster below a proxy's domain: names of hosts have no underscore and no capitals (RFC 1123, 2.1). Pure. */
+/**
+ * The name of a cluster below a proxy's domain: names of hosts have no underscore and no capitals (RFC 1123, 2.1).
+ * Pure.
+ */
 export function publicName(
   {
     clusterName,

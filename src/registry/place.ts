@@ -14,7 +14,10 @@ export interface StatePaths {
   readonly opened: string;
 }
 
-/** The user's state folder (XDG Base Directory Specification): `$XDG_STATE_HOME/tsdask-mpi`, else `~/.local/state/tsdask-mpi`. Pure but for the home folder. */
+/**
+ * The user's state folder (XDG Base Directory Specification): `$XDG_STATE_HOME/tsdask-mpi`, else
+ * `~/.local/state/tsdask-mpi`. Pure but for the home folder.
+ */
 export function statePaths(env: NodeJS.ProcessEnv): StatePaths {
   const xdg = env["XDG_STATE_HOME"] ?? "";
   const top = join(isAbsolute(xdg) ? xdg : join(env["HOME"] || homedir(), ".local", "state"), "tsdask-mpi");
@@ -54,7 +57,10 @@ export function entryFile(
   return join(clusters, `${name}~${launch}.json`);
 }
 
-/** Where the record of a launch may be: with its kept log, or, where the state folder could not be written, in the launch's own folder. */
+/**
+ * Where the record of a launch may be: with its kept log, or, where the state folder could not be written, in the
+ * launch's own folder.
+ */
 export function recordFolders(
   { launch, folder }: { readonly launch: string; readonly folder: string },
   env: NodeJS.ProcessEnv,

@@ -41,8 +41,8 @@ const startingAfter = 1_500;
 const runningAfter = 250;
 
 /**
- * Writes one cluster into the user's state folder: when it has been starting for a while, when it runs, when it has ended. What writes is loaded
- * only then. `onProblem` is told once when it cannot be written; the launch goes on.
+ * Writes one cluster into the user's state folder: when it has been starting for a while, when it runs, when it has
+ * ended. What writes is loaded only then. `onProblem` is told once when it cannot be written; the launch goes on.
  */
 export function registerCluster(
   facts: LaunchFacts,

@@ -1,7 +1,10 @@
 import type { JobState } from "../batch/system.ts";
 import { fields, number, type Snapshot } from "./snapshot.ts";
 
-/** One worker, as its last heartbeat told. Bytes; `cpu` in percent of one core; `lag` is how late its event loop was, in seconds. */
+/**
+ * One worker, as its last heartbeat told. Bytes; `cpu` in percent of one core; `lag` is how late its event loop was, in
+ * seconds.
+ */
 export interface WorkerStatus {
   readonly name: string;
   readonly address: string;
@@ -54,7 +57,10 @@ export interface JobStatus {
   readonly reason?: string;
 }
 
-/** Workers from Dask's `identity`, from 2022.12 (`executing`, `spilled_nbytes`) to the newest (`task_counts`, `spilled_bytes`). Pure. */
+/**
+ * Workers from Dask's `identity`, from 2022.12 (`executing`, `spilled_nbytes`) to the newest (`task_counts`,
+ * `spilled_bytes`). Pure.
+ */
 export function workersOf({ identity, hosts }: Snapshot): readonly WorkerStatus[] {
   return Object.entries(identity.workers).map(([address, worker]) => {
     const metrics = fields(worker["metrics"]);

@@ -23,8 +23,9 @@ interface StopOptions {
 }
 
 /**
- * Ends a cluster: its scheduler is asked, else its rank 0 signalled where it is a process of this machine, else its job cancelled. Resolves, when
- * nothing of it is left, to what else had to be done. Throws TSD-150 when it is still there after its grace, and what cancelling throws.
+ * Ends a cluster: its scheduler is asked, else its rank 0 signalled where it is a process of this machine, else its job
+ * cancelled. Resolves, when nothing of it is left, to what else had to be done. Throws TSD-150 when it is still there
+ * after its grace, and what cancelling throws.
  */
 export async function stopCluster(one: Listed, { now, env, say }: StopOptions): Promise<string> {
   const { entry } = one;

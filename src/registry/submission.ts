@@ -5,8 +5,8 @@ import { madeName } from "./names.ts";
 import { pendingLaunch, writeEntry } from "./write.ts";
 
 /**
- * Writes a job that will be a cluster into the user's list, as pending; the launch takes its place when it begins. A list that cannot be written keeps
- * nobody from submitting: nothing is thrown.
+ * Writes a job that will be a cluster into the user's list, as pending; the launch takes its place when it begins. A
+ * list that cannot be written keeps nobody from submitting: nothing is thrown.
  */
 export async function registerSubmission({
   system,

@@ -4,7 +4,7 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import { ambiguous, clusterNamed, listClusters, type Listed } from "./find.ts";
 
-interface Place {
+interface Context {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 }
@@ -21,10 +21,11 @@ export function isPath(word: string, cwd: string): boolean {
 }
 
 /**
- * The cluster that a word means, its name or the path of its scheduler.json; without a word that of TSDASK_SCHEDULER_FILE, else of this folder,
- * else the only one that runs. Throws TSD-147 and TSD-148, and TSD-023 for a file that is not there.
+ * The cluster that a word means, its name or the path of its scheduler.json; without a word that of
+ * TSDASK_SCHEDULER_FILE, else of this folder, else the only one that runs. Throws TSD-147 and TSD-148, and TSD-023 for
+ * a file that is not there.
  */
-export async function targetOf(word: string | undefined, { env, cwd }: Place): Promise<Target> {
+export async function targetOf(word: string | undefined, { env, cwd }: Context): Promise<Target> {
   if (word !== undefined && !isPath(word, cwd)) {
     const listed = await clusterNamed(word, env);
     return { listed, schedulerFile: listed.entry.schedulerFile };

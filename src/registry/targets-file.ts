@@ -9,7 +9,10 @@ export const targetsFile = (
   { name, launch }: { readonly name: string; readonly launch: string },
 ): string => join(folder, `tsdask-${name}-${launch.replace(".", "-")}.json`);
 
-/** Removes the list of a launch that was killed with everything in it: it holds that launch's token. Resolves to whether there was one. */
+/**
+ * Removes the list of a launch that was killed with everything in it: it holds that launch's token. Resolves to whether
+ * there was one.
+ */
 export async function removeTargetsFile(
   folder: string,
   entry: { readonly name: string; readonly launch: string },

@@ -9,7 +9,9 @@ export const keptFor = 7 * 86_400_000;
 /** The most ended clusters that are kept, and the most bytes of their logs together. */
 const mostEntries = 300;
 const mostLogBytes = 500_000_000;
-/** What is too old is looked for this often (ms): a home folder on a network is not listed at the end of each launch. */
+/**
+ * What is too old is looked for this often (ms): a home folder on a network is not listed at the end of each launch.
+ */
 const pruneEvery = 3_600_000;
 
 /** Writes a cluster's entry; at its end, what is too old goes. Throws TSD-071 and TSD-072. */
@@ -43,7 +45,10 @@ async function removePending(clusters: string, { job }: ClusterEntry): Promise<v
   for (const name of await readdir(clusters)) if (name.endsWith(suffix)) await removed(join(clusters, name));
 }
 
-/** Removes files that nobody has written for a week, and the oldest beyond the most: a running cluster's file is spared by its number, not its age. */
+/**
+ * Removes files that nobody has written for a week, and the oldest beyond the most: a running cluster's file is spared
+ * by its number, not its age.
+ */
 async function pruneEntries(clusters: string): Promise<void> {
   const files = await aged(clusters);
   const old = files.filter(({ age }, index) => age > keptFor || index >= mostEntries);
@@ -55,8 +60,8 @@ async function pruneEntries(clusters: string): Promise<void> {
 }
 
 /**
- * Removes logs that nobody has written for a week and whose launch is not in the list any more (one that runs is, however silent), and the oldest beyond the most
- * bytes; never those of this launch.
+ * Removes logs that nobody has written for a week and whose launch is not in the list any more (one that runs is,
+ * however silent), and the oldest beyond the most bytes; never those of this launch.
  */
 async function pruneLogs({ clusters, logs }: StatePaths, own: string): Promise<void> {
   const listed = (await readdir(clusters)).map((name) => name.slice(name.indexOf("~") + 1, -".json".length));

@@ -11,8 +11,8 @@ import type { World } from "../launcher/world.ts";
 import { keyPair, sharedKey } from "../security/tokens.ts";
 
 /**
- * What rank 0 tells through the launcher's key-value store: where the hub is and what it is known by. A stranger may read
- * it: whoever joins is known by a public key that only a rank of this launch could have put there.
+ * What rank 0 tells through the launcher's key-value store: where the hub is and what it is known by. A stranger may
+ * read it: whoever joins is known by a public key that only a rank of this launch could have put there.
  */
 const announcement = v.object({
   launch: v.string(),
@@ -27,14 +27,20 @@ const leaderKey = (rank: number): string => `tsdask-leader-${rank}`;
 const open = (world: World): Promise<Pmi> =>
   openPmi(world, { deadline: deadlines.pmi, fenceDeadline: deadlines.recordShared });
 
-/** Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to TSD-033. */
+/**
+ * Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to
+ * TSD-033.
+ */
 export async function passThrough(world: World): Promise<void> {
   const pmi = await open(world);
   await pmi.fence();
   await pmi.finalize();
 }
 
-/** Rank 0's side where it has failed: tells the other hosts' leaders the launch's exit code in place of the hub. Throws TSD-030 to TSD-033. */
+/**
+ * Rank 0's side where it has failed: tells the other hosts' leaders the launch's exit code in place of the hub. Throws
+ * TSD-030 to TSD-033.
+ */
 export async function announceFailure(world: World, exitCode: number): Promise<void> {
   const pmi = await open(world);
   await pmi.put(hubKey, JSON.stringify({ failed: exitCode }));
@@ -48,7 +54,9 @@ export interface HubExchange {
   readonly finalize: () => Promise<void>;
 }
 
-/** Rank 0's side: announces the hub and, afterwards, knows every leader by its public key. Throws TSD-030 to TSD-033. */
+/**
+ * Rank 0's side: announces the hub and, afterwards, knows every leader by its public key. Throws TSD-030 to TSD-033.
+ */
 export async function announceHub(world: World, hub: Announcement): Promise<HubExchange> {
   const own = keyPair();
   const pmi = await open(world);
@@ -78,9 +86,9 @@ export async function announceHub(world: World, hub: Announcement): Promise<HubE
 }
 
 /**
- * A leader's side: tells its public key, learns where the hub is, and links to it; strangers who crowd the hub cost it attempts, not the launch.
- * `startTimeout` in seconds. Throws TSD-022 when that is over, and TSD-030 to TSD-033. Where rank 0 has failed, the link only says that
- * the launch ends.
+ * A leader's side: tells its public key, learns where the hub is, and links to it; strangers who crowd the hub cost it
+ * attempts, not the launch. `startTimeout` in seconds. Throws TSD-022 when that is over, and TSD-030 to TSD-033. Where
+ * rank 0 has failed, the link only says that the launch ends.
  */
 export async function meetByExchange(world: World, host: string, startTimeout: number): Promise<Link> {
   const started = performance.now();
@@ -120,7 +128,9 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
   });
 }
 
-/** A link to a hub that was never opened: it says that the launch ends with this code, and closes when the host is done. */
+/**
+ * A link to a hub that was never opened: it says that the launch ends with this code, and closes when the host is done.
+ */
 function endedLink(code: number): Link {
   const [channel, hub] = channelPair<FromLeader, ToLeader>();
   hub.onMessage(({ t }) => {

@@ -8,7 +8,7 @@ import type { Channel } from "../protocol/channel.ts";
 import { controlVersion, type FromLeader, type ToLeader } from "../protocol/messages.ts";
 import { countRefusals } from "./refusals.ts";
 import { acceptFromLeader } from "../protocol/schemas.ts";
-import { holdUnproved, openFileLimit, sourceOf, type Guest } from "./unproved.ts";
+import { holdUnproved, openFileLimit, sourceOf, type Guest, type Unproved } from "./unproved.ts";
 import { largestMessage, wsChannel } from "../protocol/ws-channel.ts";
 
 export interface HubOptions {
@@ -36,10 +36,15 @@ export interface Hub {
   readonly close: () => void;
 }
 
-/** Connections that may stand unproved at once, beside a place for every rank and never more than a quarter of the files that may be open. */
+/**
+ * Connections that may stand unproved at once, beside a place for every rank and never more than a quarter of the files
+ * that may be open.
+ */
 const mostUnproved = 512;
 const pingEvery = 5_000;
-/** Bytes that a leader may send before its proof is checked: some hundred ranks of its host tell themselves in far less. */
+/**
+ * Bytes that a leader may send before its proof is checked: some hundred ranks of its host tell themselves in far less.
+ */
 const mostEarly = 256 * 1024;
 
 /** What a leader signs to prove that it belongs to the launch: everything that makes the proof worthless elsewhere. */
@@ -59,7 +64,10 @@ export function joinParts({
   return ["tsdask-mpi join", nonce, launch, String(rank), host, fingerprint];
 }
 
-/** Listens at a port that the system chooses, on all addresses where none is asked for. Rejects with what the system says. */
+/**
+ * Listens at a port that the system chooses, on all addresses where none is asked for. Rejects with what the system
+ * says.
+ */
 async function listenAnywhere(server: Server, host: string | undefined): Promise<void> {
   const listen = (at: string): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -77,8 +85,8 @@ async function listenAnywhere(server: Server, host: string | undefined): Promise
 }
 
 /**
- * Opens the hub: a WebSocket server over TLS that takes the leaders of one launch, each after it has answered a challenge.
- * Everything else is turned away within a deadline, without a word. Rejects when no port can be had.
+ * Opens the hub: a WebSocket server over TLS that takes the leaders of one launch, each after it has answered a
+ * challenge. Everything else is turned away within a deadline, without a word. Rejects when no port can be had.
  */
 export async function openHub(options: HubOptions & { readonly fingerprint: string }): Promise<Hub> {
   const server = createServer(
@@ -107,30 +115,14 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
   const refusals = countRefusals((counts) => options.onRefused?.(counts));
   const most = Math.min(mostUnproved + options.size, Math.floor(openFileLimit() / 4));
   const unproved = holdUnproved<Guest>({ most, mostOfSource: Math.ceil(most / 4), onEnd: refusals.count });
-  // By the other end's address: a TLS socket does not name the plain one below it.
-  const guests = new Map<string, Guest>();
   const answered = new WeakSet<Guest>();
-  server.on("connection", (socket: Socket) => {
-    const name = nameOf(socket);
-    const guest: Guest = {
-      source: sourceOf(socket.remoteAddress),
-      heard: () => socket.bytesRead > 0,
-      answered: () => answered.has(guest),
-      end: () => socket.destroy(),
-    };
-    guests.set(name, guest);
-    unproved.enter(guest);
-    socket.on("error", () => socket.destroy());
-    socket.once("close", () => {
-      unproved.leave(guest);
-      if (guests.get(name) === guest) guests.delete(name);
-    });
-  });
+  const guests = holdGuests(server, unproved, answered);
   server.on("tlsClientError", (_, socket) => {
     refusals.count("tls");
     socket.destroy();
   });
-  // Without a descriptor left, Node closes what it cannot take and says so here; an error that nobody hears would end rank 0.
+  // Without a descriptor left, Node closes what it cannot take and says so here; an error that nobody hears would end
+  // rank 0.
   server.on("error", (error: NodeJS.ErrnoException) => refusals.count(error.code ?? "error"));
   server.on("upgrade", (request, socket, head) => {
     const { localAddress } = request.socket;
@@ -168,12 +160,44 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
   };
 }
 
+/**
+ * Enters each connection among the unproved ones, until it closes; by its other end's address, because a TLS socket
+ * does not name the plain one below it.
+ */
+function holdGuests(
+  server: Server,
+  unproved: Pick<Unproved<Guest>, "enter" | "leave">,
+  answered: WeakSet<Guest>,
+): ReadonlyMap<string, Guest> {
+  const guests = new Map<string, Guest>();
+  server.on("connection", (socket: Socket) => {
+    const name = nameOf(socket);
+    const guest: Guest = {
+      source: sourceOf(socket.remoteAddress),
+      heard: () => socket.bytesRead > 0,
+      answered: () => answered.has(guest),
+      end: () => socket.destroy(),
+    };
+    guests.set(name, guest);
+    unproved.enter(guest);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => {
+      unproved.leave(guest);
+      if (guests.get(name) === guest) guests.delete(name);
+    });
+  });
+  return guests;
+}
+
 /** A connection's other end, as both the plain socket and the TLS socket over it know it. */
 function nameOf({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "remotePort">): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-/** Challenges one connection; resolves to its channel when it proved to be of the launch in time, else to undefined. Never rejects. */
+/**
+ * Challenges one connection; resolves to its channel when it proved to be of the launch in time, else to undefined.
+ * Never rejects.
+ */
 async function receive(
   ws: WebSocket,
   options: HubOptions & { readonly fingerprint: string },

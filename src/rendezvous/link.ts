@@ -9,7 +9,10 @@ import { controlVersion, type FromLeader, type ToLeader } from "../protocol/mess
 import { acceptToLeader } from "../protocol/schemas.ts";
 import { largestMessage, wsChannel } from "../protocol/ws-channel.ts";
 
-/** Where the hub is and how it is known: from a record that only the owner reads, or from the launcher's key-value store. */
+/**
+ * Where the hub is and how it is known: from a record that only the owner reads, or from the launcher's key-value
+ * store.
+ */
 export interface HubPlace {
   readonly launch: string;
   /** `host:port` or `[v6]:port`, the likeliest first. */
@@ -27,8 +30,8 @@ export interface Link {
 }
 
 /**
- * Connects a leader to the hub: all its addresses are tried at once, the first that answers with the right certificate is
- * taken, and the leader proves its launch. Resolves to undefined when none answers within `deadlines.hubConnect`.
+ * Connects a leader to the hub: all its addresses are tried at once, the first that answers with the right certificate
+ * is taken, and the leader proves its launch. Resolves to undefined when none answers within `deadlines.hubConnect`.
  */
 export async function linkToHub(
   place: HubPlace,

@@ -10,7 +10,9 @@ import { anyListens } from "./unreachable.ts";
 import { linkToHub, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
-/** The hub's record in the cluster folder: mode 0600 in a folder of mode 0700, so what it holds only its owner can read. */
+/**
+ * The hub's record in the cluster folder: mode 0600 in a folder of mode 0700, so what it holds only its owner can read.
+ */
 const recordSchema = v.object({
   v: v.literal(1),
   launch: v.string(),
@@ -22,7 +24,10 @@ const recordSchema = v.object({
 });
 export type HubRecord = v.InferOutput<typeof recordSchema>;
 
-/** Not `hub.json`: Dask takes every `.json` and `.yaml` of a folder that DASK_CONFIG names for its settings, secrets included. */
+/**
+ * Not `hub.json`: Dask takes every `.json` and `.yaml` of a folder that DASK_CONFIG names for its settings, secrets
+ * included.
+ */
 export const recordPath = (folder: string): string => join(folder, "hub");
 
 /** Writes the hub's record where the other hosts' leaders look for it. Throws TSD-072. */
@@ -42,9 +47,9 @@ export async function readRecord(folder: string): Promise<HubRecord | undefined>
 }
 
 /**
- * Finds the hub by its record and links to it. The record is polled gently, at most twice a second, by leaders only; one
- * that was left by a dead launch costs a retry. Throws TSD-021 when no record appears (the folder is not shared), TSD-022
- * when there is one but no hub answers.
+ * Finds the hub by its record and links to it. The record is polled gently, at most twice a second, by leaders only;
+ * one that was left by a dead launch costs a retry. Throws TSD-021 when no record appears (the folder is not shared),
+ * TSD-022 when there is one but no hub answers.
  */
 export async function meetByRecord({
   folder,
@@ -87,7 +92,10 @@ export async function meetByRecord({
   throw new Failure("TSD-022", { rank, host, hub: seen.host, addresses: seen.addresses.join(", "), seconds });
 }
 
-/** A network file system may answer from its cache that a name does not exist; a change of ours in the folder makes it ask again. */
+/**
+ * A network file system may answer from its cache that a name does not exist; a change of ours in the folder makes it
+ * ask again.
+ */
 async function refreshDirectory(folder: string, rank: number): Promise<void> {
   const probe = join(folder, `.tsdask-look-${process.pid}-${rank}`);
   const remove = (): void => {

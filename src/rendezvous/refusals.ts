@@ -7,8 +7,8 @@ export interface Refusals {
 }
 
 /**
- * Counts refused connections by kind; `say` gets the numbers since the last time: at the first one, and then at most once a minute, so that
- * whoever is refused does not fill a log.
+ * Counts refused connections by kind; `say` gets the numbers since the last time: at the first one, and then at most
+ * once a minute, so that whoever is refused does not fill a log.
  */
 export function countRefusals(say: (counts: Readonly<Record<string, number>>) => void): Refusals {
   const counts = new Map<string, number>();

@@ -27,9 +27,10 @@ export interface Unproved<G extends Guest> {
 const sweepEvery = 250;
 
 /**
- * Holds the connections that are not proved yet, `most` in all and `mostOfSource` of one source. Nobody new is turned away: where there is no
- * place, the longest-waiting of the source that holds most goes, those first that have not said a word, so that strangers crowd out one
- * another and not a leader. One that is silent for `deadlines.hubFirstWord` or unproved for `deadlines.hubProof` ms goes as well.
+ * Holds the connections that are not proved yet, `most` in all and `mostOfSource` of one source. Nobody new is turned
+ * away: where there is no place, the longest-waiting of the source that holds most goes, those first that have not said
+ * a word, so that strangers crowd out one another and not a leader. One that is silent for `deadlines.hubFirstWord` or
+ * unproved for `deadlines.hubProof` ms goes as well.
  */
 export function holdUnproved<G extends Guest>({
   most,
@@ -97,7 +98,10 @@ export function holdUnproved<G extends Guest>({
   };
 }
 
-/** The source that an address counts for: an IPv4 address itself, an IPv6 address its network of 64 bits, within which everybody has all. */
+/**
+ * The source that an address counts for: an IPv4 address itself, an IPv6 address its network of 64 bits, within which
+ * everybody has all.
+ */
 export function sourceOf(address: string | undefined): string {
   const plain = (address ?? "").replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
   if (!plain.includes(":")) return plain;
@@ -108,7 +112,9 @@ export function sourceOf(address: string | undefined): string {
   return [...left, ...Array.from({ length: zeros }, () => "0"), ...right].slice(0, 4).join(":");
 }
 
-/** How many files this process may have open, as the kernel says (proc(5), `/proc/pid/limits`); 1024 where it does not. */
+/**
+ * How many files this process may have open, as the kernel says (proc(5), `/proc/pid/limits`); 1024 where it does not.
+ */
 export function openFileLimit(limits = "/proc/self/limits"): number {
   try {
     const found = /^Max open files\s+(\d+)/m.exec(readFileSync(limits, "utf8"))?.[1];

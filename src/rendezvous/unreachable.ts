@@ -5,16 +5,15 @@ import * as v from "valibot";
 import { parseAddress } from "../dask/address.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { whyUnreachable } from "../net/reach.ts";
+import { whyUnreachable } from "../net/connection-check.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
 /**
- * A host that cannot connect to rank 0 leaves a note in the cluster folder, which rank 0 takes: else nobody would know, and the launch
- * would wait for the host until its time is over.
+ * A host that cannot connect to rank 0 leaves a note in the cluster folder, which rank 0 takes: else nobody would know,
+ * and the launch would wait for the host until its time is over.
  */
 const prefix = "cannot-reach-";
 const lookEvery = 1_000;
-const takenWithin = 4_000;
 
 const note = v.record(v.string(), v.union([v.string(), v.number()]));
 
@@ -34,7 +33,7 @@ export async function leaveNote(folder: string, { facts }: Failure): Promise<boo
   const name = `${prefix}${facts["rank"]}`;
   try {
     await writePrivateFile(join(folder, name), `${JSON.stringify(facts)}\n`);
-    for (const until = performance.now() + takenWithin; performance.now() < until; await pause(lookEvery / 4))
+    for (const until = performance.now() + deadlines.noteTaken; performance.now() < until; await pause(lookEvery / 4))
       if (!(await readdir(folder)).includes(name)) return true;
   } catch (error) {
     // The folder is gone with the launch, which has ended; or this host does not see it.

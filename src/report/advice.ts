@@ -10,7 +10,9 @@ export interface Used {
   /** Seconds from the first process to the end, or to the last that is known. */
   readonly seconds: number;
   readonly threads: number;
-  /** Core-hours that there were, that the processor worked, and in which no task ran; undefined where nobody has told. */
+  /**
+   * Core-hours that there were, that the processor worked, and in which no task ran; undefined where nobody has told.
+   */
   readonly had: number | undefined;
   readonly worked: number | undefined;
   readonly idle: number | undefined;
@@ -23,12 +25,12 @@ export interface Used {
   readonly killed: number;
 }
 
-/** Our words and Dask's for a worker that passed its limit; SIGKILL alone is the system's memory killer nearly always, or somebody. */
-const forMemory = /\bMiB\b|MemoryError/;
-const killed = /SIGKILL/;
 /** Who was killed with less than this part of the limit ever seen in a worker was hardly killed for that limit. */
 const full = 0.5;
-/** Nobody is told to ask for less than this for a worker (bytes): it holds Dask and its libraries, and one task more than this time. */
+/**
+ * Nobody is told to ask for less than this for a worker (bytes): it holds Dask and its libraries, and one task more
+ * than this time.
+ */
 const least = 2 ** 30;
 
 /** Sums up what the launch had and used. Pure. */
@@ -50,8 +52,8 @@ export function usedBy(head: LaunchHead, lines: readonly RecordLine[], course: C
     mostMemory: fullest,
     limit: Math.max(0, ...all.map(({ limit }) => limit)),
     lost: losses.length,
-    lostForMemory: losses.filter(({ why }) => forMemory.test(why)).length,
-    killed: losses.filter(({ why }) => killed.test(why) && !forMemory.test(why)).length,
+    lostForMemory: losses.filter(({ cause }) => cause === "memory").length,
+    killed: losses.filter(({ cause }) => cause === "killed").length,
   };
 }
 
@@ -135,7 +137,7 @@ function ofMemory({ mostMemory, limit, lostForMemory, killed, seconds }: Used): 
 function ofTime({ ends, started }: LaunchHead, { seconds }: Used, end: End | undefined): readonly string[] {
   if (end === undefined) return [];
   const walltime = ends === undefined ? undefined : ends - started / 1000;
-  if (/time was over/.test(end.why))
+  if (end.ending === "walltime")
     return [`Time: it ran out after ${durationText(seconds)}. Ask for more, or have the script save where it is.`];
   if (walltime === undefined || end.code !== 0) return [];
   const enough = Math.max(60, seconds * 1.3);

@@ -19,7 +19,10 @@ function partText(value: Part): string {
   return escaped(String(value));
 }
 
-/** Text in which no character means anything to HTML, within an attribute's quotes neither; what would not be seen becomes a mark. */
+/**
+ * Text in which no character means anything to HTML, within an attribute's quotes neither; what would not be seen
+ * becomes a mark.
+ */
 export function escaped(text: string): string {
   return text.replace(/[^\P{C}\n\t]/gu, "\uFFFD").replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }

@@ -1,7 +1,11 @@
-import type { RankStep } from "../protocol/messages.ts";
+import type { LossCause, RankStep } from "../protocol/messages.ts";
+import type { Ending } from "../ui/end.ts";
 import type { Usage } from "../ui/usage.ts";
 
-/** A worker at one moment: its name, processor (percent of one core), resident and spilled memory (bytes), tasks that run. */
+/**
+ * A worker at one moment: its name, processor (percent of one core), resident and spilled memory (bytes), tasks that
+ * run.
+ */
 export type WorkerSample = readonly [name: string, cpu: number, memory: number, spilled: number, running: number];
 
 /** One line of the record of a launch: `at` is milliseconds since 1970, by rank 0's clock. */
@@ -29,6 +33,7 @@ export type RecordEvent =
       readonly host: string;
       readonly why: string;
       readonly restarting: boolean;
+      readonly cause?: LossCause;
     }
   /** It left in order: retired, or its lifetime was over. */
   | { readonly k: "away"; readonly rank: number; readonly host: string; readonly why: string }
@@ -48,7 +53,13 @@ export type RecordEvent =
       readonly idle: number;
     }
   | { readonly k: "full" }
-  | { readonly k: "end"; readonly why: string; readonly code: number; readonly usage?: Usage };
+  | {
+      readonly k: "end";
+      readonly why: string;
+      readonly ending?: Ending["kind"];
+      readonly code: number;
+      readonly usage?: Usage;
+    };
 
 /** What a launch is, from its start. */
 export interface LaunchHead {

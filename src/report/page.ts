@@ -11,8 +11,9 @@ import { courseOf, memoryRows, pauseText, processorRows, type Course } from "./w
 type End = Extract<RecordLine, { readonly k: "end" }>;
 
 /**
- * Everything that happened in a launch, as one page of HTML that needs nothing else: no script of ours, nothing from outside, and no word of the user's is
- * anything but text. Dask's own report has scripts: it is in a frame of its own that may do nothing else than draw. Pure.
+ * Everything that happened in a launch, as one page of HTML that needs nothing else: no script of ours, nothing from
+ * outside, and no word of the user's is anything but text. Dask's own report has scripts: it is in a frame of its own
+ * that may do nothing else than draw. Pure.
  */
 export function reportPage(record: LaunchRecord): string {
   const { head, lines } = record;
@@ -227,7 +228,10 @@ const notAsked = "it was not asked for (--report)";
 const tooEarly =
   "the scheduler was gone, or everything was killed, before it was made; it is made at the end, and in between after each doubling of the time from 100 s on";
 
-/** The frame has no origin, so its scripts reach nothing; the page's policy, which holds in it too, lets nothing be fetched. */
+/**
+ * The frame has no origin, so its scripts reach nothing; the page's policy, which holds in it too, lets nothing be
+ * fetched.
+ */
 function daskSection({ dask, head }: LaunchRecord): Html {
   const asked = head?.options.some(([name]) => name === "report") ?? false;
   return section(

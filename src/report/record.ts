@@ -11,7 +11,10 @@ export interface LaunchRecord {
   readonly lines: readonly RecordLine[];
   /** Dask's own report, a page of HTML, or why there is none, where that is known. */
   readonly dask: { readonly html: string } | { readonly problem: string | undefined };
-  /** What the batch system says that the job used, in its own words; `asOf` (ms since 1970) where it was asked before the end. */
+  /**
+   * What the batch system says that the job used, in its own words; `asOf` (ms since 1970) where it was asked before
+   * the end.
+   */
   readonly accounting?: { readonly text: string; readonly asOf?: number };
 }
 
@@ -55,7 +58,15 @@ const Line = v.variant("k", [
     limit: number,
     ages: v.optional(ages),
   }),
-  v.object({ k: v.literal("lost"), at, rank: number, host: text, why: text, restarting: v.boolean() }),
+  v.object({
+    k: v.literal("lost"),
+    at,
+    rank: number,
+    host: text,
+    why: text,
+    restarting: v.boolean(),
+    cause: v.optional(v.picklist(["memory", "killed"])),
+  }),
   v.object({ k: v.literal("away"), at, rank: number, host: text, why: text }),
   v.object({ k: v.literal("script"), at, host: text }),
   v.object({ k: v.literal("script-over"), at, code: number, signal: v.optional(text) }),
@@ -74,6 +85,7 @@ const Line = v.variant("k", [
     k: v.literal("end"),
     at,
     why: text,
+    ending: v.optional(text),
     code: number,
     usage: v.optional(v.looseObject({ workers: number, restarts: number })),
   }),

@@ -74,7 +74,10 @@ function fullest(group: readonly Sample[], name: string): WorkerSample | undefin
   return [name, found.reduce((sum, one) => sum + one[1], 0) / found.length, memory, spilled, running];
 }
 
-/** The rows of the drawing of memory: a share of each worker's limit, or of the most that any had where there is none. Pure. */
+/**
+ * The rows of the drawing of memory: a share of each worker's limit, or of the most that any had where there is none.
+ * Pure.
+ */
 export function memoryRows({ workers }: Course): readonly HeatRow[] {
   const most = Math.max(1, ...workers.map(({ mostMemory }) => mostMemory));
   return chosen(workers, ({ mostMemory, limit }) => mostMemory / (limit || most)).map((worker) => ({

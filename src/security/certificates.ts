@@ -3,7 +3,9 @@ import { isIP } from "node:net";
 import { AsnConvert, OctetString } from "@peculiar/asn1-schema";
 import * as asn from "@peculiar/asn1-x509";
 
-/** A certificate and its private key, both PEM; the key is unencrypted PKCS #8, which OpenSSL, Python and Node all read. */
+/**
+ * A certificate and its private key, both PEM; the key is unencrypted PKCS #8, which OpenSSL, Python and Node all read.
+ */
 export interface Credentials {
   readonly cert: string;
   readonly key: string;
@@ -78,7 +80,9 @@ export async function createAuthority({ launch }: { readonly launch: string }): 
   return { certificate, issue: async (request) => issue(request, { issuer, keyId, privateKey: pair.privateKey }) };
 }
 
-/** The SHA-256 of a PEM certificate's DER bytes, as 64 lower-case hexadecimal digits. Throws when it is no certificate. */
+/**
+ * The SHA-256 of a PEM certificate's DER bytes, as 64 lower-case hexadecimal digits. Throws when it is no certificate.
+ */
 export function fingerprint(certPem: string): string {
   return createHash("sha256").update(new X509Certificate(certPem).raw).digest("hex");
 }

@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { readPrivateFile, writePrivateFile } from "./private-files.ts";
 
-/** The files of a cluster's folder (0700; each 0600): what opens the cluster's doors, and nobody but its owner may read. */
+/**
+ * The files of a cluster's folder (0700; each 0600): what opens the cluster's doors, and nobody but its owner may read.
+ */
 export interface ClusterFiles {
   readonly ca: string;
   readonly cert: string;
@@ -38,7 +40,10 @@ export async function writeClusterCredentials(folder: string, { ca, cert, key }:
   ]);
 }
 
-/** Reads the credentials of a cluster from its folder. Throws TSD-073 (they are not safe there) and TSD-074 (they are not there). */
+/**
+ * Reads the credentials of a cluster from its folder. Throws TSD-073 (they are not safe there) and TSD-074 (they are
+ * not there).
+ */
 export async function readClusterCredentials(folder: string): Promise<ClusterCredentials> {
   const files = clusterFiles(folder);
   const [ca, cert, key] = await Promise.all([

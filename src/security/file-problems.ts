@@ -71,7 +71,10 @@ export function unwritable(path: string, error: unknown): Failure {
   return new Failure("TSD-072", { path, problem: code, cause, cure }, { cause: error });
 }
 
-/** The same for what a host keeps in its temporary folder (`<TMPDIR>/tsdask-<uid>/…`), where another working folder would not help. */
+/**
+ * The same for what a host keeps in its temporary folder (`<TMPDIR>/tsdask-<uid>/…`), where another working folder
+ * would not help.
+ */
 function ofTemporary(path: string, code: string): Reason | undefined {
   const folder = /^(.*)\/tsdask-\d+(?:\/|$)/.exec(path)?.[1];
   const state = {

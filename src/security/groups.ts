@@ -4,7 +4,10 @@ import { deadlines } from "../deadlines.ts";
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
 
-/** The group whose members may rename what is in a folder, although it is ours; undefined where none may. Only a folder that others may write in at all is looked at. */
+/**
+ * The group whose members may rename what is in a folder, although it is ours; undefined where none may. Only a folder
+ * that others may write in at all is looked at.
+ */
 export function sharingGroup(folder: string): string | undefined {
   const found = lstatSync(`${folder}/.`, { throwIfNoEntry: false });
   if (found === undefined || (found.mode & GROUP_WRITE) === 0 || (found.mode & STICKY) !== 0 || isOwnGroup(found.gid))
@@ -25,7 +28,10 @@ export const groupName = (gid: number): string => groupOf(gid)?.name ?? `gid ${g
 
 const groups = new Map<number, { readonly name: string; readonly members: readonly string[] } | undefined>();
 
-/** A group by its number, from whatever the system knows its groups by (getent(1)); asked only where a folder is open to its group. */
+/**
+ * A group by its number, from whatever the system knows its groups by (getent(1)); asked only where a folder is open to
+ * its group.
+ */
 function groupOf(gid: number): { readonly name: string; readonly members: readonly string[] } | undefined {
   if (!groups.has(gid)) {
     try {

@@ -4,8 +4,9 @@ import { Failure } from "../errors/failure.ts";
 import { systemCode } from "./file-problems.ts";
 
 /**
- * Why a file of ours cannot be at `path`, which the user named, as far as that is known before it is written: its folder has to be there, a symbolic link is
- * not followed, another user's file not replaced. Undefined when nothing speaks against it.
+ * Why a file of ours cannot be at `path`, which the user named, as far as that is known before it is written: its
+ * folder has to be there, a symbolic link is not followed, another user's file not replaced. Undefined when nothing
+ * speaks against it.
  */
 export function outputProblem(path: string): string | undefined {
   try {
@@ -22,7 +23,10 @@ export function outputProblem(path: string): string | undefined {
   return undefined;
 }
 
-/** Why a file of ours could not be written at last, from what `writePrivateFile` throws: in one line, without a full stop. */
+/**
+ * Why a file of ours could not be written at last, from what `writePrivateFile` throws: in one line, without a full
+ * stop.
+ */
 export function writingProblem(error: unknown): string {
   return error instanceof Failure
     ? `${error.facts["problem"]}: ${error.facts["cause"]}`.replace(/\.$/, "")

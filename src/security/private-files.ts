@@ -14,10 +14,10 @@ const STICKY = 0o1000;
 const LARGEST = 4 * 1024 * 1024;
 
 /**
- * Makes sure that `path` is a folder that only its owner, us, can enter (mode 0700), and returns it; its parent must exist.
- * Symbolic links are not followed and what another user put there is not used. It is quick and blocks: two or three system calls.
- * With `groupParent`, its parent may be one that a group writes in: members can take the folder away, but not enter it; whoever goes by its name
- * must then look at the owner of what is found there.
+ * Makes sure that `path` is a folder that only its owner, us, can enter (mode 0700), and returns it; its parent must
+ * exist. Symbolic links are not followed and what another user put there is not used. It is quick and blocks: two or
+ * three system calls. With `groupParent`, its parent may be one that a group writes in: members can take the folder
+ * away, but not enter it; whoever goes by its name must then look at the owner of what is found there.
  * Throws TSD-071 (not private, or not ours) and TSD-072 (cannot be written).
  */
 export function privateFolder(path: string, { groupParent = false }: { readonly groupParent?: boolean } = {}): string {
@@ -35,8 +35,8 @@ export function privateFolder(path: string, { groupParent = false }: { readonly 
 }
 
 /**
- * Writes a file of mode 0600 as a whole: under a temporary name first, then renamed, so that a reader sees the old or the new one.
- * Throws TSD-072.
+ * Writes a file of mode 0600 as a whole: under a temporary name first, then renamed, so that a reader sees the old or
+ * the new one. Throws TSD-072.
  */
 export async function writePrivateFile(path: string, content: string | Uint8Array): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}`);
@@ -50,8 +50,8 @@ export async function writePrivateFile(path: string, content: string | Uint8Arra
 }
 
 /**
- * Reads a file only if it is ours and closed to everyone else; symbolic links are not followed. UTF-8, at most `largest` bytes.
- * Throws TSD-073 (it is open to others, or not ours) and TSD-074 (it cannot be read).
+ * Reads a file only if it is ours and closed to everyone else; symbolic links are not followed. UTF-8, at most
+ * `largest` bytes. Throws TSD-073 (it is open to others, or not ours) and TSD-074 (it cannot be read).
  */
 export async function readPrivateFile(
   path: string,
@@ -77,8 +77,9 @@ async function writeNew(path: string, content: string | Uint8Array): Promise<voi
 }
 
 /**
- * In a folder where others may rename anything (writable for them and not sticky, unlike /tmp), or that is somebody else's, nothing of ours would stay ours.
- * Throws TSD-071 where others may replace what lies at `path`, by the folder that it is in, and TSD-072 where there is no such folder.
+ * In a folder where others may rename anything (writable for them and not sticky, unlike /tmp), or that is somebody
+ * else's, nothing of ours would stay ours. Throws TSD-071 where others may replace what lies at `path`, by the folder
+ * that it is in, and TSD-072 where there is no such folder.
  */
 export function refuseOpenParent(path: string, groupParent: boolean): void {
   const parent = dirname(path);
@@ -158,8 +159,9 @@ function ignoreMissing(error: unknown): void {
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, "0");
 
 /**
- * Makes a folder that only we may enter, and those above it, as `mkdir -p`; what it made is added to `made` as it is made. Node's own `recursive` never returns where a
- * file system says ENOENT for a folder whose parent is there (`/proc`, some automounts). Throws what the system says.
+ * Makes a folder that only we may enter, and those above it, as `mkdir -p`; what it made is added to `made` as it is
+ * made. Node's own `recursive` never returns where a file system says ENOENT for a folder whose parent is there
+ * (`/proc`, some automounts). Throws what the system says.
  */
 export function makeFolder(path: string, made: string[] = []): void {
   const make = (): NodeJS.ErrnoException | undefined => {

@@ -15,8 +15,9 @@ const SERVER = "1.3.6.1.5.5.7.3.1";
 const CLIENT = "1.3.6.1.5.5.7.3.2";
 
 /**
- * Reads a site's own certificates and checks what would otherwise fail on every rank, and less clearly: that they are PEM, belong together, are
- * valid now, and serve both sides of a connection. Throws TSD-074 (a file cannot be read) and TSD-079 (it cannot be used).
+ * Reads a site's own certificates and checks what would otherwise fail on every rank, and less clearly: that they are
+ * PEM, belong together, are valid now, and serve both sides of a connection. Throws TSD-074 (a file cannot be read) and
+ * TSD-079 (it cannot be used).
  */
 export function readSiteCertificates({ caFile, cert, key }: CertificateFiles): ClusterCredentials {
   const texts = { ca: read(caFile), cert: read(cert), key: read(key) };

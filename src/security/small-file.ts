@@ -4,8 +4,8 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs
 const largest = 1024 * 1024;
 
 /**
- * The text (UTF-8) of a small plain file that anyone may have put there, without waiting for a pipe; a link at its name is followed only with `follow`.
- * Throws the system's error, and one of its own for what is no such file.
+ * The text (UTF-8) of a small plain file that anyone may have put there, without waiting for a pipe; a link at its name
+ * is followed only with `follow`. Throws the system's error, and one of its own for what is no such file.
  */
 export function readSmallFile(path: string, { follow = false }: { readonly follow?: boolean } = {}): string {
   const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = constants;

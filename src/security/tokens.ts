@@ -37,8 +37,8 @@ export function keyPair(): AgreementKeys {
 }
 
 /**
- * The key that two sides share after each got the other's public key: X25519, then HKDF-SHA-256 over both public keys; 32 bytes.
- * Both sides get the same. Throws a plain Error when `peerPublicKey` is no good X25519 key.
+ * The key that two sides share after each got the other's public key: X25519, then HKDF-SHA-256 over both public keys;
+ * 32 bytes. Both sides get the same. Throws a plain Error when `peerPublicKey` is no good X25519 key.
  */
 export function sharedKey(privateKey: KeyObject, peerPublicKey: string): Buffer {
   const peer = parsePublicKey(peerPublicKey);
@@ -63,7 +63,9 @@ export function proof(key: string | Uint8Array, parts: readonly (string | Uint8A
   return mac.digest("base64url");
 }
 
-/** Whether `given` is the proof of `parts` under `key`; compares in constant time and never throws on a malformed one. */
+/**
+ * Whether `given` is the proof of `parts` under `key`; compares in constant time and never throws on a malformed one.
+ */
 export function checkProof(key: string | Uint8Array, parts: readonly (string | Uint8Array)[], given: unknown): boolean {
   return typeof given === "string" && sameToken(proof(key, parts), given);
 }

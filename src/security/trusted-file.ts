@@ -13,14 +13,18 @@ const MOST_LINKS = 40;
 
 /** Whose word a file's folders may be. */
 export interface Trust {
-  /** True: folders that a group may write in, or that another user made for several, are believed as well (`--trust-shared-folder`). */
+  /**
+   * True: folders that a group may write in, or that another user made for several, are believed as well
+   * (`--trust-shared-folder`).
+   */
   readonly shared?: boolean;
 }
 
 /**
- * Reads a file (UTF-8) that decides where a cluster is. It must be a plain file, no link, owned by us or root and written by nobody else,
- * and no folder on the way to it may be one where somebody else could put another file, or another folder, in its place.
- * Never waits for a pipe and never reads more than `limit` bytes. Throws TSD-120 when it cannot be believed, and the system's error when it cannot be read.
+ * Reads a file (UTF-8) that decides where a cluster is. It must be a plain file, no link, owned by us or root and
+ * written by nobody else, and no folder on the way to it may be one where somebody else could put another file, or
+ * another folder, in its place. Never waits for a pipe and never reads more than `limit` bytes. Throws TSD-120 when it
+ * cannot be believed, and the system's error when it cannot be read.
  */
 export async function readTrustedFile(
   path: string,
@@ -31,8 +35,9 @@ export async function readTrustedFile(
 }
 
 /**
- * Reads a plain file (UTF-8) that anyone may have put there, without following a link, waiting for a pipe or reading more than `limit` bytes.
- * `refuse` may throw for what the open descriptor says of it. Throws TSD-120, and the system's error when it cannot be read.
+ * Reads a plain file (UTF-8) that anyone may have put there, without following a link, waiting for a pipe or reading
+ * more than `limit` bytes. `refuse` may throw for what the open descriptor says of it. Throws TSD-120, and the system's
+ * error when it cannot be read.
  */
 export async function readPlainFile(
   path: string,
@@ -64,7 +69,10 @@ export async function readPlainFile(
   return await upTo(opened, path, limit);
 }
 
-/** Throws TSD-120 when a folder on the way to `path` lets somebody else replace what stands there. A path that ends early is no matter of this check. */
+/**
+ * Throws TSD-120 when a folder on the way to `path` lets somebody else replace what stands there. A path that ends
+ * early is no matter of this check.
+ */
 export function refuseReplaceable(path: string, { shared = false }: Trust = {}): void {
   const left = parts(dirname(path));
   let links = 0;
@@ -133,7 +141,10 @@ const notBelieved = (path: string, problem: string, cure: string): Failure =>
 
 const isOurs = (uid: number): boolean => uid === process.geteuid?.() || uid === 0;
 
-/** In a user namespace that does not know the machine's root (rootless containers), root's folders show the overflow uid (user_namespaces(7)). */
+/**
+ * In a user namespace that does not know the machine's root (rootless containers), root's folders show the overflow uid
+ * (user_namespaces(7)).
+ */
 function isUnknownRoot(uid: number): boolean {
   try {
     return (

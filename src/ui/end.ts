@@ -33,7 +33,10 @@ export interface EndFacts {
   readonly log?: string;
 }
 
-/** The sentence at the end: what happened, after how long, on how many workers, and where the logs are. One or two lines behind `tsdask-mpi: `. */
+/**
+ * The sentence at the end: what happened, after how long, on how many workers, and where the logs are. One or two lines
+ * behind `tsdask-mpi: `.
+ */
 export function endText(ending: Ending, { seconds, workers, log }: EndFacts): string {
   const after = ` after ${durationText(seconds)}`;
   const on = workers === undefined || workers === 0 ? "" : ` on ${count(workers, "worker")}`;

@@ -4,8 +4,8 @@ import { identify } from "../launcher/world.ts";
 import { messages, type MessageCode } from "../errors/messages.ts";
 
 /**
- * Makes a Failure of whatever was thrown: one that is one already, the bare `code` and `facts` that light code throws, and
- * anything else as our own defect (TSD-070).
+ * Makes a Failure of whatever was thrown: one that is one already, the bare `code` and `facts` that a follower's code
+ * throws, and anything else as our own defect (TSD-070).
  */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Failure) return error;

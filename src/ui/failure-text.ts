@@ -23,31 +23,34 @@ export function wantsColour({
   return tty && (noColor === undefined || noColor === "");
 }
 
-/** A failure as it stands on stderr: what, cause, cure (one line each, each behind `tsdask-mpi: `), and the ranks it happened on. */
+/**
+ * A failure as it stands on stderr: what, cause, cure (one line each, each behind `tsdask-mpi: `), and the ranks it
+ * happened on.
+ */
 export function failureText(
   report: FailureReport | Failure,
   {
     colour = false,
-    places = [],
+    sources = [],
     brief = false,
   }: {
     readonly colour?: boolean;
     /** Ranks with the same failure; by default the report's own. */
-    readonly places?: readonly Place[];
+    readonly sources?: readonly FailureSource[];
     /** Only what failed and where, for a message whose cause and cure stand above already. */
     readonly brief?: boolean;
   } = {},
 ): string {
-  const all = places.length > 0 || report instanceof Failure ? places : placeOf(report);
+  const all = sources.length > 0 || report instanceof Failure ? sources : sourceOf(report);
   // A message that names its rank needs no second line for it.
-  const where = all.length === 1 && messages[report.code].what.includes("{rank}") ? "" : placesText(all);
+  const where = all.length === 1 && messages[report.code].what.includes("{rank}") ? "" : sourcesText(all);
   const [what = "", ...rest] = render(report.code, report.facts).split("\n");
   const tint = isWarning(report.code) ? "\u001b[1;33m" : "\u001b[1;31m";
   const first = colour ? what.replace(/^\S+/, (code) => `${tint}${code}\u001b[0m`) : what;
   return said([first, ...(brief ? [] : rest), ...(where === "" ? [] : [`  where: ${where}`])]);
 }
 
-export interface Place {
+export interface FailureSource {
   readonly rank: number;
   readonly host?: string;
 }
@@ -70,8 +73,9 @@ const longestMs = 2_000;
 const warningsShown = 20;
 
 /**
- * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the ranks listed.
- * A failure that was shown already is not shown again; a warning is, when it comes again later, in one line and up to 20 times.
+ * Collects failures of many ranks: the same code with the same facts (ranks and hosts aside) is shown once, with the
+ * ranks listed. A failure that was shown already is not shown again; a warning is, when it comes again later, in one
+ * line and up to 20 times.
  */
 export function collectFailures({
   show,
@@ -82,7 +86,7 @@ export function collectFailures({
   readonly colour?: boolean;
   readonly now?: () => number;
 }): FailureCollector {
-  const held = new Map<string, { readonly report: FailureReport; readonly places: Place[] }>();
+  const held = new Map<string, { readonly report: FailureReport; readonly sources: FailureSource[] }>();
   const told = new Map<string, number>();
   let since = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -90,11 +94,11 @@ export function collectFailures({
   const flush = (): void => {
     clearTimeout(timer);
     timer = undefined;
-    for (const [key, { report, places }] of held) {
+    for (const [key, { report, sources }] of held) {
       const kind = isWarning(report.code) ? report.code : key;
       const times = (told.get(kind) ?? 0) + 1;
       told.set(kind, times);
-      show(failureText(report, { colour, places, brief: times > 1 }));
+      show(failureText(report, { colour, sources, brief: times > 1 }));
       if (isWarning(report.code) && times === warningsShown) show(said(`further ${report.code} are in the log only`));
     }
     held.clear();
@@ -106,8 +110,8 @@ export function collectFailures({
       const times = told.get(isWarning(report.code) ? report.code : key) ?? 0;
       if (times >= (isWarning(report.code) ? warningsShown : 1)) return;
       if (held.size === 0) since = now();
-      const entry = held.get(key) ?? { report, places: [] };
-      entry.places.push(...placeOf(report));
+      const entry = held.get(key) ?? { report, sources: [] };
+      entry.sources.push(...sourceOf(report));
       held.set(key, entry);
       clearTimeout(timer);
       timer = setTimeout(flush, Math.max(0, Math.min(patienceMs, since + longestMs - now())));
@@ -121,14 +125,14 @@ function sameness({ code, facts }: FailureReport): string {
   return JSON.stringify([code, shared.sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
-function placeOf({ rank, host }: FailureReport): Place[] {
+function sourceOf({ rank, host }: FailureReport): FailureSource[] {
   if (rank === undefined) return [];
   return [host === undefined ? { rank } : { rank, host }];
 }
 
-function placesText(places: readonly Place[]): string {
-  if (places.length === 0) return "";
-  const hosts = places.flatMap(({ host }) => (host === undefined ? [] : [host]));
-  const ranks = [...new Set(places.map(({ rank }) => rank))];
+function sourcesText(sources: readonly FailureSource[]): string {
+  if (sources.length === 0) return "";
+  const hosts = sources.flatMap(({ host }) => (host === undefined ? [] : [host]));
+  const ranks = [...new Set(sources.map(({ rank }) => rank))];
   return `${ranks.length === 1 ? "rank" : "ranks"} ${numberRanges(ranks)}${hosts.length === 0 ? "" : ` on ${hostList(hosts)}`}`;
 }

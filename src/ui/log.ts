@@ -11,7 +11,7 @@ export type RecordLevel = (typeof recordLevels)[number];
 /** What a record carries besides its text: JSON values; keys that name secrets are hidden before they are written. */
 export type LogData = Readonly<Record<string, unknown>>;
 
-/** One record, as it travels from a light rank to its host's leader. */
+/** One record, as it travels from a follower to its host's leader. */
 export interface LogRecord {
   readonly level: RecordLevel;
   readonly event: string;
@@ -30,7 +30,8 @@ export interface Log {
 }
 
 /**
- * A log that hands its records (at `level` and above) to `send`: how a light rank logs through its leader, without loading pino.
+ * A log that hands its records (at `level` and above) to `send`: how a follower logs through its leader, without
+ * loading pino.
  */
 export function logTo(
   send: (record: LogRecord) => void,
@@ -63,8 +64,9 @@ export const silentLog: Log = logTo(() => undefined, "error");
 
 /**
  * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process. Loads pino on first use.
- * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk ends the log, not the launch.
- * The folder is made if it is not there. Throws TSD-072 when the folder or the file cannot be had, TSD-123 when what lies there is not ours.
+ * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk
+ * ends the log, not the launch. The folder is made if it is not there. Throws TSD-072 when the folder or the file
+ * cannot be had, TSD-123 when what lies there is not ours.
  */
 export async function openLog({
   folder,
@@ -107,8 +109,8 @@ export async function openLog({
 }
 
 /**
- * The descriptor of a log that is ours, new or to be continued. In a folder where others may write, a link or a second name would lead our lines into another
- * file, and a pipe would hold the launch up. Throws TSD-123 for these.
+ * The descriptor of a log that is ours, new or to be continued. In a folder where others may write, a link or a second
+ * name would lead our lines into another file, and a pipe would hold the launch up. Throws TSD-123 for these.
  */
 function openOwn(path: string): number {
   const refused = (problem: string): Failure => new Failure("TSD-123", { path, problem });

@@ -2,7 +2,8 @@ import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 
 /**
- * Where a rank writes what people read. Nothing here throws or waits: a reader that has gone away costs the text, never the rank.
+ * Where a rank writes what people read. Nothing here throws or waits: a reader that has gone away costs the text, never
+ * the rank.
  */
 export interface Out {
   /** Queues bytes in order; `false` asks the caller to wait for `drained()` before it sends more. */
@@ -11,7 +12,10 @@ export interface Out {
   drained(): Promise<void>;
   /** Resolves when everything is written, the reader is gone, or `ms` milliseconds have passed. */
   flush(ms: number): Promise<void>;
-  /** On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it. Elsewhere: nothing. */
+  /**
+   * On a terminal: keeps `text` (one line, no newline) below everything else that is written; `undefined` removes it.
+   * Elsewhere: nothing.
+   */
   overlay(text: string | undefined): void;
   /** Whether a terminal is at the other end, and it is ours: an overlay would show. */
   readonly tty: boolean;
@@ -33,13 +37,48 @@ type Channel = (bytes: Uint8Array, done: (written: number | "gone") => void) => 
 /**
  * Opens file descriptor `fd` (2, standard error) for writing.
  *
- * `process.stderr` is not used on purpose: Node switches a pipe's open file description to non-blocking, which the script that inherits it
- * would meet as `BlockingIOError`. A pipe is opened a second time through `/proc/self/fd` instead, which gives this process flags of its own;
- * anything else (a file, a terminal, a socket) is written as it is, one system call at a time.
+ * `process.stderr` is not used on purpose: Node switches a pipe's open file description to non-blocking, which the
+ * script that inherits it would meet as `BlockingIOError`. A pipe is opened a second time through `/proc/self/fd`
+ * instead, which gives this process flags of its own; anything else (a file, a terminal, a socket) is written as it is,
+ * one system call at a time.
  */
 export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}): Out {
   let ours = tty;
   let released = false;
+  const queue = openQueue(fd);
+  const send = queue.send;
+  let below = "";
+  const overlay = (text = ""): void => {
+    if (!ours || text === below) return;
+    send(`${clearLine}${text}`);
+    below = text;
+  };
+
+  return {
+    get tty() {
+      return ours;
+    },
+    overlay,
+    asTerminal: () => {
+      ours = !released;
+    },
+    release: () => {
+      overlay(undefined);
+      ours = false;
+      released = true;
+    },
+    write: (text) =>
+      send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
+    drained: queue.drained,
+    flush: queue.flush,
+  };
+}
+
+/** What waits to be written to the descriptor, in order; what is queued when its reader has gone is dropped. */
+function openQueue(fd: 1 | 2): Pick<Out, "drained" | "flush"> & {
+  /** False when so much waits that the writer should, too. */
+  readonly send: (text: Uint8Array | string) => boolean;
+} {
   let channel: Channel | undefined;
   let queue: Uint8Array[] = [];
   let queued = 0;
@@ -77,37 +116,15 @@ export function openOut(fd: 1 | 2 = 2, { tty = false }: { tty?: boolean } = {}):
     wake();
   };
 
-  let below = "";
-  const send = (text: Uint8Array | string): boolean => {
-    if (gone || text.length === 0) return true;
-    const bytes = typeof text === "string" ? Buffer.from(text) : text;
-    queue.push(bytes);
-    queued += bytes.length;
-    next();
-    return queued <= highWater;
-  };
-
-  const overlay = (text = ""): void => {
-    if (!ours || text === below) return;
-    send(`${clearLine}${text}`);
-    below = text;
-  };
-
   return {
-    get tty() {
-      return ours;
+    send: (text) => {
+      if (gone || text.length === 0) return true;
+      const bytes = typeof text === "string" ? Buffer.from(text) : text;
+      queue.push(bytes);
+      queued += bytes.length;
+      next();
+      return queued <= highWater;
     },
-    overlay,
-    asTerminal: () => {
-      ours = !released;
-    },
-    release: () => {
-      overlay(undefined);
-      ours = false;
-      released = true;
-    },
-    write: (text) =>
-      send(below === "" ? text : Buffer.concat([Buffer.from(clearLine), Buffer.from(text), Buffer.from(below)])),
     drained: () => (queued <= highWater / 2 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     flush: (ms) => {
       if (queued === 0) return Promise.resolve();

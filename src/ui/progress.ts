@@ -25,8 +25,9 @@ const leastGapMs = 1_000;
 const namesShown = 6;
 
 /**
- * Shows how the workers come in: a bar where `out` is a terminal that is ours alone, else a line at the first, at each quarter, at the last, and every
- * 10 s with who is missing. `started` and `now` are milliseconds of one clock (`performance.now()`).
+ * Shows how the workers come in: a bar where `out` is a terminal that is ours alone, else a line at the first, at each
+ * quarter, at the last, and every 10 s with who is missing. `started` and `now` are milliseconds of one clock
+ * (`performance.now()`).
  */
 export function workerProgress({
   out,
@@ -118,7 +119,10 @@ const plain: Formatter = (state, milliseconds) =>
   `tsdask-mpi: ${countText(state)}, ${durationText(milliseconds / 1000)}`;
 const barSize = 24;
 
-/** cli-progress draws the bar; where it stands on the terminal is `out`'s business, so that other text never runs into it. */
+/**
+ * cli-progress draws the bar; where it stands on the terminal is `out`'s business, so that other text never runs into
+ * it.
+ */
 async function loadFormatter(): Promise<Formatter> {
   const { BarFormat } = (await import("cli-progress")).default.Format;
   const shape = {

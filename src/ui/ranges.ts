@@ -9,7 +9,8 @@ export function numberRanges(numbers: readonly number[]): string {
 
 /**
  * Host names in the short form of the batch systems: `n001 n002 n003 login` is `n[001-003],login`.
- * Names keep the order of their first appearance; more than `limit` bracket groups are cut, with a count of what is left out.
+ * Names keep the order of their first appearance; more than `limit` bracket groups are cut, with a count of what is
+ * left out.
  */
 export function hostList(hosts: readonly string[], limit = 8): string {
   const groups = groupHosts([...new Set(hosts)]);

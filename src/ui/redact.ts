@@ -10,8 +10,9 @@ const depthLimit = 8;
 const listLimit = 1000;
 
 /**
- * A copy of `value` that may be written to a log: values under keys that name a secret (`token`, `secret`, `key`, `password`, …) become `[hidden]`,
- * so do tokens and private keys inside text. Errors, bytes, big integers and cycles become something JSON can hold.
+ * A copy of `value` that may be written to a log: values under keys that name a secret (`token`, `secret`, `key`,
+ * `password`, …) become `[hidden]`, so do tokens and private keys inside text. Errors, bytes, big integers and cycles
+ * become something JSON can hold.
  */
 export function redact(value: unknown, depth = 0, above: readonly object[] = []): unknown {
   if (typeof value === "string") return redactText(value);

@@ -5,7 +5,9 @@ import type { Out } from "./out.ts";
 export const logLevels = ["debug", "info", "warning", "error", "critical"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Bytes of one written line, label and newline included: what a pipe takes as one piece (POSIX `PIPE_BUF` on Linux). */
+/**
+ * Bytes of one written line, label and newline included: what a pipe takes as one piece (POSIX `PIPE_BUF` on Linux).
+ */
 const lineBytes = 4096;
 const tailBytes = 4096;
 const newline = 10;
@@ -15,7 +17,10 @@ export interface Relay {
   readonly done: Promise<void>;
   /** The child's last words, at most 4 KiB of whole lines, unlabelled: for the message that tells why it died. */
   tail(): string;
-  /** The child is being ended: what Dask logs of broken connections from now on is no news, and is left out unless the level is `info` or `debug`. */
+  /**
+   * The child is being ended: what Dask logs of broken connections from now on is no news, and is left out unless the
+   * level is `info` or `debug`.
+   */
   quieten(): void;
   /** Stops reading, for a child whose own children keep its output open. */
   stop(): void;
@@ -24,8 +29,9 @@ export interface Relay {
 /**
  * Copies a child's output to `out`, line by line, each line behind `label` (`[rank 3 h1]`).
  *
- * Bytes are never decoded: what is not UTF-8 arrives as it left. A line longer than 4 KiB is cut into labelled pieces, between characters.
- * While `out` is full the child is not read. Lines of Dask's log below `level` are left out, with the lines that belong to them.
+ * Bytes are never decoded: what is not UTF-8 arrives as it left. A line longer than 4 KiB is cut into labelled pieces,
+ * between characters. While `out` is full the child is not read. Lines of Dask's log below `level` are left out, with
+ * the lines that belong to them.
  */
 export function relay({
   source,
@@ -47,20 +53,12 @@ export function relay({
   const { promise, resolve } = Promise.withResolvers<void>();
   let held: Buffer = Buffer.alloc(0);
   let continued = false;
-  const tail: Buffer[] = [];
-  let tailSize = 0;
+  const tail = keepTail();
   let ended = false;
-
-  const remember = (line: Buffer): void => {
-    tail.push(line);
-    tailSize += line.length + 1;
-    while (tailSize > tailBytes && tail.length > 1) tailSize -= (tail.shift()?.length ?? 0) + 1;
-  };
-
   let shown = true;
   const emit = (line: Buffer, pieces: Buffer[]): void => {
     if (!continued) shown = wanted(line);
-    remember(Buffer.from(line));
+    tail.add(Buffer.from(line));
     if (!shown) return;
     pieces.push(prefix, line, lineEnd);
     onLine?.(line);
@@ -104,14 +102,11 @@ export function relay({
     source.pause();
     void out.drained().then(() => source.resume());
   };
-
   source.on("data", onData);
-  source.once("end", finish);
-  source.once("close", finish);
-  source.once("error", finish);
+  for (const event of ["end", "close", "error"]) source.once(event, finish);
   return {
     done: promise,
-    tail: () => Buffer.concat(tail.flatMap((line) => [line, lineEnd])).toString(),
+    tail: tail.text,
     quieten: () => {
       if (logLevels.indexOf(level) >= logLevels.indexOf("warning")) wanted = logFilter("critical");
     },
@@ -120,6 +115,20 @@ export function relay({
 }
 
 const lineEnd = Buffer.from("\n");
+
+/** Keeps the last lines, as many as fit into `tailBytes`, and the very last one in any case. */
+function keepTail(): { readonly add: (line: Buffer) => void; readonly text: () => string } {
+  const lines: Buffer[] = [];
+  let size = 0;
+  return {
+    add: (line) => {
+      lines.push(line);
+      size += line.length + 1;
+      while (size > tailBytes && lines.length > 1) size -= (lines.shift()?.length ?? 0) + 1;
+    },
+    text: () => Buffer.concat(lines.flatMap((line) => [line, lineEnd])).toString(),
+  };
+}
 
 /** Groups whole lines into writes that a pipe shared by several ranks takes without mixing them. */
 function writeLines(out: Out, pieces: readonly Buffer[]): boolean {
@@ -148,14 +157,18 @@ function characterStart(bytes: Buffer, at: number): number {
   return at;
 }
 
+/** What Python writes between the tracebacks of two exceptions of which one led to the other. */
+const chained = /^(The above exception was the direct cause|During handling of the above exception)/;
+
 /**
- * A filter for Dask's log format (`2026-01-31 12:00:00,123 - distributed.worker - INFO - text`, from `logging.format` in distributed.yaml).
- * A line that is no log line is kept, unless it is the indented text or the traceback of a record that was left out.
+ * A filter for Dask's log format (`2026-01-31 12:00:00,123 - distributed.worker - INFO - text`, from `logging.format`
+ * in distributed.yaml). A line that is no log line is kept, unless it is the indented text or the traceback of a record
+ * that was left out.
  */
 export function logFilter(level: LogLevel): (line: Buffer) => boolean {
   const least = logLevels.indexOf(level);
   if (least === 0) return () => true;
-  let hiding: "no" | "record" | "traceback" = "no";
+  let hiding: "no" | "record" | "traceback" | "end" = "no";
   return (line) => {
     const head = line.subarray(0, 200).toString("latin1");
     const found = / - (DEBUG|INFO|WARNING|ERROR|CRITICAL) - /.exec(head);
@@ -165,14 +178,15 @@ export function logFilter(level: LogLevel): (line: Buffer) => boolean {
       return !hidden;
     }
     if (hiding === "no") return true;
-    if (/^\s/.test(head)) return false;
+    if (hiding !== "end" && /^\s/.test(head)) return false;
     if (head.startsWith("Traceback (most recent call last)")) {
       hiding = "traceback";
       return false;
     }
-    // The last line of a traceback is the exception itself.
-    const hide = hiding === "traceback";
-    hiding = "no";
+    // The last line of a traceback is the exception itself; that of another, which it led to, may follow
+    // (traceback.py).
+    const hide = hiding === "traceback" || (hiding === "end" && (head === "" || chained.test(head)));
+    hiding = hide ? "end" : "no";
     return !hide;
   };
 }

@@ -1,6 +1,9 @@
 import Table from "cli-table3";
 
-/** Rows under a heading, without lines between them, columns as wide as they need to be; one line per row, and no blanks at the ends of lines. */
+/**
+ * Rows under a heading, without lines between them, columns as wide as they need to be; one line per row, and no blanks
+ * at the ends of lines.
+ */
 export function tableText(heading: readonly string[], rows: readonly (readonly string[])[]): string {
   const nothing = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
   const more = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];

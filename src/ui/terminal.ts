@@ -1,11 +1,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { isatty } from "node:tty";
-import { passingPrograms } from "../launcher/known.ts";
+import { passingPrograms, rewritesOutput } from "../launcher/known.ts";
 import { procStat } from "../launcher/proc-stat.ts";
-
-/** Options with which launchers do not pass on what a rank writes as it is: each line gets a label, or goes to a file, or to a window. */
-const rewriting =
-  /^--?(tag-output|timestamp-output|output.*|display-output|merge-stderr.*|xterm|xml|stream-buffering|l|prepend-rank|prepend-pattern|outfile-pattern|errfile-pattern)$/;
 
 /** What is read of a process; the default reads Linux's `/proc`. */
 export interface ProcessView {
@@ -17,8 +13,8 @@ export interface ProcessView {
 }
 
 /**
- * Whether what this process writes on stderr is read on a terminal: directly, or through the launcher on the same machine that started it.
- * Launchers give their ranks pipes, so that a rank cannot see this from its own descriptor.
+ * Whether what this process writes on stderr is read on a terminal: directly, or through the launcher on the same
+ * machine that started it. Launchers give their ranks pipes, so that a rank cannot see this from its own descriptor.
  */
 export function terminalBehind({
   own = isatty(2),
@@ -34,11 +30,14 @@ export function terminalBehind({
   return (
     seen !== undefined &&
     /^\/dev\/(pts\/|tty|console)/.test(seen.stderr) &&
-    !launcherOptions(seen.args).some((arg) => rewriting.test(arg))
+    !launcherOptions(seen.args).some(rewritesOutput)
   );
 }
 
-/** The launcher on this machine that started the process `pid`: the outermost of its kind above it; undefined when there is none. */
+/**
+ * The launcher on this machine that started the process `pid`: the outermost of its kind above it; undefined when there
+ * is none.
+ */
 export function launcherOf(pid: number): number | undefined {
   return outermost(pid, readProcess)?.pid;
 }

@@ -3,7 +3,10 @@ import type { Ending } from "./end.ts";
 import { bytesText } from "./format.ts";
 import { count } from "./ranges.ts";
 
-/** What a launch was used for, as far as it is known: a killed scheduler, or a cluster that was joined, leaves `scheduled` out. */
+/**
+ * What a launch was used for, as far as it is known: a killed scheduler, or a cluster that was joined, leaves
+ * `scheduled` out.
+ */
 export interface Usage {
   /** How many workers were there at once, at most. */
   readonly workers: number;
@@ -40,7 +43,10 @@ export function verdict({ scheduled, workers }: Usage): Verdict {
   return scheduled.clients === 0 ? "no-client" : "no-task";
 }
 
-/** The lines after the one that says how the launch ended: what it used, and whether that was the cluster. Empty when nothing is known. */
+/**
+ * The lines after the one that says how the launch ended: what it used, and whether that was the cluster. Empty when
+ * nothing is known.
+ */
 export function usageText(usage: Usage, ending: Ending): string {
   const hint = unusedText(usage, ending);
   const figures = figuresText(usage);
@@ -67,7 +73,10 @@ function memoryText({ peak, limit }: NonNullable<Usage["worked"]>): string {
   return `at most ${bytesText(peak)}${limit > 0 ? ` of ${bytesText(limit)}` : ""} in a worker`;
 }
 
-/** In one sentence, that and probably why the cluster was not, or not wholly, used; undefined when it was, or when there is no saying. */
+/**
+ * In one sentence, that and probably why the cluster was not, or not wholly, used; undefined when it was, or when there
+ * is no saying.
+ */
 function unusedText(usage: Usage, ending: Ending): string | undefined {
   const { scheduled, workers } = usage;
   if (scheduled === undefined || !ownEnd.has(ending.kind)) return undefined;

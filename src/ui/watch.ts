@@ -12,9 +12,10 @@ export interface LastLines {
 }
 
 /**
- * Shows lines again and again until q, Ctrl-C or a signal: on a terminal as `top` does, on the whole screen, which is then as it was; elsewhere one block
- * after the other. A look that fails is shown in place of the lines, and tried again; one whose lines are the last ends it, and they stay. Resolves to the exit code: 0
- * for q, Ctrl-C and the last lines, 128 + n for signals.
+ * Shows lines again and again until q, Ctrl-C or a signal: on a terminal as `top` does, on the whole screen, which is
+ * then as it was; elsewhere one block after the other. A look that fails is shown in place of the lines, and tried
+ * again; one whose lines are the last ends it, and they stay. Resolves to the exit code: 0 for q, Ctrl-C and the last
+ * lines, 128 + n for signals.
  */
 export async function watchScreen(
   look: () => Promise<readonly string[] | LastLines>,

@@ -45,7 +45,10 @@ describe("the drain before the walltime", () => {
 });
 
 const start = new Date(2026, 10, 21, 12, 0, 0).getTime() / 1000;
-/** The end of an hour's job, 3600 s after its start, as each batch system tells it; LSF and Flux tell what is left, here at its start. */
+/**
+ * The end of an hour's job, 3600 s after its start, as each batch system tells it; LSF and Flux tell what is left, here
+ * at its start.
+ */
 const told: readonly (readonly [SystemName, Record<string, string>, readonly (readonly [RegExp, string])[]])[] = [
   ["slurm", { SLURM_JOB_ID: "12" }, [[/^squeue -h -j 12 /, `${start + 3600}|${start}|1:00:00\n`]]],
   [

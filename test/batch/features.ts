@@ -36,7 +36,10 @@ const systems = {
 } as const satisfies Readonly<Record<string, System>>;
 export type SystemName = keyof typeof systems;
 
-/** A feature under a batch system that a test has seen to work: on a real one of this version, or, without one, with recorded answers. */
+/**
+ * A feature under a batch system that a test has seen to work: on a real one of this version, or, without one, with
+ * recorded answers.
+ */
 export interface Seen {
   readonly system: SystemName;
   readonly feature: Feature;
@@ -66,8 +69,8 @@ export function readTable(page: string): Cells {
 }
 
 /**
- * What the table must say: where all tests ran, what they saw and nothing else; after a part of them, what it saw, and what it did not look at
- * as it was. A real one counts for more than recorded answers.
+ * What the table must say: where all tests ran, what they saw and nothing else; after a part of them, what it saw, and
+ * what it did not look at as it was. A real one counts for more than recorded answers.
  */
 export function wantedCells(before: Cells, seen: readonly Seen[], { all }: { readonly all: boolean }): Cells {
   return new Map(

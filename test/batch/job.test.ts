@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { batchNames, batchSystem, describeJob, inquireJob, labelOf, safeLabel } from "../../src/batch/job.ts";
+import { batchNames } from "../../src/dask/scheduler-file.ts";
+import { batchSystem, describeJob, inquireJob, labelOf, safeLabel } from "../../src/batch/job.ts";
 import type { BatchName } from "../../src/batch/system.ts";
 import { recordedShell } from "./recorded.ts";
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +8,7 @@ import { batchSystem } from "../../src/batch/job.ts";
 import type { ListedJob } from "../../src/batch/job-list.ts";
 import { cancelMarked, markOf, newListKey, refuseForeign } from "../../src/batch/mark.ts";
 import type { BatchName, Ran } from "../../src/batch/system.ts";
+import { procStat } from "../../src/launcher/proc-stat.ts";
 import { covers } from "./covers.ts";
 import type { SystemName } from "./features.ts";
 import { recordedShell } from "./recorded.ts";
@@ -211,8 +212,7 @@ it("a process without the mark is left alone; one that was submitted with it is 
   writeFileSync(path, "#!/bin/bash\nsleep 30\n", { mode: 0o700 });
   const own = await batchSystem("local").submit({ path, mark }, shell);
   const other = await batchSystem("local").submit({ path, mark: foreign }, shell);
-  const stat = readFileSync(`/proc/${victim.pid}/stat`, "latin1");
-  const id = `local.${victim.pid}.${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+  const id = `local.${victim.pid}.${procStat(victim.pid ?? 0)?.start}`;
   const jobs = [id, own, other].map((one) => listed("local", one));
   try {
     expect(await cancelMarked(jobs, key, shell)).toEqual([jobs[0], jobs[2]]);

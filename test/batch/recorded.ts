@@ -5,7 +5,9 @@ export interface Asked extends Given {
   readonly line: string;
 }
 
-/** A shell whose commands answer what was recorded: the first pattern that the line matches; everything asked is kept. */
+/**
+ * A shell whose commands answer what was recorded: the first pattern that the line matches; everything asked is kept.
+ */
 export function recordedShell(
   answers: readonly (readonly [line: RegExp, answer: Partial<Ran>])[],
   { env = {}, now = 1_000_000 }: { readonly env?: NodeJS.ProcessEnv; readonly now?: number } = {},

@@ -121,7 +121,8 @@ describe("a script", () => {
     expect(first).toContain("exec tsdask-mpi --np 4 analysis.py --title ''a b''");
     expect(second).toContain("exec tsdask-mpi --np 4 --no-scheduler'");
     expect(first).toMatch(/^arguments = "-lc '.*'"$/);
-    // The first machine's ranks are all that scheduler and script have; HTCondor's own default of memory is too little for a worker.
+    // The first machine's ranks are all that scheduler and script have; HTCondor's own default of memory is too little
+    // for a worker.
     const small = { queue: undefined as never, memory: undefined as never, ranksPerNode: 2 };
     const [lead = "", joins = ""] = lines("htcondor", small).filter((line) => line.startsWith("arguments"));
     expect(lead).toContain("exec tsdask-mpi --np 2 --inclusive-workers analysis.py");

@@ -10,8 +10,8 @@ import { differences, readTable, wantedCells, withTable, type Seen } from "./fea
 const page = fileURLToPath(new URL("../../docs/batch/README.md", import.meta.url));
 
 /**
- * Has the tests of this run write what they see of batch systems into a file of the run's own, whose path is told, or into the one that it shares with what runs
- * beside it (scripts/test); the first of them makes it.
+ * Has the tests of this run write what they see of batch systems into a file of the run's own, whose path is told, or
+ * into the one that it shares with what runs beside it (scripts/test); the first of them makes it.
  */
 export function collectSeen(): string {
   const shared = process.env[seenVariable];
@@ -22,8 +22,9 @@ export function collectSeen(): string {
 }
 
 /**
- * What docs/batch/README.md says otherwise than these tests ran, a sentence each, after its table was rewritten where that is wanted (`vitest run -u`).
- * Cells that the run left out are not looked at. `beside` are the files whose tests passed in the run beside this one. Removes the file of what was seen.
+ * What docs/batch/README.md says otherwise than these tests ran, a sentence each, after its table was rewritten where
+ * that is wanted (`vitest run -u`). Cells that the run left out are not looked at. `beside` are the files whose tests
+ * passed in the run beside this one. Removes the file of what was seen.
  */
 export function tableTrouble(
   path: string,

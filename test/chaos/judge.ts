@@ -12,8 +12,8 @@ function canTell({ launcher, faults }: Round): boolean {
 }
 
 /**
- * What Dask's Client says in the script's own Python when its scheduler is gone, tracebacks among it: how much of it is shown, the script's own
- * logging settings say.
+ * What Dask's Client says in the script's own Python when its scheduler is gone, tracebacks among it: how much of it is
+ * shown, the script's own logging settings say.
  */
 const saidByClient =
   /^.* - distributed\.(batched|client|core|comm\S*) - [A-Z]+ - [\s\S]*?(?=^tsdask-mpi|^\S+ \S+ - distributed|(?![\s\S]))/gm;

@@ -1,6 +1,7 @@
 // A storm: launches of random size and script, and what befalls them at random moments; each is judged by how it ends.
-// Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10] [--seconds S] [--verbose]
-// The same seed, number and launchers give the same round: what is printed beside a finding plays it again. Ends with 1 when something was found.
+// Usage: npm run chaos -- [--rounds 100] [--seed N] [--launchers openmpi,mpich,srun,local] [--from 1] [--within 10]
+// [--seconds S] [--verbose] The same seed, number and launchers give the same round: what is printed beside a finding
+// plays it again. Ends with 1 when something was found.
 import { readOptions, refuse } from "../../bench/lib/options.ts";
 import { hostsAvailable } from "../integration/bed/hosts.ts";
 import { isRoot } from "../integration/bed/command.ts";

@@ -28,7 +28,9 @@ export function prepare(clean: Clean, fault: Fault): () => void {
   return () => execFileSync("umount", ["-l", path]);
 }
 
-/** Lets nobody, root included, make or remove anything in a folder and those below it (chattr(1)), or lets all again. */
+/**
+ * Lets nobody, root included, make or remove anything in a folder and those below it (chattr(1)), or lets all again.
+ */
 function immutable(folder: string, flag: "+i" | "-i"): void {
   const folders = filesIn(folder).filter((name) => isFolder(join(folder, name)));
   // A file system that knows no such flag, or a folder that has gone meanwhile, is left as it is.

@@ -24,7 +24,10 @@ export interface Verdict {
   readonly swept: boolean;
 }
 
-/** A launch of a script that does no more than its work takes has come up after so long (s), and ends so long after it was told to. */
+/**
+ * A launch of a script that does no more than its work takes has come up after so long (s), and ends so long after it
+ * was told to.
+ */
 const startUp = 6;
 
 /** Plays a round. `within`: so long (s) after the last of its faults a launch has ended that does not go on. */
@@ -144,7 +147,10 @@ async function sweep(round: Round, clean: Clean): Promise<void> {
 
 const sharedMemory = (): ReadonlySet<string> => new Set(readdirSync("/dev/shm"));
 
-/** What is in use, or goes by itself, is somebody else's. Open MPI's and MPICH's own segments are not ours: a killed launcher leaves them. */
+/**
+ * What is in use, or goes by itself, is somebody else's. Open MPI's and MPICH's own segments are not ours: a killed
+ * launcher leaves them.
+ */
 async function newShared(before: ReadonlySet<string>): Promise<readonly string[]> {
   const find = (): readonly string[] =>
     [...sharedMemory()].filter(

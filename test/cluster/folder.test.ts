@@ -14,6 +14,7 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startTime } from "../../src/launcher/process-mark.ts";
 import { deadClusterFolders, removeClusterFolder, removeFolder, takeClusterFolder } from "../../src/cluster/folder.ts";
 
 let place = "";
@@ -51,6 +52,16 @@ it("is taken, private, and removed with all that is in it", async () => {
   expect(existsSync(folder)).toBe(false);
   expect(thesis(precious)).toBe("mine");
   await removeClusterFolder(folder);
+});
+
+it("of a launch of the same name that lives is TSD-035, and stays", async () => {
+  await take();
+  const owner = JSON.parse(readFileSync(join(folder, "owner"), "utf8")) as object;
+  const living = JSON.stringify({ ...owner, pid: process.ppid, startTime: startTime(process.ppid) });
+  writeFileSync(join(folder, "owner"), living);
+  const facts = { folder, host: hostname(), pid: process.ppid };
+  await expect(take()).rejects.toMatchObject({ code: "TSD-035", exitCode: 64, facts });
+  expect(readFileSync(join(folder, "owner"), "utf8")).toBe(living);
 });
 
 it("of a launch of the same name that is gone is emptied first", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { otherVersions } from "../../src/cluster/join.ts";
+import { findCluster, otherVersions } from "../../src/cluster/join.ts";
+import type { Options } from "../../src/config/options.ts";
 
 const cluster = { python: "3.11", distributed: "2026.8.0" };
 const report = (host: string, python: string, distributed: string) => ({
@@ -22,3 +23,18 @@ test.each([
   if (said === undefined) expect(otherVersions(cluster, reports)).toBeUndefined();
   else expect(otherVersions(cluster, reports)).toMatch(said);
 });
+
+test.each<[string, { path?: string; schedulerAddress?: string }, RegExp]>([
+  ["no file", { path: "/nowhere/scheduler.json" }, /there is no such file/],
+  ["an address that nothing listens at", { schedulerAddress: "tcp://127.0.0.1:1" }, /nothing listens there/],
+])(
+  "a cluster to join with %s is TSD-057 when its time is over",
+  async (_, { path = "/s.json", schedulerAddress }, problem) => {
+    const options = { startTimeout: 0, schedulerAddress, trustSharedFolder: false, security: "none" };
+    const error: unknown = await findCluster(options as unknown as Options, path, null).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toMatchObject({ code: "TSD-057", exitCode: 69, facts: { seconds: 0, path } });
+    expect(String((error as Error).message)).toMatch(problem);
+  },
+);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { shortKillTimeout } from "../../src/cluster/kill-timeout.ts";
+import { shortKillTimeout } from "../../src/cluster/rank-zero.ts";
 
 const four = { OMPI_MCA_orte_ess_num_procs: "4" };
 const job = { SLURM_JOB_ID: "12" };

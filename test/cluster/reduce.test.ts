@@ -1,90 +1,23 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { plan as planRoles } from "../../src/cluster/plan.ts";
-import { reduce } from "../../src/cluster/reduce.ts";
-import {
-  hasEnded,
-  initialState,
-  type Effect,
-  type LaunchEvent,
-  type LaunchOptions,
-  type LaunchState,
-} from "../../src/cluster/state.ts";
+import { hasEnded, initialState, type LaunchEvent } from "../../src/cluster/state.ts";
 import { Failure } from "../../src/errors/failure.ts";
-import type { RankEvent } from "../../src/protocol/messages.ts";
-
-/** Scheduler 0, script 1, workers 2 and 3, on two hosts: ranks 0 and 1, and ranks 2 and 3. */
-const options = (more: Partial<LaunchOptions> & { client?: boolean } = {}): LaunchOptions => {
-  const { client = true, ...rest } = more;
-  const plan = planRoles({
-    size: 4,
-    scheduler: !(rest.joins ?? false),
-    schedulerRank: 0,
-    client,
-    exclusiveWorkers: true,
-  });
-  return {
-    plan,
-    wanted: client ? 2 : 0,
-    startTimeout: 120,
-    grace: 5,
-    scriptName: "script.py",
-    jupyter: false,
-    prompt: false,
-    idleTimeout: undefined,
-    joins: false,
-    folder: "/f",
-    ...rest,
-  };
-};
-
-/** Applies events to a launch, and keeps all effects. */
-function play(events: readonly LaunchEvent[], from: LaunchState = initialState(options())) {
-  let state = from;
-  const effects: Effect[] = [];
-  for (const event of events) {
-    const [next, more] = reduce(state, event);
-    state = next;
-    effects.push(...more);
-  }
-  const codes = effects.flatMap((effect) => (effect.do === "report" ? effect.report.code : []));
-  const of = <K extends Effect["do"]>(kind: K): Extract<Effect, { do: K }>[] =>
-    effects.filter((effect): effect is Extract<Effect, { do: K }> => effect.do === kind);
-  return { state, effects, codes, of };
-}
-
-const said = (host: number, rank: number, event: RankEvent): LaunchEvent => ({ e: "rank-event", host, rank, event });
-const joined: readonly LaunchEvent[] = [
-  { e: "host-joined", name: "a", rank: 0 },
-  { e: "ranks", host: 0, ranks: [1] },
-  { e: "host-joined", name: "b", rank: 2 },
-  { e: "ranks", host: 1, ranks: [3] },
-];
-const ready = said(0, 0, { k: "scheduler-ready", address: "tls://a:1", identity: {}, dashboard: 8787 });
-const worker = (rank: number): LaunchEvent =>
-  said(1, rank, {
-    k: "worker-ready",
-    address: `tls://b:${rank}`,
-    name: `w-${rank}`,
-    dashboard: null,
-    nthreads: 1,
-    memoryLimit: 1,
-    pid: rank,
-  });
-const up: readonly LaunchEvent[] = [...joined, ready, { e: "published" }, worker(2), worker(3)];
-const exit = (code: number, signal?: string): LaunchEvent =>
-  said(0, 1, { k: "client-exit", code, ...(signal === undefined ? {} : { signal }) });
-const schedulerExit = (code: number | null, why = "closed"): LaunchEvent =>
-  said(0, 0, { k: "scheduler-exit", code, signal: null, why });
-const schedulerRestarts = said(0, 0, { k: "scheduler-exit", code: null, signal: 9, why: "killed", restarting: true });
-const waits = (rank: number): LaunchEvent => said(1, rank, { k: "worker-waits" });
-const late = (deadline: Extract<LaunchEvent, { e: "deadline" }>["deadline"]): LaunchEvent => ({
-  e: "deadline",
-  deadline,
-  seconds: 7,
-});
-const away = (rank: number, why: string): LaunchEvent => said(1, rank, { k: "worker-away", why });
-const over: readonly LaunchEvent[] = [{ e: "taken-back" }, { e: "host-done", host: 0 }, { e: "host-done", host: 1 }];
+import {
+  away,
+  exit,
+  joined,
+  late,
+  options,
+  over,
+  play,
+  ready,
+  said,
+  schedulerExit,
+  schedulerRestarts,
+  up,
+  waits,
+  worker,
+} from "./play.ts";
 
 describe("a launch that goes well", () => {
   test("starts the script when the scheduler answers and all workers are in, once", () => {
@@ -375,9 +308,49 @@ const ends: readonly {
   {
     name: "a served cluster that nobody used",
     with: { client: false, idleTimeout: 60 },
-    events: [schedulerExit(0, "idle")],
+    events: [schedulerExit(0, "idle", "idle")],
     code: 0,
     kind: "idle",
+  },
+  {
+    name: "a served cluster that is closed for another reason, with a word of idleness",
+    with: { client: false, idleTimeout: 60 },
+    events: [schedulerExit(0, "the disk was idle")],
+    code: 0,
+    kind: "closed",
+  },
+  {
+    name: "a script whose only worker leaves in order before it starts",
+    with: {
+      plan: planRoles({ size: 3, scheduler: true, schedulerRank: 0, client: true, exclusiveWorkers: true }),
+      wanted: 1,
+    },
+    from: [...joined, ready, { e: "published" }],
+    events: [away(2, "idle"), late("too-few")],
+    code: 69,
+    says: ["TSD-053"],
+    kind: "failed",
+  },
+  {
+    name: "a script that waits for one worker where all leave in order",
+    with: { wanted: 1 },
+    from: [...joined, ready, { e: "published" }],
+    events: [away(2, "lifetime"), away(3, "retired"), late("too-few")],
+    code: 69,
+    says: ["TSD-053"],
+    kind: "failed",
+  },
+  {
+    name: "workers of a joined launch that are lost, with a scheduler's word for it",
+    with: { joins: true, client: false },
+    events: [
+      ...[0, 1, 2].map((rank) => away(rank, "scheduler-lost")),
+      said(1, 3, { k: "worker-lost", why: "scheduler-lost", restarting: false }),
+      late("all-lost"),
+    ],
+    code: 73,
+    says: ["TSD-056", "TSD-054"],
+    kind: "workers-lost",
   },
   {
     name: "a signal before the script",
@@ -447,6 +420,52 @@ describe.each(ends)("the end by $name", ({ from = up, with: more, events, code, 
   });
 });
 
+describe("workers that leave in order", () => {
+  const early: readonly LaunchEvent[] = [...joined, ready, { e: "published" }];
+  test.each<{ name: string; wanted: number; events: readonly LaunchEvent[]; waits: readonly string[] }>([
+    { name: "one of two, both wanted", wanted: 2, events: [away(2, "idle")], waits: ["too-few"] },
+    { name: "one of two, one wanted", wanted: 1, events: [away(2, "idle")], waits: [] },
+    { name: "both, one wanted", wanted: 1, events: [away(2, "idle"), away(3, "idle")], waits: ["too-few"] },
+    { name: "both, none wanted", wanted: 0, events: [away(2, "idle"), away(3, "idle")], waits: [] },
+    { name: "both, three wanted (others join)", wanted: 3, events: [away(2, "idle"), away(3, "idle")], waits: [] },
+  ])("are waited for by nobody: $name", ({ wanted, events, waits }) => {
+    const from = play(early, initialState(options({ wanted }))).state;
+    expect(play(events, from).of("wait")).toEqual(waits.map((deadline) => ({ do: "wait", deadline })));
+  });
+
+  test("are named in the message with why they left", () => {
+    const { of } = play([...early, away(2, "lifetime"), late("too-few")]);
+    expect(of("report").map(({ report }) => report.facts["missing"])).toEqual([
+      "rank 2 on b (it left: lifetime), rank 3 on b",
+    ]);
+  });
+
+  test("are not lost when their ranks go, too", () => {
+    const { codes, state } = play([...up, away(2, "idle"), away(3, "idle"), { e: "host-lost", host: 1 }]);
+    expect([codes, state.phase]).toEqual([[], "running"]);
+  });
+});
+
+test.each<{ name: string; event: LaunchEvent; says: string }>([
+  { name: "is started again", event: said(1, 2, { k: "worker-lost", why: "x", restarting: true }), says: "TSD-055" },
+  { name: "stays away", event: said(1, 2, { k: "worker-lost", why: "x", restarting: false }), says: "TSD-056" },
+  { name: "goes with its rank", event: { e: "rank-gone", host: 1, rank: 2 }, says: "TSD-061" },
+  { name: "forks nothing", event: said(1, 2, { k: "warning", code: "TSD-058", facts: {} }), says: "TSD-058" },
+])("a launch survives a worker that $name, with a word of it", ({ event, says }) => {
+  const { state, codes, of } = play([...up, event]);
+  expect([state.phase, codes, of("wait").filter(({ deadline }) => deadline !== "dashboard")]).toEqual([
+    "running",
+    [says],
+    [],
+  ]);
+});
+
+test("workers that were lost just before the launch takes its leave do not end it otherwise", () => {
+  const lost = [2, 3].map((rank) => said(1, rank, { k: "worker-lost", why: "x", restarting: false }));
+  const { state, codes } = play([...up, ...lost, { e: "leave" }, late("all-lost")]);
+  expect([state.phase, codes]).toEqual(["departing", ["TSD-056", "TSD-056"]]);
+});
+
 test("a Ctrl-C on a prompt is the script's own, and a second signal changes nothing", () => {
   const prompt = initialState(options({ prompt: true }));
   expect(play([...up, { e: "signal", signal: "SIGINT" }], prompt).state.phase).toBe("running");
@@ -457,130 +476,4 @@ test("a Ctrl-C on a prompt is the script's own, and a second signal changes noth
 test("a warning signal of a batch system reaches the script as SIGTERM", () => {
   const { of } = play([...up, { e: "signal", signal: "SIGUSR1" }]);
   expect(of("tell").at(-1)?.message).toEqual({ t: "script-signal", signal: "SIGTERM" });
-});
-
-describe("whatever comes in whatever order", () => {
-  const anyRank = fc.integer({ min: 0, max: 3 });
-  const anyHost = fc.integer({ min: 0, max: 2 });
-  const anyEvent: fc.Arbitrary<LaunchEvent> = fc.oneof(
-    fc.record({ e: fc.constant("host-joined" as const), name: fc.constantFrom("a", "b"), rank: anyRank }),
-    fc.record({ e: fc.constant("ranks" as const), host: anyHost, ranks: fc.array(anyRank) }),
-    fc.record({ e: fc.constant("rank-gone" as const), host: anyHost, rank: anyRank }),
-    fc.record({ e: fc.constantFrom("host-done" as const, "host-lost" as const, "welcomed" as const), host: anyHost }),
-    anyRank.map(worker),
-    fc.constantFrom<LaunchEvent>(
-      ready,
-      { e: "published" },
-      { e: "retired" },
-      { e: "taken-back" },
-      { e: "leave" },
-      { e: "failed", failure },
-      { e: "signal", signal: "SIGTERM" },
-      schedulerExit(0),
-      schedulerExit(null, "killed"),
-      schedulerRestarts,
-      { e: "sought", address: undefined },
-      { e: "sought", address: "tls://a:1" },
-      exit(7),
-      exit(137, "SIGKILL"),
-    ),
-    fc.record({
-      e: fc.constant("deadline" as const),
-      deadline: fc.constantFrom(
-        "start" as const,
-        "scheduler-back" as const,
-        "dashboard" as const,
-        "too-few" as const,
-        "all-lost" as const,
-        "departed" as const,
-        "hosts-done" as const,
-      ),
-      seconds: fc.constant(1),
-    }),
-    anyRank.map((rank) => away(rank, "retired")),
-    anyRank.map(waits),
-    anyRank.map((rank) => said(1, rank, { k: "worker-lost", why: "x", restarting: rank % 2 === 0 })),
-  );
-  const anyOptions = fc.record({
-    client: fc.boolean(),
-    joins: fc.boolean(),
-    jupyter: fc.boolean(),
-    prompt: fc.boolean(),
-  });
-  const seed = Number(process.env["FUZZ_SEED"] ?? 20_261_121);
-  const runs = { numRuns: 5_000, seed };
-
-  test("it ends once, with one code, and is done once", () => {
-    fc.assert(
-      fc.property(anyOptions, fc.array(anyEvent, { maxLength: 60 }), (more, events) => {
-        const { of, state } = play([...events, late("hosts-done")], initialState(options(more)));
-        const ended = of("take-back");
-        expect(ended.length).toBeLessThanOrEqual(1);
-        expect(of("finish").length).toBe(ended.length);
-        if (ended.length === 1) expect(state).toMatchObject({ phase: "done", code: ended[0]?.facts.code });
-      }),
-      runs,
-    );
-  });
-
-  test("it always ends: after the start's deadline and the script's exit nothing is waited for", () => {
-    fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 40 }), (events) => {
-        const last = [late("start"), late("too-few"), late("all-lost"), late("departed"), exit(0), late("hosts-done")];
-        expect(play([...events, ...last]).state.phase).toBe("done");
-      }),
-      runs,
-    );
-  });
-
-  test("the code is the script's when the script ended by itself before anything else ended the launch", () => {
-    fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 40 }), fc.integer({ min: 0, max: 127 }), (events, code) => {
-        const { state } = play(events);
-        fc.pre(!hasEnded(state));
-        expect(play([exit(code)], state).state).toMatchObject({ code });
-      }),
-      runs,
-    );
-  });
-
-  test("a scheduler that is started again is not waited for without a deadline", () => {
-    fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 8 }), (events) => {
-        const { state } = play([...joined, ready, ...events, schedulerRestarts]);
-        const left = Array.from({ length: events.length + 1 }, () => late("scheduler-back"));
-        expect(hasEnded(play(left, state).state)).toBe(true);
-      }),
-      runs,
-    );
-  });
-
-  test("a rank that was never seen is never gone", () => {
-    fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 40 }), anyRank, (events, rank) => {
-        const unseen = events.filter(
-          (event) =>
-            !(event.e === "host-joined" && event.rank === rank) &&
-            !(event.e === "ranks" && event.ranks.includes(rank)) &&
-            !(event.e === "rank-event" && event.rank === rank),
-        );
-        const reported = play(unseen).of("report");
-        const lost = reported.filter(({ report }) => ["TSD-060", "TSD-061"].includes(report.code));
-        expect(lost.map(({ report }) => report.rank)).not.toContain(rank);
-      }),
-      runs,
-    );
-  });
-
-  test("no state is changed in place", () => {
-    fc.assert(
-      fc.property(fc.array(anyEvent, { maxLength: 30 }), anyEvent, (events, event) => {
-        const { state } = play(events);
-        const before = structuredClone(state);
-        reduce(state, event);
-        expect(state).toEqual(before);
-      }),
-      { ...runs, numRuns: 1_000 },
-    );
-  });
 });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { watchWalltime } from "../../src/cluster/walltime.ts";
 import type { Options } from "../../src/config/options.ts";
+import type { Failure } from "../../src/errors/failure.ts";
 import type { Log } from "../../src/ui/log.ts";
 
 const log = { info: () => undefined } as unknown as Log;
@@ -57,6 +58,22 @@ describe("when a launch leaves before its job ends", () => {
     ["further away than a timer reaches", { options: { walltime: 1e9 } }, undefined],
   ])("%s", (_, given, seconds) => {
     expect(leavesAfter(given)).toBe(seconds);
+  });
+
+  test("is not known where the batch system does not answer: TSD-063, and the launch goes on", async () => {
+    const warnings: Failure[] = [];
+    const stop = watchWalltime({
+      options: { grace: 5 } as Options,
+      env: { SLURM_JOB_ID: "7", PATH: "/nowhere" },
+      joined: false,
+      log,
+      leave: () => expect.unreachable(),
+      warn: (failure) => warnings.push(failure),
+    });
+    await vi.advanceTimersByTimeAsync(60_000);
+    vi.useRealTimers();
+    await expect.poll(() => warnings.map(({ code, exitCode }) => [code, exitCode])).toEqual([["TSD-063", 0]]);
+    stop();
   });
 
   test("nothing is left to do when it has stopped to watch", () => {

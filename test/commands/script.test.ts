@@ -143,7 +143,7 @@ describe("scale and adapt", () => {
     [scaleCommand, ["3"], "TSD-023", /no such file/],
     [adaptCommand, [], "TSD-006", /--max is missing/],
     [adaptCommand, ["--min", "4", "--max", "2"], "TSD-007", /--min 4 is more than --max 2/],
-    [adaptCommand, ["--max", "2", "--batch", "torque"], "TSD-003", /one of flux, slurm, pbs/],
+    [adaptCommand, ["--max", "2", "--batch", "torque"], "TSD-003", /one of slurm, pbs/],
   ] as const)("%o refuses %j", async (command, argv, code, cure) => {
     await expect(ran(command, ...argv)).rejects.toMatchObject({ code });
     await expect(ran(command, ...argv)).rejects.toThrow(cure);

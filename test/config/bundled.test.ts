@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-/** Bundling changes how CommonJS libraries are loaded, and when: what works from the sources may not work from `dist/`. */
+/**
+ * Bundling changes how CommonJS libraries are loaded, and when: what works from the sources may not work from `dist/`.
+ */
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "tsdask-bundled-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -61,6 +61,17 @@ describe("tsdask-mpi config", () => {
     expect(report.files).toHaveLength(2);
   });
 
+  test("shows what of Dask's settings follows from the size, and what a variable of Dask's says instead", async () => {
+    expect((await config([])).out).toContain("With --np or --expected-workers:");
+    const env = { DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT: "77s" };
+    const { out } = await config(["--expected-workers", "3000"], env);
+    expect(out).toMatch(
+      /^distributed\.comm\.timeouts\.connect +77s +DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT says so$/m,
+    );
+    expect(out).toMatch(/^distributed\.comm\.timeouts\.tcp +320s +3000 workers greet one scheduler$/m);
+    expect(out).not.toContain("With --np");
+  });
+
   test("explains itself", async () => {
     expect((await config(["--help"])).out).toContain("tsdask-mpi config [--json]");
   });

@@ -58,7 +58,7 @@ describe("of two options that exclude each other, the one said at the higher pla
     expect(sources.tlsCaFile).toEqual({ kind: "derived", from: "--security none" });
   });
 
-  test("--security none over a site's wish for pages over TLS", async () => {
+  test("--security none over a site's setting of pages over TLS", async () => {
     expect((await read("", "https: on")).options.https).toBe("on");
     expect((await read("--security none", "https: on")).options.https).toBe("auto");
     expect((await read("--security none --https off")).options.https).toBe("off");

@@ -14,7 +14,10 @@ export interface DaskPython {
   readonly version: string;
 }
 
-/** The Pythons with Dask that tests use: those of TSDASK_TEST_PYTHON, else the project's own environment's and the system's. */
+/**
+ * The Pythons with Dask that tests use: those of TSDASK_TEST_PYTHON, else the project's own environment's and the
+ * system's.
+ */
 export function daskPythons(): DaskPython[] {
   const named = process.env["TSDASK_TEST_PYTHON"]?.split(delimiter).filter((part) => part !== "");
   const candidates = named ?? [join(import.meta.dirname, "../../.venv/bin/python"), "/usr/bin/python3"];
@@ -68,7 +71,8 @@ async def main():
                 await worker
             print(json.dumps({"address": scheduler.address}), flush=True)
             await scheduler.finished()
-            # The retired workers' threads may take half a minute more to end: they are this process's, not the scheduler's.
+            # The retired workers' threads may take half a minute more to end: they are this process's, not the
+            # scheduler's.
             os._exit(0)
 
 asyncio.run(main())
@@ -83,6 +87,8 @@ export async function startDask(
   const tls = secure ? await writeCredentials(folder) : undefined;
   const child = spawn(python, ["-c", SOURCE, folder, secure ? "tls" : "tcp", String(workers)], {
     stdio: ["ignore", "pipe", "pipe"],
+    // Where Dask makes its scratch space; one that it makes for itself it leaves behind.
+    env: { ...process.env, TMPDIR: folder },
   });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

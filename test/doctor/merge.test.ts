@@ -79,11 +79,16 @@ test("what differs among many hosts and is well on all of them takes one line; f
 
 test("limits: too small ones are findings, and root is not held to that of processes", () => {
   const small = { files: 256, processes: 20, addressSpace: 1_000_000_000 };
-  const states = (root: boolean): string[] => rowsOfLimits(small, { host: "h1", root }).map(({ state }) => state);
+  const states = (root: boolean): string[] =>
+    rowsOfLimits(small, { host: "h1", root, workers: 0 }).map(({ state }) => state);
   expect(states(false)).toEqual(["warning", "error", "error"]);
   expect(states(true)).toEqual(["warning", "ok", "error"]);
+  const [files] = rowsOfLimits({ ...small, files: 4_096 }, { host: "h1", root: true, workers: 3_000 });
+  expect(files).toMatchObject({ state: "warning", code: "TSD-194" });
   const none = { files: undefined, processes: undefined, addressSpace: undefined };
-  expect(rowsOfLimits(none, { host: "h1", root: false }).every(({ state }) => state === "ok")).toBe(true);
+  expect(rowsOfLimits(none, { host: "h1", root: false, workers: 3_000 }).every(({ state }) => state === "ok")).toBe(
+    true,
+  );
 });
 
 test("each worker's part of a host is told where the number of ranks is known, and little memory is foretold", async () => {

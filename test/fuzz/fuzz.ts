@@ -1,13 +1,21 @@
 import fc from "fast-check";
 
 /** Set by `npm run fuzz -- --runs N --seed S`; without it a run is short, and the same every time. */
-const runs = Number(process.env["TSDASK_FUZZ_RUNS"] ?? 150);
-const seed = Number(process.env["TSDASK_FUZZ_SEED"] ?? 20_261_121);
+const runs = runsOr(150);
+export const seed = Number(process.env["TSDASK_FUZZ_SEED"] ?? 20_261_121);
+
+/** How many runs a property has, where it has another number than most. */
+export function runsOr(usual: number): number {
+  return Number(process.env["TSDASK_FUZZ_RUNS"] ?? usual);
+}
 
 /** How long one property may take, in ms: the long run is given what it asks for. */
 export const patience = 15_000 + runs * 40;
 
-/** Checks a property on `runs` random inputs from `seed`; what fails is shrunk and told with its seed and path, to be kept as an example. */
+/**
+ * Checks a property on `runs` random inputs from `seed`; what fails is shrunk and told with its seed and path, to be
+ * kept as an example.
+ */
 export async function holds<T>(
   inputs: fc.Arbitrary<T>,
   property: (input: T) => void | Promise<void>,

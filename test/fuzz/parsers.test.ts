@@ -46,7 +46,7 @@ describe("a parser of foreign bytes ends in a value or in its own failure", { ti
     { t: "end", code: 0, grace: 1 },
     { k: "exit", code: 0, signal: null },
   ];
-  test("the messages of hub, leaders and members", async () => {
+  test("the messages of hub, leaders and rank agents", async () => {
     await holds(
       values(messages),
       (value) => {

@@ -1,4 +1,7 @@
-"""Random lines for the fork server's wire: `wire.py SEED RUNS` ends with 0 when none makes it fail otherwise than by Malformed or a named fault."""
+"""
+Random lines for the fork server's wire: `wire.py SEED RUNS` ends with 0 when none makes it fail otherwise than by
+Malformed or a named fault.
+"""
 
 import json
 import random

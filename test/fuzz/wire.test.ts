@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { runsOr, seed } from "./fuzz.ts";
 
-const runs = Number(process.env["TSDASK_FUZZ_RUNS"] ?? 2_000);
-const seed = Number(process.env["TSDASK_FUZZ_SEED"] ?? 20_261_121);
+const runs = runsOr(2_000);
 
 test("the fork server's wire ends in a message, a named fault or Malformed, whatever comes", {
   timeout: 30_000 + runs * 5,

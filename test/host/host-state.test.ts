@@ -9,6 +9,7 @@ import {
   type HostState,
 } from "../../src/host/host-state.ts";
 import type { Assign } from "../../src/protocol/messages.ts";
+import { runsOr, seed } from "../fuzz/fuzz.ts";
 
 /** Ranks 0 to 2 of three, all on this host, which rank 0 leads; rank 1 runs the script. */
 const options: HostOptions = { rank: 0, localSize: 3, resultRank: 1, clientRank: 1, pmi: false, waitForAll: false };
@@ -126,7 +127,7 @@ describe("whatever comes in whatever order", () => {
       { e: "cleaned" },
     ),
   );
-  const runs = { numRuns: 5_000, seed: Number(process.env["FUZZ_SEED"] ?? 20_261_121) };
+  const runs = { numRuns: runsOr(5_000), seed };
 
   test("a host cleans up once, says so once, and never before the launch has ended", () => {
     fc.assert(

@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { callRoll } from "../../src/host/missing-ranks.ts";
+import { watchMissingRanks } from "../../src/host/missing-ranks.ts";
 
-describe("the roll of a host's ranks", () => {
+describe("the missing ranks of a host", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  /** Plays one look a second: which ranks' processes live then (undefined: it cannot be told), and which have met their leader. */
+  /**
+   * Plays one look a second: which ranks' processes live then (undefined: it cannot be told), and which have met their
+   * leader.
+   */
   async function play({
     localSize,
     size = localSize,
@@ -18,7 +21,7 @@ describe("the roll of a host's ranks", () => {
     const dead: number[] = [];
     let now = 0;
     const at = () => looks[Math.min(now, looks.length - 1)] as (typeof looks)[number];
-    const roll = callRoll({
+    const missing = watchMissingRanks({
       localSize,
       size,
       met: () => new Set(at().met),
@@ -26,7 +29,7 @@ describe("the roll of a host's ranks", () => {
       dead: (rank) => dead.push(rank),
     });
     for (now = 0; now < looks.length; now += 1) await vi.advanceTimersByTimeAsync(1_000);
-    roll.stop();
+    missing.stop();
     return dead;
   }
 

@@ -24,16 +24,16 @@ function program(path: string, mode = 0o755): string {
   chmodSync(full, mode);
   return full;
 }
-const find = (env: Record<string, string>, wish?: string): PythonFound =>
-  findPython({ wish, env, cwd: root, host: "node1" });
+const find = (env: Record<string, string>, requested?: string): PythonFound =>
+  findPython({ requested, env, cwd: root, host: "node1" });
 
 describe("the Python", () => {
   it("is --python's before the active environment's, and that before PATH's", () => {
-    const [wish, venv, conda, own] = ["my/python", "venv/bin/python", "conda/bin/python", "usr/bin/python3"].map(
+    const [requested, venv, conda, own] = ["my/python", "venv/bin/python", "conda/bin/python", "usr/bin/python3"].map(
       (path) => program(path),
     );
     const env = { VIRTUAL_ENV: join(root, "venv"), CONDA_PREFIX: join(root, "conda"), PATH: join(root, "usr/bin") };
-    expect(find(env, wish)).toEqual({ path: wish, from: "--python" });
+    expect(find(env, requested)).toEqual({ path: requested, from: "--python" });
     expect(find(env)).toEqual({ path: venv, from: "VIRTUAL_ENV" });
     expect(find({ ...env, VIRTUAL_ENV: join(root, "removed") })).toEqual({ path: conda, from: "CONDA_PREFIX" });
     expect(find({ PATH: env.PATH })).toEqual({ path: own, from: "PATH" });
@@ -62,11 +62,13 @@ describe("the Python", () => {
     ["a name that is not in PATH", "python9", /no such program in PATH/],
     ["a file that is not executable", "./plain", /not executable/],
     ["a folder that is no environment", "./folder", /folder without bin\/python/],
-  ])("is refused for %s", (_, wish, problem) => {
+  ])("is refused for %s", (_, requested, problem) => {
     program("plain", 0o644);
     mkdirSync(join(root, "folder"));
-    expect(() => find({ PATH: "" }, wish)).toThrow(expect.objectContaining({ code: "TSD-041", exitCode: 64 }) as Error);
-    expect(() => find({ PATH: "" }, wish)).toThrow(problem);
+    expect(() => find({ PATH: "" }, requested)).toThrow(
+      expect.objectContaining({ code: "TSD-041", exitCode: 64 }) as Error,
+    );
+    expect(() => find({ PATH: "" }, requested)).toThrow(problem);
   });
 
   it("is missed with a message that says how to load one", () => {
@@ -107,6 +109,28 @@ it("a Python that was interrupted while it started is told as that, not by its t
   expect(trouble.code).toBe("TSD-047");
   expect(trouble.facts).toMatchObject({ problem: "it got SIGINT while it was starting" });
   expect(render(trouble.code, trouble.facts)).not.toContain("Fatal Python error");
+});
+
+it("a fork server that may make no socket in the temporary folder is told as that, by its own word for it", () => {
+  const about = { host: "node1", python: "/usr/bin/python3", env: { TMPDIR: "/scratch" } };
+  const { code, facts, fatal } = pythonTrouble({
+    ...about,
+    reason: "folder",
+    message: "Read-only file system (EROFS)",
+  });
+  expect([code, fatal]).toEqual(["TSD-047", true]);
+  const text = render(code, facts);
+  expect(text).toContain("Read-only file system (EROFS)");
+  expect(text).toContain("no socket below the temporary folder /scratch");
+  expect(text).toContain("touch /scratch/x");
+});
+
+it("a Python that could not have the memory for Dask's modules is told as that, not as a broken installation", () => {
+  const trouble = pythonTrouble({
+    ...{ host: "node1", python: "/usr/bin/python3", env: {}, reason: "memory" },
+    message: "/usr/bin/python3 cannot import distributed: MemoryError: ",
+  });
+  expect(trouble.facts["cure"]).toContain("ulimit -a");
 });
 
 const report = (host: string, changes: Partial<PythonReport> = {}): PythonReport => ({

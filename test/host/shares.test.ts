@@ -2,7 +2,8 @@ import { expect, it } from "vitest";
 
 import type { MemoryLimit } from "../../src/config/options.ts";
 import type { Grant } from "../../src/host/grant.ts";
-import { fairShares as sharesBy, type Share, type Sharer, type Wish } from "../../src/host/shares.ts";
+import type { Share } from "../../src/dask/requests.ts";
+import { fairShares as sharesBy, type Sharer, type RequestedShare } from "../../src/host/shares.ts";
 
 const gigabyte = 1024 ** 3;
 const auto: MemoryLimit = { kind: "auto" };
@@ -27,8 +28,8 @@ function usual(count: number, cpuList?: (rank: number) => number[]): Sharer[] {
     ...(cpuList === undefined ? {} : { cpuList: cpuList(rank) }),
   }));
 }
-const fairShares = (grant: Grant, ranks: readonly Sharer[], wish: Wish): Map<number, Share> =>
-  sharesBy(grant, ranks, () => wish);
+const fairShares = (grant: Grant, ranks: readonly Sharer[], requested: RequestedShare): Map<number, Share> =>
+  sharesBy(grant, ranks, () => requested);
 const threads = (shares: Map<number, Share>): number[] => [...shares.values()].map(({ nthreads }) => nthreads);
 const memory = (shares: Map<number, Share>): number[] => [...shares.values()].map(({ memoryLimit }) => memoryLimit);
 
@@ -125,22 +126,22 @@ it("has nothing to divide where no worker is", () => {
 });
 
 it("leaves to the others what a group of workers does not want", () => {
-  const wish = (own: Partial<Wish>, of: readonly number[]) => (rank: number) =>
+  const requested = (own: Partial<RequestedShare>, of: readonly number[]) => (rank: number) =>
     of.includes(rank) ? { memoryLimit: auto, ...own } : { memoryLimit: auto };
-  const few = sharesBy(host(16), usual(4), wish({ nthreads: 1 }, [2, 3]));
+  const few = sharesBy(host(16), usual(4), requested({ nthreads: 1 }, [2, 3]));
   expect(threads(few)).toEqual([1, 1, 7, 7]);
-  const greedy = sharesBy(host(4), usual(3), wish({ nthreads: 8 }, [2]));
+  const greedy = sharesBy(host(4), usual(3), requested({ nthreads: 8 }, [2]));
   expect(threads(greedy)).toEqual([8, 1, 1]);
   const big = sharesBy(
     host(4, 100 * gigabyte),
     usual(3),
-    wish({ memoryLimit: { kind: "bytes", bytes: 50 * gigabyte } }, [4]),
+    requested({ memoryLimit: { kind: "bytes", bytes: 50 * gigabyte } }, [4]),
   );
   expect(memory(big).map((bytes) => Math.round(bytes / gigabyte))).toEqual([28, 14, 50]);
   const all = sharesBy(
     host(4, 10 * gigabyte),
     usual(2),
-    wish({ memoryLimit: { kind: "bytes", bytes: 10 * gigabyte } }, [2]),
+    requested({ memoryLimit: { kind: "bytes", bytes: 10 * gigabyte } }, [2]),
   );
   expect(memory(all)).toEqual([10 * gigabyte, gigabyte]);
 });

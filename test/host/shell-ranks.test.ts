@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openShellRanks, pipesOf } from "../../src/host/shell-ranks.ts";
+import { dismissShells, openShellRanks, pipesOf } from "../../src/host/shell-ranks.ts";
 import { sweepHostFolders } from "../../src/host/sweep.ts";
 import type { HostPaths } from "../../src/launcher/host-paths.ts";
 import { procStat } from "../../src/launcher/proc-stat.ts";
@@ -54,6 +54,61 @@ test("a link and a pipe that somebody has tidied away are made again, and lead t
   expect([existsSync(join(post, "end")), statSync(ranks).ino]).toEqual([true, ino]);
   await shells.release(7);
   expect([existsSync(join(paths.folder, "ended.7")), existsSync(post)]).toEqual([true, false]);
+});
+
+test("shells whose agent is killed while the launch ends leave with the code that they would have got", async () => {
+  const paths = pathsIn(join(scratch, `tsdask-${process.geteuid?.()}`), "0123456789abcdef");
+  mkdirSync(paths.folder, { recursive: true });
+  const { ranks, end } = pipesOf(paths);
+  await makePipes(ranks, end);
+  const post = join(paths.base, `post-launch.${hostname()}`);
+  const program = `
+    import { openShellRanks } from ${JSON.stringify(join(import.meta.dirname, "../../src/host/shell-ranks.ts"))};
+    setInterval(() => undefined, 1000);
+    const shells = openShellRanks({
+      paths: ${JSON.stringify(paths)},
+      post: ${JSON.stringify(post)},
+      onRank: () => { shells.announce(0); console.log("met"); },
+      onSignal: () => undefined,
+    });
+    console.log("there");`;
+  const agent = spawn(process.execPath, ["--input-type=module", "-e", program], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(agent.stdout, "data");
+  const world = { TSDASK_RANK: "2", TSDASK_LOCAL_RANK: "2", TSDASK_SIZE: "3", TSDASK_LOCAL_SIZE: "3" };
+  const shell = spawn("/bin/sh", [join(import.meta.dirname, "../../bin/tsdask-mpi"), "script.py"], {
+    env: {
+      PATH: process.env["PATH"],
+      TMPDIR: scratch,
+      TSDASK_NODE: process.execPath,
+      TSDASK_LAUNCH_ID: "launch",
+      ...world,
+    },
+    stdio: "inherit",
+  });
+  await once(agent.stdout, "data");
+  agent.kill("SIGKILL");
+  expect(await once(shell, "exit")).toEqual([0, null]);
+});
+
+test("a place that takes nothing for a moment takes the pipes by which shells are told to leave a moment later", async () => {
+  const paths = pathsIn(join(scratch, "base"), "0123456789abcdef");
+  const post = join(scratch, "base", "post-7.8.host");
+  const ignore = (): void => undefined;
+  const opened = dismissShells({ paths, post, code: Promise.resolve(69), awaited: () => true, onGone: ignore });
+  setTimeout(() => mkdirSync(paths.folder, { recursive: true }), 400);
+  const shells = await opened;
+  expect(existsSync(join(post, "ranks"))).toBe(true);
+  await shells.release(69);
+  expect([existsSync(join(paths.folder, "ended.69")), existsSync(post)]).toEqual([true, false]);
+});
+
+test("pipes that cannot be made are not tried for longer than somebody is awaited", async () => {
+  const paths = pathsIn(join(scratch, "base"), "0123456789abcdef");
+  const ignore = (): void => undefined;
+  const told = { paths, post: join(scratch, "post-9.9.host"), code: Promise.resolve(69), onGone: ignore };
+  await expect(dismissShells({ ...told, awaited: () => false })).rejects.toThrow("mkfifo");
 });
 
 describe("what leads shells to their agent", () => {

@@ -338,3 +338,19 @@ if __name__ == "__main__":
   expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
   expect(finished.stdout).toBe("workers 3\n");
 });
+
+it("the script's client waits for the scheduler of a large launch as its workers do, unless the user's configuration says otherwise", async () => {
+  const words = ["--expected-workers", "3000"];
+  const timeouts = (user: string): string => `
+import dask
+${user}
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    with Client():
+        print(*(dask.config.get(f"distributed.comm.timeouts.{name}") for name in ("connect", "tcp")))
+`;
+  expect((await launch(timeouts(""), { words })).stdout).toBe("320s 320s\n");
+  const own = await launch(timeouts('dask.config.set({"distributed.comm.timeouts.connect": "77s"})'), { words });
+  expect(own.stdout, tell(own)).toBe("77s 320s\n");
+});

@@ -9,7 +9,10 @@ import { python } from "./bed/pythons.ts";
 import { output, run, start, tell, type Running } from "./bed/run.ts";
 import { jobState, queuedJobs, queueEmpty, slurmAvailable, slurmVersion, startSlurm } from "./bed/slurm.ts";
 
-/** Holds 60 results on the workers until the file `go` is there, then adds them up; each computation leaves a line in `computed`. */
+/**
+ * Holds 60 results on the workers until the file `go` is there, then adds them up; each computation leaves a line in
+ * `computed`.
+ */
 const holding = `
 import os, sys, time
 from dask.distributed import Client, wait
@@ -43,7 +46,10 @@ if __name__ == "__main__":
         print("sum", sum(client.gather(parts)), flush=True)
 `;
 
-/** Asks for one group after the other, and waits until the first one's workers are gone; says what the workers have while it computes. */
+/**
+ * Asks for one group after the other, and waits until the first one's workers are gone; says what the workers have
+ * while it computes.
+ */
 const asking = `
 import time
 from dask.distributed import Client
@@ -67,6 +73,16 @@ if __name__ == "__main__":
             print(name, said, flush=True)
             while have(client):
                 time.sleep(0.1)
+`;
+
+const pythonsOfWorkers = `
+import sys
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    with Client() as client:
+        found = client.run(lambda: __import__("sys").executable)
+        print(len(found), *set(found.values()))
 `;
 
 const workerEdits: readonly (readonly [RegExp, string])[] = [
@@ -105,10 +121,11 @@ async function client(clean: Clean, script: string, ...args: string[]): Promise<
   });
 }
 
+/** From a shell that names no Python: worker jobs run in the cluster's own. */
 async function scale(clean: Clean, ...words: string[]): Promise<string> {
   const finished = await run(ours("scale", ...words), {
     folder: clean.folder,
-    env: jobEnvironment(clean),
+    env: { ...jobEnvironment(clean), TSDASK_PYTHON: "" },
     deadline: 90,
   });
   expect(finished, tell(finished)).toMatchObject({ code: 0 });
@@ -122,7 +139,10 @@ async function refused(clean: Clean, ...words: string[]): Promise<string> {
   return finished.stderr;
 }
 
-/** Runs `adapt` beside work and after it: up under load, down to the cluster's own worker without, and gone with the cluster. */
+/**
+ * Runs `adapt` beside work and after it: up under load, down to the cluster's own worker without, and gone with the
+ * cluster.
+ */
 async function upAndDown(clean: Clean, ...words: string[]): Promise<string> {
   await using running = await cluster(clean);
   await using adapting = start(
@@ -148,6 +168,8 @@ describe("without a batch system", () => {
     await using running = await cluster(clean);
     await scale(clean, "4", "--batch", "local", "--wait", "40s");
     expect(await workers(clean)).toBe(4);
+    await using asking = await client(clean, clean.write("asking.py", pythonsOfWorkers));
+    expect((await asking.finished).stdout).toBe(`4 ${python().path}\n`);
     clean.allow(/^(computed|go)$/);
     await using work = await client(clean, clean.write("holding.py", holding), "4");
     await work.says(/held by 4/, 40);
@@ -323,7 +345,8 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
     await io.says(/io: between 0 and 2 workers/);
     await using work = await client(clean, clean.write("asking.py", asking));
     await work.says(/GPU \[\('GPU', 1\), \('GPU', 1\)\]/, 60);
-    // Those of the other group are gone by then. One worker has room for both tasks; a second comes where they take longer than a second.
+    // Those of the other group are gone by then. One worker has room for both tasks; a second comes where they take
+    // longer than a second.
     await work.says(/IO \[\('IO', 2\)(, \('IO', 2\))?\]/, 60);
     expect((await work.finished).code).toBe(0);
     await until("no worker of either", 30, async () => (await workers(clean)) === 1);
@@ -449,7 +472,8 @@ describe.runIf(slurmAvailable() === true)("on a real Slurm", () => {
       () => `the job's second run\n${outputOf(clean, id)}`,
       90,
       async () => {
-        // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to, once the first run is over.
+        // Slurm lets a requeued job wait for two minutes; an administrator may tell it not to, once the first run is
+        // over.
         if (performance.now() - told > 6000 && (await jobState(id)) === "PENDING") {
           await run(command("scontrol", "update", `JobId=${id}`, "StartTime=now"), { env: jobEnvironment(clean) });
           told = performance.now();

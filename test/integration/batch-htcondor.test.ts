@@ -53,7 +53,8 @@ describe.runIf(htcondorAvailable() === true)("on a real HTCondor", () => {
     const said = (): string => outputOf(clean, `${id}.0`);
     const used = await until(said, 60, () => Number(/^(?:\[.*?\] )?used (.+)$/m.exec(said())?.[1]) || undefined);
     expect(used).toBeGreaterThan(8);
-    // The first machine has scheduler and script besides, a tenth of its memory each; the second's two workers have half of it each.
+    // The first machine has scheduler and script besides, a tenth of its memory each; the second's two workers have
+    // half of it each.
     expect(said()).toContain("[(1, 819), (1, 819), (1, 1024), (1, 1024)]");
     let account = "";
     await until(

@@ -27,7 +27,10 @@ if __name__ == "__main__":
     sys.exit(int((sys.argv + ["0"])[1]))
 `;
 
-/** A script of `scripts/<system>/` with replacements in its marked lines only; throws when one of them matches nothing there. */
+/**
+ * A script of `scripts/<system>/` with replacements in its marked lines only; throws when one of them matches nothing
+ * there.
+ */
 export function markedScript(
   system: "slurm" | "pbs",
   name: string,
@@ -44,7 +47,10 @@ export function markedScript(
   return `${before}${edited}${after}`;
 }
 
-/** What a batch job needs to find in its environment: our program, the Python to test with, leave for Open MPI to run as root. */
+/**
+ * What a batch job needs to find in its environment: our program, the Python to test with, leave for Open MPI to run as
+ * root.
+ */
 export function jobEnvironment(clean: Clean): Record<string, string> {
   const root = isRoot ? { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" } : {};
   const folders = [
@@ -56,7 +62,8 @@ export function jobEnvironment(clean: Clean): Record<string, string> {
     "/usr/sbin",
     "/sbin",
   ];
-  // The scripts leave ranks nine seconds where nothing is said; Open MPI 4 waits for twice that whenever a script has failed.
+  // The scripts leave ranks nine seconds where nothing is said; Open MPI 4 waits for twice that whenever a script has
+  // failed.
   const grace = { OMPI_MCA_odls_base_sigkill_timeout: "1" };
   return {
     ...clean.env,
@@ -90,7 +97,10 @@ export function outputOf(clean: Clean, id: string): string {
   return name === undefined ? "" : readFileSync(join(clean.folder, name), "utf8");
 }
 
-/** Waits until `look` gives something else than undefined or false; throws with `what` after `seconds`, told at that moment if it is a function. */
+/**
+ * Waits until `look` gives something else than undefined or false; throws with `what` after `seconds`, told at that
+ * moment if it is a function.
+ */
 export async function until<T>(
   what: string | (() => string),
   seconds: number,

@@ -10,7 +10,10 @@ import { nothingLeft, type Clean } from "./bed/left.ts";
 import { run, start, tell } from "./bed/run.ts";
 import { script } from "./launch.ts";
 
-/** PBS does not run here: what its commands say is recorded from its documentation, its environment from real jobs of OpenPBS. */
+/**
+ * PBS does not run here: what its commands say is recorded from its documentation, its environment from real jobs of
+ * OpenPBS.
+ */
 const id = "1234.pbs01";
 
 /** `qstat -f` of a job that started now, with this walltime. */

@@ -8,15 +8,18 @@ import { command, type Command } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { run, start, tell } from "./bed/run.ts";
 
-// These batch systems do not run here. Their commands answer as their manuals show it; the jobs that are submitted are started by the test, in the
-// environment that the manuals give them, and really join.
+// These batch systems do not run here. Their commands answer as their manuals show it; the jobs that are submitted are
+// started by the test, in the environment that the manuals give them, and really join.
 
 interface Recorded {
   readonly system: SystemName;
   readonly id: string;
   /** What the job's worker is called; after the job's id by default. */
   readonly worker?: string;
-  /** What its commands do, by the words they are asked with: shell, with `$mark` and `$state` set. The submitted script is kept as `submitted`. */
+  /**
+   * What its commands do, by the words they are asked with: shell, with `$mark` and `$state` set. The submitted script
+   * is kept as `submitted`.
+   */
   readonly commands: Readonly<Record<string, readonly (readonly [asked: string, does: string])[]>>;
   /** Its words for a job that waits, runs and has ended. */
   readonly states: readonly [string, string, string];

@@ -86,7 +86,8 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     expect(down, tell(down)).toMatchObject({ code: 0 });
     expect(down.stderr).toContain("2 jobs (");
     await until("an empty queue", 30, async () => (await sge.jobs()).length === 0);
-    // A job that never started is cancelled, which the queue master's own word of whose job it is allows; with another list's key it is not.
+    // A job that never started is cancelled, which the queue master's own word of whose job it is allows; with another
+    // list's key it is not.
     const pending = await scale("3", "--directive=-a 203001010000");
     expect(pending.stderr, tell(pending)).toContain("1 job (");
     const { tsdask } = JSON.parse(readFileSync(join(clean.folder, "scheduler.json"), "utf8")) as {
@@ -121,7 +122,8 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
     const beside = dirname(clean.write("notebook/empty", ""));
     const notebook = await submit(["--ranks-per-node", "3", "--time", "5m"], ["--jupyter", "lab"], beside);
     await running.says(/the worker is in/, 40);
-    // Forty seconds, of which the last ten are for leaving; what is asked for as h_vmem is the limit of each process's address space.
+    // Forty seconds, of which the last ten are for leaving; what is asked for as h_vmem is the limit of each process's
+    // address space.
     const short = ["--ranks-per-node", "1", "--time", "40s", "--memory", "4GiB"];
     const array = await submit(["--join", "scheduler.json", "--array", "2", ...short], []);
     const found = await until("both tasks' workers", 60, async () => {
@@ -183,7 +185,10 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
       code: 69,
       stderr: expect.stringMatching(/TSD-141 .*no suitable queues/),
     });
-    const broken = await waitFor("60s", "--output", "/nonexistent/out");
+    // Grid Engine now and then calls a job running for the moment in which its output cannot be opened.
+    let broken = await waitFor("60s", "--output", "/nonexistent/out");
+    for (let again = 0; again < 3 && /job \d+ runs/.test(broken.stderr); again += 1)
+      broken = await waitFor("60s", "--output", "/nonexistent/out");
     expect(broken.stderr, tell(broken)).toMatch(/TSD-141 .*error reason: can't open output file "\/nonexistent\/out"/);
     await run(
       sge.on(["qsub", "-pe", "mpi", "16", "-b", "y", "-o", "/dev/null", "-e", "/dev/null", "sleep", "60"]),

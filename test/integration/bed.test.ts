@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { chromiumAvailable, launchChromium } from "./bed/chromium.ts";
 import { command, isRoot } from "./bed/command.ts";
@@ -52,8 +51,7 @@ describe("nothingLeft", () => {
     expect(left).not.toContain("mine.txt");
     await expect(clean[Symbol.asyncDispose]()).rejects.toThrow("http.server");
     expect(existsSync(clean.folder)).toBe(false);
-    await sleep(100);
-    expect(isAlive(Number(stdout))).toBe(false);
+    await expect.poll(() => isAlive(Number(stdout)), { timeout: 10_000 }).toBe(false);
   });
 
   it("is silent when everything ended", async () => {

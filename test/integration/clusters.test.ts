@@ -172,12 +172,17 @@ describe("one cluster, by its name", () => {
 
   test("runs without a place for its entry, and says so once", async () => {
     await using clean = nothingLeft();
-    // Its entry is written a moment after the scheduler answers.
-    const file = clean.write("script.py", "import time; time.sleep(1.5); print('ran')");
-    const finished = await run(launcher("local").command(3, program(file)), {
+    const file = clean.write(
+      "script.py",
+      "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('ran')",
+    );
+    await using running = start(launcher("local").command(3, program(file)), {
       folder: clean.folder,
       env: { ...clean.env, XDG_STATE_HOME: "/proc/none" },
     });
+    await running.says(/TSD-146/);
+    clean.write("go", "");
+    const finished = await running.finished;
     expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: "ran\n" });
     expect(finished.stderr.match(/TSD-146/g)).toHaveLength(1);
   });

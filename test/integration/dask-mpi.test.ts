@@ -39,7 +39,10 @@ if (existsSync(theirTests)) {
   });
 }
 
-/** Where the MPI libraries of Debian's packages are that mpi4py is to use, by the name under which its wheels ask for one. */
+/**
+ * Where the MPI libraries of Debian's packages are that mpi4py is to use, by the name under which its wheels ask for
+ * one.
+ */
 const libraries: Readonly<Record<string, string>> = { openmpi: "libmpi.so.40", mpich: "libmpich.so.12" };
 
 if (existsSync(theirTests)) {
@@ -107,7 +110,10 @@ function findLibrary(name: string): string | undefined {
   return [...folders, "/usr/lib64", "/usr/lib"].map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 
-/** A Python environment that holds what ours holds and dask-mpi, with this mpirun: Dask's test helpers look for programs beside Python. */
+/**
+ * A Python environment that holds what ours holds and dask-mpi, with this mpirun: Dask's test helpers look for programs
+ * beside Python.
+ */
 async function environmentWith(mpirun: string, folder: string): Promise<string> {
   const script = "import sys, sysconfig; print(sysconfig.get_path('purelib'))";
   const theirs = (await output(command(python().path, "-c", script))).trim();

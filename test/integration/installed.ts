@@ -36,7 +36,10 @@ export function oldNodeFolder(base: string): string {
   return folder;
 }
 
-/** Runs a script on four ranks of that command under a launcher, and expects two workers, their result and the script's exit code. */
+/**
+ * Runs a script on four ranks of that command under a launcher, and expects two workers, their result and the script's
+ * exit code.
+ */
 export async function computes(
   clean: Clean,
   program: readonly string[],

@@ -25,7 +25,10 @@ function firstWord(url: string, headers: Record<string, string>): Promise<string
 
 const pages = ["--worker-dashboard-address", ":0", "--scheduler-options", '{"http_prefix": "/pre"}'];
 
-/** What VS Code's kernel and `jupyter console` would be asked: how many workers compute, and where the kernel can be met. */
+/**
+ * What VS Code's kernel and `jupyter console` would be asked: how many workers compute, and where the kernel can be
+ * met.
+ */
 const inCell = `
 import ipykernel
 from dask.distributed import Client
@@ -45,7 +48,10 @@ kernel.execute_interactive("print('sum', client.submit(sum, range(100)).result()
 kernel.stop_channels()
 `;
 
-/** A laptop goes to the cluster by its name, and ssh on from the login host to the node, on whose loopback alone Jupyter listens. */
+/**
+ * A laptop goes to the cluster by its name, and ssh on from the login host to the node, on whose loopback alone Jupyter
+ * listens.
+ */
 async function fromElsewhere(clean: Clean): Promise<void> {
   const state = clean.env["XDG_STATE_HOME"] ?? "";
   const login = `env XDG_STATE_HOME=${state} unshare -u sh -c 'hostname login.example.org; exec "$@"' sh `;
@@ -77,8 +83,8 @@ async function fromElsewhere(clean: Clean): Promise<void> {
 }
 
 /**
- * What lies in place of the cluster's file while it runs, by another user or by mistake: nothing of it is used, `open` says so from the login host, and the
- * cluster goes on.
+ * What lies in place of the cluster's file while it runs, by another user or by mistake: nothing of it is used, `open`
+ * says so from the login host, and the cluster goes on.
  */
 async function inPlaceOfTheFile(clean: Clean, file: string, opening: Command): Promise<void> {
   const folders = [dirname(clean.folder), clean.folder] as const;

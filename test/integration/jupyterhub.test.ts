@@ -50,7 +50,8 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     expect((await hub.ask(status)).status).toBe(200);
     expect((await fetch(`${hub.url}${status}`)).url).toContain("/hub/login");
 
-    // Workers come by a job, as the launcher's card has it submitted; it ends in order when the culler has stopped the server that nobody looks at any more.
+    // Workers come by a job, as the launcher's card has it submitted; it ends in order when the culler has stopped the
+    // server that nobody looks at any more.
     const card = `/user/${hub.user}/tsdask-cluster`;
     const grown = await hub.ask(card, "POST", '{"workers": 6}');
     expect(await grown.json()).toMatchObject({ said: expect.stringContaining("submitted (slurm)") as string });

@@ -24,6 +24,35 @@ describe.each(availableLaunchers().map((one) => [one.name, one] as const))("unde
   });
 });
 
+/** A rank that its launcher starts as soon as the others, and that takes its time: a prolog, a module, a slow disk. */
+const late = (rank: number, seconds: number, words: readonly string[]): readonly string[] => [
+  "/bin/sh",
+  "-c",
+  `[ "\${OMPI_COMM_WORLD_RANK-\${PMI_RANK-\${SLURM_PROCID}}}" != ${rank} ] || sleep ${seconds}; exec "$@"`,
+  "sh",
+  ...words,
+];
+
+const ofBothKinds = availableLaunchers("openmpi4", "mpich4", "srun-pmi2").map((one) => [one.name, one] as const);
+describe.each(ofBothKinds)("a late rank under %s", (_, one) => {
+  test.each([
+    ["the first, which leads the others", 0, 4],
+    ["the script's", 1, 3],
+    ["a worker's", 3, 3],
+  ])("%s, is waited for", async (_name, rank, seconds) => {
+    await one.ready();
+    await using clean = nothingLeft();
+    const file = clean.write("script.py", script);
+    const finished = await run(one.command(4, late(rank, seconds, program("--wait-workers", "all", file, "7"))), {
+      folder: clean.folder,
+      env: clean.env,
+      deadline: 60,
+    });
+    expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
+    expect(finished.stdout).toMatch(/^workers 2 hosts \S+ total 499500 scheme tls$/m);
+  });
+});
+
 const slurms = availableLaunchers("srun-pmi2", "srun-pmix", "srun-none");
 describe.each(slurms.map((one) => [one.name, one] as const))("on two nodes under %s", (_, one) => {
   test("the hosts meet and the exit code comes back", async () => {

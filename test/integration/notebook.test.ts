@@ -45,7 +45,9 @@ const shown = ({ outputs }: Cell): string =>
     .map(({ text, data, ename }) => [...(text ?? []), ...(data?.["text/plain"] ?? []), ename ?? ""].join(""))
     .join("");
 
-/** Nine cells that compute on the cluster, and one that goes on and on; its pids and the runner's are said on stdout. */
+/**
+ * Nine cells that compute on the cluster, and one that goes on and on; its pids and the runner's are said on stdout.
+ */
 const tenCells = notebook(
   "from dask.distributed import Client\nclient = Client()",
   ...Array.from({ length: 8 }, (_, index) => `client.submit(pow, ${index + 2}, 2).result()`),
@@ -204,7 +206,8 @@ describe("a notebook", () => {
       deadline: 60,
     });
     const { kernel, runner } = await pids(running);
-    // ipykernel opens one port on the loopback for what forked processes print; whoever writes to it needs its secret. The kernel's five channels are no ports.
+    // ipykernel opens one port on the loopback for what forked processes print; whoever writes to it needs its secret.
+    // The kernel's five channels are no ports.
     expect(listeners([runner])).toEqual([]);
     expect(listeners([kernel]).length).toBeLessThanOrEqual(1);
     await expect.poll(() => shown(cellsOf(clean, "n.ipynb")[1] as Cell), { timeout: 10_000 }).toContain("kernel");

@@ -52,7 +52,10 @@ source ./after.sh
 wait "$SCRIPT_PID" || clean_up 1
 `;
 
-/** The portal in front of the node: the session's card, and all below /node/ as the node's, with the portal's own name in X-Forwarded-Host. */
+/**
+ * The portal in front of the node: the session's card, and all below /node/ as the node's, with the portal's own name
+ * in X-Forwarded-Host.
+ */
 const portal = (port: number, card: string, server: string): string => `global
   maxconn 200
 defaults

@@ -16,7 +16,9 @@ interface Target {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** One file of targets, and the same scheduler by its address and the token's file: the two ways of docs/prometheus.md. */
+/**
+ * One file of targets, and the same scheduler by its address and the token's file: the two ways of docs/prometheus.md.
+ */
 const configuration = (targets: string, pages: string, token: string): string => `
 global: {scrape_interval: 1s}
 scrape_configs:

@@ -55,7 +55,8 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
         output(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 30 });
       await using stack = new AsyncDisposableStack();
 
-      // As the facility has it: a proxy that runs all the time, and a map that follows the clusters. The first reload fails: it is tried again.
+      // As the facility has it: a proxy that runs all the time, and a map that follows the clusters. The first reload
+      // fails: it is tried again.
       clean.write("dask.map", "");
       const file = clean.write("haproxy.cfg", configuration(port, map));
       const pid = join(clean.tmp, "haproxy.pid");
@@ -114,7 +115,8 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
           text: expect.stringMatching(new RegExp(`/in-${name} 45$`, "m")) as string,
         });
 
-      // A stranger with the certificate of another cluster gets nothing, nor does one without a name, or with one that is nobody's.
+      // A stranger with the certificate of another cluster gets nothing, nor does one without a name, or with one that
+      // is nobody's.
       const [alpha = "", beta = ""] = codes;
       const short = "\nimport dask; dask.config.set({'distributed.comm.timeouts.connect': '3s'})\n";
       const first = beta.split("\n")[0] ?? "";

@@ -13,6 +13,7 @@ import {
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { procStat } from "../../src/launcher/proc-stat.ts";
 import { command } from "./bed/command.ts";
 import { availableLaunchers } from "./bed/launchers.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
@@ -305,8 +306,7 @@ if (strangerAvailable() === true) {
       clean.allow(/^\.scheduler\.json\.jobs/);
       await using victim = start(command("sleep", "30"), { folder: clean.folder, env: clean.env, deadline: 40 });
       const pid = victim.pid;
-      const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-      const since = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+      const since = procStat(pid)?.start;
       clean.write("scheduler.json", content("tcp://127.0.0.1:1"));
       const host = (await output(command("hostname"))).trim();
       writeFileSync(

@@ -28,7 +28,10 @@ const PLANTED = [
   "sitecustomize",
 ] as const;
 
-/** A place for a cluster in a folder where everybody may write, with a stranger's files in it: each tells of itself in `ran`. */
+/**
+ * A place for a cluster in a folder where everybody may write, with a stranger's files in it: each tells of itself in
+ * `ran`.
+ */
 function plant(clean: Clean): string {
   const ran = join(clean.tmp, "ran");
   mkdirSync(ran);
@@ -63,7 +66,10 @@ async function ownPage(): Promise<Server> {
   return server;
 }
 
-/** A stranger at the same port of `[::1]`, which is `localhost` as well, who keeps what he hears in memory and says so on stdout. */
+/**
+ * A stranger at the same port of `[::1]`, which is `localhost` as well, who keeps what he hears in memory and says so
+ * on stdout.
+ */
 function strangerAt(port: number): Running {
   const source = `
 import socket, sys

@@ -32,8 +32,8 @@ function sizeOf(pid: number): Size {
 }
 
 /**
- * Raids four times, and checks that these processes do not grow with the number of raids: what a storm makes a process take, its garbage
- * collector gives back late or never, but a leak goes on growing.
+ * Raids four times, and checks that these processes do not grow with the number of raids: what a storm makes a process
+ * take, its garbage collector gives back late or never, but a leak goes on growing.
  */
 async function unharmed(pids: readonly number[], raid: () => Promise<Spoils>): Promise<Spoils> {
   const before = pids.map(sizeOf);

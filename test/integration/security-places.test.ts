@@ -8,7 +8,10 @@ import { randomFrom } from "./bed/random.ts";
 import { strangerAvailable } from "./bed/user.ts";
 import { kinds, meetStranger, namesOf, titleOf, tryCase, type Case, type Kind, type Tried } from "./security/places.ts";
 
-/** `TSDASK_TEST_PLACES=all` tries the whole product, which takes hours; else a sample of `TSDASK_TEST_SEED`, as large as its time allows. */
+/**
+ * `TSDASK_TEST_PLACES=all` tries the whole product, which takes hours; else a sample of `TSDASK_TEST_SEED`, as large as
+ * its time allows.
+ */
 const all = process.env["TSDASK_TEST_PLACES"] === "all";
 const seed = Number(process.env["TSDASK_TEST_SEED"] ?? 830_117);
 /** Seconds for each test with its sample, the look for names included. */

@@ -22,7 +22,10 @@ function sharedPlace(): Clean {
   return clean;
 }
 
-/** The real values of everything that must stay secret: the token, each line of a private key, and what the record of the hub holds. */
+/**
+ * The real values of everything that must stay secret: the token, each line of a private key, and what the record of
+ * the hub holds.
+ */
 function secretsOf({ folder, token }: SecureCluster): string[] {
   const keys = [join(folder, "key.pem")].flatMap((path) =>
     readFileSync(path, "utf8")

@@ -15,7 +15,10 @@ const launch = async (clean: Clean, { command: of, ready }: Launcher, script: st
   return of(4, program("--quiet", "script.py"));
 };
 
-/** What reads a command's standard input from a shell's words; mpirun in a group of its own reads none unless it is told. */
+/**
+ * What reads a command's standard input from a shell's words; mpirun in a group of its own reads none unless it is
+ * told.
+ */
 const fed = (by: string, { file, args, env }: Command): Command => ({
   ...command("bash", "-c", `${by} "$0" "$@"`, file, ...args),
   env,

@@ -158,6 +158,7 @@ while time.monotonic() < until and not any(worker["metrics"].get("spilled_bytes"
 client.submit(end_once, os.environ["TMPDIR"] + "/ended", workers=[workers[1]], allow_other_workers=True).result(timeout=60)
 os.unlink(os.environ["TMPDIR"] + "/ended")
 assert isinstance(client.submit(fail).exception(), ValueError)
+# What is counted is told every other second; nobody but the launch sees when it was.
 time.sleep(3)
 `;
     const { finished, summary } = await summarised(path, python(body), ["--memory-limit", "1GiB"], {

@@ -5,7 +5,9 @@ export const environments: readonly string[] = readdirSync(new URL("environments
   .map((file) => file.replace(/\.env$/, ""))
   .sort();
 
-/** A launcher's variables as one rank saw them, from `environments/<name>.env` (`NAME=value` lines, `#` for remarks). */
+/**
+ * A launcher's variables as one rank saw them, from `environments/<name>.env` (`NAME=value` lines, `#` for remarks).
+ */
 export function environment(name: string): Record<string, string> {
   const text = readFileSync(new URL(`environments/${name}.env`, import.meta.url), "utf8");
   const pairs = text

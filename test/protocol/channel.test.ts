@@ -2,8 +2,7 @@ import type { Socket } from "node:net";
 import { duplexPair } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { channelPair, inbox, lineChannel, type Channel } from "../../src/protocol/channel.ts";
-import { deferredChannel } from "../../src/protocol/deferred.ts";
+import { channelPair, deferredChannel, inbox, lineChannel, type Channel } from "../../src/protocol/channel.ts";
 
 type Said = { readonly n: number; readonly text?: string };
 

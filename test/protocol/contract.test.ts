@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 // @ts-expect-error: a script in plain JavaScript.
 import { python, typescript } from "../../scripts/contract.mjs";
-import { acceptChildEvent, acceptChildOrder, acceptServerEvent } from "../../src/protocol/fork-server.ts";
+import { acceptChildEvent, acceptServerEvent } from "../../src/protocol/fork-server.ts";
 
 const text = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
@@ -15,12 +15,18 @@ describe("what npm run contract writes is fresh", () => {
   });
 });
 
+const worker = {
+  ...{ event: "ready", kind: "worker", address: "tcp://10.0.0.1:2", name: "w", dashboard: 1, nthreads: 2 },
+  ...{ memory_limit: 1e12, terminate: 0.95 },
+};
+
 describe("a message of the fork server or of a child", () => {
   test.each([
     { event: "forked", pid: 12 },
     { event: "closing", reason: "restart" },
     { event: "exit", code: null, signal: 9, cpu: 0.5, peak: 1 },
-    { event: "ready", address: "tcp://10.0.0.1:1", dashboard: null, nthreads: 2, memory_limit: 1e12, terminate: 0.95 },
+    { event: "ready", kind: "scheduler", address: "tcp://10.0.0.1:1", identity: {}, dashboard: 8787, https: false },
+    { ...worker, dashboard: null },
     { event: "failed", code: "port", message: "m", more: "is passed over" },
   ])("%j is taken", (message) => {
     expect(acceptChildEvent(message)).toBe(message);
@@ -36,6 +42,10 @@ describe("a message of the fork server or of a child", () => {
     { event: "forked", pid: 1.5 },
     { event: "exit", code: 0 },
     { event: "ready" },
+    { ...worker, kind: "scheduler" },
+    { ...worker, kind: "nanny" },
+    { ...worker, name: undefined },
+    { ...worker, address: undefined },
     { event: "constructor" },
     { event: "__proto__" },
     { event: "refused", reason: null, message: "m" },
@@ -55,6 +65,7 @@ describe("a message of the fork server or of a child", () => {
       packages: { tornado: "6.6" },
       hidden: [["random", "/home/a/random.py"]],
       missing: [],
+      newest_tested: null,
     };
     expect(acceptServerEvent({ event: "listening", version: 1 })).toBeDefined();
     expect(acceptServerEvent({ event: "listening" })).toBeUndefined();
@@ -62,6 +73,6 @@ describe("a message of the fork server or of a child", () => {
     expect(acceptServerEvent({ ...ready, packages: { tornado: 6 } })).toBeUndefined();
     expect(acceptServerEvent({ ...ready, hidden: [["random"]] })).toBeUndefined();
     expect(acceptServerEvent({ ...ready, missing: [1] })).toBeUndefined();
-    expect(acceptChildOrder({ op: "stop", grace: 2 })).toBeDefined();
+    expect(acceptServerEvent({ ...ready, newest_tested: undefined })).toBeUndefined();
   });
 });

@@ -68,6 +68,16 @@ describe("a message that crosses a socket", () => {
     expect(accept[side](message)).toBeUndefined();
   });
 
+  test("has the plainest word for one that no enumeration has", () => {
+    const away = (why: string): unknown => acceptEvent({ k: "worker-away", why });
+    expect(away("retired")).toEqual({ k: "worker-away", why: "retired" });
+    expect(away("the disk was idle")).toEqual({ k: "worker-away", why: "closed" });
+    const exit = { k: "scheduler-exit", code: 0, signal: null, why: "x" };
+    expect(acceptEvent({ ...exit, reason: "idle", kind: "port" })).toEqual({ ...exit, reason: "idle", kind: "port" });
+    expect(acceptEvent({ ...exit, reason: "new", kind: "new" })).toEqual({ ...exit, reason: "closed", kind: "other" });
+    expect(acceptEvent({ k: "worker-away" })).toBeUndefined();
+  });
+
   test("may be anything at all: what is not taken is undefined, and nothing throws", () => {
     fc.assert(
       fc.property(fc.jsonValue(), fc.constantFrom(...Object.values(accept)), (value, take) => {

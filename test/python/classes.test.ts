@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createAuthority } from "../../src/security/certificates.ts";
 import { alive, client, pythons, readyHost, until, type Host } from "./host.ts";
@@ -30,12 +30,12 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     const request = { more: { sys_path: [path] } };
     const own = host.worker(scheduler.address, {
       kwargs: { name: "own" },
-      params: { class: "mine.Mine", user_kwargs: { colour: "red" } },
+      params: { worker_class: "mine.Mine", user_kwargs: { colour: "red" } },
       request,
     });
     const picky = host.worker(scheduler.address, {
       kwargs: { name: "picky" },
-      params: { class: "mine.Picky" },
+      params: { worker_class: "mine.Picky" },
       request,
     });
     expect([(await own.next("ready"))["name"], (await picky.next("ready"))["name"]]).toEqual(["own", "picky"]);
@@ -51,7 +51,7 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
       code: "arguments",
       message: expect.stringContaining("colour") as string,
     });
-    const missing = host.worker(scheduler.address, { params: { class: "mine.Missing" }, request });
+    const missing = host.worker(scheduler.address, { params: { worker_class: "mine.Missing" }, request });
     expect(await missing.next("failed")).toMatchObject({ code: "import", message: "module mine has no class Missing" });
   });
 
@@ -60,7 +60,7 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     const scheduler = await host.scheduler();
     const nanny = host.worker(scheduler.address, {
       kwargs: { name: "n", death_timeout: 20 },
-      params: { class: "distributed.Nanny" },
+      params: { worker_class: "distributed.Nanny" },
     });
     expect(await nanny.next("ready")).toMatchObject({ name: "n", nthreads: 1 });
     const pid = Number(await client(python, scheduler.address, `print(*client.run(__import__("os").getpid).values())`));
@@ -82,10 +82,30 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     await until(() => !alive(second), "the worker to go", 3000);
   });
 
+  test("Dask's Nanny loads what it is to load itself, beside its worker's preloads", async () => {
+    await using host = await readyHost(python);
+    const scheduler = await host.scheduler();
+    const [own, workers] = ["own", "workers"].map((name) => join(host.folder, `${name}.py`)) as [string, string];
+    for (const path of [own, workers])
+      writeFileSync(
+        path,
+        `def dask_setup(server):\n    print(type(server).__name__, "loads", ${JSON.stringify(basename(path))}, flush=True)\n`,
+      );
+    const params = { worker_class: "distributed.Nanny", preload: [[workers]], preload_nanny: [[own]] };
+    const nanny = host.worker(scheduler.address, { kwargs: { name: "n" }, params });
+    await nanny.next("ready");
+    expect(nanny.output()).toContain("Nanny loads own.py");
+    expect(nanny.output()).toContain("Worker loads workers.py");
+    expect(nanny.output()).not.toContain("Worker loads own.py");
+  });
+
   test("Dask's Nanny whose worker is retired stays away", async () => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
-    const nanny = host.worker(scheduler.address, { kwargs: { name: "n" }, params: { class: "distributed.Nanny" } });
+    const nanny = host.worker(scheduler.address, {
+      kwargs: { name: "n" },
+      params: { worker_class: "distributed.Nanny" },
+    });
     await nanny.next("ready");
     await client(python, scheduler.address, `client.retire_workers(names=["n"], close_workers=True)`);
     expect((await nanny.next("closing"))["reason"]).toBe("retired");
@@ -142,7 +162,7 @@ print(list(client.run(task).values())[0])`;
     const kwargs = { protocol: "tls" };
     const scheduler = await host.scheduler({ kwargs, params });
     const workers = ["distributed.Worker", "distributed.Worker", "distributed.Nanny"].map((name, index) =>
-      host.worker(scheduler.address, { kwargs: { ...kwargs, name: index }, params: { ...params, class: name } }),
+      host.worker(scheduler.address, { kwargs: { ...kwargs, name: index }, params: { ...params, worker_class: name } }),
     );
     const ready = await Promise.all(workers.map(async (worker) => worker.next("ready")));
     expect(

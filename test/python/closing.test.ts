@@ -1,8 +1,28 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { client, pythons, readyHost, type Host, type Rank } from "./host.ts";
+import { client, pythons, readyHost, until, type Host, type Rank } from "./host.ts";
 
-const QUICKLY = 3000;
+/**
+ * An end takes less than this (ms), also on a busy machine: less than the 10 s for which a worker waits for its tasks
+ * (CLOSE_SECONDS).
+ */
+const QUICKLY = 8000;
+
+/** Code for a client that leaves a task of ten minutes behind, once it has begun. */
+const begunTask = (host: Host): string => `
+import distributed, os, time
+begun = "${join(host.folder, "begun")}"
+def long():
+    open(begun, "w").close()
+    time.sleep(600)
+distributed.fire_and_forget(client.submit(long))
+until = time.monotonic() + 30
+while not os.path.exists(begun):
+    assert time.monotonic() < until
+    time.sleep(0.01)`;
 
 async function cluster(
   host: Host,
@@ -70,11 +90,7 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("a scheduler that is killed: its workers say so and end by themselves, even in the midst of a task, without a word", async () => {
     await using host = await readyHost(python);
     const { scheduler, ranks } = await cluster(host, 2);
-    await client(
-      python,
-      scheduler.address,
-      `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`,
-    );
+    await client(python, scheduler.address, begunTask(host));
     const before = Date.now();
     process.kill(await scheduler.pid(), "SIGKILL");
     expect(await Promise.all(ranks.map(reason))).toEqual(["scheduler-lost", "scheduler-lost"]);
@@ -116,11 +132,7 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("an order to stop ends a worker in its grace, whatever its tasks do", async () => {
     await using host = await readyHost(python);
     const { scheduler, ranks } = await cluster(host, 1);
-    await client(
-      python,
-      scheduler.address,
-      `__import__("distributed").fire_and_forget(client.submit(__import__("time").sleep, 600)); __import__("time").sleep(0.3)`,
-    );
+    await client(python, scheduler.address, begunTask(host));
     const before = Date.now();
     ranks[0]?.say({ op: "stop", grace: 1 });
     expect(await reason(ranks[0] as Rank)).toBe("stop");
@@ -130,13 +142,21 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
   test("an order to stop ends a worker that waits for an address, and one that cannot reach its scheduler", async () => {
     await using host = await readyHost(python);
     const waiting = host.ask({ kind: "worker", params: {} });
-    const lost = host.worker("tcp://127.0.0.1:9");
-    await Promise.all([waiting.next("forked"), lost.next("forked")]);
-    await sleep(300);
+    let tries = 0;
+    const deaf = createServer((socket) => {
+      tries += 1;
+      socket.destroy();
+    }).listen(0, "127.0.0.1");
+    await once(deaf, "listening");
+    const lost = host.worker(`tcp://127.0.0.1:${(deaf.address() as AddressInfo).port}`);
+    await until(() => tries > 0, "the worker to try to reach its scheduler");
+    const waits = await waiting.pid();
+    await until(() => /^State:\s+S/m.test(readFileSync(`/proc/${waits}/status`, "utf8")), "the other one to wait");
     for (const rank of [waiting, lost]) rank.say({ op: "stop", grace: 0.5 });
     expect(await waiting.next("exit", QUICKLY)).toMatchObject({ code: 0 });
     expect(await lost.next("exit", QUICKLY)).toMatchObject({ code: 0 });
     expect([waiting.output(), lost.output()]).toEqual(["", ""]);
+    deaf.close();
   });
 
   test("a name that is taken is refused by the scheduler, and said so", async () => {

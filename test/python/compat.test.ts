@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { pythons } from "./host.ts";
+import { pythons, scratch, startHost } from "./host.ts";
 
 const root = join(import.meta.dirname, "../../python");
 
@@ -64,12 +65,22 @@ print(reason_of("worker-struck-by-lightning", False), reason_of("scheduler-remov
     expect(say(python, program)).toBe("closed retired");
   });
 
-  test("a release after the newest tested one is noted in the log", () => {
+  test("a release after the newest tested one is told with the greeting, in both ways of starting children", async () => {
+    using folder = scratch("tsdask-newest-");
+    // Python imports it at its start: this Dask is then what a release to come is.
+    writeFileSync(
+      join(folder.path, "sitecustomize.py"),
+      `import sys\nsys.path.insert(0, ${JSON.stringify(root)})\nfrom tsdask_mpi import imports\nimports.NEWEST_TESTED = (2020, 1)\n`,
+    );
+    for (const config of [{}, { imports: false }]) {
+      await using newer = await startHost(python, { env: { PYTHONPATH: folder.path }, config });
+      expect(await newer.next("ready")).toMatchObject({ newest_tested: "2020.1" });
+      await using usual = await startHost(python, { config });
+      expect(await usual.next("ready")).toMatchObject({ newest_tested: null });
+    }
     const program = `
-import logging
-logging.basicConfig(level="INFO", stream=sys.stdout, format="%(message)s")
-from tsdask_mpi.compat import check
-check.say_untested("2099.1.0"); check.say_untested("2022.12.1+ds.1"); check.say_untested("2026.8.3")`;
-    expect(say(python, program)).toMatch(/^distributed 2099\.1\.0 is newer than 2026\.8, the newest that/);
+from tsdask_mpi.imports import newest_tested
+print(newest_tested("2099.1.0"), newest_tested("2022.12.1+ds.1"), newest_tested("2026.8.3"), newest_tested("none"))`;
+    expect(say(python, program)).toBe("2026.8 None None None");
   });
 });

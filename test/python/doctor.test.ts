@@ -320,7 +320,7 @@ const faults: readonly Foretold[] = [
     options: ["--np", "6", "--memory-limit", "50MB"],
     state: "warning",
     code: "TSD-198",
-    names: /47\.7 MiB of memory each/,
+    names: /5 of 5 workers have little memory, the least of them 47\.7 MiB/,
     says: /fewer ranks/,
     cure: { options: ["--np", "6", "--memory-limit", "500MB"] },
   },

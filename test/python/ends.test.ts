@@ -1,15 +1,18 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { alive, client, exists, PROGRAMS, pythons, readyHost, until, type Host, type Rank } from "./host.ts";
+import { alive, client, exists, PROGRAMS, pythons, readyHost, scratch, until, type Host, type Rank } from "./host.ts";
 
-const QUICKLY = 4000;
+/** How long what ends may take (ms), also on a busy machine. */
+const QUICKLY = 15_000;
 
-/** Has a task start three processes: a child, one in a session of its own, and one that is orphaned at once; returns their pids. */
+/**
+ * Has a task start three processes: a child, one in a session of its own, and one that is orphaned at once; returns
+ * their pids.
+ */
 const FAMILY = `
 def start():
     import os, subprocess
@@ -124,11 +127,19 @@ describe.each(pythons())("the end of children, with %s", (python) => {
       host.worker(scheduler.address, { kwargs: { name: "leave" } }),
     ];
     await Promise.all([crash.next("ready"), leave.next("ready")]);
+    // The client stays until its task has ended the worker: the tasks of a client that goes may be forgotten before
+    // they run.
     const end = (name: string, how: string): Promise<string> =>
       client(
         python,
         scheduler.address,
-        `client.submit(lambda: ${how}, workers=["${name}"], allow_other_workers=False); __import__("time").sleep(0.3)`,
+        `
+import time
+task = client.submit(lambda: ${how}, workers=["${name}"], allow_other_workers=False)
+until = time.monotonic() + 30
+while any(worker["name"] == "${name}" for worker in client.scheduler_info()["workers"].values()):
+    assert time.monotonic() < until
+    time.sleep(0.02)`,
       );
     await end("crash", `__import__("os").abort()`);
     await end("leave", `__import__("os")._exit(9)`);
@@ -148,13 +159,15 @@ def line(message):
     s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall((json.dumps(message) + "\\n").encode()); return s
 stdio = line({"op": "stdio", "id": "x"})
 control = line({"op": "fork", "id": "x", "kind": "worker", "env": dict(os.environ), "cwd": "/", "cpu_count": 1, "memory_limit": None, "sys_path": [],
-    "params": {"scheduler": sys.argv[2], "kwargs": {"name": "limited", "host": "127.0.0.1", "dashboard_address": ":0"}}})
+    "params": {"scheduler": sys.argv[2], "kwargs": {"name": "limited", "host": "127.0.0.1", "dashboard_address": ":0", "local_directory": sys.argv[4]}}})
 for text in control.makefile():
     if json.loads(text)["event"] == "ready": open(sys.argv[3], "w").write("ready")
 `;
     const script = join(host.folder, "rank.py");
     writeFileSync(script, code);
-    const rank = spawn(python, [script, host.socket, scheduler.address, marker], { stdio: "inherit" });
+    const rank = spawn(python, [script, host.socket, scheduler.address, marker, join(host.folder, "w")], {
+      stdio: "inherit",
+    });
     await until(() => exists(marker), "the worker");
     const seen = await client(
       python,
@@ -164,7 +177,7 @@ for text in control.makefile():
     expect(seen).toBe("[(1, (333, 444))]");
     expect(readFileSync(marker, "utf8")).toBe("ready");
     rank.kill("SIGKILL");
-    await sleep(100);
+    await once(rank, "exit");
   });
 });
 
@@ -177,7 +190,7 @@ import { createInterface } from "node:readline";
 const [python, entry, tmp] = process.argv.slice(1);
 const dir = mkdtempSync(tmp + "/tsdask-leader-");
 const server = spawn(python, [entry], { detached: true, stdio: ["pipe", "pipe", "inherit"] });
-server.stdin.write(JSON.stringify({ socket: dir + "/fork.sock", host_dir: dir }) + "\\n");
+server.stdin.write(JSON.stringify({ op: "start", socket: dir + "/fork.sock", host_dir: dir }) + "\\n");
 createInterface(server.stdout).on("line", (line) => {
   if (JSON.parse(line).event !== "ready") return;
   const stdio = connect(dir + "/fork.sock"); stdio.write(JSON.stringify({ op: "stdio", id: "x" }) + "\\n");
@@ -191,7 +204,20 @@ test.each(pythons())("a leader killed as it removed its folder leaves none above
   const base = mkdtempSync(join(tmpdir(), "tsdask-base-"));
   const folder = join(base, "0123456789abcdef");
   const server = spawn(python, [join(PROGRAMS, "forkserver.py")], { stdio: ["pipe", "ignore", "ignore"] });
-  server.stdin.end(`${JSON.stringify({ socket: join(folder, "fork.sock"), host_dir: folder })}\n`);
+  server.stdin.end(`${JSON.stringify({ op: "start", socket: join(folder, "fork.sock"), host_dir: folder })}\n`);
   expect(await once(server, "exit")).toEqual([1, null]);
   expect(exists(base)).toBe(false);
+});
+
+test.each(pythons())("a fork server that may make no socket in its folder says so, with %s", (python) => {
+  using place = scratch("tsdask-place-");
+  const file = join(place.path, "file");
+  writeFileSync(file, "");
+  const start = { op: "start", socket: join(file, "fork.sock"), host_dir: file };
+  const { status, stdout, stderr } = spawnSync(python, [join(PROGRAMS, "forkserver.py")], {
+    input: `${JSON.stringify(start)}\n`,
+    encoding: "utf8",
+  });
+  expect([status, stderr]).toEqual([1, ""]);
+  expect(JSON.parse(stdout)).toMatchObject({ event: "failed", reason: "folder", message: "Not a directory (ENOTDIR)" });
 });

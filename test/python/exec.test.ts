@@ -1,10 +1,18 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { createInterface } from "node:readline";
-import { describe, expect, test } from "vitest";
-import { alive, client, PROGRAMS, pythons, until, type Event } from "./host.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { alive, client, PROGRAMS, pythons, scratch, until, type Event } from "./host.ts";
+
+/** Where schedulers and workers make the folders that Dask leaves behind. */
+let temporary: ReturnType<typeof scratch>;
+beforeEach(() => {
+  temporary = scratch("tsdask-exec-");
+});
+afterEach(() => temporary[Symbol.dispose]());
 
 interface Started {
   readonly child: ChildProcess;
@@ -14,8 +22,16 @@ interface Started {
   readonly next: (name: string) => Promise<Event>;
 }
 
-function start(python: string, kind: "scheduler" | "worker", params: object): Started {
+function start(
+  python: string,
+  kind: "scheduler" | "worker",
+  params: object,
+  more: object = {},
+  added: object = {},
+): Started {
+  const env = { ...process.env, TMPDIR: temporary.path, ...added };
   const child = spawn(python, [join(PROGRAMS, "child.py")], {
+    env,
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
@@ -27,7 +43,7 @@ function start(python: string, kind: "scheduler" | "worker", params: object): St
   channel.on("error", () => channel.destroy());
   createInterface(channel).on("line", (line) => events.push(JSON.parse(line) as Event));
   channel.write(
-    `${JSON.stringify({ op: "fork", id: "x", kind, env: process.env, cwd: "/", cpu_count: 3, memory_limit: 2 ** 31, sys_path: [], params: { log_level: "warning", ...params } })}\n`,
+    `${JSON.stringify({ op: "fork", id: "x", kind, env, cwd: "/", cpu_count: 3, memory_limit: 2 ** 31, sys_path: [], params: { log_level: "warning", ...params }, ...more })}\n`,
   );
   const find = (name: string): Event | undefined => events.find(({ event }) => event === name);
   const next = async (name: string): Promise<Event> => {
@@ -38,7 +54,7 @@ function start(python: string, kind: "scheduler" | "worker", params: object): St
 }
 
 async function gone(child: ChildProcess): Promise<void> {
-  await until(() => child.exitCode !== null || child.signalCode !== null, "the child to end", 5000);
+  await until(() => child.exitCode !== null || child.signalCode !== null, "the child to end");
 }
 
 const PLACE = { host: "127.0.0.1", dashboard_address: ":0" };
@@ -76,6 +92,56 @@ describe.each(pythons())("a child that is a program of its own, on %s", (python)
     waiting.channel.destroy();
     await gone(waiting.child);
     expect(alive(waiting.child.pid ?? 0)).toBe(false);
+  });
+
+  test("asks, as a fork server does, whether its Dask has what keeps strangers out and what is convenient: only without the former nothing starts", async () => {
+    using folder = scratch("tsdask-exec-");
+    // Python imports it at its start, as a release of Dask would be that opens its pages in another way, and a Python
+    // that starts its resource tracker in another way.
+    writeFileSync(
+      join(folder.path, "sitecustomize.py"),
+      `import distributed.node, multiprocessing.resource_tracker, os
+multiprocessing.resource_tracker.ResourceTracker = object
+if "OTHER_PAGES" in os.environ:
+    distributed.node.ServerNode.start_http_server = lambda self, *_args, **_kwargs: None
+`,
+    );
+    const env = { PYTHONPATH: folder.path };
+    const convenient = start(python, "scheduler", { kwargs: { ...PLACE, port: 0 } }, {}, env);
+    await convenient.next("ready");
+    expect(convenient.events[0]).toEqual({
+      event: "lacking",
+      message: expect.stringMatching(/^distributed \S+ has no .*ResourceTracker \(/) as string,
+    });
+    convenient.channel.destroy();
+    await gone(convenient.child);
+    for (const kind of ["scheduler", "worker"] as const) {
+      const open = start(python, kind, { kwargs: PLACE }, {}, { ...env, OTHER_PAGES: "1" });
+      await gone(open.child);
+      expect([open.child.exitCode, open.events]).toEqual([
+        1,
+        [
+          {
+            event: "failed",
+            code: "incompatible",
+            message: expect.stringContaining("HTTPServer in distributed.node.ServerNode.start_http_server") as string,
+          },
+        ],
+      ]);
+    }
+  });
+
+  test.each([
+    ["another version's", { version: 1 }, /^version 1 of our protocol/],
+    ["one of another kind", { kind: "nanny" }, /^kind is neither/],
+  ])("refuses a request that is %s", async (_, more, message) => {
+    const refused = start(python, "worker", { kwargs: PLACE }, more);
+    expect(await refused.next("failed")).toMatchObject({
+      code: "malformed",
+      message: expect.stringMatching(message) as string,
+    });
+    await gone(refused.child);
+    expect(refused.child.exitCode).toBe(64);
   });
 
   test("says what is wrong with a request", async () => {

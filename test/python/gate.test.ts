@@ -191,8 +191,8 @@ describe.each(pythons())("the token gate before %s", (python) => {
     expect((await get(port, "/status")).status).toBe(403);
     const waiting = await get(port, "/status", { authorization });
     expect([waiting.status, waiting.headers["refresh"]]).toEqual([200, "1"]);
-    const { loaded } = await host.main.next("dashboard");
-    if (loaded !== true) {
+    const { problem } = await host.main.next("dashboard");
+    if (problem !== null) {
       expect((await get(port, "/status", { authorization })).body).toContain("bokeh");
       return;
     }
@@ -227,7 +227,7 @@ describe.each(pythons())("the token gate before %s", (python) => {
     await using host = await gated(python);
     const nanny = host.worker(host.main.address, {
       kwargs: { name: "n" },
-      params: { class: "distributed.Nanny", token_file: host.tokenFile },
+      params: { worker_class: "distributed.Nanny", token_file: host.tokenFile },
     });
     await nanny.next("ready");
     const found = await get(host.ports.scheduler, "/json/identity.json", { authorization: `Bearer ${host.token}` });

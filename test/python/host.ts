@@ -17,7 +17,10 @@ const POLL = 5;
 /** One JSON line of the fork server or of a child. */
 export type Event = { readonly event: string } & Readonly<Record<string, unknown>>;
 
-/** The Pythons with Dask that these tests run on: TSDASK_TEST_PYTHONS (colon-separated), else the project's own and the system's. */
+/**
+ * The Pythons with Dask that these tests run on: TSDASK_TEST_PYTHONS (colon-separated), else the project's own and the
+ * system's.
+ */
 export function pythons(): readonly string[] {
   const named = process.env["TSDASK_TEST_PYTHONS"]?.split(":").filter((path) => path !== "");
   return (named ?? [join(import.meta.dirname, "../../.venv/bin/python"), "/usr/bin/python3"]).filter(hasDask);
@@ -102,10 +105,11 @@ export async function startHost(
       .on("line", (line) => push(JSON.parse(line) as Event))
       .on("close", end);
   });
-  server.stdin.write(`${JSON.stringify({ socket, host_dir: folder, warm: [], ...config })}\n`);
+  server.stdin.write(`${JSON.stringify({ op: "start", socket, host_dir: folder, warm: [], ...config })}\n`);
   const ranks: Rank[] = [];
   const ask = (request: Request): Rank => {
-    const rank = connectRank(socket, `r${ranks.length}`, request, env);
+    // A scheduler, and a worker without a folder of its own, make one in TMPDIR.
+    const rank = connectRank(socket, `r${ranks.length}`, request, { TMPDIR: folder, ...env });
     ranks.push(rank);
     return rank;
   };
@@ -268,7 +272,9 @@ export function mode(path: string): number {
   return statSync(path).mode & 0o777;
 }
 
-/** Runs Python code as a script's process would, connected to a scheduler; returns what it prints. Throws when it fails. */
+/**
+ * Runs Python code as a script's process would, connected to a scheduler; returns what it prints. Throws when it fails.
+ */
 export async function client(
   python: string,
   address: string,

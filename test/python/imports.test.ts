@@ -111,8 +111,8 @@ print(sorted(client.run(look).values()), len(set(client.run(lambda: __import__("
     const bokeh = `print(client.run_on_scheduler(lambda: [name for name in __import__("sys").modules if name.partition(".")[0] == "bokeh"]) != [])`;
     expect(await client(python, scheduler.address, bokeh)).toBe("False");
     scheduler.say({ op: "dashboard" });
-    const { loaded } = await scheduler.next("dashboard");
-    expect(await client(python, scheduler.address, bokeh)).toBe(loaded === true ? "True" : "False");
+    const { problem } = await scheduler.next("dashboard");
+    expect(await client(python, scheduler.address, bokeh)).toBe(problem === null ? "True" : "False");
   });
 });
 

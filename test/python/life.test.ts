@@ -25,9 +25,10 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     ).toBe("5050");
 
     const before = Date.now();
-    for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 2 });
+    for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 20 });
     const exits = await Promise.all([...workers, scheduler].map(async (rank) => rank.next("exit")));
-    expect(Date.now() - before).toBeLessThan(1500);
+    // None waits until its grace is over.
+    expect(Date.now() - before).toBeLessThan(10_000);
     expect(exits).toMatchObject(exits.map(() => ({ event: "exit", code: 0, signal: null })));
     expect(workers.map((worker) => worker.all.map(({ event }) => event))).toEqual(
       workers.map(() => ["forked", "ready", "closing", "exit"]),
@@ -54,7 +55,8 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
     const worker = host.worker(scheduler.address, {});
-    const { pid } = await worker.next("ready");
+    const pid = await worker.pid();
+    await worker.next("ready");
     const made = await client(
       python,
       scheduler.address,
@@ -68,7 +70,7 @@ print(*client.run(make).values())`,
     );
     const files = made.split(" ").map((name) => `/dev/shm/${name}`);
     expect(files.map(exists)).toEqual([true, true]);
-    process.kill(Number(pid), "SIGKILL");
+    process.kill(pid, "SIGKILL");
     await worker.next("exit");
     await until(() => !files.some(exists), "what it had in shared memory to go");
   });
@@ -157,7 +159,7 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     process.kill(Number((await workers[1]?.next("forked"))?.["pid"]), "SIGKILL");
     expect(await workers[1]?.next("exit")).toMatchObject({ event: "exit", code: null, signal: 9 });
     await workers[0]?.next("exit");
-    await until(() => scratch().length === 0, `the folders to go: ${scratch().join(" ")}`, 5000);
+    await until(() => scratch().length === 0, `the folders to go: ${scratch().join(" ")}`);
   });
 
   test("leaves nothing when its leader goes, and removes the host's folder", async () => {
@@ -165,9 +167,7 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     const scheduler = await host.scheduler();
     const worker = host.worker(scheduler.address);
     await worker.next("ready");
-    const before = Date.now();
     await host[Symbol.asyncDispose]();
-    expect(Date.now() - before).toBeLessThan(2500);
     expect(host.process.exitCode).toBe(0);
     expect(exists(host.folder)).toBe(false);
     expect(worker.all.at(-1)).toMatchObject({ event: "exit", code: 0 });

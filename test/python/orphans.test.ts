@@ -7,7 +7,8 @@ import { expect, test } from "vitest";
 import { endLeftBehind, scriptMark } from "../../src/rank/orphans.ts";
 import { pythons, until } from "./host.ts";
 
-// It has shared memory and minds no SIGTERM; its resource tracker, a process of its own with the same environment, minds none either.
+// It has shared memory and minds no SIGTERM; its resource tracker, a process of its own with the same environment,
+// minds none either.
 const stubborn = `
 import signal, time
 from multiprocessing import resource_tracker, shared_memory

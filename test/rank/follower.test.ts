@@ -1,7 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { deadlines } from "../../src/deadlines.ts";
 import { hostPaths, type HostPaths } from "../../src/launcher/host-paths.ts";
 import { meetLeader } from "../../src/rank/follower.ts";
 
@@ -22,7 +23,7 @@ async function listenAt(path: string): Promise<void> {
 }
 
 beforeEach(() => {
-  top = mkdtempSync("/tmp/tsdask-light-");
+  top = mkdtempSync("/tmp/tsdask-follower-");
   paths = hostPaths({ key: "a launch", tmpdir: top, uid });
   visits = 0;
 });
@@ -89,6 +90,27 @@ describe("a rank that looks for its leader", () => {
       expect(visits).toBe(0);
     }, 20_000);
   }
+
+  it("waits for a leader that lives as long as the launch waits for its ranks, and then says that there is none", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
+    try {
+      let asked = 0;
+      const patience = async (): Promise<number> => {
+        asked += 1;
+        return 40_000;
+      };
+      let found: unknown = "not yet";
+      void meetLeader(paths, uid, async () => true, patience).then((socket) => (found = socket));
+      await vi.advanceTimersByTimeAsync(deadlines.hostLeader - 500);
+      expect([asked, found]).toEqual([0, "not yet"]);
+      await vi.advanceTimersByTimeAsync(20_000);
+      expect([asked, found]).toEqual([1, "not yet"]);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect([asked, found]).toEqual([1, undefined]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 
   it("does not use a folder of its user's that others may enter", async () => {
     mkdirSync(paths.folder, { recursive: true, mode: 0o700 });

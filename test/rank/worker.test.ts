@@ -3,12 +3,21 @@ import { describe, expect, it } from "vitest";
 import type { RankEvent } from "../../src/protocol/messages.ts";
 import { superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
 
+const ready = {
+  ...({ event: "ready", kind: "worker", address: "tls://h:1", name: "1" } as const),
+  ...{ dashboard: null, nthreads: 2, memory_limit: 1000, terminate: 0.95 },
+};
+
 it("what a worker used that has just ended by itself is told once its exit says so", async () => {
   const told: RankEvent[] = [];
   let happens: Parameters<WorkerSupervision["start"]>[1] = () => undefined;
   const { pid } = spawnSync("true");
   const worker = superviseWorker({
-    ...{ request: { kind: "worker", params: {}, cpu_count: 2, memory_limit: 1000, sys_path: [] }, host: "h" },
+    ...{
+      request: { kind: "worker", params: {}, cpu_count: 2, memory_limit: 1000, sys_path: [] },
+      host: "h",
+      python: "p",
+    },
     ...{ restarts: 0, schedulerReturns: false, terminateAt: 0 },
     start: (_, onEvent) => {
       happens = onEvent;
@@ -17,7 +26,7 @@ it("what a worker used that has just ended by itself is told once its exit says 
     report: (event) => told.push(event),
     lastWords: () => "",
   });
-  happens({ event: "ready", address: "tls://h:1", name: "1", nthreads: 2, memory_limit: 1000, pid });
+  happens(ready);
   happens({ event: "closing", reason: "scheduler-closed" });
   const usage = (): RankEvent[] => told.filter(({ k }) => k === "worker-usage");
   const end = worker.end(1);
@@ -37,7 +46,9 @@ it("a worker is ended at the fraction of its limit that its Dask configuration n
 });
 
 describe("a worker that cannot start", () => {
-  const supervised = (): {
+  const supervised = (
+    lastWords = "",
+  ): {
     happens: Parameters<WorkerSupervision["start"]>[1];
     told: RankEvent[];
     starts: () => number;
@@ -45,18 +56,22 @@ describe("a worker that cannot start", () => {
     const told: RankEvent[] = [];
     const heard: Parameters<WorkerSupervision["start"]>[1][] = [];
     superviseWorker({
-      ...{ request: { kind: "worker", params: {}, cpu_count: 2, memory_limit: 1000, sys_path: [] }, host: "h7" },
+      ...{
+        request: { kind: "worker", params: {}, cpu_count: 2, memory_limit: 1000, sys_path: [] },
+        host: "h7",
+        python: "/env/bin/python",
+      },
       ...{ restarts: 3, schedulerReturns: false, terminateAt: 0 },
       start: (_, onEvent) => {
         heard.push(onEvent);
         return { pid: () => process.pid, tell: () => undefined, kill: () => undefined };
       },
       report: (event) => told.push(event),
-      lastWords: () => "",
+      lastWords: () => lastWords,
     });
     return { happens: (event) => heard.at(-1)?.(event), told, starts: () => heard.length };
   };
-  const failed = { event: "failed", code: "folder", message: "[Errno 2] … '/scratch'", traceback: "" } as const;
+  const failed = { event: "failed", code: "folder", message: "[Errno 2] … '/scratch'" } as const;
   const exit = { event: "exit", code: 1, signal: null, cpu: 0, peak: 0 } as const;
 
   it("ends the launch with the reason, and is not tried again", () => {
@@ -68,16 +83,29 @@ describe("a worker that cannot start", () => {
     expect(starts()).toBe(1);
   });
 
+  it.each([
+    [{ code: null, signal: 9 }, "", "killed"],
+    [{ code: 1, signal: null }, "numpy._core._exceptions._ArrayMemoryError: no room", "memory"],
+    [{ code: 1, signal: null }, "512 MiB were read; nobody sent SIGKILL", undefined],
+  ])("is lost for what is known of it: %j %j", (how, words, cause) => {
+    const { happens, told } = supervised(words);
+    happens({ ...exit, ...how });
+    const lost = { k: "worker-lost", why: expect.any(String) as string, restarting: true };
+    expect(told).toEqual([cause === undefined ? lost : { ...lost, cause }]);
+  });
+
+  it("for want of what keeps strangers out ends the launch with that message", () => {
+    const { happens, told, starts } = supervised();
+    happens({ event: "failed", code: "incompatible", message: "distributed 2099.1.0 has no x" });
+    happens(exit);
+    const facts = { host: "h7", python: "/env/bin/python", problem: "distributed 2099.1.0 has no x" };
+    expect(told).toEqual([{ k: "failure", code: "TSD-179", exit: 69, facts }]);
+    expect(starts()).toBe(1);
+  });
+
   it("is lost as any other when it had been in, or when another try may help", () => {
     const later = supervised();
-    later.happens({
-      event: "ready",
-      address: "tls://h:1",
-      name: "1",
-      nthreads: 2,
-      memory_limit: 1000,
-      pid: process.pid,
-    });
+    later.happens(ready);
     later.happens(failed);
     later.happens(exit);
     const timeout = supervised();

@@ -64,7 +64,8 @@ describe("a hub that strangers crowd", () => {
   it("takes a leader while 600 idle connections of one source hold on, and ends all of them in time", async () => {
     const { hub, place, refused, joined } = await hubHere();
     const all: Promise<number>[] = [];
-    // In parts that fit the listener's queue: the kernel forgets what does not, and tells a caller that says nothing nothing of it.
+    // In parts that fit the listener's queue: the kernel forgets what does not, and tells a caller that says nothing
+    // nothing of it.
     for (let part = 0; part < 6; part += 1) {
       const strangers = Array.from({ length: 100 }, (_, i) =>
         i % 2 === 0

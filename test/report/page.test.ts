@@ -91,7 +91,7 @@ describe("the page", () => {
 
   test("has each loss with its reason, and every message", () => {
     const text = page([
-      at(80, { k: "lost", rank: 3, host: "h1", why: "it used 5000 MiB", restarting: true }),
+      at(80, { k: "lost", rank: 3, host: "h1", why: "it used 5000 MiB", restarting: true, cause: "memory" }),
       at(81, { k: "message", text: "TSD-055 The worker of rank 3 was lost" }),
       ended,
     ]);
@@ -102,9 +102,15 @@ describe("the page", () => {
     expect(text).toContain("workers died of it at 4 GiB each");
   });
 
+  test("advises by what a loss was, not by its words", () => {
+    const why = "it ended with exit code 1; its last words: read 512 MiB, SIGKILL ignored";
+    const text = page([at(80, { k: "lost", rank: 3, host: "h1", why, restarting: true }), ended]);
+    expect(text).not.toContain("workers died of it");
+  });
+
   test("says that memory was it only where a worker was seen with much of it", () => {
     const why = "it was killed (SIGKILL): by the system for want of memory, or by somebody";
-    const lost = at(80, { k: "lost", rank: 3, host: "h1", why, restarting: true });
+    const lost = at(80, { k: "lost", rank: 3, host: "h1", why, restarting: true, cause: "killed" });
     expect(page([lost, ended])).toContain("workers died of it at 4 GiB each");
     const few = lines.map((line) =>
       line.k === "sample" ? sample(60, ["tsdask-2", 1, GiB / 2, 0, 1], ["tsdask-3", 1, GiB / 2, 0, 1]) : line,
@@ -187,9 +193,9 @@ describe("what to ask for next time", () => {
     expect(text).toContain("Time: it took 1 h of 2 h");
   });
   test("more time where it ran out, and nothing after a moment", () => {
-    expect(told(at(3600, { k: "end", why: "its time was over: the launch ended in order", code: 143 }))).toContain(
-      "ran out after 1 h",
-    );
+    const end = { k: "end", why: "train.py says that its time was over", code: 143 } as const;
+    expect(told(at(3600, { ...end, ending: "walltime" }))).toContain("ran out after 1 h");
+    expect(told(at(3600, { ...end, ending: "script" }))).not.toContain("ran out");
   });
 });
 

@@ -72,11 +72,11 @@ test("what is no secret stays, and what JSON cannot hold becomes something it ca
   expect(redactText("nothing to hide")).toBe("nothing to hide");
 });
 
-test("a light rank's records travel to its leader's log as they are", () => {
+test("a follower's records travel to its leader's log as they are", () => {
   const sent: LogRecord[] = [];
-  const light = logTo((record) => sent.push(record), "info");
-  light.info("forked", { pid: 5 });
-  light.debug("too fine");
+  const follower = logTo((record) => sent.push(record), "info");
+  follower.info("forked", { pid: 5 });
+  follower.debug("too fine");
   const arrived: LogRecord[] = [];
   const leader = logTo((record) => arrived.push(record), "debug");
   for (const record of sent) leader.record(record);

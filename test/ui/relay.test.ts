@@ -1,7 +1,10 @@
 import { PassThrough } from "node:stream";
+import { setImmediate as settled } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { logFilter, relay } from "../../src/ui/relay.ts";
 import { memoryOut } from "./memory-out.ts";
+
+// `settled()`: what a stream does by itself it does in ticks, all of which come before the next turn of the event loop.
 
 const label = "[rank 3 h1]";
 
@@ -61,7 +64,7 @@ describe("a child's output", () => {
     expect(source.isPaused()).toBe(true);
     let taken = 0;
     while (source.write(`${"y".repeat(100)}\n`)) taken += 1;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await settled();
     expect(out.text()).toBe(`${label} first\n`);
     expect(taken).toBeLessThan(50);
     out.hold(false);
@@ -75,11 +78,11 @@ describe("a child's output", () => {
     const out = memoryOut();
     const running = relay({ source, out, label });
     source.write("half a line");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await settled();
     running.stop();
     await running.done;
     source.write("too late\n");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await settled();
     expect(out.text()).toBe(`${label} half a line\n`);
   });
 
@@ -88,7 +91,7 @@ describe("a child's output", () => {
     const out = memoryOut();
     const running = relay({ source, out, label });
     source.write("before\n");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await settled();
     source.destroy(new Error("reset"));
     await running.done;
     expect(out.text()).toBe(`${label} before\n`);
@@ -132,7 +135,7 @@ describe("Dask's log lines", () => {
     const out = memoryOut();
     const running = relay({ source, out, label, level: "warning" });
     source.write(record("WARNING", "before"));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await settled();
     running.quieten();
     source.end(
       `${record("ERROR", "connection closed")}Traceback (most recent call last):\n  File x\nCommClosedError: y\n${record("CRITICAL", "disk on fire")}bye\n`,
@@ -157,6 +160,22 @@ describe("Dask's log lines", () => {
       ["ValueError: y", true],
     ] as const;
     expect(lines.map(([line]) => wanted(Buffer.from(line)))).toEqual(lines.map(([, shown]) => shown));
+  });
+
+  test("take the tracebacks of exceptions that led to others with them, and no line that follows", () => {
+    const wanted = logFilter("error");
+    const traceback = ["Traceback (most recent call last):", "  File", "    await read()", "StreamClosedError: x"];
+    const links = [
+      "The above exception was the direct cause of the following exception:",
+      "During handling of the above exception, another exception occurred:",
+    ];
+    const chain = [record("WARNING", "x"), ...traceback, ...links.flatMap((link) => ["", link, "", ...traceback])];
+    expect(chain.map((line) => wanted(Buffer.from(line)))).toEqual(chain.map(() => false));
+    expect(["  printed with an indent", "", "printed"].map((line) => wanted(Buffer.from(line)))).toEqual([
+      true,
+      true,
+      true,
+    ]);
   });
 
   test("in the middle of somebody's sentence are no log lines", () => {

@@ -1,8 +1,10 @@
 """
-First in the script's PYTHONPATH: Python imports it at its start (https://docs.python.org/3/library/site.html). It puts one finder on
-sys.meta_path, leaves sys.path as the user has it, and imports the sitecustomize that would have been imported without it.
+First in the script's PYTHONPATH: Python imports it at its start (https://docs.python.org/3/library/site.html). It puts
+one finder on sys.meta_path, leaves sys.path as the user has it, and imports the sitecustomize that would have been
+imported without it.
 """
 
+import _signal
 import os
 import sys
 
@@ -28,4 +30,20 @@ def _begin():
         sys.modules.setdefault("sitecustomize", own)
 
 
-_begin()
+def _begin_uninterrupted():
+    """
+    Ctrl-C ends a Python that has not come to its script yet, as it ends other programs: not by a traceback of its
+    imports.
+    """
+    if _signal.getsignal(_signal.SIGINT) is not _signal.default_int_handler:
+        _begin()
+        return
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    try:
+        _begin()
+    finally:
+        if _signal.getsignal(_signal.SIGINT) is _signal.SIG_DFL:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+
+
+_begin_uninterrupted()

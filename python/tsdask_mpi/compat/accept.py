@@ -1,12 +1,13 @@
 """How tornado accepts connections, and when a connection of Dask's has proved itself.
 
 Relies on:
-- tornado/tcpserver.py add_sockets() calls `add_accept_handler(socket, self._handle_connection)` of its own module's name for every listening
-  socket, and gets a function that takes the handler away; tornado/netutil.py add_accept_handler() lets accept's OSError (no descriptor left)
-  reach the event loop, which logs it with a traceback and tries again at once. Seen: tornado 6.1 to 6.6.
-- distributed/comm/tcp.py BaseTCPListener._handle_stream(stream, address) awaits the TLS handshake, then self.on_connection(comm) (Dask's own
-  handshake), then serves the comm until it closes; the stream of a comm is comm.stream. TCPServer.handle_stream is that bound method.
-  Seen: 2022.12 to 2026.8.
+- tornado/tcpserver.py add_sockets() calls `add_accept_handler(socket, self._handle_connection)` of its own module's
+  name for every listening socket, and gets a function that takes the handler away; tornado/netutil.py
+  add_accept_handler() lets accept's OSError (no descriptor left) reach the event loop, which logs it with a traceback
+  and tries again at once. Seen: tornado 6.1 to 6.6.
+- distributed/comm/tcp.py BaseTCPListener._handle_stream(stream, address) awaits the TLS handshake, then
+  self.on_connection(comm) (Dask's own handshake), then serves the comm until it closes; the stream of a comm is
+  comm.stream. TCPServer.handle_stream is that bound method. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def is_listener_of(server: object) -> bool:
 
 
 def watch_connections(enter: Callable[[Any], None], leave: Callable[[Any], None], accept: Any) -> None:
-    """Call `enter` with the stream that comes, `leave` with the one that proved itself or closed, and accept by `accept`; from now on, in this process."""
+    """
+    Call `enter` with the stream that comes, `leave` with the one that proved itself or closed, and accept by `accept`;
+    from now on, in this process.
+    """
     import tornado.tcpserver
     from distributed.comm import tcp
 

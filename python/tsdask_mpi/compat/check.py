@@ -5,7 +5,6 @@ The others are asked where they are used: in a script's process, or in Jupyter's
 
 from __future__ import annotations
 
-import logging
 from types import ModuleType
 from typing import NamedTuple
 
@@ -22,21 +21,18 @@ from tsdask_mpi.compat import (
     performance_report,
     preloading,
     process_memory,
+    resource_tracker,
     scheduler_methods,
     shares,
     tls_contexts,
     usage_figures,
 )
 
-#: The releases of `distributed` that the tests are run against, the oldest and the newest.
-OLDEST_TESTED = (2022, 12)
-NEWEST_TESTED = (2026, 8)
-
-logger = logging.getLogger("tsdask_mpi")
-
 
 class Part(NamedTuple):
-    """A module of this folder, what a launch lacks where its probe fails, and whether the launch is not private then."""
+    """
+    A module of this folder, what a launch lacks where its probe fails, and whether the launch is not private then.
+    """
 
     module: ModuleType
     lost: str
@@ -58,6 +54,7 @@ PARTS = (
     Part(usage_figures, "clients of tasks are counted with the script's"),
     Part(process_memory, "memory that workers share counts in each of them"),
     Part(shares, "workers count the whole machine's cores and memory"),
+    Part(resource_tracker, "shared memory of what is killed may stay"),
     Part(interpreter, "the fork server cannot begin again without a module of --warm"),
     Part(close_reasons, "a worker that closes is taken for one that ended by itself"),
 )
@@ -81,16 +78,3 @@ def check(parts: tuple[Part, ...] = PARTS) -> Missing:
         if lacks:
             found[part.security].append(f"{lacks} ({part.lost})")
     return Missing("; ".join(found[True]), "; ".join(found[False]))
-
-
-def release_of(version: str) -> tuple[int, ...]:
-    """Return the year and month of a release of Dask, (0, 0) for a text that has none."""
-    parts = version.split(".")[:2]
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else (0, 0)
-
-
-def say_untested(version: str) -> None:
-    """Note in the log that this release of distributed is newer than what was tested."""
-    if release_of(version) > NEWEST_TESTED:
-        newest = ".".join(str(part) for part in NEWEST_TESTED)
-        logger.info("distributed %s is newer than %s, the newest that tsdask-mpi was tested with", version, newest)

@@ -1,14 +1,20 @@
 """distributed's Client: the one that a script left open, and one that is told of its launch when it begins.
 
 Relies on distributed/client.py:
-- _close_global_client() closes the client that get_client() would give.
-- Client.__init__ connects; Client._shutdown() is the coroutine behind Client.shutdown(), and closes `Client.cluster` where there is one.
-- Client._asynchronous is what it was asked to be, _scheduler_identity what the scheduler told of itself when it connected.
-- AllExit: a `gather` that is interrupted leaves futures with it that nobody awaits, and asyncio logs each of them. Seen: 2022.12 to 2026.8.
+- _close_global_client() closes the client that get_client() would give, and is called at the interpreter's exit
+  (atexit).
+- Client.__init__ connects; Client._shutdown() is the coroutine behind Client.shutdown(), and closes `Client.cluster`
+  where there is one.
+- Client._asynchronous is what it was asked to be, _scheduler_identity what the scheduler told of itself when it
+  connected.
+- AllExit: a `gather` that is interrupted leaves futures with it that nobody awaits, and asyncio logs each of them.
+- distributed/batched.py BatchedSend logs "Batched Comm Closed …" at info with a traceback. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
 import logging
 import sys
@@ -36,8 +42,28 @@ def close_left_open() -> None:
         client._close_global_client()
 
 
+def close_quietly_at_exit(module: Any) -> None:
+    """
+    Let a Ctrl-C while a script's client is closed at its exit end the closing without a traceback: the script's code
+    stays what it was.
+    """
+    close = getattr(module, "_close_global_client", None)
+    if close is None:
+        return
+
+    def close_unless_interrupted() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            close()
+
+    atexit.unregister(close)
+    atexit.register(close_unless_interrupted)
+
+
 def replace(cls: Any, begin: Callable[..., None], before_shutdown: Callable[[Any], None]) -> None:
-    """Have `begin(original __init__, client, args, words)` begin each client, and `before_shutdown(client)` called before it shuts its cluster down."""
+    """
+    Have `begin(original __init__, client, args, words)` begin each client, and `before_shutdown(client)` called before
+    it shuts its cluster down.
+    """
     init, shutdown = cls.__init__, cls._shutdown
 
     @functools.wraps(init)
@@ -63,8 +89,12 @@ def told_identity(client: Any) -> Any:
     return client._scheduler_identity
 
 
-def quieten_futures(module: Any) -> None:
-    """Leave the futures of an interrupted `gather` out of asyncio's log: the script's own KeyboardInterrupt says it."""
+def quieten_lost(module: Any) -> None:
+    """
+    Leave out of a script's log what its own exception says: the futures of an interrupted `gather`, which asyncio logs,
+    and the traceback of a connection that closed when its scheduler was lost.
+    """
+    logging.getLogger("distributed.batched").addFilter(_without_traceback)
     all_exit = getattr(module, "AllExit", None)
     if all_exit is None:
         return
@@ -73,3 +103,9 @@ def quieten_futures(module: Any) -> None:
         return not (record.exc_info and isinstance(record.exc_info[1], all_exit))
 
     logging.getLogger("asyncio").addFilter(wanted)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    if record.levelno <= logging.INFO:
+        record.exc_info = None
+    return True

@@ -1,7 +1,7 @@
 """Dask's words for why a worker or a scheduler closes.
 
-Relies on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py): `reason` of Worker.close and Scheduler.close, from 2023.1 on;
-older versions name none. Seen: 2022.12 to 2026.8.
+Relies on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py): `reason` of Worker.close and
+Scheduler.close, from 2023.1 on; older versions name none. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def probe() -> str | None:
 
 
 def reason_of(reason: str, was_retired: bool) -> CloseReason:
-    """Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a plain close."""
+    """
+    Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a
+    plain close.
+    """
     word = REASONS.get(reason, UNKNOWN)
     return "retired" if word == "restart" and was_retired else word
 
@@ -48,7 +51,10 @@ def given_reason(kwargs: dict[str, Any]) -> str:
 
 
 def of_scheduler(reason: object, has_idle_timeout: bool) -> CloseReason:
-    """Translate the reason that a scheduler closes for; old releases give none, and then one that may get idle is taken for idle."""
+    """
+    Translate the reason that a scheduler closes for; old releases give none, and then one that may get idle is taken
+    for idle.
+    """
     if reason == IDLE or (not reason and has_idle_timeout):
         return "idle"
     return "stop" if reason == "stop" else UNKNOWN

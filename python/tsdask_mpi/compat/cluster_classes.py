@@ -1,8 +1,8 @@
 """Classes of clusters of any package, whose objects become something else when they are made.
 
-Relies on: dask-jobqueue, dask-cuda, dask-kubernetes, dask-gateway and `distributed` itself make a cluster in the __init__ of a class.
-dask_kubernetes/operator/kubecluster/kubecluster.py KubeCluster has add_worker_group(), delete_worker_group() and from_name().
-Seen: distributed 2022.12 to 2026.8.
+Relies on: dask-jobqueue, dask-cuda, dask-kubernetes, dask-gateway and `distributed` itself make a cluster in the
+__init__ of a class. dask_kubernetes/operator/kubecluster/kubecluster.py KubeCluster has add_worker_group(),
+delete_worker_group() and from_name(). Seen: distributed 2022.12 to 2026.8.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """distributed's Cluster as a base for clusters of ours.
 
-Relies on distributed/deploy/cluster.py Cluster: _start() connects and _close() disconnects, both coroutines; _get_logs() is the one behind get_logs(); the
-widget offers scaling where _supports_scaling, and says that a cluster adapts by `_adaptive.periodic_callback`; _widget() makes it, and has it show scheduler_info and
-_scaling_status() again and again, from the event loop; _loop_runner runs the event loop of
-a synchronous cluster; _wait_for_workers(), which newer releases have, waits with a time-out. distributed/deploy/spec.py SpecCluster: _correct_state() starts and ends
-workers; what is in _instances is closed at the interpreter's end. distributed/utils.py SyncMethodMixin: _asynchronous is its default. Seen: 2022.12 to 2026.8.
+Relies on distributed/deploy/cluster.py Cluster: _start() connects and _close() disconnects, both coroutines;
+_get_logs() is the one behind get_logs(); the widget offers scaling where _supports_scaling, and says that a cluster
+adapts by `_adaptive.periodic_callback`; _widget() makes it, and has it show scheduler_info and _scaling_status() again
+and again, from the event loop; _loop_runner runs the event loop of a synchronous cluster; _wait_for_workers(), which
+newer releases have, waits with a time-out. distributed/deploy/spec.py SpecCluster: _correct_state() starts and ends
+workers; what is in _instances is closed at the interpreter's end. distributed/utils.py SyncMethodMixin: _asynchronous
+is its default. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ def probe() -> str | None:
 
 
 class OwnCluster(Cluster):
-    """A Cluster that a class of ours says the start, the end and the log of; before another class of cluster it takes the place of that one's."""
+    """
+    A Cluster that a class of ours says the start, the end and the log of; before another class of cluster it takes the
+    place of that one's.
+    """
 
     _supports_scaling = True
 

@@ -1,7 +1,8 @@
 """Has a Dask process be reached by its host's name instead of an address, so that a TLS proxy can route by SNI.
 
-Relies on: distributed/comm/tcp.py BaseTCPListener.contact_address builds the address that others get from the socket's own; Server.address,
-and with it what a scheduler and a worker tell of themselves, comes from it. Seen: 2022.12 to 2026.8.
+Relies on: distributed/comm/tcp.py BaseTCPListener.contact_address builds the address that others get from the socket's
+own; Server.address, and with it what a scheduler and a worker tell of themselves, comes from it. Seen: 2022.12 to
+2026.8.
 """
 
 from __future__ import annotations

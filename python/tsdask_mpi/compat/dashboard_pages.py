@@ -1,10 +1,11 @@
 """Adds the dashboard to a scheduler whose HTTP port is open already.
 
 Relies on:
-- distributed/dashboard/scheduler.py connect(application, http_server, scheduler, prefix) adds the dashboard to an open HTTP port;
-  its import raises ImportError without a Bokeh of the right version, and then distributed/http/scheduler/missing_bokeh.py has the page.
-- distributed/http/routing.py RoutingApplication.find_handler() asks the applications added to it (`applications`) for what it does not know
-  itself. Seen: 2022.12 to 2026.8.
+- distributed/dashboard/scheduler.py connect(application, http_server, scheduler, prefix) adds the dashboard to an open
+  HTTP port; its import raises ImportError without a Bokeh of the right version, and then
+  distributed/http/scheduler/missing_bokeh.py has the page.
+- distributed/http/routing.py RoutingApplication.find_handler() asks the applications added to it (`applications`) for
+  what it does not know itself. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The HTTP server that Dask's nodes open, and what it answers.
 
 Relies on:
-- distributed/node.py start_http_server() makes `HTTPServer(self.http_application)` of the name HTTPServer in its own module, in the
-  scheduler and in every worker. Seen: 2022.12 to 2026.8.
-- tornado/http1connection.py: whatever answers a request calls write_headers(start_line, headers, chunk) of its connection. Seen: tornado 6.2 to 6.6.
+- distributed/node.py start_http_server() makes `HTTPServer(self.http_application)` of the name HTTPServer in its own
+  module, in the scheduler and in every worker. Seen: 2022.12 to 2026.8.
+- tornado/http1connection.py: whatever answers a request calls write_headers(start_line, headers, chunk) of its
+  connection. Seen: tornado 6.2 to 6.6.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ def probe() -> str | None:
 
 
 def replace(server: type) -> None:
-    """Have every HTTP port of this process from now on be a `server`; raises RuntimeError where Dask opens it in another way."""
+    """
+    Have every HTTP port of this process from now on be a `server`; raises RuntimeError where Dask opens it in another
+    way.
+    """
     import distributed.node
 
+    absent = probe()
+    if absent:
+        raise RuntimeError(f"this release of distributed opens its HTTP port in another way: it has no {absent}")
     node: Any = distributed.node
-    if not hasattr(node, "HTTPServer"):
-        raise RuntimeError("this version of distributed opens its HTTP port in a way that the token gate does not know")
     node.HTTPServer = server
 
 

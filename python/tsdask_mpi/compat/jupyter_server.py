@@ -3,9 +3,12 @@
 Relies on:
 - jupyter_server/serverapp.py ServerApp.start() (notebook 6: NotebookApp.start()) comes after all configuration.
 - jupyter_server/base/handlers.py JupyterHandler.prepare() comes before each request is answered.
-- jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting of the user's.
-- jupyter_core/paths.py jupyter_path() ends with SYSTEM_JUPYTER_PATH; JupyterLab takes its prebuilt extensions from jupyter_path("labextensions").
-- jupyter_client/manager.py KernelManager.format_kernel_cmd() returns a kernel's command line; the kernel is started in the notebook's folder.
+- jupyter_core/paths.py jupyter_config_path() ends with SYSTEM_CONFIG_PATH: what stands there gives way to every setting
+  of the user's.
+- jupyter_core/paths.py jupyter_path() ends with SYSTEM_JUPYTER_PATH; JupyterLab takes its prebuilt extensions from
+  jupyter_path("labextensions").
+- jupyter_client/manager.py KernelManager.format_kernel_cmd() returns a kernel's command line; the kernel is started in
+  the notebook's folder.
 - jupyterlab/commands.py _yarn_config() runs yarn, which runs what a .yarnrc.yml in a folder above its own names.
 Seen: jupyter_server 2.21, jupyter_client 8.10, JupyterLab 4.6.
 """
@@ -18,7 +21,9 @@ from typing import Any
 
 
 def probe() -> str | None:
-    """Say what is missing in those parts of Jupyter that are there, where the launch would not be private without it."""
+    """
+    Say what is missing in those parts of Jupyter that are there, where the launch would not be private without it.
+    """
     from tsdask_mpi.compat.names import lacking
 
     try:

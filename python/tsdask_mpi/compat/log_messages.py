@@ -1,14 +1,19 @@
-"""What Dask writes in its log, its warnings and its exceptions, and Python in those of an import, where only the text tells one thing from another.
+"""
+What Dask writes in its log, its warnings and its exceptions, and Python in those of an import, where only the text
+tells one thing from another.
 
 Relies on (a text that is no longer there costs a clearer word or a quieter log, and nothing else):
 - distributed/worker.py Worker.heartbeat() logs "… during heartbeat" with a traceback for any OSError.
-- distributed/scheduler.py Scheduler.send_all() and report() log "Closed comm … while trying to write …" with a traceback for a client that is gone.
+- distributed/scheduler.py Scheduler.send_all() and report() log "Closed comm … while trying to write …" with a
+  traceback for a client that is gone.
 - distributed/comm/tcp.py TLSListener warns "Listener on …: TLS handshake failed with remote …".
 - distributed/security.py raises RuntimeError "encryption required by Dask configuration …".
-- dask/config.py raises ValueError "A dask config file at '…' is malformed …", with PyYAML's own words after the first line: the problem, then a
-  line that begins with `in "` and has "line N"; its Python part also shows the place, with `^` under it.
+- dask/config.py raises ValueError "A dask config file at '…' is malformed …", with PyYAML's own words after the first
+  line: the problem, then a line that begins with `in "` and has "line N"; its Python part also shows the place, with
+  `^` under it.
 - distributed/node.py warns "Port … is already in use".
-- dlopen(3) of glibc, in an ImportError: "cannot open shared object file", "undefined symbol: …", "version `…' not found", and the name of a library.
+- dlopen(3) of glibc, in an ImportError: "cannot open shared object file", "undefined symbol: …", "version `…' not
+  found", and the name of a library.
 - distributed/worker.py _register_with_scheduler() raises ValueError "Unexpected response from register: …".
 - distributed/preloading.py is the file whose frames a preload's exception passes. Seen: 2022.12 to 2026.8.
 """
@@ -32,7 +37,10 @@ PRELOADING_FILE = "distributed/preloading.py"
 
 
 def malformed_file(text: str) -> str | None:
-    """Return which of Dask's configuration files cannot be read, its line and the problem; None where the text is about something else."""
+    """
+    Return which of Dask's configuration files cannot be read, its line and the problem; None where the text is about
+    something else.
+    """
     found = re.search(r"config file at '(.+?)' is malformed", text)
     if found is None:
         return None

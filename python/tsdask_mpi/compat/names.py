@@ -11,7 +11,10 @@ def lacking(where: str, owner: object, *names: str) -> str | None:
 
 
 def written_in(function: object) -> set[str]:
-    """Return the names and texts that a function, or any method of a class, is made of, inner functions included: what `inspect` would read from the file."""
+    """
+    Return the names and texts that a function, or any method of a class, is made of, inner functions included: what
+    `inspect` would read from the file.
+    """
     if isinstance(function, type):
         return set().union(*(written_in(value) for value in vars(function).values() if hasattr(value, "__code__")))
     found: set[str] = set()

@@ -1,8 +1,9 @@
 """The methods of distributed.Worker that let it answer for its nanny (nanny_shim.py has the why).
 
-Relies on: distributed/worker.py Worker._register_with_scheduler() sends Worker.nanny; Worker.close() asks that nanny to close, if there is one;
-Worker.batched_stream carries what the scheduler is told; Worker.handlers and .stream_handlers are the tables of its operations.
-distributed/core.py handle_stream() awaits a handler only when it is a coroutine function. Seen: 2022.12 to 2026.8.
+Relies on: distributed/worker.py Worker._register_with_scheduler() sends Worker.nanny; Worker.close() asks that nanny to
+close, if there is one; Worker.batched_stream carries what the scheduler is told; Worker.handlers and .stream_handlers
+are the tables of its operations. distributed/core.py handle_stream() awaits a handler only when it is a coroutine
+function. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations

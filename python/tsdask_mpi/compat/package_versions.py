@@ -1,10 +1,12 @@
 """Spares the children file operations that give each of them the same answer.
 
 Relies on:
-- distributed/versions.py get_package_info(): old versions import each package anew to ask for its version, new ones keep it
-  (`_version_cached`). Seen: 2022.12 to 2026.8.
-- psutil/_pslinux.py is_storage_device(name) looks under /sys/block for each device, whenever distributed/system_monitor.py samples.
-- dask/config.py and distributed/config.py read their defaults with yaml.safe_load, which takes yaml.SafeLoader when it is called.
+- distributed/versions.py get_package_info(): old versions import each package anew to ask for its version, new ones
+  keep it (`_version_cached`). Seen: 2022.12 to 2026.8.
+- psutil/_pslinux.py is_storage_device(name) looks under /sys/block for each device, whenever
+  distributed/system_monitor.py samples.
+- dask/config.py and distributed/config.py read their defaults with yaml.safe_load, which takes yaml.SafeLoader when it
+  is called.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Has a scheduler write Dask's own performance report: task stream, profiles, bandwidth.
 
 Relies on:
-- distributed/scheduler.py Scheduler.performance_report(start, last_count, code, mode) returns a page of HTML; mode "inline" puts Bokeh's
-  scripts into it. It raises ImportError without Bokeh. What it says of the duration counts from `start`. Seen: 2022.12 to 2026.8.
-- distributed/scheduler.py Scheduler.time_started is when the scheduler began (seconds since 1970). Seen: 2022.12 to 2026.8.
-- distributed/diagnostics/task_stream.py TaskStreamPlugin(scheduler, maxlen), kept in Scheduler.plugins by its `name`, which
-  Scheduler.get_task_stream looks for before it makes one; what ran before the plugin was there is not in it.
+- distributed/scheduler.py Scheduler.performance_report(start, last_count, code, mode) returns a page of HTML; mode
+  "inline" puts Bokeh's scripts into it. It raises ImportError without Bokeh. What it says of the duration counts from
+  `start`. Seen: 2022.12 to 2026.8.
+- distributed/scheduler.py Scheduler.time_started is when the scheduler began (seconds since 1970). Seen: 2022.12 to
+  2026.8.
+- distributed/diagnostics/task_stream.py TaskStreamPlugin(scheduler, maxlen), kept in Scheduler.plugins by its `name`,
+  which Scheduler.get_task_stream looks for before it makes one; what ran before the plugin was there is not in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the set-up of a preload raises.
 
-Relies on: distributed/preloading.py: whatever `dask_setup` of a preload raises passes through `Preload.start`, whose caller logs it and goes
-on. Seen: 2022.12 to 2026.8.
+Relies on: distributed/preloading.py: whatever `dask_setup` of a preload raises passes through `Preload.start`, whose
+caller logs it and goes on. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ def probe() -> str | None:
 
 
 def on_failure(tell: Callable[[str, Exception], None]) -> None:
-    """Call `tell` with a preload's name and what setting it up raises, in place of Dask's log; from now on, in this process."""
+    """
+    Call `tell` with a preload's name and what setting it up raises, in place of Dask's log; from now on, in this
+    process.
+    """
     from distributed.preloading import Preload
 
     start = Preload.start

@@ -1,12 +1,12 @@
 """What a worker takes for its own memory.
 
 Relies on:
-- distributed/system_monitor.py SystemMonitor.get_process_memory(): resident bytes. The worker's memory manager (worker_memory.py) and its
-  heartbeats ask it, several times a second. Seen: 2022.12 to 2026.8.
+- distributed/system_monitor.py SystemMonitor.get_process_memory(): resident bytes. The worker's memory manager
+  (worker_memory.py) and its heartbeats ask it, several times a second. Seen: 2022.12 to 2026.8.
 
-A forked worker's resident memory is mostly the fork server's, which all workers of a host share: counted in each of them, a hundred
-workers seem to use gigabytes that nobody does, and are paused and ended for them. Linux tells each process' part: proc(5), smaps_rollup,
-`Pss`, from 4.14 on.
+A forked worker's resident memory is mostly the fork server's, which all workers of a host share: counted in each of
+them, a hundred workers seem to use gigabytes that nobody does, and are paused and ended for them. Linux tells each
+process' part: proc(5), smaps_rollup, `Pss`, from 4.14 on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from tsdask_mpi.compat.names import lacking
 
-#: To read smaps_rollup walks all pages, about a millisecond for each 60 MiB: done so often (seconds), and sooner near a limit.
+#: To read smaps_rollup walks all pages, about a millisecond for each 60 MiB: done so often (seconds), and sooner near a
+#: limit.
 MEASURE_SECONDS = 10.0
 NEAR_SECONDS = 1.0
 #: distributed.yaml's lowest threshold (`worker.memory.target`) is 0.6 of the limit.
@@ -32,7 +33,10 @@ def probe() -> str | None:
 
 
 def count_own(worker: Any) -> None:
-    """Have a worker that has not started count its own part of shared memory; one that runs in a Nanny's process is left alone."""
+    """
+    Have a worker that has not started count its own part of shared memory; one that runs in a Nanny's process is left
+    alone.
+    """
     monitor = getattr(worker, "monitor", None)
     resident = getattr(monitor, "get_process_memory", None)
     if monitor is None or resident is None:
@@ -58,7 +62,8 @@ def shared_part(path: str = "/proc/self/smaps_rollup") -> int:
 class OwnMemory:
     """Tells a process' own part of its resident memory, in bytes.
 
-    Between two measurements, growth of the resident memory counts in full; pages that were shared and have been written to since do not.
+    Between two measurements, growth of the resident memory counts in full; pages that were shared and have been written
+    to since do not.
     """
 
     def __init__(

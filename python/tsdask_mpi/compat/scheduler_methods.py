@@ -1,8 +1,9 @@
 """The methods of a distributed.Scheduler that are replaced in the one object of its process.
 
-Relies on distributed/scheduler.py: Scheduler.coerce_address() looks up whoever is named in a call; Scheduler.close(reason=…) is what ends it, also for the
-RPC `terminate` (whose entry in Scheduler.handlers is the bound method) and the idle timeout, which Scheduler.periodic_callbacks["idle-timeout"] looks for, and
-which it says again with each look until the scheduler closes. Seen: 2022.12 to 2026.8.
+Relies on distributed/scheduler.py: Scheduler.coerce_address() looks up whoever is named in a call;
+Scheduler.close(reason=…) is what ends it, also for the RPC `terminate` (whose entry in Scheduler.handlers is the bound
+method) and the idle timeout, which Scheduler.periodic_callbacks["idle-timeout"] looks for, and which it says again with
+each look until the scheduler closes. Seen: 2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ def translate_names(scheduler: Any, translate: Callable[[Any], Any]) -> None:
 def before_closing(
     scheduler: Any, note: Callable[[CloseReason], None], last_look: Callable[[], Awaitable[None]]
 ) -> None:
-    """Call `note` with the reason as soon as anything begins to close the scheduler; when a client or idleness does, `last_look` comes first."""
+    """
+    Call `note` with the reason as soon as anything begins to close the scheduler; when a client or idleness does,
+    `last_look` comes first.
+    """
     close = scheduler.close
 
     async def closed(*args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """The moment at which a script has returned and threads of it still run.
 
-Relies on: Lib/threading.py _shutdown(): the interpreter calls it, by its name in the module, when the main thread has returned; it waits for all
-threads that are no daemons. Seen: CPython 3.10 to 3.14.
+Relies on: Lib/threading.py _shutdown(): the interpreter calls it, by its name in the module, when the main thread has
+returned; it waits for all threads that are no daemons. Seen: CPython 3.10 to 3.14.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ def probe() -> str | None:
 
 
 def before_waiting(tell: Callable[[], None]) -> None:
-    """Call `tell` before the interpreter waits for such threads, if there are any; without what this relies on, nothing."""
+    """
+    Call `tell` before the interpreter waits for such threads, if there are any; without what this relies on, nothing.
+    """
     if probe() is not None:
         return
     original = threading._shutdown  # type: ignore[attr-defined]

@@ -2,8 +2,10 @@
 
 Relies on:
 - dask/system.py CPU_COUNT and distributed/system.py MEMORY_LIMIT are computed at import; CPU_COUNT is copied by
-  `from dask.system import CPU_COUNT` into other modules, and into the defaults of distributed/worker_memory.py parse_memory_limit.
-- dask/config.py `paths` is computed at import, by _get_paths() where there is one (from 2023.2). Seen: 2022.12 to 2026.8.
+  `from dask.system import CPU_COUNT` into other modules, and into the defaults of distributed/worker_memory.py
+  parse_memory_limit.
+- dask/config.py `paths` is computed at import, by _get_paths() where there is one (from 2023.2). Seen: 2022.12 to
+  2026.8.
 """
 
 from __future__ import annotations

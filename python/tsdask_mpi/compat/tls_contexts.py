@@ -1,11 +1,12 @@
 """The TLS contexts of Dask and tornado.
 
 Relies on:
-- distributed/security.py: Security makes one ssl.SSLContext for listening and one for connecting, in _get_tls_context(tls, purpose),
-  whenever it is asked for its arguments, and nothing in a context changes after that; Security.__init__ checks its arguments against
-  self.__slots__. Seen: 2022.12 to 2026.8.
-- tornado/iostream.py: SSLIOStream(socket, ..., ssl_options=None) makes a context of the system's authorities (from 6.6 on, 15 ms in the
-  first connection that a process accepts), and uses it only for a socket that is not an ssl.SSLSocket yet. Seen: tornado 6.1 to 6.6.
+- distributed/security.py: Security makes one ssl.SSLContext for listening and one for connecting, in
+  _get_tls_context(tls, purpose), whenever it is asked for its arguments, and nothing in a context changes after that;
+  Security.__init__ checks its arguments against self.__slots__. Seen: 2022.12 to 2026.8.
+- tornado/iostream.py: SSLIOStream(socket, ..., ssl_options=None) makes a context of the system's authorities (from 6.6
+  on, 15 ms in the first connection that a process accepts), and uses it only for a socket that is not an ssl.SSLSocket
+  yet. Seen: tornado 6.1 to 6.6.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class SharedSecurity(Security):
 
 @functools.cache
 def keep_own_context() -> None:
-    """Have tornado take an accepted connection's own context where it would make one that is never used; from now on, in this process."""
+    """
+    Have tornado take an accepted connection's own context where it would make one that is never used; from now on, in
+    this process.
+    """
     original = SSLIOStream.__init__
 
     def with_own_context(stream: SSLIOStream, socket: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,9 +1,11 @@
 """What Dask's scheduler knows of clients and of spilled bytes.
 
 Relies on:
-- distributed/worker.py Worker._get_client(): `get_client` in a task makes a client named "worker", whose id begins with `Client-worker-`.
-- distributed/scheduler.py: Scheduler.cumulative_worker_metrics (from 2023.5) sums (…, "disk-write", "bytes") of all heartbeats; before it, a worker's
-  `metrics["spilled_bytes"]` has under "disk" what lies there at the moment. Seen: 2022.12 to 2026.8.
+- distributed/worker.py Worker._get_client(): `get_client` in a task makes a client named "worker", whose id begins with
+  `Client-worker-`.
+- distributed/scheduler.py: Scheduler.cumulative_worker_metrics (from 2023.5) sums (…, "disk-write", "bytes") of all
+  heartbeats; before it, a worker's `metrics["spilled_bytes"]` has under "disk" what lies there at the moment. Seen:
+  2022.12 to 2026.8.
 """
 
 from __future__ import annotations

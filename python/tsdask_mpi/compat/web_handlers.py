@@ -1,7 +1,8 @@
 """The rules and handlers of a tornado application that runs already.
 
-Relies on tornado/web.py: Application.add_handlers() puts rules before the last one, behind earlier ones, into Application.default_router.rules;
-WebSocketHandler.ws_connection is None until the browser's side is open. Seen: tornado 6.2 to 6.6.
+Relies on tornado/web.py: Application.add_handlers() puts rules before the last one, behind earlier ones, into
+Application.default_router.rules; WebSocketHandler.ws_connection is None until the browser's side is open. Seen: tornado
+6.2 to 6.6.
 """
 
 from __future__ import annotations

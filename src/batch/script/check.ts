@@ -2,7 +2,9 @@ import { Failure } from "../../errors/failure.ts";
 import { show } from "../../config/values.ts";
 import type { JobSpec } from "./job-spec.ts";
 
-/** Control characters (C0, DEL, C1), and the line and paragraph separators of Unicode, which YAML takes for line ends. */
+/**
+ * Control characters (C0, DEL, C1), and the line and paragraph separators of Unicode, which YAML takes for line ends.
+ */
 const breaking = /[\p{Cc}\u2028\u2029]/u;
 
 /** How people know the parts of a spec. */
@@ -15,8 +17,8 @@ const known: Readonly<Record<string, string>> = {
 };
 
 /**
- * Refuses a spec with a text that a batch system could take for more than that text: one with a control character, and a scheduler file whose
- * name ends in a backslash, which continues a line of HTCondor's. Throws TSD-131.
+ * Refuses a spec with a text that a batch system could take for more than that text: one with a control character, and
+ * a scheduler file whose name ends in a backslash, which continues a line of HTCondor's. Throws TSD-131.
  */
 export function checkSpec(spec: JobSpec): void {
   for (const [part, value] of Object.entries(spec) as readonly (readonly [string, unknown])[]) {

@@ -1,13 +1,15 @@
 import { environmentLines, given, mebibytes, quoted, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /**
- * A submit description for `condor_submit`: "Submitting a Job" of the HTCondor manual. HTCondor starts no ranks over several machines without a
- * dedicated scheduler, so that each machine is a job of its own, with its ranks started by tsdask-mpi: the first has the scheduler, the others join it.
+ * A submit description for `condor_submit`: "Submitting a Job" of the HTCondor manual. HTCondor starts no ranks over
+ * several machines without a dedicated scheduler, so that each machine is a job of its own, with its ranks started by
+ * tsdask-mpi: the first has the scheduler, the others join it.
  */
 export function htcondorScript(spec: JobSpec): Rendered {
   const { nodes, ranksPerNode, threads } = spec;
   const file = spec.join === undefined ? "scheduler-$(ClusterId).json" : condorText(spec.join.schedulerFile);
-  // The first machine has scheduler and script on its own few ranks; with fewer than three, a worker shares one with them.
+  // The first machine has scheduler and script on its own few ranks; with fewer than three, a worker shares one with
+  // them.
   const few = ranksPerNode < 3 ? ["--inclusive-workers"] : [];
   const lead = [quoted(spec.command), "--np", String(ranksPerNode), ...few, ...spec.words.map(quoted)].join(" ");
   const joining = `${quoted(spec.command)} --np ${ranksPerNode} --no-scheduler`;
@@ -68,15 +70,19 @@ export function htcondorScript(spec: JobSpec): Rendered {
 /** Bytes. */
 const gibi = 1024 ** 3;
 
-/** `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where it is meant. */
+/**
+ * `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where
+ * it is meant.
+ */
 function bashArguments(spec: JobSpec, launch: string): string {
   const script = [...environmentLines(spec), `exec ${launch}`].join("; ");
   return `"-lc '${condorText(script)}'"`;
 }
 
 /**
- * Text inside both quotes of the new syntax, each doubled. A `$` could start a macro or a function of the submit file, and `$$(` one that is
- * filled in when a machine is matched: both have a macro of their own that stands for the plain characters (condor_submit(1), "Macros").
+ * Text inside both quotes of the new syntax, each doubled. A `$` could start a macro or a function of the submit file,
+ * and `$$(` one that is filled in when a machine is matched: both have a macro of their own that stands for the plain
+ * characters (condor_submit(1), "Macros").
  */
 function condorText(text: string): string {
   const quotes = text.replaceAll("'", "''").replaceAll('"', '""');

@@ -51,7 +51,7 @@ export interface JobSpec {
 /** A template's text, and what a user should know of it. */
 export interface Rendered {
   readonly text: string;
-  /** Wishes that this batch system cannot express, in words. */
+  /** Requests that this batch system cannot express, in words. */
   readonly notes: readonly string[];
 }
 
@@ -68,7 +68,10 @@ export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The command line after the launcher: tsdask-mpi, its options, the job. A worker job finds its cluster through TSDASK_SCHEDULER_FILE. */
+/**
+ * The command line after the launcher: tsdask-mpi, its options, the job. A worker job finds its cluster through
+ * TSDASK_SCHEDULER_FILE.
+ */
 export function launched(spec: JobSpec): string {
   const joining =
     spec.join === undefined
@@ -132,13 +135,17 @@ export function bashScript({
 }
 
 /**
- * What Open MPI is told; other MPIs do not look at it. It (4, then 5) would bind each rank to a single core, and 4 kills the ranks one second
- * after it is told to end: nine let a script save what it has. Open MPI 5.0 heeds no such setting: measured, it kills within half a second.
+ * What Open MPI is told; other MPIs do not look at it. It (4, then 5) would bind each rank to a single core, and 4
+ * kills the ranks one second after it is told to end: nine let a script save what it has. Open MPI 5.0 heeds no such
+ * setting: measured, it kills within half a second.
  */
 export const unbound =
   "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-9}";
 
-/** What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set; other MPIs take all variables. */
+/**
+ * What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set; other MPIs take all
+ * variables.
+ */
 export function passedOn(...names: readonly string[]): string {
   const words = [...names, "TSDASK_JOB"].map((name) => `\${${name}:+${name};}`);
   return `export OMPI_MCA_mca_base_env_list="${words.join("")}"`;

@@ -4,8 +4,9 @@ import { Failure } from "../../errors/failure.ts";
 import { environmentLines, mebibytes, quoted, ranksOf, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /**
- * A manifest for `kubectl create`: an MPIJob of Kubeflow's MPI operator (kubeflow.org/v2beta1). With MPICH, ranks meet through its process
- * manager and no shared volume is needed; with Open MPI they meet in the working folder, which a volume must then share.
+ * A manifest for `kubectl create`: an MPIJob of Kubeflow's MPI operator (kubeflow.org/v2beta1). With MPICH, ranks meet
+ * through its process manager and no shared volume is needed; with Open MPI they meet in the working folder, which a
+ * volume must then share.
  */
 export function kubernetesScript(spec: JobSpec): Rendered {
   const { name, nodes, ranksPerNode, threads, volume } = spec;
@@ -107,7 +108,10 @@ function notesOn({ image, volume, join, account, array }: JobSpec, implementatio
   return notes.flatMap(([applies, note]) => (applies ? [note] : []));
 }
 
-/** YAML as Kubernetes reads it: with the words of YAML 1.1 (`yes`, `on`) quoted where they are text, each long line left whole, nothing shared by an anchor. */
+/**
+ * YAML as Kubernetes reads it: with the words of YAML 1.1 (`yes`, `on`) quoted where they are text, each long line left
+ * whole, nothing shared by an anchor.
+ */
 function manifest(job: object): string {
   return stringify(job, { schema: "yaml-1.1", aliasDuplicateObjects: false, lineWidth: 0 });
 }

@@ -21,7 +21,10 @@ const templates: Readonly<Record<ScriptSystem, Template>> = {
 /** The batch systems that scripts can be written for. */
 export const scriptSystems = Object.keys(templates) as readonly ScriptSystem[];
 
-/** The script of a spec for a batch system, and notes on what that system cannot express. Pure. Throws TSD-131 for text that could become a line of its own. */
+/**
+ * The script of a spec for a batch system, and notes on what that system cannot express. Pure. Throws TSD-131 for text
+ * that could become a line of its own.
+ */
 export function renderScript(system: ScriptSystem, spec: JobSpec): Rendered {
   checkSpec(spec);
   return templates[system](spec);

@@ -11,7 +11,10 @@ import {
   type JobSpec,
 } from "./job-spec.ts";
 
-/** A script for Grid Engine's `qsub`: qsub(1), sge_pe(5). Slots are cores; how they spread over hosts is the parallel environment's rule. */
+/**
+ * A script for Grid Engine's `qsub`: qsub(1), sge_pe(5). Slots are cores; how they spread over hosts is the parallel
+ * environment's rule.
+ */
 export function sgeScript(spec: JobSpec): Rendered {
   const { threads } = spec;
   const slots = ranksOf(spec) * threads;

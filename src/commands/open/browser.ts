@@ -6,8 +6,9 @@ import { writePrivateFile } from "../../security/private-files.ts";
 import { makeSessionFolder, pageName } from "./session-folder.ts";
 
 /**
- * Opens a link in the user's browser. The link holds a token, and all users can see a process's words: the browser gets a page of a private folder
- * that leads on. Resolves to what removes that page, or to undefined where no browser can be opened.
+ * Opens a link in the user's browser. The link holds a token, and all users can see a process's words: the browser gets
+ * a page of a private folder that leads on. Resolves to what removes that page, or to undefined where no browser can be
+ * opened.
  */
 export async function openBrowser(link: string, env: NodeJS.ProcessEnv): Promise<(() => Promise<void>) | undefined> {
   const mac = process.platform === "darwin";

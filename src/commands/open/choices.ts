@@ -16,7 +16,10 @@ const questions: Readonly<
   lsf: [["bqueues", ["-w"], 1]],
 };
 
-/** The queues (with the longest time, where it is known) and accounts that a batch system offers; empty where it does not say. */
+/**
+ * The queues (with the longest time, where it is known) and accounts that a batch system offers; empty where it does
+ * not say.
+ */
 export async function choicesOf(system: BatchName, shell: Shell): Promise<readonly [string[], string[]]> {
   const user = shell.env["USER"] ?? shell.env["LOGNAME"] ?? "";
   const [queues = [], accounts = []] = await Promise.all(

@@ -30,8 +30,8 @@ const versionsProgram =
   "import json, distributed.versions as v; print(json.dumps({k: x for k, x in v.get_versions()['packages'].items()}))";
 
 /**
- * Compares this computer's versions with the cluster's, and writes the folder (0700, its files 0600). Throws TSD-071 and TSD-072; versions that differ
- * are told, for the same minor version of Python often does.
+ * Compares this computer's versions with the cluster's, and writes the folder (0700, its files 0600). Throws TSD-071
+ * and TSD-072; versions that differ are told, for the same minor version of Python often does.
  */
 export async function makeClientFolder({
   name,

@@ -18,8 +18,8 @@ const questions = [
 const mostShown = 12;
 
 /**
- * Asks on the terminal for what is missing of a job, with what the batch system offers; Enter leaves it to the batch system. Resolves to all options.
- * Throws TSD-176 when the user has had enough.
+ * Asks on the terminal for what is missing of a job, with what the batch system offers; Enter leaves it to the batch
+ * system. Resolves to all options. Throws TSD-176 when the user has had enough.
  */
 export async function askForMissing(
   options: readonly string[],

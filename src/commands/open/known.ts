@@ -6,8 +6,9 @@ import { durationText } from "../../ui/format.ts";
 import { remembered, rememberedNames, type Session } from "./remember.ts";
 
 /**
- * The session that a word names; undefined where it is none of the user's clusters, but a host. Throws TSD-187 (its file cannot be believed), TSD-188 (it
- * has ended) and TSD-189 (a cluster of this machine's list, which was not opened from here).
+ * The session that a word names; undefined where it is none of the user's clusters, but a host. Throws TSD-187 (its
+ * file cannot be believed), TSD-188 (it has ended) and TSD-189 (a cluster of this machine's list, which was not opened
+ * from here).
  */
 export async function knownByName(word: string, env: NodeJS.ProcessEnv): Promise<Session | undefined> {
   const session = await remembered(word, env);
@@ -33,7 +34,10 @@ export async function knownByName(word: string, env: NodeJS.ProcessEnv): Promise
   );
 }
 
-/** The failure of a host that nobody knows, with the cluster whose name is like its own: that was meant, perhaps. Any other error as it is. */
+/**
+ * The failure of a host that nobody knows, with the cluster whose name is like its own: that was meant, perhaps. Any
+ * other error as it is.
+ */
 export async function meantByName(error: unknown, word: string, env: NodeJS.ProcessEnv): Promise<unknown> {
   if (!(error instanceof Failure) || error.code !== "TSD-173" || error.facts["unknown"] !== 1) return error;
   const own = (await listClusters(env)).map(({ entry }) => entry.name);

@@ -8,7 +8,10 @@ import type { ClusterEntry } from "../../registry/cluster-entry.ts";
 const mostLines = 8;
 const mostBytes = 8_192;
 
-/** The last lines of the output of a job that ended before its cluster was up: it says why. Empty where it is not found, or is not our own file. */
+/**
+ * The last lines of the output of a job that ended before its cluster was up: it says why. Empty where it is not found,
+ * or is not our own file.
+ */
 export async function lastWords({ job, cwd }: Pick<ClusterEntry, "job" | "cwd">): Promise<readonly string[]> {
   const id = /^\d+/.exec(job.id ?? "")?.[0];
   if (id === undefined) return [];

@@ -89,7 +89,10 @@ export function readRequest(line: string): Request | undefined {
   return found.success ? found.output : undefined;
 }
 
-/** What a line from the login host tells; text where it is not one of ours. Throws TSD-177 for one of ours that cannot be believed. */
+/**
+ * What a line from the login host tells; text where it is not one of ours. Throws TSD-177 for one of ours that cannot
+ * be believed.
+ */
 export function readTold(line: string): Told | string {
   if (!line.startsWith(mark)) return visibleLine(line);
   const found = v.safeParse(Told, contentOf(line));

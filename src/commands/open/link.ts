@@ -95,7 +95,9 @@ export async function connectLink(request: LinkRequest, inbox: Inbox<Happening>)
   }
 }
 
-/** ssh goes on to a compute node, as with `-J`: for a page that listens on that node's loopback alone. Throws TSD-184. */
+/**
+ * ssh goes on to a compute node, as with `-J`: for a page that listens on that node's loopback alone. Throws TSD-184.
+ */
 async function connectNode(
   node: string,
   {

@@ -43,8 +43,9 @@ interface Side {
 }
 
 /**
- * The login host's side of `tsdask-mpi open`: takes requests on stdin, one line each, and tells on stdout what comes of them. No word of the laptop's
- * stands in a shell line here. Ends with its stdin, or when the laptop has been silent for too long; the cluster stays.
+ * The login host's side of `tsdask-mpi open`: takes requests on stdin, one line each, and tells on stdout what comes of
+ * them. No word of the laptop's stands in a shell line here. Ends with its stdin, or when the laptop has been silent
+ * for too long; the cluster stays.
  */
 export async function serveOpen(
   env: NodeJS.ProcessEnv,
@@ -138,7 +139,9 @@ async function submit(request: Extract<Request, { op: "submit" }>, { env, tell }
   tell({ event: "submitted", job: { system, id }, name });
 }
 
-/** What the `script:` sections say of a job; what they say of `script` itself (a file, an array) is not for a session. */
+/**
+ * What the `script:` sections say of a job; what they say of `script` itself (a file, an array) is not for a session.
+ */
 async function jobDefaults(env: NodeJS.ProcessEnv): ReturnType<typeof sectionDefaults> {
   const keys = new Set(Object.keys(jobOptions));
   const camel = (name: string): string => name.replace(/[-_](\w)/g, (_, letter: string) => letter.toUpperCase());

@@ -22,8 +22,8 @@ export interface Forwarded {
 }
 
 /**
- * Leads ports of this machine to the cluster's pages: the same as before after a lost connection, so that what is open in the browser goes on. Throws
- * TSD-028 (the port that was asked for is taken), TSD-175 and TSD-184.
+ * Leads ports of this machine to the cluster's pages: the same as before after a lost connection, so that what is open
+ * in the browser goes on. Throws TSD-028 (the port that was asked for is taken), TSD-175 and TSD-184.
  */
 export async function forwardPages(
   { record, token }: Up,
@@ -90,7 +90,9 @@ async function wayTo({ host, node }: Service, link: Link): Promise<{ readonly by
   return { by: node === hello.host ? connection : await link.toNode(node), host: here };
 }
 
-/** The first answer of a page, whatever it is: the tunnel's own port takes connections also where nothing is behind it. */
+/**
+ * The first answer of a page, whatever it is: the tunnel's own port takes connections also where nothing is behind it.
+ */
 async function answers(url: string, target: string, port: number): Promise<void> {
   const problem = await new Promise<string | undefined>((resolve) => {
     const take = url.startsWith("https:") ? httpsRequest : httpRequest;

@@ -15,7 +15,10 @@ const plain = v.pipe(
   v.check((text) => !/\p{Cc}/u.test(text), "holds control characters"),
 );
 
-/** How to go back to a cluster that was opened from here; once it has ended, that it has. What stands in it goes to ssh, and to a shell there. */
+/**
+ * How to go back to a cluster that was opened from here; once it has ended, that it has. What stands in it goes to ssh,
+ * and to a shell there.
+ */
 const Session = v.object({
   format: v.literal(1),
   name: v.pipe(v.string(), v.regex(namePattern, "not a name")),

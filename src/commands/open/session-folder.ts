@@ -3,8 +3,9 @@ import { mkdtemp, readdir, rmdir, unlink } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isAlive } from "../../batch/job-list.ts";
+import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
-import { listens } from "../../net/reach.ts";
+import { listens } from "../../net/connection-check.ts";
 import { systemCode } from "../../security/file-problems.ts";
 import { privateFolder } from "../../security/private-files.ts";
 
@@ -13,10 +14,16 @@ export const socketName = "s";
 /** The page that leads the browser on, in its folder. */
 export const pageName = "open.html";
 
-/** A folder's name says whose it is, by host and process, so that what a killed session has left is told from what another one uses. */
+/**
+ * A folder's name says whose it is, by host and process, so that what a killed session has left is told from what
+ * another one uses.
+ */
 const ofHost = (): string => `tsdask-open-${createHash("sha256").update(hostname()).digest("hex").slice(0, 4)}-`;
 
-/** Makes a folder (0700) of this session's on this computer; those of killed sessions go. Throws TSD-071 where nothing can be kept private. */
+/**
+ * Makes a folder (0700) of this session's on this computer; those of killed sessions go. Throws TSD-071 where nothing
+ * can be kept private.
+ */
 export async function makeSessionFolder(env: NodeJS.ProcessEnv): Promise<string> {
   const base = env["XDG_RUNTIME_DIR"] || tmpdir();
   await sweep(base);
@@ -38,10 +45,13 @@ async function sweep(base: string): Promise<void> {
   }
 }
 
-/** Removes what a session makes in its folder, and nothing else. ssh's process outlives a killed session for some seconds: its socket answers, and stays. */
+/**
+ * Removes what a session makes in its folder, and nothing else. ssh's process outlives a killed session for some
+ * seconds: its socket answers, and stays.
+ */
 async function removeLeft(folder: string): Promise<void> {
   const socket = join(folder, socketName);
-  if (await listens(socket)) return;
+  if ((await listens(socket, deadlines.socketProbe)) !== "no") return;
   for (const path of [socket, join(folder, pageName)])
     await unlink(path).catch((error: unknown) => {
       if (systemCode(error) !== "ENOENT") throw error;

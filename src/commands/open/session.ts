@@ -66,8 +66,8 @@ const retries = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000];
 const soon = 10_000;
 
 /**
- * One session with a cluster behind a login host, from the connection to its end; resolves to the exit code. Throws TSD-173 to 178, and what the login
- * host tells.
+ * One session with a cluster behind a login host, from the connection to its end; resolves to the exit code. Throws
+ * TSD-173 to 178, and what the login host tells.
  */
 export async function openSession(asked: Asked, context: CommandContext): Promise<number> {
   const inbox = makeInbox<Happening>();

@@ -11,14 +11,17 @@ import { posixQuoted } from "../shells.ts";
 import { makeSessionFolder, socketName } from "./session-folder.ts";
 
 /*
- * The system's own ssh, with its configuration, jump hosts and agents. ssh_config(5): ControlMaster, ControlPath, ControlPersist; ssh(1): -O.
- * With ControlPersist, `ssh -M -N` goes into the background when it has authenticated, in a session of its own: Ctrl-C does not reach it. It ends by
- * itself when it has had no channel for so many seconds, should this program die without a word.
+ * The system's own ssh, with its configuration, jump hosts and agents. ssh_config(5): ControlMaster, ControlPath,
+ * ControlPersist; ssh(1): -O. With ControlPersist, `ssh -M -N` goes into the background when it has authenticated, in a
+ * session of its own: Ctrl-C does not reach it. It ends by itself when it has had no channel for so many seconds,
+ * should this program die without a word.
  */
 
 /** Seconds that a connection without a channel stays. */
 const idle = 20;
-/** A connection that is silent for `aliveEvery * aliveCount` seconds is lost: the network is gone, or the laptop slept. */
+/**
+ * A connection that is silent for `aliveEvery * aliveCount` seconds is lost: the network is gone, or the laptop slept.
+ */
 const aliveEvery = 10;
 const aliveCount = 3;
 /** Lines of ssh's own that a failure shows. */
@@ -30,9 +33,15 @@ export type Channel = ChildProcessByStdio<Writable, Readable, Readable>;
 export interface Connection {
   /** Runs our program there; its stdin and stdout are the channel. */
   serve(program: string): Channel;
-  /** A channel that does nothing, without which a connection that only forwards ports would end as an idle one; it closes with the connection. */
+  /**
+   * A channel that does nothing, without which a connection that only forwards ports would end as an idle one; it
+   * closes with the connection.
+   */
   hold(): Channel;
-  /** A port of this machine's loopback that leads to a port as the login host reaches it. Resolves to what went wrong, if anything did. */
+  /**
+   * A port of this machine's loopback that leads to a port as the login host reaches it. Resolves to what went wrong,
+   * if anything did.
+   */
   forward(port: number, target: string): Promise<string | undefined>;
   /** A shell line for `ProxyCommand` that leads ssh on through this connection to a further host. */
   readonly through: string;
@@ -110,11 +119,15 @@ export async function connectSsh({ login, env, ask, say, via }: ConnectRequest):
   };
 }
 
-/** Starts its words as a process that the terminal's Ctrl-C does not reach, with the same input and output, and ends. */
+/**
+ * Starts its words as a process that the terminal's Ctrl-C does not reach, with the same input and output, and ends.
+ */
 const apart =
   'require("child_process").spawn(process.argv[1],process.argv.slice(2),{stdio:"inherit",detached:true}).unref()';
 
-/** `%` begins a token of ssh's in a ProxyCommand (ssh_config(5)), where a path of `control` is already written with two. */
+/**
+ * `%` begins a token of ssh's in a ProxyCommand (ssh_config(5)), where a path of `control` is already written with two.
+ */
 const throughLine = (control: readonly string[], login: string): string => {
   const plain = [process.execPath, "-e", apart, "ssh", ...control, ...channelOptions].map((word) =>
     word.replaceAll("%", "%%"),
@@ -151,8 +164,8 @@ async function onSocket(
 }
 
 /**
- * What runs there: our program as a login shell of the user's finds it, since it is often a profile or a module that sets PATH.
- * `program` is plain enough for a shell (see the option).
+ * What runs there: our program as a login shell of the user's finds it, since it is often a profile or a module that
+ * sets PATH. `program` is plain enough for a shell (see the option).
  */
 function remoteLine(program: string): string {
   const inShell = 'case ${SHELL##*/} in bash|zsh|ksh) exec "$SHELL" -lc "$0";; esac; exec sh -lc "$0"';

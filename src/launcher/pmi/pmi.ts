@@ -12,21 +12,28 @@ export interface Pmi {
   readonly maxValue: number;
   /** Any text; `key` is of letters, digits, `-` and `_`, at most 40 characters. */
   readonly put: (key: string, value: string) => Promise<void>;
-  /** Waits until every rank of the launch is here. `deadline` in milliseconds, else the one that `openPmi` was given for fences. */
+  /**
+   * Waits until every rank of the launch is here. `deadline` in milliseconds, else the one that `openPmi` was given for
+   * fences.
+   */
   readonly fence: (deadline?: number) => Promise<void>;
   /** `undefined` when nobody has put it. */
   readonly get: (key: string) => Promise<string | undefined>;
   /** Says goodbye; a rank that opened PMI and exits without it makes the launcher end the whole launch. */
   readonly finalize: () => Promise<void>;
-  /** Asks the launcher to end all ranks now and to exit with this code; it kills this process too, so say what there is to say before. */
+  /**
+   * Asks the launcher to end all ranks now and to exit with this code; it kills this process too, so say what there is
+   * to say before.
+   */
   readonly abort: (exitCode: number) => void;
 }
 
 /**
- * Opens the launcher's key-value store. `deadline` bounds each exchange and `fenceDeadline` each fence, in milliseconds. A fence needs every
- * rank of the launch: each opens, fences and finalizes once. Everything rejects with a Failure: TSD-030 cannot be opened, TSD-031 no reply in time,
- * TSD-032 the launcher closed the connection, TSD-033 an unexpected reply. The connection stays open then: Hydra kills a
- * launch whose rank closes it, and its message would be lost.
+ * Opens the launcher's key-value store. `deadline` bounds each exchange and `fenceDeadline` each fence, in
+ * milliseconds. A fence needs every rank of the launch: each opens, fences and finalizes once. Everything rejects with
+ * a Failure: TSD-030 cannot be opened, TSD-031 no reply in time, TSD-032 the launcher closed the connection, TSD-033 an
+ * unexpected reply. The connection stays open then: Hydra kills a launch whose rank closes it, and its message would be
+ * lost.
  */
 export async function openPmi(
   world: World,

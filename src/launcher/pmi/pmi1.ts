@@ -3,8 +3,9 @@ import type { Store } from "./store.ts";
 import { lines, type Reply, type Wire } from "./wire.ts";
 
 /**
- * The PMI-1 wire, as Hydra (MPICH, Intel MPI, MVAPICH) and Flux speak it: lines of `key=value` words. Its source is Flux's RFC 13
- * ("Simple Process Manager Interface v1"), which MPICH's own documentation names as the reference; the `initack` exchange of `-pmi-port` is Hydra's.
+ * The PMI-1 wire, as Hydra (MPICH, Intel MPI, MVAPICH) and Flux speak it: lines of `key=value` words. Its source is
+ * Flux's RFC 13 ("Simple Process Manager Interface v1"), which MPICH's own documentation names as the reference; the
+ * `initack` exchange of `-pmi-port` is Hydra's.
  */
 export async function openPmi1(wire: Wire, world: World, endpoint: PmiEndpoint, deadline: number): Promise<Store> {
   const ask = (request: string, cmd: string, step: string, within = deadline): Promise<Reply> =>

@@ -6,8 +6,9 @@ import { counted, lines, type Reply, type Wire } from "./wire.ts";
 const maxValue = 1023;
 
 /**
- * The PMI-2 wire, as `srun --mpi=pmi2` speaks it: a first line like PMI-1's, then `key=value;` fields behind a six-character length.
- * Its source is MPICH's PMI-2 client (src/pmi/src/pmi2.c) and Slurm's plugin (src/plugins/mpi/pmi2), observed against Slurm 22.05.
+ * The PMI-2 wire, as `srun --mpi=pmi2` speaks it: a first line like PMI-1's, then `key=value;` fields behind a
+ * six-character length. Its source is MPICH's PMI-2 client (src/pmi/src/pmi2.c) and Slurm's plugin
+ * (src/plugins/mpi/pmi2), observed against Slurm 22.05.
  */
 export async function openPmi2(wire: Wire, world: World, endpoint: PmiEndpoint, deadline: number): Promise<Store> {
   const frame = (body: string): string => `${String(body.length).padStart(6)}${body}`;

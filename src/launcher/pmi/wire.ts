@@ -51,7 +51,8 @@ export const counted: Framing = (arrived) => {
 
 /**
  * Opens the way to the PMI server: the inherited descriptor, or the address of `-pmi-port`.
- * Its exchanges reject with a Failure: TSD-030 cannot be opened, TSD-031 no reply in time, TSD-032 the launcher closed it, TSD-033 an unexpected reply.
+ * Its exchanges reject with a Failure: TSD-030 cannot be opened, TSD-031 no reply in time, TSD-032 the launcher closed
+ * it, TSD-033 an unexpected reply.
  */
 export async function openWire(endpoint: PmiEndpoint, where: Facts): Promise<Wire> {
   const refuse = async (code: MessageCode, facts: Facts = {}): Promise<never> => {

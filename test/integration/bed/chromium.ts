@@ -7,7 +7,10 @@ export function chromiumAvailable(): Availability {
   return findChromium() === undefined ? { missing: "chromium (Debian: chromium)" } : true;
 }
 
-/** Launches the system's Chromium without a window; close it with `await using`. Of certificates it has no authority for, it takes those of `trusted` (PEM) alone. */
+/**
+ * Launches the system's Chromium without a window; close it with `await using`. Of certificates it has no authority
+ * for, it takes those of `trusted` (PEM) alone.
+ */
 export async function launchChromium({ trusted }: { readonly trusted?: string } = {}): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error("There is no Chromium: npm test installs it as root on Debian");

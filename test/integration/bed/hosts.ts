@@ -17,7 +17,10 @@ export interface HostOptions {
   readonly bound?: Readonly<Record<string, string>>;
 }
 
-/** Hosts on this machine: each its own network, address and hostname, all on one network 10.77.0.0/24, with one file system. */
+/**
+ * Hosts on this machine: each its own network, address and hostname, all on one network 10.77.0.0/24, with one file
+ * system.
+ */
 export interface Hosts {
   readonly names: readonly string[];
   /** The address of a host on their network. */
@@ -28,7 +31,10 @@ export interface Hosts {
   mpirun(kind: "openmpi4" | "mpich4", ranks: Readonly<Record<string, number>>, program: readonly string[]): Command;
   /** Cuts a host's cable, or joins it again. */
   cable(name: string, state: "up" | "down"): Promise<void>;
-  /** A firewall: what one host says to another from these of its ports (`8786`, `32768-65534`) gets lost, until the result is disposed of. */
+  /**
+   * A firewall: what one host says to another from these of its ports (`8786`, `32768-65534`) gets lost, until the
+   * result is disposed of.
+   */
   firewall(from: string, to: string, ports: string): Promise<AsyncDisposable>;
   /** Ends the hosts. What runs on them must have ended before. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -41,8 +47,8 @@ export function hostsAvailable(): Availability {
 }
 
 /**
- * Makes the hosts. A host is a process that holds its namespaces and ends with this one, so nothing stays behind after a crash:
- * no named namespace, no interface, no line in the machine's hosts file.
+ * Makes the hosts. A host is a process that holds its namespaces and ends with this one, so nothing stays behind after
+ * a crash: no named namespace, no interface, no line in the machine's hosts file.
  */
 export async function startHosts({
   names = ["h1", "h2", "h3"],
@@ -145,7 +151,10 @@ export async function startHosts({
   };
 }
 
-/** Starts a process with namespaces of its own, sets them up, and returns when they are ready. It ends when its stdin does. */
+/**
+ * Starts a process with namespaces of its own, sets them up, and returns when they are ready. It ends when its stdin
+ * does.
+ */
 async function hold(script: string, args: readonly string[]): Promise<ChildProcess> {
   const all = ["--net", "--uts", "--mount", "sh", "-c", `${script} && echo ready && exec cat >/dev/null`, ...args];
   const child = spawn(which("unshare") ?? "unshare", all, { stdio: ["pipe", "pipe", "pipe"], cwd: "/" });
@@ -171,7 +180,9 @@ async function end(child: ChildProcess): Promise<void> {
   });
 }
 
-/** `on host command…`, and the same in the manner of rsh, `agent [-options] host command line`, as launchers call it. */
+/**
+ * `on host command…`, and the same in the manner of rsh, `agent [-options] host command line`, as launchers call it.
+ */
 function writeScripts(folder: string, pids: readonly (readonly [string, number])[]): void {
   const cases = pids.map(([name, pid]) => `  ${name}) pid=${pid} ;;`).join("\n");
   const enter = 'exec nsenter --target "$pid" --net --uts --mount sh -c';

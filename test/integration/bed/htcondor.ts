@@ -15,7 +15,10 @@ import { type Availability, type Command, command, needs, projectRoot } from "./
 import { startHosts, hostsAvailable } from "./hosts.ts";
 import { output, run, start, type Running } from "./run.ts";
 
-/** A real HTCondor pool: a host that is its manager and access point, and two that run jobs, each a slot of 8 cores and 8 GiB that is divided as jobs ask. */
+/**
+ * A real HTCondor pool: a host that is its manager and access point, and two that run jobs, each a slot of 8 cores and
+ * 8 GiB that is divided as jobs ask.
+ */
 export interface HtCondor {
   /** As it says itself. */
   readonly version: string;
@@ -29,7 +32,10 @@ export interface HtCondor {
 /** Unpacked by scripts/lib/bed.sh: programs of a newer Debian, with the C library and others that they need. */
 const unpacked = join(projectRoot, ".tools", "htcondor");
 const [manager, ...executing] = ["condor", "e1", "e2"];
-/** Root within a user namespace: files are root's for the machine, and this user's for the pool, which runs no job as root. */
+/**
+ * Root within a user namespace: files are root's for the machine, and this user's for the pool, which runs no job as
+ * root.
+ */
 const user = { id: "1000", name: "ada" };
 
 /** Whether HTCondor can be started here. */
@@ -128,7 +134,9 @@ function logsIn(folder: string): string {
   return logs.map((text) => text.slice(-2000)).join("\n");
 }
 
-/** Short intervals, so that a test waits for seconds and not for minutes; everybody on the hosts' network is trusted. */
+/**
+ * Short intervals, so that a test waits for seconds and not for minutes; everybody on the hosts' network is trusted.
+ */
 function configurationText(folder: string): string {
   const values = {
     RELEASE_DIR: "/usr",

@@ -13,7 +13,9 @@ import { strangerAvailable } from "./user.ts";
 /** Whether a Prometheus is there. */
 export const prometheusAvailable = (): Availability => needs(["prometheus"], "prometheus");
 
-/** One line for each part of the bed that this machine lacks: which tests are left out, and what is missing for them. */
+/**
+ * One line for each part of the bed that this machine lacks: which tests are left out, and what is missing for them.
+ */
 export function leftOut(): readonly string[] {
   const parts: readonly (readonly [string, Availability])[] = [
     ...launchers.map(({ name, available }) => [`the launcher ${name}`, available] as const),

@@ -9,8 +9,8 @@ export const headers = (token: string): Record<string, string> => ({ Authorizati
 const patience = 40_000;
 
 /**
- * Starts a kernel in the folder that Jupyter shows, by the server's own interface as VS Code and JupyterLab do, runs Python in it, and returns what it prints
- * first. `page` is the server's address up to where its paths begin.
+ * Starts a kernel in the folder that Jupyter shows, by the server's own interface as VS Code and JupyterLab do, runs
+ * Python in it, and returns what it prints first. `page` is the server's address up to where its paths begin.
  */
 export async function inKernel(page: string, token: string, code: string): Promise<string> {
   const made = await fetch(`${page}/api/sessions`, {

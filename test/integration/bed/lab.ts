@@ -61,7 +61,10 @@ with Client() as client:
     sys.stdin.read()
 `;
 
-/** Computes something for the panes to show on the cluster of this folder, as a script beside it; holds what it has computed until it is disposed of. */
+/**
+ * Computes something for the panes to show on the cluster of this folder, as a script beside it; holds what it has
+ * computed until it is disposed of.
+ */
 export async function workForPanes(clean: Clean, folder: string): Promise<Running> {
   const file = clean.write("work.py", work);
   const env = { ...clean.env, DASK_CONFIG: folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
@@ -71,8 +74,8 @@ export async function workForPanes(clean: Clean, folder: string): Promise<Runnin
 }
 
 /**
- * Opens JupyterLab's panes for Dask as a person does: the side bar lists the cluster under this name, and has a button for each pane. On a busy machine
- * the extension sometimes has no buttons until the page is loaded again.
+ * Opens JupyterLab's panes for Dask as a person does: the side bar lists the cluster under this name, and has a button
+ * for each pane. On a busy machine the extension sometimes has no buttons until the page is loaded again.
  */
 export async function openPanes(lab: Page, cluster: string): Promise<void> {
   await sideBar(lab, cluster);
@@ -88,7 +91,10 @@ export async function openPanes(lab: Page, cluster: string): Promise<void> {
   for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
 }
 
-/** Opens the extension's side bar. A click that comes while JupyterLab still restores its layout is undone: a person clicks again. */
+/**
+ * Opens the extension's side bar. A click that comes while JupyterLab still restores its layout is undone: a person
+ * clicks again.
+ */
 async function sideBar(lab: Page, cluster: string): Promise<void> {
   const tab = lab.locator('.jp-SideBar [data-id="dask-dashboard-launcher"]');
   const listing = lab.locator(".dask-ClusterListing");
@@ -107,7 +113,10 @@ async function sideBar(lab: Page, cluster: string): Promise<void> {
   throw new Error(`JupyterLab's side bar does not list ${cluster}`);
 }
 
-/** Waits until each pane has drawn the work, on workers of which one is rank 2; resolves to the addresses of what they show. `name` is for the pictures. */
+/**
+ * Waits until each pane has drawn the work, on workers of which one is rank 2; resolves to the addresses of what they
+ * show. `name` is for the pictures.
+ */
 export async function panesDraw(lab: Page, name: string): Promise<readonly string[]> {
   const texts = { "Task Stream": '"lambda"', Progress: "total: 60", Workers: "tsdask-2" } as const;
   const addresses: string[] = [];

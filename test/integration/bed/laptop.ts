@@ -4,7 +4,10 @@ import { command, projectRoot, type Command } from "./command.ts";
 import type { Clean } from "./left.ts";
 import type { Sshd } from "./sshd.ts";
 
-/** tsdask-mpi as it is installed on the login host, with what a profile there would set; `before` are words for the shell before it. */
+/**
+ * tsdask-mpi as it is installed on the login host, with what a profile there would set; `before` are words for the
+ * shell before it.
+ */
 export function installed(clean: Clean, home: string, before = ""): string {
   const { XDG_STATE_HOME: _state, ...env }: Record<string, string> = { ...jobEnvironment(clean), HOME: home };
   const lines = Object.entries(env).map(([name, value]) => `export ${name}='${value}'`);

@@ -21,8 +21,8 @@ export interface LaunchOptions {
   /** Options of the launcher itself, before the program. */
   readonly options?: readonly string[];
   /**
-   * The program's own end is what counts, with no rank left to be ended: Open MPI 4 otherwise waits twice a second for ranks that have
-   * ended already, whenever one of them ended with another code than 0.
+   * The program's own end is what counts, with no rank left to be ended: Open MPI 4 otherwise waits twice a second for
+   * ranks that have ended already, whenever one of them ended with another code than 0.
    */
   readonly endsItself?: boolean;
 }
@@ -33,7 +33,9 @@ export interface Launcher {
   readonly available: Availability;
   /** Makes it usable (starts Slurm when it is one of Slurm's); cheap when it is already. */
   ready(): Promise<void>;
-  /** The command line for `n` ranks; `program` is a file and its arguments, for `local` it must be tsdask-mpi itself. */
+  /**
+   * The command line for `n` ranks; `program` is a file and its arguments, for `local` it must be tsdask-mpi itself.
+   */
   command(n: number, program: readonly string[], options?: LaunchOptions): Command;
 }
 

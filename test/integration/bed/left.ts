@@ -37,8 +37,8 @@ export interface Clean {
 }
 
 /**
- * Gives a test its own folder, TMPDIR and mark, and fails at the end of the block when a process, a listening port, a socket
- * or a file that the test did not write is left.
+ * Gives a test its own folder, TMPDIR and mark, and fails at the end of the block when a process, a listening port, a
+ * socket or a file that the test did not write is left.
  *
  * Usage: `await using clean = nothingLeft(); await run(command, { folder: clean.folder, env: clean.env })`.
  */
@@ -117,7 +117,10 @@ function describe({ pid, ppid, arguments: words }: Process): string {
   return `process ${pid} (parent ${ppid}): ${words.join(" ").slice(0, 200)}${ports.length === 0 ? "" : `, listening on ${ports.join(", ")}`}`;
 }
 
-/** All paths under a folder, relative to it; a folder counts as a path of its own. What is removed while it looks is not there: a launch may still be cleaning up. */
+/**
+ * All paths under a folder, relative to it; a folder counts as a path of its own. What is removed while it looks is not
+ * there: a launch may still be cleaning up.
+ */
 export function filesIn(folder: string, top = folder): string[] {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { procStat } from "../../../src/launcher/proc-stat.ts";
 
 /** A process as /proc shows it. Zombies are left out: they are nobody's any more. */
 export interface Process {
@@ -20,15 +21,10 @@ export function processes(): Process[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
-      const stat = read(`/proc/${name}/stat`);
-      if (stat === undefined) return [];
-      // The name in parentheses may hold anything, so count from its end.
-      const [state, ppid, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (state === "Z" || state === "X") return [];
+      const stat = procStat(Number(name));
+      if (stat === undefined || stat.state === "Z" || stat.state === "X") return [];
       const line = read(`/proc/${name}/cmdline`) ?? "";
-      return [
-        { pid: Number(name), ppid: Number(ppid), group: Number(group), arguments: line.split("\0").slice(0, -1) },
-      ];
+      return [{ pid: Number(name), ppid: stat.parent, group: stat.group, arguments: line.split("\0").slice(0, -1) }];
     });
 }
 
@@ -84,8 +80,8 @@ export function workingFolder(pid: number): string | undefined {
 
 /** Whether this process lives. */
 export function isAlive(pid: number): boolean {
-  const stat = read(`/proc/${pid}/stat`);
-  return stat !== undefined && !["Z", "X"].includes(stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "");
+  const state = procStat(pid)?.state;
+  return state !== undefined && !["Z", "X"].includes(state);
 }
 
 /** Sends a signal to each of these processes; those that have ended meanwhile are no error. */

@@ -2,7 +2,9 @@ import { execFileSync } from "node:child_process";
 import { delimiter, join } from "node:path";
 import { type Availability, isExecutable, projectRoot } from "./command.ts";
 
-/** A Python to test with: the newest Dask in the project's own environment, or Debian's, the oldest that is supported. */
+/**
+ * A Python to test with: the newest Dask in the project's own environment, or Debian's, the oldest that is supported.
+ */
 export interface BedPython {
   readonly name: string;
   readonly path: string;
@@ -11,7 +13,10 @@ export interface BedPython {
   readonly available: Availability;
 }
 
-/** The Pythons that TSDASK_TEST_PYTHON lists (separated by colons), else the project's own and Debian's; usable here or not. */
+/**
+ * The Pythons that TSDASK_TEST_PYTHON lists (separated by colons), else the project's own and Debian's; usable here or
+ * not.
+ */
 export const pythons: readonly BedPython[] = listed().map(([path, source]) => {
   const dask = daskVersion(path);
   const available = dask === undefined ? { missing: `Dask in ${path} (${source})` } : true;

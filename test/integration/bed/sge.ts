@@ -113,7 +113,10 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
   }
 }
 
-/** The folders and files of a Grid Engine cell, as Debian's own set-up script lays them out, but in a folder of ours and for root. */
+/**
+ * The folders and files of a Grid Engine cell, as Debian's own set-up script lays them out, but in a folder of ours and
+ * for root.
+ */
 function layOut(folder: string, root: string, host: string): void {
   const common = join(root, "default", "common");
   for (const path of [

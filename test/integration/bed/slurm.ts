@@ -21,7 +21,10 @@ const cpusPerNode = 16;
 /** Seconds between SIGTERM and SIGKILL for a cancelled job. */
 const killWait = 4;
 
-/** Each run of the tests has a Slurm of its own, named after the process that owns it: the test runner, else this process. */
+/**
+ * Each run of the tests has a Slurm of its own, named after the process that owns it: the test runner, else this
+ * process.
+ */
 const prefix = `bed-slurm-${userInfo().uid}-`;
 const folder = join(tmpdir(), `${prefix}${process.env["BED_OWNER"] ?? process.pid}`);
 const configuration = join(folder, "slurm.conf");
@@ -95,7 +98,10 @@ export async function queuedJobs(): Promise<string[]> {
   return text.split("\n").filter((line) => line !== "");
 }
 
-/** The state of a job, as Slurm spells it: PENDING, RUNNING, COMPLETED, CANCELLED, TIMEOUT, …; undefined when it is forgotten. */
+/**
+ * The state of a job, as Slurm spells it: PENDING, RUNNING, COMPLETED, CANCELLED, TIMEOUT, …; undefined when it is
+ * forgotten.
+ */
 export async function jobState(id: string): Promise<string | undefined> {
   const { stdout } = await run(command("scontrol", "show", "job", id), { env: slurm.env, deadline: 20 });
   return /JobState=(\w+)/.exec(stdout)?.[1];

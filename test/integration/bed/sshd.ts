@@ -12,7 +12,10 @@ import { output } from "./run.ts";
 export interface Sshd {
   readonly port: number;
   readonly user: string;
-  /** Put this in front of PATH: its `ssh` takes every hostname for this sshd and uses the right key; the user must be `user`. */
+  /**
+   * Put this in front of PATH: its `ssh` takes every hostname for this sshd and uses the right key; the user must be
+   * `user`.
+   */
   readonly path: string;
   /** Options that do the same for an `ssh` called by its own name. */
   readonly options: readonly string[];
@@ -26,7 +29,9 @@ export function sshdAvailable(): Availability {
   return needs(["sshd", "ssh", "ssh-keygen", "openssl"], "openssh-server, openssh-client, openssl");
 }
 
-/** Another login name of this machine's root, with a home folder and a password of its own, that only this sshd knows. */
+/**
+ * Another login name of this machine's root, with a home folder and a password of its own, that only this sshd knows.
+ */
 export interface Account {
   readonly name: string;
   readonly home: string;

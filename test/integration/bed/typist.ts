@@ -2,8 +2,8 @@ import { command, type Command } from "./command.ts";
 import { python } from "./pythons.ts";
 
 /**
- * Runs its command on a terminal of its own, 101 columns wide, and types: each of its steps waits for a text that is new on
- * the terminal, then for some seconds, and types its keys. Ends as the command does.
+ * Runs its command on a terminal of its own, 101 columns wide, and types: each of its steps waits for a text that is
+ * new on the terminal, then for some seconds, and types its keys. Ends as the command does.
  */
 const typist = `
 import fcntl, json, os, pty, struct, sys, termios, threading, time

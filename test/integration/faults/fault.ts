@@ -21,8 +21,8 @@ export function survivesAKilledRank({ name }: Launcher): boolean {
 }
 
 /**
- * A script that keeps all workers busy. It says `running`, then `workers N` whenever they are others than before, and ends with its first
- * argument as exit code once the file `go` is there.
+ * A script that keeps all workers busy. It says `running`, then `workers N` whenever they are others than before, and
+ * ends with its first argument as exit code once the file `go` is there.
  */
 const busy = `
 import os, sys, time
@@ -161,16 +161,17 @@ export function letGo({ clean }: Launched): void {
 }
 
 /**
- * Whether this launcher ends a step's processes all at once with SIGKILL, those that would clean up included: files stay then,
- * and the next launch in the same folder removes them.
+ * Whether this launcher ends a step's processes all at once with SIGKILL, those that would clean up included: files
+ * stay then, and the next launch in the same folder removes them.
  */
 export function killsAll({ name }: Launcher): boolean {
   return name.startsWith("srun");
 }
 
 /**
- * Waits for the launcher's end and until no process is left. Files may be left where rank 0 was killed with everybody who cleans
- * up after it, or in its first moments, when nobody does yet: then a short launch in the same folder removes them.
+ * Waits for the launcher's end and until no process is left. Files may be left where rank 0 was killed with everybody
+ * who cleans up after it, or in its first moments, when nobody does yet: then a short launch in the same folder removes
+ * them.
  */
 export async function endsOrIsSwept({ clean, running }: Launched, launcher: Launcher): Promise<Finished> {
   const until = performance.now() + endsWithin * 1000;
@@ -196,7 +197,10 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
   return finished;
 }
 
-/** Every message of ours on stderr, by its code; that Debian's Dask comes without Bokeh (TSD-158) is no fault of a launch. */
+/**
+ * Every message of ours on stderr, by its code; that Debian's Dask comes without Bokeh (TSD-158) is no fault of a
+ * launch.
+ */
 export function codes({ stderr }: { readonly stderr: string }): string[] {
   return [...new Set(stderr.match(/TSD-\d{3}/g) ?? [])].filter((code) => code !== "TSD-158");
 }

@@ -12,7 +12,10 @@ import {
   survivesAKilledRank,
 } from "./fault.ts";
 
-/** Exit codes of launchers that end the launch themselves when a rank was killed: 128 + 9, but Hydra's is the bare signal. */
+/**
+ * Exit codes of launchers that end the launch themselves when a rank was killed: 128 + 9, but Hydra's is the bare
+ * signal.
+ */
 const aborted = (name: string): number => (name === "mpich4" ? 9 : 137);
 
 describe.each(faultLaunchers)("killed outright in mid-run under $name", (launcher) => {
@@ -74,6 +77,7 @@ describe.each(faultLaunchers)("killed outright in mid-run under $name", (launche
     const finished = await one.ends();
     expect(finished.code, tell(finished)).toBe(aborted(name));
     if (name !== "mpich4") expect(finished.stderr).toMatch(message("TSD-060"));
+    if (name === "local") expect(finished.stderr).toContain("rank 1 was ended by SIGKILL");
   });
 
   test("the script: its end is the launch's", async () => {

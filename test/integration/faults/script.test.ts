@@ -5,7 +5,10 @@ import { run, tell } from "../bed/run.ts";
 import { tsdask } from "../launch.ts";
 import { codes, endsItself, endsWithin, faultLaunchers, launch, message } from "./fault.ts";
 
-/** A script that starts processes which outlive it, and hold its output open: in its own group, and in a session of their own. */
+/**
+ * A script that starts processes which outlive it, and hold its output open: in its own group, and in a session of
+ * their own.
+ */
 const abandoning = `
 import subprocess, sys
 from dask.distributed import Client

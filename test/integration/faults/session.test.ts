@@ -1,26 +1,24 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { procStat } from "../../../src/launcher/proc-stat.ts";
 import { covers } from "../../batch/covers.ts";
 import { computing, until } from "../batch-jobs.ts";
 import { isAlive, type Process, signalAll } from "../bed/processes.ts";
 import { tell } from "../bed/run.ts";
 import { endsItself, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo, message, type Launched } from "./fault.ts";
 
-// PBS's daemon on a node sums up the processor time of the sessions of a job's tasks, and kills by session. It does not run here: these tests do as it does.
+// PBS's daemon on a node sums up the processor time of the sessions of a job's tasks, and kills by session. It does not
+// run here: these tests do as it does.
 
 const inPbs = { PBS_JOBID: "7.pbs01", PBS_O_HOST: "login1", TSDASK_WALLTIME: "1h" };
 const ticks = 100; // per second, USER_HZ of Linux (time(7))
 
-/** Session and processor time (s) of a process, that of children it has waited for included: proc(5), fields 6 and 14 to 17 of stat. */
+/**
+ * Session and processor time (s) of a process, that of children it has waited for included: proc(5), fields 6 and 14 to
+ * 17 of stat.
+ */
 function statOf(pid: number): { readonly session: number; readonly seconds: number } | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const used = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
-    return { session: Number(fields[3]), seconds: used / ticks };
-  } catch {
-    return undefined; // It has ended meanwhile.
-  }
+  const stat = procStat(pid);
+  return stat && { session: stat.session, seconds: stat.ticks / ticks };
 }
 
 /** The processes of the sessions that the ranks are in. */

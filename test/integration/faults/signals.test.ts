@@ -26,9 +26,13 @@ if __name__ == "__main__":
     time.sleep(60)
 `;
 
-const deaf = saving.replace(/os\.write\(1, f.*/, "return");
+/** Says that it was asked to end, and goes on. */
+const deaf = saving.replace(/os\.write\(1, f.*/, 'return os.write(1, b"asked\\n")');
 
-/** mpirun of Open MPI says 1 when a signal ended it, and Hydra's mpiexec now and then 0; the built-in launcher passes the rank's code on. */
+/**
+ * mpirun of Open MPI says 1 when a signal ended it, and Hydra's mpiexec now and then 0; the built-in launcher passes
+ * the rank's code on.
+ */
 const expected = (name: string, code: number): readonly number[] =>
   name === "openmpi4" ? [1] : name === "mpich4" ? [0, code] : [code];
 
@@ -72,7 +76,7 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("signals to the la
     await using one = await launch(launcher, { script: deaf, options: ["--grace", "60s"] });
     await one.running.says(/^running$/m);
     one.running.signalGroup("SIGINT");
-    await sleep(700);
+    await one.running.says(/^asked$/m);
     one.running.signalGroup("SIGINT");
     const finished = await one.ends();
     expect(finished.code, tell(finished)).not.toBe(0);
@@ -133,6 +137,7 @@ describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $n
     await one.running.says(/^running$/m);
     one.running.signalGroup("SIGINT");
     await one.running.says(/sending Ctrl-C|interrupt|one more within/);
+    // srun takes another Ctrl-C within a second for an order to end all: when that is over, all still run.
     await sleep(1_200);
     letGo(one);
     const finished = await one.ends();
@@ -143,7 +148,7 @@ describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $n
     await using one = await launch(launcher);
     await one.running.says(/^running$/m);
     one.running.signalGroup("SIGINT");
-    await sleep(300);
+    await one.running.says(/sending Ctrl-C|interrupt|one more within/);
     one.running.signalGroup("SIGINT");
     const finished = await endsOrIsSwept(one, launcher);
     expect(finished.code, tell(finished)).not.toBe(0);

@@ -36,7 +36,10 @@ if __name__ == "__main__":
     print(Client().submit(helper.double, 2).result())
 `;
 
-/** A module that hides one of Python's or Dask's: in a folder of PYTHONPATH, where it breaks every Python, or beside the script. */
+/**
+ * A module that hides one of Python's or Dask's: in a folder of PYTHONPATH, where it breaks every Python, or beside the
+ * script.
+ */
 const hidden = (module: string, folder: "" | "mine/" = ""): Seeded => {
   const file = `${folder}${module}.py`;
   const env = folder === "" ? {} : { env: { PYTHONPATH: "{folder}/mine" } };

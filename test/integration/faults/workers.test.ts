@@ -57,6 +57,7 @@ victim = next(iter(client.ncores()))
 kept = client.submit(lambda: "kept", workers=[victim], pure=False, allow_other_workers=True)
 wait(kept)
 client.retire_workers([victim])
+# Nobody comes in its place: one that died would be back within a second (0.2 s pause, and its start).
 time.sleep(2.5)
 print("workers", len(client.ncores()), kept.result())
 sys.exit(7)

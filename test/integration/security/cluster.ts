@@ -14,7 +14,10 @@ import { output, start, tell, type Running } from "../bed/run.ts";
 import { program } from "../launch.ts";
 import type { SchedulerFile } from "../../../src/dask/scheduler-file.ts";
 
-/** A cluster that runs while it is looked at; its script computes once a line is written into `go`, and ends with `stop`. */
+/**
+ * A cluster that runs while it is looked at; its script computes once a line is written into `go`, and ends with
+ * `stop`.
+ */
 export interface SecureCluster extends AsyncDisposable {
   readonly running: Running;
   readonly clean: Clean;
@@ -116,7 +119,10 @@ function launchLine(hosts: Hosts | undefined, words: readonly string[]): Command
   return first.command(4, words);
 }
 
-/** Waits until the script, or JupyterLab, runs, and reads scheduler.json. Throws with all that was said when it does not come to that. */
+/**
+ * Waits until the script, or JupyterLab, runs, and reads scheduler.json. Throws with all that was said when it does not
+ * come to that.
+ */
 async function begun(running: Running, path: string, jupyter: boolean): Promise<SchedulerFile> {
   try {
     if (!jupyter) await running.says(/^ready$/m, 40);
@@ -151,7 +157,10 @@ export interface Port {
 
 const launcherNames = /^(mpirun|mpiexec|orterun|prterun|orted|prted|hydra_pmi_proxy|srun|slurmstepd|slurmd)/;
 
-/** Every TCP port that the test's processes listen on, found with `ss` on one host; sockets that a launcher gave its ranks are its own. */
+/**
+ * Every TCP port that the test's processes listen on, found with `ss` on one host; sockets that a launcher gave its
+ * ranks are its own.
+ */
 export async function portsOf(
   clean: Clean,
   on: (words: readonly string[]) => Command = (words) => command(words[0] ?? "", ...words.slice(1)),

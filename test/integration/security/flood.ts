@@ -1,6 +1,7 @@
 /**
- * Strangers who only hold connections open, as a program of its own: reads `{ host, port, connections, seconds }` on stdin, keeps that many idle
- * connections to the port, opening each anew a second after it was closed, says `holding` once all were begun, and ends after that time.
+ * Strangers who only hold connections open, as a program of its own: reads `{ host, port, connections, seconds }` on
+ * stdin, keeps that many idle connections to the port, opening each anew a second after it was closed, says `holding`
+ * once all were begun, and ends after that time.
  */
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";

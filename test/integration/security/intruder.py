@@ -1,4 +1,7 @@
-"""Another Unix user on the same machine: reads {"paths": [...], "pids": [...]} on stdin, tries to open all of it, and writes what opened."""
+"""
+Another Unix user on the same machine: reads {"paths": [...], "pids": [...]} on stdin, tries to open all of it, and
+writes what opened.
+"""
 
 import json
 import os

@@ -9,7 +9,10 @@ import { asColleague, asStranger } from "../bed/user.ts";
 import { hostPaths } from "../../../src/launcher/host-paths.ts";
 import { tsdask } from "../launch.ts";
 
-/** What a stranger puts at a name; `swap`: exchanges what stands there with something of the user's own while the command runs. */
+/**
+ * What a stranger puts at a name; `swap`: exchanges what stands there with something of the user's own while the
+ * command runs.
+ */
 export const kinds = ["file", "link", "endless", "pipe", "folder", "huge", "swap"] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -77,14 +80,19 @@ const started = (clean: Clean, { words, within }: Tried): readonly [Command, obj
   { folder: clean.folder, env: { ...clean.env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: within },
 ];
 
-/** The names that a command opens, makes or looks at, in the working folder or the temporary one, as the system saw them twice: random ones nobody foresees. */
+/**
+ * The names that a command opens, makes or looks at, in the working folder or the temporary one, as the system saw them
+ * twice: random ones nobody foresees.
+ */
 export async function namesOf(clean: Clean, tried: Tried): Promise<readonly Place[]> {
   const seen = await namesOnce(clean, tried);
   const again = await namesOnce(clean, tried);
   return [...seen.values()].filter((place) => again.has(`${place.in}/${place.name}`));
 }
 
-/** A path in a system call that is absolute, or counts from the working folder: those behind a descriptor are elsewhere. */
+/**
+ * A path in a system call that is absolute, or counts from the working folder: those behind a descriptor are elsewhere.
+ */
 const pathIn = /(?:\(|AT_FDCWD, |", )"((?:[^"\\]|\\.)*)"|"(\/(?:[^"\\]|\\.)*)"/g;
 
 async function namesOnce(clean: Clean, tried: Tried): Promise<ReadonlyMap<string, Place>> {
@@ -100,7 +108,8 @@ async function namesOnce(clean: Clean, tried: Tried): Promise<ReadonlyMap<string
       for (const [place, folder] of [["cwd", clean.folder] as const, ["tmp", clean.tmp] as const]) {
         const parts = relative(folder, at).split("/");
         const [first = "", second] = parts;
-        // Sockets are named from within the host's private folder, which is not what a relative path is resolved by here.
+        // Sockets are named from within the host's private folder, which is not what a relative path is resolved by
+        // here.
         if (first === "" || first === ".." || own.includes(first) || first.includes(".sock")) continue;
         found.set(`${place}/${first}`, { in: place, name: first });
         // The one folder of the user's own that is not private.
@@ -141,7 +150,10 @@ async function plant(clean: Clean, { place, kind, who }: Case, ran: string): Pro
   return running;
 }
 
-/** Runs a command in a folder in which something was planted; returns what must not have happened. Undefined: nobody could plant it there. */
+/**
+ * Runs a command in a folder in which something was planted; returns what must not have happened. Undefined: nobody
+ * could plant it there.
+ */
 export async function tryCase(clean: Clean, one: Case): Promise<readonly string[] | undefined> {
   prepare(clean, one.mode, one.tried);
   const ran = join(clean.tmp, "..", "ran");
@@ -165,8 +177,8 @@ export async function tryCase(clean: Clean, one: Case): Promise<readonly string[
 }
 
 /**
- * A rank that leads nobody looks for its leader, where a stranger listens at the very path, in a folder that he exchanges with a link to one of the
- * user's own. Returns what must not have happened.
+ * A rank that leads nobody looks for its leader, where a stranger listens at the very path, in a folder that he
+ * exchanges with a link to one of the user's own. Returns what must not have happened.
  */
 export async function meetStranger(clean: Clean): Promise<readonly string[]> {
   const tried: Tried = { name: "a rank", words: ["--start-timeout", "2s", "script.py"], within: 30 };
@@ -220,7 +232,9 @@ function kept({ folder }: Clean): string[] {
   ];
 }
 
-/** What was planted is there as it was: not removed, not written to; in a folder of his lies nothing that he may open. */
+/**
+ * What was planted is there as it was: not removed, not written to; in a folder of his lies nothing that he may open.
+ */
 function untouched(path: string, inode: number, size: number, kind: Kind): string[] {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found?.ino !== inode) return ["what was planted is gone"];

@@ -1,4 +1,6 @@
-"""A colleague with bad intent, run as another user, `planter.py <order as JSON>`: puts something at a path, or renames there in a loop.
+"""
+A colleague with bad intent, run as another user, `planter.py <order as JSON>`: puts something at a path, or renames
+there in a loop.
 
 Says `planted`, or the name of the error that kept him from it. A loop goes on until it is ended, at most 60 s.
 """
@@ -16,7 +18,10 @@ AT_FDCWD = -100
 
 
 def evil(ran: str) -> bytes:
-    """Return a text that a shell, Python and whoever believes JSON or YAML of it would act on: it tells of itself in `ran`."""
+    """
+    Return a text that a shell, Python and whoever believes JSON or YAML of it would act on: it tells of itself in
+    `ran`.
+    """
     return f"#!/bin/sh\n'''exec' touch {ran}-sh # '''\nopen({ran!r}, 'w').close()\n".encode()
 
 
@@ -58,7 +63,10 @@ def swap(order: dict) -> None:
 
 
 def race(order: dict) -> None:
-    """Stand where the ranks of a host meet, in a folder that looks like the user's own whenever it is looked at in the right moment."""
+    """
+    Stand where the ranks of a host meet, in a folder that looks like the user's own whenever it is looked at in the
+    right moment.
+    """
     base = os.path.dirname(order["path"])
     os.mkdir(base)
     os.mkdir(order["path"])

@@ -1,6 +1,7 @@
 /**
- * A stranger on the network, as a program of its own so that it can stand on any host: reads `{ targets, other }` on stdin, tries every
- * door of every target without the cluster's credentials, and writes what it got, one JSON line per finding (none: it got nothing).
+ * A stranger on the network, as a program of its own so that it can stand on any host: reads `{ targets, other }` on
+ * stdin, tries every door of every target without the cluster's credentials, and writes what it got, one JSON line per
+ * finding (none: it got nothing).
  */
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";

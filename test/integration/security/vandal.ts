@@ -1,6 +1,7 @@
 /**
- * Somebody who means harm, as a program of its own so that it can stand on any host: reads `{ targets, tries }` on stdin, opens that many
- * malformed, huge, slow and half-open connections to every target, and writes how they ended, as JSON.
+ * Somebody who means harm, as a program of its own so that it can stand on any host: reads `{ targets, tries }` on
+ * stdin, opens that many malformed, huge, slow and half-open connections to every target, and writes how they ended, as
+ * JSON.
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -30,7 +31,10 @@ export interface Spoils {
 }
 
 const ATONCE = 40;
-/** How long a connection is held open when the other side does not end it, in ms: the hub must end all, the owner's own sockets need not. */
+/**
+ * How long a connection is held open when the other side does not end it, in ms: the hub must end all, the owner's own
+ * sockets need not.
+ */
 const PATIENCE: Readonly<Record<Raid["wire"], number>> = { hub: 9_000, lines: 1_500 };
 const MEGABYTE = 1024 * 1024;
 

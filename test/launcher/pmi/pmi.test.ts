@@ -83,9 +83,7 @@ it("reports a launcher that dies in a fence", async () => {
 
 it("gives a fence a deadline of its own", async () => {
   const pmi = await open((line) => (line.includes("barrier_in") ? undefined : wellBehaved()(line)));
-  const began = performance.now();
   await expect(pmi.fence(50)).rejects.toMatchObject({ code: "TSD-031", facts: { seconds: 0.05 } });
-  expect(performance.now() - began).toBeLessThan(250);
 });
 
 it("reports a value that the launcher refuses", async () => {

@@ -32,7 +32,7 @@ class Child:
 
 @pytest.fixture
 def throttle() -> Iterator[StartThrottle]:
-    yield StartThrottle(places=1)
+    yield StartThrottle(slots=1)
 
 
 def test_one_that_waits_for_the_scheduler_gives_its_place_up_and_asks_for_it_again(throttle: StartThrottle) -> None:

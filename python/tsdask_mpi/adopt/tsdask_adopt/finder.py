@@ -27,7 +27,9 @@ def install():
 
 
 class Finder:
-    """A finder of sys.meta_path (https://docs.python.org/3/reference/import.html#the-meta-path) for the names in HOOKS."""
+    """
+    A finder of sys.meta_path (https://docs.python.org/3/reference/import.html#the-meta-path) for the names in HOOKS.
+    """
 
     @staticmethod
     def find_spec(name, path=None, target=None):

@@ -1,4 +1,7 @@
-"""`cluster.scale()` and `cluster.adapt()`: the command `tsdask-mpi scale` or `adapt` where the site allows it, else one line."""
+"""
+`cluster.scale()` and `cluster.adapt()`: the command `tsdask-mpi scale` or `adapt` where the site allows it, else one
+line.
+"""
 
 import atexit
 import os
@@ -31,7 +34,10 @@ class Done:
 
 
 def scale(cluster, n, jobs=None, memory=None, cores=None):
-    """Asks for `n` workers in all, or as many as `jobs`, `cores`, or `memory` (bytes or text) of them make, as dask-jobqueue counts."""
+    """
+    Asks for `n` workers in all, or as many as `jobs`, `cores`, or `memory` (bytes or text) of them make, as
+    dask-jobqueue counts.
+    """
     present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
     asked = f"scale({_first(n=n, jobs=jobs, memory=memory, cores=cores)})"
     wanted = n if isinstance(n, int) else None
@@ -107,8 +113,8 @@ def _from_sizes(cluster, jobs, memory, cores):
 
 def scale_now(n):
     """
-    Asks for `n` workers in all, for a person who has clicked, and waits until their jobs are submitted; returns what the command said. RuntimeError, with its
-    words, when that fails.
+    Asks for `n` workers in all, for a person who has clicked, and waits until their jobs are submitted; returns what
+    the command said. RuntimeError, with its words, when that fails.
     """
     refuse_more_than_allowed(n)
     command, env = _command(["scale", str(n)])

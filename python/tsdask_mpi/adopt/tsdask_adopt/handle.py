@@ -1,7 +1,11 @@
-"""A cluster object, as `distributed` has them, that stands for the cluster of this launch. Closing it leaves that cluster running."""
+"""
+A cluster object, as `distributed` has them, that stands for the cluster of this launch. Closing it leaves that cluster
+running.
+"""
 
 import functools
 import os
+from typing import Any
 
 from distributed.comm import CommClosedError
 from distributed.core import Status, rpc
@@ -20,13 +24,13 @@ ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
 class Shared(OwnCluster):
     """What a handle of its own and the one of a plain Client() have in common."""
 
-    _latest: dict = {"workers": {}}
+    _latest: dict[str, Any] = {"workers": {}}
 
     @property
     def scheduler_info(self):
         """
-        What the scheduler tells of itself and its workers now; for who asks from the event loop, what it told last. Old Dask's
-        scheduler knows but one subscriber to its workers' coming and going, so it is asked.
+        What the scheduler tells of itself and its workers now; for who asks from the event loop, what it told last. Old
+        Dask's scheduler knows but one subscriber to its workers' coming and going, so it is asked.
         """
         if self._may_ask:
             self.sync(self._refresh)
@@ -142,7 +146,8 @@ class Handle(Shared):
         self.status = Status.running
         if self.asynchronous:
             self._refresh_often()
-        notes.differences(*self._asked, self._latest)
+        who, asked = self._asked
+        notes.differences(who, asked, self._latest)
 
     @property
     def _may_ask(self):
@@ -201,7 +206,10 @@ _COMMON = ("asynchronous", "loop", "name")
 
 
 def adopt(cluster, asked):
-    """Makes `cluster`, whose __init__ was called with the words in `asked`, a handle on this launch's cluster, and connects it."""
+    """
+    Makes `cluster`, whose __init__ was called with the words in `asked`, a handle on this launch's cluster, and
+    connects it.
+    """
     who = type(cluster).__name__
     cluster.__class__ = _handled(type(cluster))
     common = {name: asked[name] for name in _COMMON if asked.get(name) is not None}
@@ -216,7 +224,9 @@ def adopt(cluster, asked):
 
 
 class LaunchCluster(Shared):
-    """The `cluster` of a plain Client(): it uses that client's connection and loop, and does nothing until it is asked."""
+    """
+    The `cluster` of a plain Client(): it uses that client's connection and loop, and does nothing until it is asked.
+    """
 
     def __init__(self, client):
         self._client = client

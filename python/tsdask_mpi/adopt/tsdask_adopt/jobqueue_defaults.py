@@ -1,16 +1,17 @@
 """
-The settings that dask-jobqueue adds to Dask's configuration when it is imported (its jobqueue.yaml), for scripts that read or change
-them: `dask.config.get("jobqueue.slurm.walltime")`.
+The settings that dask-jobqueue adds to Dask's configuration when it is imported (its jobqueue.yaml), for scripts that
+read or change them: `dask.config.get("jobqueue.slurm.walltime")`.
 """
 
 import copy
+from typing import Any
 
 import dask.config
 
 _SHELL = "#!/usr/bin/env bash"
 
 #: Of every batch system.
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "name": "dask-worker",
     "cores": None,
     "memory": None,
@@ -34,7 +35,7 @@ _COMMON = {
 _QUEUE = {"shebang": _SHELL, "queue": None, "walltime": "00:30:00"}
 
 #: Of one batch system.
-_OWN = {
+_OWN: dict[str, dict[str, Any]] = {
     "htcondor": {
         "disk": None,
         "job-extra-directives": {},

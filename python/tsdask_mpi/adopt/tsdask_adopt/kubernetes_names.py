@@ -7,7 +7,10 @@ from .compat import cluster_classes
 
 
 def names(cluster_class):
-    """Return submodule → name → what the stand-in has there; `cluster_class(name, module)` makes a class whose objects are handles."""
+    """
+    Return submodule → name → what the stand-in has there; `cluster_class(name, module)` makes a class whose objects are
+    handles.
+    """
     operator_cluster = with_groups(cluster_class("KubeCluster", "dask_kubernetes.operator"))
     classic_cluster = cluster_class("KubeCluster", "dask_kubernetes.classic")
     templates = {name: classmethod(_from_template) for name in ("from_yaml", "from_dict", "from_pod_spec")}

@@ -1,8 +1,11 @@
-"""The class of clusters that the side bar of dask-labextension makes, and the settings that have it list this launch from the start.
+"""
+The class of clusters that the side bar of dask-labextension makes, and the settings that have it list this launch from
+the start.
 
-Facts relied on (dask_labextension/manager.py): `labextension.factory` names the class, which is called with `asynchronous=True` and awaited; one
-cluster is made for each entry of `labextension.initial`, when the event loop runs; "scale" calls scale() and awaits it, or adapt(), whose `minimum` and
-`maximum` it shows; "stop" calls close(). What they raise is shown in the browser. A cluster without a name has that of its class and a number.
+Facts relied on (dask_labextension/manager.py): `labextension.factory` names the class, which is called with
+`asynchronous=True` and awaited; one cluster is made for each entry of `labextension.initial`, when the event loop runs;
+"scale" calls scale() and awaits it, or adapt(), whose `minimum` and `maximum` it shows; "stop" calls close(). What they
+raise is shown in the browser. A cluster without a name has that of its class and a number.
 """
 
 import asyncio
@@ -14,7 +17,9 @@ from . import growth
 
 
 class LaunchCluster(SpecCluster):
-    """A handle on the cluster of this launch. Closing it ends what its adapt() has begun, and leaves the launch alone."""
+    """
+    A handle on the cluster of this launch. Closing it ends what its adapt() has begun, and leaves the launch alone.
+    """
 
     def __init__(self, *_, asynchronous=False, **__):
         # patches.py has replaced SpecCluster.__init__: this makes the handle.

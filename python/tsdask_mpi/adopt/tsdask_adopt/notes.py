@@ -3,7 +3,7 @@
 import os
 import sys
 
-_said = set()
+_said: set[str] = set()
 #: Whether the script has been told that its own workers are not the launch's.
 said_own = False
 
@@ -13,7 +13,8 @@ def _settings():
     return {"mode": mode, **dict(word.partition("=")[::2] for word in words)}
 
 
-#: `mode` is adopt or warn; `workers` and `script-scale` are numbers; `quiet` and `cuda` are there or not.
+#: `mode` is adopt or warn; `workers` and `script-scale` are numbers; `connect` is a time as Dask's configuration has
+#: it; `quiet` and `cuda` are there or not.
 settings = _settings()
 
 
@@ -52,8 +53,8 @@ def _words(asked):
 
 def differences(who, asked, info):
     """
-    Says in one line what of `asked` (the words that LocalCluster takes) this launch has otherwise. `info` is the scheduler's identity,
-    whose workers tell threads and memory (bytes), or None where only the plan is known.
+    Says in one line what of `asked` (the words that LocalCluster takes) this launch has otherwise. `info` is the
+    scheduler's identity, whose workers tell threads and memory (bytes), or None where only the plan is known.
     """
     workers = list((info or {}).get("workers", {}).values())
     planned = planned_workers()

@@ -14,8 +14,9 @@ def adopting():
 
 def load(name, module, execute, change, has_stand_in):
     """
-    Loads `module` with its own loader's `execute` and changes it by the function of this file that `change` names. What is not as expected
-    there stays as it is, with one warning. `has_stand_in` is whether its clusters are there even where it is not.
+    Loads `module` with its own loader's `execute` and changes it by the function of this file that `change` names. What
+    is not as expected there stays as it is, with one warning. `has_stand_in` is whether its clusters are there even
+    where it is not.
     """
     try:
         execute(module)
@@ -50,7 +51,10 @@ def _local(module):
 
 
 def _replace_init(cls):
-    """Replaces `cls.__init__` by one that makes the object a handle on the running cluster, or (--own-clusters warn) says what it starts."""
+    """
+    Replaces `cls.__init__` by one that makes the object a handle on the running cluster, or (--own-clusters warn) says
+    what it starts.
+    """
 
     def begin(original, parameters, cluster, args, words):
         if not _is_ours(type(cluster)):
@@ -156,9 +160,26 @@ def _client(module):
             # With a cluster, distributed closes that; this launch's ends when its scheduler is asked to.
             client.cluster = None
 
+    _take_time_to_connect()
     clients.replace(module.Client, begin, before_shutdown)
-    clients.quieten_futures(module)
+    clients.quieten_lost(module)
+    clients.close_quietly_at_exit(module)
     ends.tell_of_threads()
+
+
+def _take_time_to_connect():
+    """
+    Has the script's clients wait for the scheduler of a large launch as its workers do; the user's configuration counts
+    first.
+    """
+    import dask.config
+
+    if "connect" not in notes.settings:
+        return
+    defaults = dask.config.merge(*dask.config.defaults)
+    for name in ("distributed.comm.timeouts.connect", "distributed.comm.timeouts.tcp"):
+        if dask.config.get(name, None) == dask.config.get(name, None, config=defaults):
+            dask.config.set({name: notes.settings["connect"]})
 
 
 def _jobqueue(module):

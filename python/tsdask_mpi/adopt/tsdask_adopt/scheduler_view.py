@@ -1,6 +1,6 @@
 """
-`cluster.scheduler` of a handle: what scripts and notebooks read of a LocalCluster's scheduler object, told by the launch's scheduler,
-which is another process.
+`cluster.scheduler` of a handle: what scripts and notebooks read of a LocalCluster's scheduler object, told by the
+launch's scheduler, which is another process.
 
 Facts relied on (distributed/scheduler.py):
 - `identity` tells of each worker what WorkerState.identity() does; Scheduler.services: name → an object with a `port`.
@@ -88,7 +88,10 @@ class SchedulerView:
 
 
 class WorkerView:
-    """A worker as the scheduler knows it: `name`, `nthreads`, `memory_limit` (bytes; 0: none), `status` and what else its identity tells."""
+    """
+    A worker as the scheduler knows it: `name`, `nthreads`, `memory_limit` (bytes; 0: none), `status` and what else its
+    identity tells.
+    """
 
     def __init__(self, cluster, address, told):
         self.__dict__.update(told)

@@ -1,4 +1,7 @@
-"""The names of packages that make clusters: in place of the package where it is not installed, else over those that the package has."""
+"""
+The names of packages that make clusters: in place of the package where it is not installed, else over those that the
+package has.
+"""
 
 import sys
 import types
@@ -28,7 +31,9 @@ class Loader:
 
 
 def fill(module, name):
-    """Puts the cluster-making names of the package `name` into `module`, and into those of its submodules that have them."""
+    """
+    Puts the cluster-making names of the package `name` into `module`, and into those of its submodules that have them.
+    """
     for submodule, names in _NAMES[name]().items():
         if submodule == "":
             vars(module).update(names)
@@ -84,7 +89,10 @@ def _dask_mpi():
         """Not raised: tsdask-mpi itself says when there are too few ranks."""
 
     def initialize(*args, **words):
-        """dask_mpi.initialize: this process is the client, and Client() is connected. Its words are those of the launch's own command line."""
+        """
+        dask_mpi.initialize: this process is the client, and Client() is connected. Its words are those of the launch's
+        own command line.
+        """
         _say_words("initialize", words)
         return True
 

@@ -1,8 +1,8 @@
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { Failure } from "../../src/errors/failure.ts";
-import { refuseLoopback } from "../../src/host/reach.ts";
-import { whyUnreachable } from "../../src/net/reach.ts";
+import { refuseLoopback } from "../../src/host/connection-check.ts";
+import { whyUnreachable } from "../../src/net/connection-check.ts";
 
 test("a port that takes connections can be reached, one that was closed cannot, and says so", async () => {
   const server = createServer((socket) => socket.destroy());

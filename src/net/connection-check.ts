@@ -14,15 +14,24 @@ export function whyUnreachable(host: string, port: number, deadline: number): Pr
   });
 }
 
-/** Whether a process holds this unix socket open for connections; only a refusal, or that there is none, is a no. */
-export function listens(path: string): Promise<boolean> {
+/**
+ * Whether a process holds this unix socket open for connections: "no" only after a refusal, or where there is none;
+ * "unknown" after any other error, and when nothing is accepted for `deadline` milliseconds, as by a stopped process
+ * with a full backlog. Never rejects.
+ */
+export function listens(path: string, deadline: number): Promise<"yes" | "no" | "unknown"> {
   return new Promise((resolve) => {
     const socket = connect(path);
-    socket.once("connect", () => {
+    const done = (answer: "yes" | "no" | "unknown"): void => {
+      clearTimeout(late);
       socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
+      resolve(answer);
+    };
+    const late = setTimeout(done, deadline, "unknown");
+    socket.once("connect", () => done("yes"));
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      done(code === "ECONNREFUSED" || code === "ENOENT" ? "no" : "unknown"),
+    );
   });
 }
 

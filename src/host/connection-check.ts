@@ -3,12 +3,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { deadlines } from "../deadlines.ts";
 import { parseAddress } from "../dask/address.ts";
 import { Failure } from "../errors/failure.ts";
-import { whyUnreachable } from "../net/reach.ts";
+import { whyUnreachable } from "../net/connection-check.ts";
 
 /**
- * Looks, a while after a host of several heard of the scheduler, whether it can be reached from there: a worker that cannot tries on and on
- * without a word. Resolves to TSD-165, or to undefined when it can be: a worker of the host has been there (`reached`), or a connection succeeds, which under TLS makes
- * Dask warn of somebody who did not shake hands.
+ * Looks, a while after a host of several heard of the scheduler, whether it can be reached from there: a worker that
+ * cannot tries on and on without a word. Resolves to TSD-165, or to undefined when it can be: a worker of the host has
+ * been there (`reached`), or a connection succeeds, which under TLS makes Dask warn of somebody who did not shake
+ * hands.
  */
 export async function schedulerTrouble(
   address: string,
@@ -23,7 +24,10 @@ export async function schedulerTrouble(
   return problem === undefined ? undefined : new Failure("TSD-165", { host, address, problem });
 }
 
-/** Throws TSD-160 when every rank would listen at an address that is one host's (or each host's own), and the ranks are on several. */
+/**
+ * Throws TSD-160 when every rank would listen at an address that is one host's (or each host's own), and the ranks are
+ * on several.
+ */
 export function refuseLoopback({
   host,
   interface: network,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openClusterNote, type OpenClusterFacts } from "../../src/security/open-cluster.ts";
+import { openClusterNote, type OpenClusterFacts } from "../../src/dask/open-cluster.ts";
 
 const facts = (changes: Partial<OpenClusterFacts> = {}): OpenClusterFacts => ({
   program: "tsdask-mpi",

@@ -1,0 +1,56 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { meetByRecord, publishRecord } from "../../src/rendezvous/record.ts";
+
+let place = "";
+let folder = "";
+beforeEach(() => {
+  place = mkdtempSync(join(tmpdir(), "tsdask-record-"));
+  folder = join(place, ".tsdask-0123456789abcdef");
+  mkdirSync(folder, { mode: 0o700 });
+});
+afterEach(() => rmSync(place, { recursive: true }));
+
+const meet = (): Promise<unknown> => meetByRecord({ folder, launch: "x", rank: 3, host: "b", startTimeout: 0.1 });
+const publish = (launch: string, port: number): Promise<void> =>
+  publishRecord(folder, {
+    v: 1,
+    launch,
+    pid: 1,
+    host: "a",
+    addresses: [`127.0.0.1:${port}`],
+    fingerprint: "0".repeat(64),
+    secret: "s",
+  });
+
+/** A port at which nothing listens: it was had a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test("no record of rank 0 is TSD-021, with the folder that should be shared", async () => {
+  await expect(meet()).rejects.toMatchObject({
+    code: "TSD-021",
+    exitCode: 69,
+    facts: { rank: 3, host: "b", folder: place },
+  });
+});
+
+test("the record of another launch is none", async () => {
+  await publish("y", await freePort());
+  await expect(meet()).rejects.toMatchObject({ code: "TSD-021" });
+});
+
+test("a record of a rank 0 that does not answer is TSD-022, with its addresses", async () => {
+  const port = await freePort();
+  await publish("x", port);
+  const facts = { rank: 3, host: "b", hub: "a", addresses: `127.0.0.1:${port}` };
+  await expect(meet()).rejects.toMatchObject({ code: "TSD-022", exitCode: 69, facts });
+});
