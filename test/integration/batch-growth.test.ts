@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { covers } from "../batch/covers.ts";
-import { jobEnvironment, markedScript, ours, outputOf, sbatch, until } from "./batch-jobs.ts";
+import { jobEnvironment, markedScript, ours, outputOf, sbatch, tellWithJobs, until } from "./batch-jobs.ts";
 import { command } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
@@ -121,14 +121,17 @@ async function client(clean: Clean, script: string, ...args: string[]): Promise<
   });
 }
 
-/** From a shell that names no Python: worker jobs run in the cluster's own. */
+/**
+ * From a shell that names no Python: worker jobs run in the cluster's own. A script of the user's own brings its
+ * environment along, here that of the shell.
+ */
 async function scale(clean: Clean, ...words: string[]): Promise<string> {
   const finished = await run(ours("scale", ...words), {
     folder: clean.folder,
-    env: { ...jobEnvironment(clean), TSDASK_PYTHON: "" },
+    env: { ...jobEnvironment(clean), ...(words.includes("--script") ? {} : { TSDASK_PYTHON: "" }) },
     deadline: 90,
   });
-  expect(finished, tell(finished)).toMatchObject({ code: 0 });
+  expect(finished, tellWithJobs(clean, finished)).toMatchObject({ code: 0 });
   return finished.stderr;
 }
 
@@ -157,7 +160,7 @@ async function upAndDown(clean: Clean, ...words: string[]): Promise<string> {
   running.signal("SIGTERM");
   await running.finished;
   const ended = await adapting.finished;
-  expect(ended, tell(ended)).toMatchObject({ code: 0 });
+  expect(ended, tellWithJobs(clean, ended)).toMatchObject({ code: 0 });
   expect(ended.stderr).toContain("the cluster has ended");
   return ended.stderr;
 }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { covers } from "../batch/covers.ts";
-import { computing, jobEnvironment, ours, until } from "./batch-jobs.ts";
+import { computing, jobEnvironment, ours, tellWithJobs, until } from "./batch-jobs.ts";
 import { htcondorAvailable, startHtcondor, type HtCondor } from "./bed/htcondor.ts";
 import type { Command } from "./bed/command.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
@@ -104,7 +104,7 @@ describe.runIf(htcondorAvailable() === true)("on a real HTCondor", () => {
 
     const job = ["--batch", "htcondor", "--ranks-per-node", "2", "--time", "5m", "--memory", "1GiB"];
     const up = await as(ours("scale", "5", "--wait", "60s", ...job, ...given(clean)));
-    expect(up, tell(up)).toMatchObject({ code: 0 });
+    expect(up, tellWithJobs(clean, up)).toMatchObject({ code: 0 });
     expect(up.stderr).toContain("5 workers are in");
     const down = await as(ours("scale", "3"));
     expect(down.stderr, tell(down)).toContain("1 job (");

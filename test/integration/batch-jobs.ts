@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { command, isRoot, projectRoot, which, type Command } from "./bed/command.ts";
 import type { Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
-import { run } from "./bed/run.ts";
+import { run, tell, type Finished } from "./bed/run.ts";
 import { slurmEnvironment } from "./bed/slurm.ts";
 
 /** Two workers that compute for two seconds of processor time each, and say what they used, in seconds. */
@@ -95,6 +95,15 @@ export async function sbatch(clean: Clean, file: string, ...options: string[]): 
 export function outputOf(clean: Clean, id: string): string {
   const name = readdirSync(clean.folder).find((file) => new RegExp(`-${id}(_\\d+)?\\.out$`).test(file));
   return name === undefined ? "" : readFileSync(join(clean.folder, name), "utf8");
+}
+
+/** What a command said, and what the jobs of the test's folder have written: their side of a failure. */
+export function tellWithJobs(clean: Clean, finished: Finished): string {
+  const files = readdirSync(clean.folder).filter((file) => file.endsWith(".out"));
+  return [
+    tell(finished),
+    ...files.map((file) => `--- ${file}\n${readFileSync(join(clean.folder, file), "utf8")}`),
+  ].join("\n");
 }
 
 /**
