@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tsdask_mpi import blas, import_cache, linux
-from tsdask_mpi.compat import interpreter, shares
+from tsdask_mpi.compat import derived_settings, interpreter, shares
 from tsdask_mpi.contract import ForkRequest
 
 CONFIG_PLACES = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "HOME", "XDG_CONFIG_HOME")
@@ -118,28 +118,6 @@ def _dask_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("DASK_")}
 
 
-#: What `take_derived` has set in this process.
-_derived: dict[str, Any] = {}
-
-
-def take_derived(settings: dict[str, Any]) -> None:
-    """
-    Set what follows from the cluster's size where the configuration still says what Dask's own defaults do, or what was
-    set here before.
-    """
-    if not settings:
-        return
-    import dask.config
-
-    defaults = dask.config.merge(*dask.config.defaults)
-    absent = object()
-    for name, value in settings.items():
-        usual = dask.config.get(name, absent, config=defaults)
-        if usual is not absent and dask.config.get(name, absent) in (usual, _derived.get(name, usual)):
-            dask.config.set({name: value})
-            _derived[name] = value
-
-
 def take_scratch(folder: str | None) -> None:
     """
     Have Dask keep its local files in `folder`, which goes with the launch, unless the user's configuration names a
@@ -200,7 +178,7 @@ def take(request: ForkRequest, rank: int | None, baseline: Baseline | None) -> N
     sys.path[:0] = [path for path in request.get("sys_path") or [] if path not in sys.path]
     take_config(baseline)
     params = request.get("params") or {}
-    take_derived(params.get("derived") or {})
+    derived_settings.take(params.get("derived") or {})
     if params.get("config"):
         import dask.config
 

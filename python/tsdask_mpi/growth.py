@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from tsdask_mpi.child_environment import take_derived
+from tsdask_mpi.compat import derived_settings
 from tsdask_mpi.wire import Message
 
 #: Of the tasks that one worker was given, or that are queued, so many are looked at; the others are taken to be like
@@ -34,7 +34,7 @@ def answer(scheduler: Any) -> None:
     """Have the scheduler answer `tsdask_expect` and `tsdask_wanted`."""
 
     def expect(settings: dict[str, Any]) -> Message:
-        take_derived(settings)
+        derived_settings.take(settings)
         if scheduler.worker_ttl:
             scheduler.worker_ttl = _configured("distributed.scheduler.worker-ttl")
         return {"status": "OK"}

@@ -3,7 +3,7 @@ import { readNotebook } from "../config/notebook-options.ts";
 import type { JupyterKind, Options } from "../config/options.ts";
 import type { ClientStart, ToRank } from "../protocol/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
-import { settingValues } from "../dask/settings.ts";
+import { settingValues, workersMeant } from "../dask/settings.ts";
 import { render } from "../errors/failure.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
 import type { SchedulerFacts } from "./state.ts";
@@ -99,7 +99,7 @@ export async function clientStart({
 function clustersVariable(options: Options, workers: number): Record<string, string> {
   const mode = options.ownClusters ?? (options.script?.kind === "command" ? "warn" : "adopt");
   if (mode === "allow") return {};
-  const size = { workers: Math.max(workers, options.expectedWorkers), here: 1, cores: 1 };
+  const size = { workers: workersMeant(workers, options), here: 1, cores: 1 };
   const connect = settingValues(size)["distributed.comm.timeouts.connect"];
   const words = [
     mode,

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { basename } from "node:path";
 import type { Options } from "../config/options.ts";
 import { hostPort } from "../dask/address.ts";
-import { schedulerFiles } from "../dask/settings.ts";
+import { schedulerFiles, workersMeant } from "../dask/settings.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { checkPythons } from "../host/python.ts";
@@ -211,7 +211,7 @@ function warnOfLittleMemory({ output, session }: LaunchParts, workers: ReadonlyM
  * the scheduler does the same.
  */
 function warnOfFewFiles({ context: { plan, options, join }, output }: LaunchParts): void {
-  const workers = Math.max(plan.workerRanks.length, options.expectedWorkers);
+  const workers = workersMeant(plan.workerRanks.length, options);
   const files = openFileLimit();
   const needed = schedulerFiles(workers);
   if (join === undefined && plan.schedulerRank === 0 && files < needed)

@@ -1,4 +1,6 @@
 import { hostname } from "node:os";
+import { Failure } from "../errors/failure.ts";
+import { controlVersion } from "../protocol/messages.ts";
 import { openHub } from "../rendezvous/hub.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import type { World } from "../launcher/world.ts";
@@ -49,8 +51,9 @@ export async function openRankZeroHub({
     ...hubCertificate,
     keysOf: async (rank) => [...(useFile ? [secret] : []), ...((await (await exchange.promise)?.keysOf(rank)) ?? [])],
     onRefused: (counts) => zero.log.warn("connections to the hub were refused", { ...counts }),
-    onHost: (channel, host, rank, { ahead }) => {
+    onHost: (channel, host, rank, { ahead, version }) => {
       zero.launch.attach(channel, host, rank);
+      if (version !== controlVersion) zero.launch.fail(new Failure("TSD-196", { rank, host, zero: hostname() }));
       const trouble = clockTrouble({ host, zero: hostname(), ahead, tls });
       if (trouble?.exitCode === 0) zero.warn(trouble);
       else if (trouble !== undefined) zero.launch.fail(trouble);

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { planFor } from "../cluster/plan.ts";
-import { derivedSettings, type DerivedSetting } from "../dask/settings.ts";
+import { derivedSettings, workersMeant, type DerivedSetting } from "../dask/settings.ts";
 import { defaultText } from "./help.ts";
 import type { OptionKey, Options, Sources, WorkerGroup } from "../config/options.ts";
 import { placesOf, readOptions, type ReadResult } from "../config/read.ts";
@@ -66,7 +66,7 @@ export async function configCommand(
 function derivedFor(options: Options): Readonly<Record<string, DerivedSetting>> | undefined {
   if (options.np === undefined && options.expectedWorkers === 0) return undefined;
   const here = options.np === undefined ? 0 : planFor(options, options.np).workerRanks.length;
-  return derivedSettings({ workers: Math.max(here, options.expectedWorkers), here, cores: availableParallelism() });
+  return derivedSettings({ workers: workersMeant(here, options), here, cores: availableParallelism() });
 }
 
 /**

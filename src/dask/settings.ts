@@ -12,6 +12,10 @@ export interface LaunchSize {
   readonly cores: number;
 }
 
+/** Workers that a launch is made for: its own, or as many as --expected-workers says are to come. */
+export const workersMeant = (own: number, { expectedWorkers }: { readonly expectedWorkers: number }): number =>
+  Math.max(own, expectedWorkers);
+
 /**
  * From so many workers on, more than one scheduler's event loop greets within Dask's own 30 s of a handshake on a busy
  * host.

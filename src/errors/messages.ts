@@ -905,6 +905,12 @@ export const messages = define({
       "When the job is cancelled or mpirun gets a signal, Open MPI {version} passes it on and kills soon after: the script and the workers lose what they would have saved or moved by then.",
     cure: "{cure}",
   },
+  "TSD-196": {
+    exit: 64,
+    what: "Rank {rank} on {host} runs another version of tsdask-mpi than rank 0 on {zero}.",
+    cause: "Each host has a tsdask-mpi of its own in PATH, and they were not installed from the same release.",
+    cure: "`mpirun … tsdask-mpi --version` shows the version of each rank: install the same one on all hosts, or start one in a folder that all hosts see by its full path.",
+  },
   "TSD-195": {
     exit: 0,
     what: "Files of this launch stay on {host}: the folder {path} cannot be removed ({problem}).",

@@ -5,6 +5,7 @@ import { optionsOf } from "../config/groups.ts";
 import type { Options } from "../config/options.ts";
 import { rolesOf, type Plan } from "../cluster/plan.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../dask/requests.ts";
+import { workersMeant } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Assign, ClientStart, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
@@ -147,7 +148,7 @@ async function assignment({
     scratch: `${paths.folder}/scratch-${hello.rank}`,
     hostMemory: grant.memory,
     size: {
-      workers: Math.max(plan.workerRanks.length, own.expectedWorkers),
+      workers: workersMeant(plan.workerRanks.length, own),
       here: sharers.filter(({ role }) => role === "worker").length,
       cores: grant.cpus,
     },

@@ -309,7 +309,6 @@ export type ToLeader =
       readonly peers: readonly { readonly host: string; readonly addresses: readonly string[] }[];
       readonly file: string;
     }
-  | { readonly t: "refused"; readonly code: MessageCode; readonly facts: Facts }
   | { readonly t: "address"; readonly scheduler: string }
   | { readonly t: "to-rank"; readonly rank: number; readonly message: ToRank }
   | { readonly t: "end"; readonly code: number; readonly grace: number };

@@ -153,7 +153,6 @@ const toLeader = v.variant("t", [
     peers: v.array(v.object({ host: short, addresses: v.array(short) })),
     file: short,
   }),
-  v.object({ t: v.literal("refused"), code, facts }),
   v.object({ t: v.literal("address"), scheduler: short }),
   v.object({ t: v.literal("to-rank"), rank, message: v.looseObject({ t: short }) }),
   v.object({ t: v.literal("end"), code: exitCode, grace: seconds }),

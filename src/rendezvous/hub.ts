@@ -5,7 +5,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import { deadlines } from "../deadlines.ts";
 import { checkProof } from "../security/tokens.ts";
 import type { Channel } from "../protocol/channel.ts";
-import { controlVersion, type FromLeader, type ToLeader } from "../protocol/messages.ts";
+import type { FromLeader, ToLeader } from "../protocol/messages.ts";
 import { countRefusals } from "./refusals.ts";
 import { acceptFromLeader } from "../protocol/schemas.ts";
 import { holdUnproved, openFileLimit, sourceOf, type Guest, type Unproved } from "./unproved.ts";
@@ -26,8 +26,8 @@ export interface HubOptions {
     channel: Channel<ToLeader, FromLeader>,
     host: string,
     rank: number,
-    /** `ahead`: so long (ms) the host's clock is before this one's. */
-    via: { readonly localAddress: string | undefined; readonly ahead: number },
+    /** `ahead`: so long (ms) the host's clock is before this one's. `version`: of its messages. */
+    via: { readonly localAddress: string | undefined; readonly ahead: number; readonly version: number },
   ) => void;
 }
 
@@ -137,7 +137,7 @@ export async function openHub(options: HubOptions & { readonly fingerprint: stri
         }
         if (guest !== undefined) unproved.leave(guest);
         proved.add(ws);
-        options.onHost(joined.channel, joined.host, joined.rank, { localAddress, ahead: joined.ahead });
+        options.onHost(joined.channel, joined.host, joined.rank, { ...joined, localAddress });
       });
     });
     socket.on("error", () => socket.destroy());
@@ -194,6 +194,15 @@ function nameOf({ remoteAddress, remotePort }: Pick<Socket, "remoteAddress" | "r
   return `${remoteAddress} ${remotePort}`;
 }
 
+/** A leader that has proved to be of the launch. */
+interface Joined {
+  readonly channel: Channel<ToLeader, FromLeader>;
+  readonly host: string;
+  readonly rank: number;
+  readonly ahead: number;
+  readonly version: number;
+}
+
 /**
  * Challenges one connection; resolves to its channel when it proved to be of the launch in time, else to undefined.
  * Never rejects.
@@ -202,7 +211,7 @@ async function receive(
   ws: WebSocket,
   options: HubOptions & { readonly fingerprint: string },
   onAnswer: () => void,
-): Promise<{ channel: Channel<ToLeader, FromLeader>; host: string; rank: number; ahead: number } | undefined> {
+): Promise<Joined | undefined> {
   const channel = wsChannel<ToLeader, FromLeader>(ws, acceptFromLeader, deadlines.hubSilence);
   const nonce = randomBytes(32).toString("base64url");
   const { promise, resolve } = Promise.withResolvers<FromLeader | undefined>();
@@ -227,10 +236,7 @@ async function receive(
   if (join?.t !== "join") return undefined;
   const { host, rank, launch } = join;
   const ahead = join.time === undefined ? 0 : join.time - Date.now();
-  if (join.v !== controlVersion || rank >= options.size) {
-    channel.send({ t: "refused", code: "TSD-036", facts: { host, version: join.v } });
-    return undefined;
-  }
+  if (rank >= options.size) return undefined;
   onAnswer();
   const parts = joinParts({ nonce, launch: options.launch, rank, host, fingerprint: options.fingerprint });
   const keys = await options.keysOf(rank).catch(() => []);
@@ -239,6 +245,7 @@ async function receive(
     host,
     rank,
     ahead,
+    version: join.v,
     channel: {
       ...channel,
       onMessage: (reader) => {

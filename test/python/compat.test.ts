@@ -65,6 +65,20 @@ print(reason_of("worker-struck-by-lightning", False), reason_of("scheduler-remov
     expect(say(python, program)).toBe("closed retired");
   });
 
+  test("settings that follow from the size give way to the user's, and to later ones of their own", () => {
+    const program = `
+import dask.config, distributed
+from tsdask_mpi.compat import derived_settings
+name = "distributed.comm.timeouts.connect"
+for own in (None, "5s"):
+    if own:
+        dask.config.set({name: own})
+    for value in ("60s", "90s"):
+        derived_settings.take({name: value, "distributed.no.such": 1})
+        print(dask.config.get(name), dask.config.get("distributed.no.such", None))`;
+    expect(say(python, program).split("\n")).toEqual(["60s None", "90s None", "5s None", "5s None"]);
+  });
+
   test("a release after the newest tested one is told with the greeting, in both ways of starting children", async () => {
     using folder = scratch("tsdask-newest-");
     // Python imports it at its start: this Dask is then what a release to come is.

@@ -3,9 +3,12 @@ import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
-import { openHub, type Hub } from "../../src/rendezvous/hub.ts";
+import { WebSocket } from "ws";
+import { joinParts, openHub, type Hub } from "../../src/rendezvous/hub.ts";
 import { linkToHub } from "../../src/rendezvous/link.ts";
 import { deadlines } from "../../src/deadlines.ts";
+import { controlVersion } from "../../src/protocol/messages.ts";
+import { proof } from "../../src/security/tokens.ts";
 import { createAuthority, fingerprint } from "../../src/security/certificates.ts";
 
 const open: { readonly close: () => void }[] = [];
@@ -19,12 +22,14 @@ async function hubHere(): Promise<{
   readonly place: Parameters<typeof linkToHub>[0];
   readonly refused: Record<string, number>[];
   readonly joined: string[];
+  readonly versions: number[];
 }> {
   const authority = await createAuthority({ launch: "test" });
   const { cert, key } = await authority.issue({ name: "hub", addresses: ["127.0.0.1"], server: true });
   const secret = randomBytes(32).toString("base64url");
   const refused: Record<string, number>[] = [];
   const joined: string[] = [];
+  const versions: number[] = [];
   const hub = await openHub({
     launch: "l",
     size: 2,
@@ -34,7 +39,10 @@ async function hubHere(): Promise<{
     host: "127.0.0.1",
     keysOf: async () => [secret],
     onRefused: (counts) => refused.push({ ...counts }),
-    onHost: (_, host) => joined.push(host),
+    onHost: (_, host, __, { version }) => {
+      joined.push(host);
+      versions.push(version);
+    },
   });
   open.push(hub);
   return {
@@ -42,6 +50,7 @@ async function hubHere(): Promise<{
     place: { launch: "l", addresses: [`127.0.0.1:${hub.port}`], fingerprint: fingerprint(cert), key: secret },
     refused,
     joined,
+    versions,
   };
 }
 
@@ -99,5 +108,30 @@ describe("a hub that strangers crowd", () => {
     const took = performance.now() - from;
     expect(took).toBeGreaterThan(deadlines.hubFirstWord - 100);
     expect(took).toBeLessThan(deadlines.hubProof - 500);
+  });
+});
+
+describe("a leader of another version of tsdask-mpi", () => {
+  it.each([
+    ["is told of once it has proved to be of the launch", true],
+    ["is a stranger while it proves nothing", false],
+  ])("%s", async (_, proves) => {
+    const { hub, place, joined, versions } = await hubHere();
+    const ws = new WebSocket(`wss://127.0.0.1:${hub.port}/`, { rejectUnauthorized: false });
+    open.push(ws);
+    ws.once("message", (data: Buffer) => {
+      const { nonce } = JSON.parse(data.toString("utf8")) as { nonce: string };
+      const key = proves ? place.key : "another";
+      const { launch, fingerprint: print } = place;
+      const parts = joinParts({ nonce, launch, rank: 1, host: "h1", fingerprint: print });
+      const v = controlVersion + 1;
+      ws.send(JSON.stringify({ t: "join", v, launch, host: "h1", rank: 1, proof: proof(key, parts) }));
+    });
+    const ended = new Promise((resolve) => ws.once("close", resolve).on("error", () => undefined));
+    const come = async (): Promise<void> => {
+      while (joined.length === 0) await pause(10);
+    };
+    await Promise.race([ended, come()]);
+    expect([joined, versions]).toEqual(proves ? [["h1"], [controlVersion + 1]] : [[], []]);
   });
 });

@@ -5,7 +5,7 @@ import inspect
 import sys
 
 from . import ends, notes
-from .compat import clients, cluster_classes
+from .compat import clients, cluster_classes, derived_settings
 
 
 def adopting():
@@ -160,26 +160,14 @@ def _client(module):
             # With a cluster, distributed closes that; this launch's ends when its scheduler is asked to.
             client.cluster = None
 
-    _take_time_to_connect()
+    # As its workers do, the script's clients wait longer for the scheduler of a large launch.
+    if "connect" in notes.settings:
+        times = ("distributed.comm.timeouts.connect", "distributed.comm.timeouts.tcp")
+        derived_settings.take(dict.fromkeys(times, notes.settings["connect"]))
     clients.replace(module.Client, begin, before_shutdown)
     clients.quieten_lost(module)
     clients.close_quietly_at_exit(module)
     ends.tell_of_threads()
-
-
-def _take_time_to_connect():
-    """
-    Has the script's clients wait for the scheduler of a large launch as its workers do; the user's configuration counts
-    first.
-    """
-    import dask.config
-
-    if "connect" not in notes.settings:
-        return
-    defaults = dask.config.merge(*dask.config.defaults)
-    for name in ("distributed.comm.timeouts.connect", "distributed.comm.timeouts.tcp"):
-        if dask.config.get(name, None) == dask.config.get(name, None, config=defaults):
-            dask.config.set({name: notes.settings["connect"]})
 
 
 def _jobqueue(module):
