@@ -269,8 +269,8 @@ class RankController {
 
 /**
  * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server
- * that is not there is the leader's to report, which ends the launch: only if it does not for a while, a Python is
- * started after all.
+ * that is not there, or ends, is the leader's to report, which ends the launch: only if it does not for a while, a
+ * Python is started after all.
  */
 function forkElseExec(
   spawn: ChildSpawn,
@@ -308,7 +308,7 @@ function forkElseExec(
       // Told to end already: a server that is gone ended with the launch, and nothing is to be started.
       else if (told.some((message) => message["op"] === "stop"))
         spawn.onEvent({ event: "exit", code: null, signal: signalNumber("SIGTERM") });
-      else if (event.reason === "server")
+      else if (event.reason === "server" || event.reason === "ending")
         waiting = setTimeout(startOwn, deadlines.forkServerGone, event.message ?? event.reason);
       else if (shell !== undefined) shell.toNode();
       else startOwn(event.message ?? event.reason);

@@ -99,14 +99,17 @@ test.each([
   },
 );
 
-test("a fork server that refuses to fork is TSD-058, and the worker's own Python is started in its place", async () => {
+/** A rank that is told to start a worker, once its fork server has refused to; disposing ends it. */
+async function refusedRank(reason: string, message: string): Promise<ReturnType<typeof startRank> & AsyncDisposable> {
   const folder = mkdtempSync(join(tmpdir(), "rank-agent-"));
   const forkSocket = join(folder, "fork.sock");
+  const refused = Promise.withResolvers<void>();
   const server = createServer((connection) => {
     connection.once("data", (data) => {
-      if (data.includes('"fork"'))
-        connection.write(`${JSON.stringify({ event: "refused", reason: "cgroup", message: "another cgroup" })}\n`);
+      if (data.includes('"fork"')) connection.write(`${JSON.stringify({ event: "refused", reason, message })}\n`);
     });
+    // The rank hangs up when it has heard that.
+    connection.once("close", refused.resolve);
   });
   await new Promise<void>((resolve) => server.listen(forkSocket, resolve));
   const worker = { kind: "worker", cpu_count: 1, memory_limit: null, sys_path: [], params: {} };
@@ -123,13 +126,28 @@ test("a fork server that refuses to fork is TSD-058, and the worker's own Python
     [{ ...assign, restarts: 0, logLevel: "error", schedulerReturns: false, terminateAt: 0 } as never],
     folder,
   );
+  await refused.promise;
+  return {
+    ...rank,
+    async [Symbol.asyncDispose]() {
+      rank.take({ t: "end", code: 0, grace: 0 });
+      await expect.poll(() => rank.codes).toEqual([0]);
+      server.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+test("a fork server that refuses to fork is TSD-058, and the worker's own Python is started in its place", async () => {
+  await using rank = await refusedRank("cgroup", "another cgroup");
   const own = { k: "warning", code: "TSD-058", facts: { host: "h", problem: "another cgroup" } };
   await expect
     .poll(() => rank.sent.find(({ k }) => k === "worker-lost"))
     .toMatchObject({ why: expect.stringContaining("no-python") as string });
   expect(rank.sent[0]).toEqual(own);
-  rank.take({ t: "end", code: 0, grace: 0 });
-  await expect.poll(() => rank.codes).toEqual([0]);
-  server.close();
-  rmSync(folder, { recursive: true });
+});
+
+test("a fork server that refuses because it ends, as its launch does, is not told, and nothing is started", async () => {
+  await using rank = await refusedRank("ending", "about to end");
+  expect(rank.sent).toEqual([]);
 });
