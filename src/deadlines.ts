@@ -152,6 +152,8 @@ export const deadlines = {
   connectCommand: 5_000,
   /** `tsdask-mpi list` waits for the schedulers and batch systems that it asks, all at once. */
   askCluster: 1_200,
+  /** A cluster is written into the user's list, before `scheduler.json` tells of it. */
+  entryWritten: 1_000,
   /** `tsdask-mpi stop` waits for a cluster's end, on top of the cluster's own grace. */
   stopCluster: 15_000,
   /** `tsdask-mpi open`: our program on the login host says that it is there; a login shell may load modules first. */

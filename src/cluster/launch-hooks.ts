@@ -80,11 +80,15 @@ export function startHooks(parts: LaunchParts): StartHooks {
   return {
     onScheduler: async (scheduler, hosts) => {
       await parts.credentialsWritten;
-      if (plan.clientRank === undefined) await refusePipedScript(context);
+      if (plan.clientRank === undefined) {
+        await refusePipedScript(context);
+        // Whoever waits for scheduler.json finds the cluster in the list.
+        await enter(parts, scheduler, hosts);
+      }
       if (context.join === undefined) await publication.publish(scheduler, hosts);
       const stopTargets = await keepLaunchTargets(parts, scheduler);
       if (stopTargets !== undefined) session.stopTargets = stopTargets;
-      enter(parts, scheduler, hosts);
+      void enter(parts, scheduler, hosts);
       parts.report?.answers({ address: scheduler.address, tls: (await parts.secrets).credentials ?? undefined });
       const schedulerFile = publication.schedulerFile();
       output.say(
@@ -97,7 +101,7 @@ export function startHooks(parts: LaunchParts): StartHooks {
     },
     onSchedulerBack: async (scheduler, hosts) => {
       await publication.renew(scheduler);
-      enter(parts, scheduler, hosts);
+      void enter(parts, scheduler, hosts);
       // The message of its death waits for others of its kind.
       output.failures.flush();
       output.say(said("the scheduler answers again; workers and clients come back to it"));
@@ -131,13 +135,13 @@ export function startHooks(parts: LaunchParts): StartHooks {
 }
 
 /** Enters the launch into the user's list as one that runs. */
-function enter(
+async function enter(
   { context: { plan }, register, publication }: LaunchParts,
   { address, identity }: SchedulerFacts,
   hosts: readonly string[],
-): void {
+): Promise<void> {
   const schedulerFile = publication.schedulerFile();
-  register?.running({
+  await register?.running({
     hosts,
     scheduler: { address, id: String(identity["id"] ?? ""), rank: plan.schedulerRank ?? 0 },
     ...(schedulerFile === undefined ? {} : { schedulerFile }),

@@ -1,5 +1,7 @@
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { VERSION } from "../config/version.ts";
+import { deadlines } from "../deadlines.ts";
 import { machine, startTime } from "../launcher/process-mark.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 import { madeName } from "./names.ts";
@@ -27,17 +29,20 @@ export type LaunchFacts = Pick<
 
 export interface Register {
   readonly name: string;
-  /** The scheduler answers. */
+  /**
+   * The scheduler answers. Resolves when a cluster that serves has been written down, or `deadlines.entryWritten` is
+   * over; beside a script it is written soon. Never rejects.
+   */
   readonly running: (
     facts: Required<Pick<ClusterEntry, "hosts" | "scheduler">> & Pick<ClusterEntry, "schedulerFile">,
-  ) => void;
+  ) => Promise<void>;
   /** Writes the end down. Never throws. */
   readonly ended: (why: string, code: number) => Promise<void>;
 }
 
 /** A launch that is not up after so long (ms) is written down as starting. */
 const startingAfter = 1_500;
-/** The entry is written so long (ms) after the scheduler answers: workers and script come first. */
+/** Beside a script, the entry is written so long (ms) after the scheduler answers: workers and script come first. */
 const runningAfter = 250;
 
 /**
@@ -78,9 +83,16 @@ export function registerCluster(
   timer.unref();
   return {
     name,
-    running: (found) => {
+    running: async (found) => {
+      // A launch may end while it tells of its scheduler.
+      if (entry.state === "ended") return;
       entry = { ...entry, ...found, state: "running" };
       clearTimeout(timer);
+      if (rest.script === undefined) {
+        // A home folder that hangs holds nothing up.
+        await Promise.race([write(), sleep(deadlines.entryWritten, undefined, { ref: false })]);
+        return;
+      }
       timer = setTimeout(() => void write(), runningAfter);
       timer.unref();
     },

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ClusterEntry } from "../../src/registry/cluster-entry.ts";
 import { readEntries } from "../../src/registry/entry.ts";
 import { statePaths } from "../../src/registry/place.ts";
+import { registerCluster } from "../../src/registry/register.ts";
 import { pendingLaunch, writeEntry } from "../../src/registry/write.ts";
 
 const day = 86_400;
@@ -47,6 +48,24 @@ test("an entry is read as it was written, in a private file in a private folder"
   expect(found?.entry).toEqual(entry({}));
   expect(statSync(found?.path ?? "").mode & 0o777).toBe(0o600);
   expect(statSync(clusters).mode & 0o777).toBe(0o700);
+});
+
+test("a cluster that serves is in the list once it has been entered, and one that has ended stays so", async () => {
+  const { name: _name, ...facts } = entry({});
+  const problems: unknown[] = [];
+  const register = registerCluster(
+    { ...facts, name: "served" },
+    { env: env(), onProblem: (problem) => problems.push(problem) },
+  );
+  const found = { hosts: ["h1"], scheduler: { address: "tls://h1:1", id: "s", rank: 0 } };
+  const states = async (): Promise<readonly string[]> =>
+    (await readEntries(statePaths(env()).clusters)).map((one) => `${one.entry.name} ${one.entry.state}`);
+  await register.running(found);
+  expect(await states()).toEqual(["served running"]);
+  await register.ended("its work was done", 0);
+  await register.running(found);
+  expect(await states()).toEqual(["served ended"]);
+  expect(problems).toEqual([]);
 });
 
 test("a launch takes the place of the job that was submitted for it", async () => {
