@@ -51,8 +51,8 @@ function tsField([key, text]) {
   return `readonly ${key}${optional ? "?" : ""}: ${type}${nullable ? " | null" : ""}`;
 }
 
-function tsRecord([name, fields]) {
-  return `export interface ${name} {\n${Object.entries(fields)
+function tsRecord([name, { "...": common, ...fields }]) {
+  return `export interface ${name} ${common === undefined ? "" : `extends ${common} `}{\n${Object.entries(fields)
     .map((field) => `  ${tsField(field)};`)
     .join("\n")}\n}`;
 }
@@ -126,8 +126,8 @@ function pyField([key, text]) {
   return [key, optional ? `NotRequired[${type}]` : type];
 }
 
-function pyTyped(name, fields) {
-  return `class ${name}(TypedDict):\n${fields.map(([key, type]) => `    ${key}: ${type}`).join("\n")}\n`;
+function pyTyped(name, fields, common = "TypedDict") {
+  return `class ${name}(${common}):\n${fields.map(([key, type]) => `    ${key}: ${type}`).join("\n")}\n`;
 }
 
 function pyMessage([name, { about, tag, kinds }]) {
@@ -167,7 +167,7 @@ ${enums.join("\n")}
 
 
 ${Object.entries(records)
-  .map(([name, fields]) => pyTyped(name, Object.entries(fields).map(pyField)))
+  .map(([name, { "...": common, ...fields }]) => pyTyped(name, Object.entries(fields).map(pyField), common))
   .join("\n\n")}
 
 ${Object.entries(messages).map(pyMessage).join("\n\n\n")}

@@ -38,7 +38,7 @@ class SecurityFiles(TypedDict):
     key: str
 
 
-class SchedulerParams(TypedDict):
+class ChildParams(TypedDict):
     kwargs: NotRequired[dict[str, Any]]
     user_kwargs: NotRequired[dict[str, Any]]
     security: NotRequired[SecurityFiles | None]
@@ -49,22 +49,15 @@ class SchedulerParams(TypedDict):
     derived: NotRequired[dict[str, Any]]
     scratch: NotRequired[str]
     contact_host: NotRequired[str]
+
+
+class SchedulerParams(ChildParams):
     dashboard: NotRequired[bool]
     launched: NotRequired[float]
     worker_prefix: NotRequired[str]
 
 
-class WorkerParams(TypedDict):
-    kwargs: NotRequired[dict[str, Any]]
-    user_kwargs: NotRequired[dict[str, Any]]
-    security: NotRequired[SecurityFiles | None]
-    token_file: NotRequired[str | None]
-    preload: NotRequired[list[list[str]]]
-    log_level: NotRequired[str]
-    config: NotRequired[dict[str, Any]]
-    derived: NotRequired[dict[str, Any]]
-    scratch: NotRequired[str]
-    contact_host: NotRequired[str]
+class WorkerParams(ChildParams):
     worker_class: NotRequired[str]
     scheduler: NotRequired[str | None]
     preload_nanny: NotRequired[list[list[str]]]

@@ -24,7 +24,7 @@ export interface SecurityFiles {
   readonly key: string;
 }
 
-export interface SchedulerParams {
+export interface ChildParams {
   readonly kwargs?: Readonly<Record<string, unknown>>;
   readonly user_kwargs?: Readonly<Record<string, unknown>>;
   readonly security?: SecurityFiles | null;
@@ -35,22 +35,15 @@ export interface SchedulerParams {
   readonly derived?: Readonly<Record<string, unknown>>;
   readonly scratch?: string;
   readonly contact_host?: string;
+}
+
+export interface SchedulerParams extends ChildParams {
   readonly dashboard?: boolean;
   readonly launched?: number;
   readonly worker_prefix?: string;
 }
 
-export interface WorkerParams {
-  readonly kwargs?: Readonly<Record<string, unknown>>;
-  readonly user_kwargs?: Readonly<Record<string, unknown>>;
-  readonly security?: SecurityFiles | null;
-  readonly token_file?: string | null;
-  readonly preload?: readonly (readonly string[])[];
-  readonly log_level?: string;
-  readonly config?: Readonly<Record<string, unknown>>;
-  readonly derived?: Readonly<Record<string, unknown>>;
-  readonly scratch?: string;
-  readonly contact_host?: string;
+export interface WorkerParams extends ChildParams {
   readonly worker_class?: string;
   readonly scheduler?: string | null;
   readonly preload_nanny?: readonly (readonly string[])[];
