@@ -18,11 +18,24 @@ function canTell({ launcher, faults }: Round): boolean {
 const saidByClient =
   /^.* - distributed\.(batched|client|core|comm\S*) - [A-Z]+ - [\s\S]*?(?=^tsdask-mpi|^\S+ \S+ - distributed|(?![\s\S]))/gm;
 
+/** What Python writes when SIGINT comes before it has come to its script, or in the script's own lines. */
+const saidByInterrupted =
+  /^(?:Fatal Python error: .*\nPython runtime state: .*\n)?Traceback \(most recent call last\):\n(?: {2}File "(?:<frozen [^>]*>|[^"]*\/script\.py)", line \d+.*\n(?: {4}.*\n)*)+KeyboardInterrupt\n/gm;
+
+/** Whether Open MPI came to nobody of ours, because the second host was cut off from it. */
+const wasNeverStarted = ({ faults }: Round, stderr: string): boolean =>
+  faults.some(({ kind }) => kind === "cut") &&
+  /^ORTE was unable to reliably start one or more daemons/m.test(stderr) &&
+  !stderr.includes("tsdask-mpi");
+
 /** What is wrong with how a round ended. */
 export function findings(round: Round, finished: Finished | undefined, swept: boolean): string[] {
   if (finished === undefined) return ["it did not end in time"];
   const { stdout, code } = finished;
-  const stderr = /^lost /m.test(stdout) ? finished.stderr.replaceAll(saidByClient, "") : finished.stderr;
+  if (wasNeverStarted(round, finished.stderr)) return [];
+  const interrupted = round.faults.some((fault) => fault.kind === "signal" && fault.signal === "SIGINT");
+  const all = interrupted ? finished.stderr.replaceAll(saidByInterrupted, "") : finished.stderr;
+  const stderr = /^lost /m.test(stdout) ? all.replaceAll(saidByClient, "") : all;
   const own = round.script === "served" ? undefined : round.code;
   const result = /^result 28\r?$/m.test(stdout);
   const toLauncher = round.faults.some((fault) => fault.kind === "signal" && fault.part === "launcher");

@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { findings } from "./judge.ts";
+import type { Fault, Round } from "./plan.ts";
+
+const round = (...faults: Fault[]): Round => ({
+  seed: 1,
+  number: 1,
+  launcher: "openmpi",
+  ranks: 5,
+  script: "steady",
+  code: 7,
+  seconds: 1,
+  after: "start",
+  wait: 300,
+  faults,
+});
+const interrupt: Fault = { kind: "signal", part: "script", signal: "SIGINT", lasts: 0 };
+const cut: Fault = { kind: "cut", lasts: 2_000 };
+const judged = (of: Round, stderr: string, code = 1): readonly string[] =>
+  findings(of, { code, signal: null, stdout: "", stderr, seconds: 3, timedOut: false }, false);
+
+/** As Python 3.11 wrote it. */
+const beforeItsScript = `Fatal Python error: init_import_site: Failed to import the site module
+Python runtime state: initialized
+Traceback (most recent call last):
+  File "<frozen importlib._bootstrap>", line 1176, in _find_and_load
+  File "<frozen site>", line 548, in execsitecustomize
+KeyboardInterrupt
+`;
+const inItsScript = `Traceback (most recent call last):
+  File "/tmp/x/cwd/script.py", line 3, in <module>
+    import os, signal, sys, time
+KeyboardInterrupt
+`;
+const inDask = inItsScript.replace(
+  "KeyboardInterrupt",
+  '  File "/x/distributed/client.py", line 1, in f\n    g()\nKeyboardInterrupt',
+);
+const ended = "tsdask-mpi: script.py was ended by SIGINT after 0.1 s.\n";
+
+test("a Python that is interrupted before or in its script's own lines may say so, and no other", () => {
+  for (const said of [beforeItsScript, inItsScript]) {
+    expect(judged(round(interrupt), said + ended)).toEqual([]);
+    expect(judged(round({ ...interrupt, signal: "SIGTERM" }), said + ended)).toEqual(["a traceback"]);
+  }
+  expect(judged(round(interrupt), inDask + ended)).toEqual(["a traceback"]);
+});
+
+test("a launcher that could not start its daemon on a host that was cut off is not ours to judge", () => {
+  const said = "ORTE was unable to reliably start one or more daemons.\n";
+  expect(judged(round(cut), said)).toEqual([]);
+  const found = ["1 instead of the script's 7, though nothing of it was hurt", expect.stringContaining("no message")];
+  expect(judged(round(cut), `tsdask-mpi: 0.1.0, 5 ranks\n${said}`)).toEqual(found);
+  expect(judged(round(cut), "")).toEqual(found);
+});
