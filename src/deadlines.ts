@@ -14,7 +14,7 @@ export const deadlines = {
   /**
    * A process that says for all of a launcher's that their variables are missing stays so long, for the others to see.
    */
-  sayForAll: 700,
+  sayForAll: 1_000,
   /** A rank whose host cannot take part leaves after the one that says it for all of them. */
   sayForHost: 5_000,
   /** `tsdask-mpi doctor` behind a launcher waits so long for the reports of the other hosts. */

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { basename } from "node:path";
 import { isatty } from "node:tty";
+import { isAlive } from "../batch/job-list.ts";
 import { ownProgram } from "./program.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
@@ -14,6 +15,10 @@ import type { Out } from "../ui/out.ts";
 import type { Script } from "../config/options.ts";
 import { readFor } from "../config/read-for.ts";
 import { plan } from "../cluster/plan.ts";
+
+async function untilGone(pid: number, most: number): Promise<void> {
+  for (const until = performance.now() + most; performance.now() < until && isAlive(pid); ) await pause(50);
+}
 
 /**
  * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that
@@ -49,9 +54,11 @@ export async function launchLocally({
     const { failureText } = await import("../ui/failure-text.ts");
     const starter = startedBy(process.ppid, process.pid);
     const failure = noLauncher(starter);
-    // Each of its ranks would say the same: the first stays until the others have seen it.
+    // Each of its ranks would say the same: the first stays until the others have seen it, and they, whose end may be
+    // its end, too, until it has left.
     if (failure !== undefined) out.write(failureText(failure));
     if (failure !== undefined && starter !== undefined) await pause(deadlines.sayForAll);
+    else if (starter !== undefined) await untilGone(starter.speaker, deadlines.sayForHost);
     return messages["TSD-001"].exit;
   }
   const client = options.script !== undefined || options.jupyter !== undefined;
