@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findings } from "./judge.ts";
+import { findings, misplaced } from "./judge.ts";
 import type { Fault, Round } from "./plan.ts";
 
 const round = (...faults: Fault[]): Round => ({
@@ -52,4 +52,14 @@ test("a launcher that could not start its daemon on a host that was cut off is n
   const found = ["1 instead of the script's 7, though nothing of it was hurt", expect.stringContaining("no message")];
   expect(judged(round(cut), `tsdask-mpi: 0.1.0, 5 ranks\n${said}`)).toEqual(found);
   expect(judged(round(cut), "")).toEqual(found);
+});
+
+test("a cluster folder stays that lost the word whose it is, where nobody lived to remove it, and nothing else does", () => {
+  const folder = ".tsdask-8d4312fcb02a0081";
+  const left = [`file in the working directory: ${folder}`, `file in the working directory: ${folder}/key.pem`];
+  const removed = [`removed cwd/${folder}/owner`];
+  const killed = { ...interrupt, part: "launcher", signal: "SIGKILL" } as const;
+  expect(misplaced(round(killed), removed, [...left, "file in TMPDIR: x"])).toEqual(["file in TMPDIR: x"]);
+  expect(misplaced(round(killed), [`removed cwd/${folder}/token`], left)).toEqual(left);
+  expect(misplaced(round(interrupt), removed, left)).toEqual(left);
 });

@@ -58,6 +58,16 @@ export function findings(round: Round, finished: Finished | undefined, swept: bo
   return found;
 }
 
+/**
+ * Of what is left in the end, that which must not be. A cluster folder without the file that says whose it is (`done`
+ * tells that it was removed) stays when all were killed: anything else could have been put there under such a name.
+ */
+export function misplaced(round: Round, done: readonly string[], left: readonly string[]): readonly string[] {
+  const folder = /removed cwd\/(\.tsdask-[0-9a-f]{16})\/owner\b/.exec(done.join("\n"))?.[1];
+  if (folder === undefined || !mayLeave(round)) return left;
+  return left.filter((line) => !line.startsWith(`file in the working directory: ${folder}`));
+}
+
 /** Whether those were killed, or kept from it, who remove a launch's files. */
 function mayLeave({ launcher, faults }: Round): boolean {
   return faults.some(

@@ -8,7 +8,7 @@ import { type Finished, type Running, start, tell } from "../integration/bed/run
 import { program } from "../integration/launch.ts";
 import { castOf, partOf } from "../integration/faults/cast.ts";
 import { nextLaunch } from "../integration/faults/sweep.ts";
-import { findings } from "./judge.ts";
+import { findings, misplaced } from "./judge.ts";
 import { happen, prepare, type Scene } from "./mishap.ts";
 import { type Round, stormLaunchers } from "./plan.ts";
 import { scriptTexts } from "./scripts.ts";
@@ -49,7 +49,11 @@ export async function playRound(round: Round, within: number): Promise<Verdict> 
     for (const back of undo.splice(0)) back();
     const swept = left.length === 0 && clean.left().length > 0;
     if (swept) await sweep(round, clean);
-    const all = [...left, ...clean.left().map((line) => `left: ${line}`), ...(await newShared(shared))];
+    const all = [
+      ...left,
+      ...misplaced(round, done, clean.left()).map((line) => `left: ${line}`),
+      ...(await newShared(shared)),
+    ];
     return { findings: [...findings(round, finished, swept), ...all], done, finished, swept };
   } finally {
     signalAll(
