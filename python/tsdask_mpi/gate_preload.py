@@ -39,5 +39,5 @@ def dask_setup(worker: Any) -> None:
             kwargs["executor_wait"] = False
         return await close(*args, **kwargs)
 
-    logs.drop_lost_heartbeats()
+    logs.drop_lost_peers()
     nanny_methods.replace_method(worker, "close", quietly)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from tsdask_mpi.compat.log_messages import LOST_CLIENT, LOST_HEARTBEAT, REFUSED_TLS
+from tsdask_mpi.compat.log_messages import LOST_ASKER, LOST_CLIENT, LOST_HEARTBEAT, REFUSED_TLS
 
 
 def set_level(level: str | None) -> None:
@@ -35,15 +35,17 @@ def mute() -> None:
     logging.disable(logging.CRITICAL)
 
 
-def drop_lost_heartbeats() -> None:
+def drop_lost_peers() -> None:
     """
     Say nothing of a heartbeat that found the scheduler gone: the worker's connection to it ends at the same moment, and
-    that is told.
+    that is told. Nor of data that the client or worker is not there any more to take which asked for them: its end is
+    told, and a worker that lives says itself what it misses.
     """
 
     def worth_saying(record: logging.LogRecord) -> bool:
         kind = record.exc_info[0] if record.exc_info else None
-        return kind is None or not issubclass(kind, OSError) or LOST_HEARTBEAT not in record.getMessage()
+        text = record.getMessage()
+        return kind is None or not issubclass(kind, OSError) or not (LOST_HEARTBEAT in text or LOST_ASKER in text)
 
     logging.getLogger("distributed.worker").addFilter(worth_saying)
 

@@ -60,7 +60,7 @@ async def run_worker(params: WorkerParams, channel: Channel, slot: SlotLine) -> 
         if not address.done() and isinstance(message.get("scheduler"), str):
             address.set_result(message["scheduler"])
 
-    logs.drop_lost_heartbeats()
+    logs.drop_lost_peers()
     stop = control_commands.listen(channel, address=take_address)
     if params.get("scheduler"):
         address.set_result(str(params["scheduler"]))

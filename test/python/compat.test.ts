@@ -58,6 +58,29 @@ print(log_messages.probe())`;
     expect(say(python, program)).toBe("the words 'words that no release has' in distributed.worker.Worker");
   });
 
+  test("a worker says nothing of peers that are gone, and all that is wrong with itself", () => {
+    const program = `
+import logging
+import distributed
+from tsdask_mpi import logs
+logs.drop_lost_peers()
+logger = logging.getLogger("distributed.worker")
+logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
+for error in (distributed.comm.CommClosedError("gone"), ValueError("wrong")):
+    for text in ("failed during get data with a -> None", "Failed to communicate with scheduler during heartbeat."):
+        try:
+            raise error
+        except Exception:
+            logger.exception(text)`;
+    const said = say(python, program).split("\n");
+    expect(said.filter((line) => /^(?:failed|Failed|\w*Error)/i.test(line))).toEqual([
+      "failed during get data with a -> None",
+      "ValueError: wrong",
+      "Failed to communicate with scheduler during heartbeat.",
+      "ValueError: wrong",
+    ]);
+  });
+
   test("a reason to close that no release had so far is a plain close", () => {
     const program = `
 from tsdask_mpi.compat.close_reasons import reason_of

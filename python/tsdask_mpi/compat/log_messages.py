@@ -3,7 +3,8 @@ What Dask writes in its log, its warnings and its exceptions, and Python in thos
 tells one thing from another.
 
 Relies on (a text that is no longer there costs a clearer word or a quieter log, and nothing else):
-- distributed/worker.py Worker.heartbeat() logs "… during heartbeat" with a traceback for any OSError.
+- distributed/worker.py Worker.heartbeat() logs "… during heartbeat" with a traceback for any OSError, and get_data()
+  "failed during get data with …" when whoever asked for the data is gone.
 - distributed/scheduler.py Scheduler.send_all() and report() log "Closed comm … while trying to write …" with a
   traceback for a client that is gone.
 - distributed/comm/tcp.py TLSListener warns "Listener on …: TLS handshake failed with remote …".
@@ -26,6 +27,7 @@ import re
 from tsdask_mpi.compat.names import written_in
 
 LOST_HEARTBEAT = "during heartbeat"
+LOST_ASKER = "failed during get data"
 LOST_CLIENT = "while trying to write"
 REFUSED_TLS = "TLS handshake failed"
 ENCRYPTION_REQUIRED = "encryption required"
@@ -60,6 +62,7 @@ def probe() -> str | None:
 
     for name, owner, text in (
         ("distributed.worker.Worker", Worker, LOST_HEARTBEAT),
+        ("distributed.worker.Worker", Worker, LOST_ASKER),
         ("distributed.scheduler.Scheduler", Scheduler, LOST_CLIENT),
         ("distributed.comm.tcp.TLSListener", tcp.TLSListener, REFUSED_TLS),
         ("distributed.worker.Worker", Worker, REFUSED_WORKER),

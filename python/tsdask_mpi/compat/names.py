@@ -12,13 +12,15 @@ def lacking(where: str, owner: object, *names: str) -> str | None:
 
 def written_in(function: object) -> set[str]:
     """
-    Return the names and texts that a function, or any method of a class, is made of, inner functions included: what
-    `inspect` would read from the file.
+    Return the names and texts that a function, or any method of a class, is made of, inner and decorated functions
+    included: what `inspect` would read from the file.
     """
     if isinstance(function, type):
         return set().union(*(written_in(value) for value in vars(function).values() if hasattr(value, "__code__")))
     found: set[str] = set()
     waiting = [getattr(function, "__code__", None)]
+    while (function := getattr(function, "__wrapped__", None)) is not None:
+        waiting.append(getattr(function, "__code__", None))
     while waiting:
         code = waiting.pop()
         if not isinstance(code, CodeType):
