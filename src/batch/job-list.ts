@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import * as v from "valibot";
 import { batchNames } from "../dask/scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
+import { isAlive } from "../launcher/proc-stat.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";
@@ -121,16 +122,6 @@ async function removed(path: string): Promise<void> {
   await unlink(path).catch((error: unknown) => {
     if (systemCode(error) !== "ENOENT") throw error;
   });
-}
-
-/** Whether a process of this host has this id. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) === "EPERM";
-  }
 }
 
 function parsed(text: string): unknown {

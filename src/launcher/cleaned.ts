@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { starters } from "./known.ts";
-import { procStat } from "./proc-stat.ts";
+import { childrenOf, procStat } from "./proc-stat.ts";
 
 /**
  * The launcher that did start this process, though none of its variables are here: the nearest one above it (proc(5),
@@ -18,7 +17,7 @@ export function startedBy(
     if (stat === undefined) return undefined;
     const name = stat.command;
     if (starters.test(name)) {
-      const children = read(`${proc}/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+      const children = childrenOf(pid, proc) ?? [];
       const speaker = children.length === 0 ? child : Math.min(...children);
       return { name, first: child === speaker, speaker };
     }
@@ -26,13 +25,4 @@ export function startedBy(
     pid = stat.parent;
   }
   return undefined;
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    // It has just ended, or may not be seen.
-    return "";
-  }
 }

@@ -66,3 +66,13 @@ export function childrenOf(pid: number, proc = "/proc"): readonly number[] | und
     return undefined;
   }
 }
+
+/** Whether a process of this host has this id. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

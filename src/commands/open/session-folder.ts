@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rmdir, unlink } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { isAlive } from "../../batch/job-list.ts";
+import { isAlive } from "../../launcher/proc-stat.ts";
 import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
 import { listens } from "../../net/connection-check.ts";
