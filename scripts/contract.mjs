@@ -45,6 +45,9 @@ function typeOf(text) {
 /** The forms of one kind of message: most have one. */
 const formsOf = (fields) => (Array.isArray(fields) ? fields : [fields]);
 
+/** All fields of a form, those of the record that it names among them. */
+const whole = ({ "...": common, ...fields }) => ({ ...records[common], ...fields });
+
 function tsField([key, text]) {
   const { name, literal, optional, nullable } = typeOf(text);
   const type = literal ? JSON.stringify(name) : (tsNames[name] ?? name);
@@ -59,15 +62,15 @@ function tsRecord([name, { "...": common, ...fields }]) {
 
 function tsMessage([name, { about, reader, tag, kinds }]) {
   const union = Object.entries(kinds).flatMap(([kind, fields]) =>
-    formsOf(fields).map(
-      (form) =>
-        `  | { ${[`readonly ${tag}: ${JSON.stringify(kind)}`, ...Object.entries(form).map(tsField)].join("; ")} }`,
-    ),
+    formsOf(fields).map(({ "...": common, ...own }) => {
+      const text = [`readonly ${tag}: ${JSON.stringify(kind)}`, ...Object.entries(own).map(tsField)].join("; ");
+      return common === undefined ? `  | { ${text} }` : `  | (${common} & { ${text} })`;
+    }),
   );
   const type = `/** ${about} */\nexport type ${name} =\n${union.join("\n")};`;
   if (reader === "python") return type;
   const shapes = Object.entries(kinds).map(
-    ([kind, fields]) => `  ${JSON.stringify(kind)}: ${JSON.stringify(formsOf(fields))},`,
+    ([kind, fields]) => `  ${JSON.stringify(kind)}: ${JSON.stringify(formsOf(fields).map(whole))},`,
   );
   const table = `${name[0].toLowerCase()}${name.slice(1)}s`;
   return `${type}
@@ -134,8 +137,8 @@ function pyMessage([name, { about, tag, kinds }]) {
   const forms = Object.entries(kinds).flatMap(([kind, fields]) =>
     formsOf(fields).map((form, _, { length }) => ({ kind, form, called: className(name, kind, form, length) })),
   );
-  const classes = forms.map(({ kind, form, called }) =>
-    pyTyped(called, [[tag, `Literal["${kind}"]`], ...Object.entries(form).map(pyField)]),
+  const classes = forms.map(({ kind, form: { "...": common, ...fields }, called }) =>
+    pyTyped(called, [[tag, `Literal["${kind}"]`], ...Object.entries(fields).map(pyField)], common),
   );
   return `${classes.join("\n\n")}\n\n#: ${about}\n${name} = Union[${forms.map(({ called }) => called).join(", ")}]`;
 }

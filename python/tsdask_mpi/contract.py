@@ -38,6 +38,17 @@ class SecurityFiles(TypedDict):
     key: str
 
 
+class ChildPlace(TypedDict):
+    id: str
+    env: dict[str, str]
+    cwd: str
+    rank_pid: NotRequired[int]
+    version: NotRequired[int]
+    cpu_count: int
+    memory_limit: int | None
+    sys_path: list[str]
+
+
 class ChildParams(TypedDict):
     kwargs: NotRequired[dict[str, Any]]
     user_kwargs: NotRequired[dict[str, Any]]
@@ -141,31 +152,15 @@ class ServerEventRankGone(TypedDict):
 ServerEvent = Union[ServerEventListening, ServerEventReady, ServerEventFailed, ServerEventRankGone]
 
 
-class ForkRequestScheduler(TypedDict):
+class ForkRequestScheduler(ChildPlace):
     kind: Literal["scheduler"]
     op: Literal["fork"]
-    id: str
-    env: dict[str, str]
-    cwd: str
-    rank_pid: NotRequired[int]
-    version: NotRequired[int]
-    cpu_count: int
-    memory_limit: int | None
-    sys_path: list[str]
     params: SchedulerParams
 
 
-class ForkRequestWorker(TypedDict):
+class ForkRequestWorker(ChildPlace):
     kind: Literal["worker"]
     op: Literal["fork"]
-    id: str
-    env: dict[str, str]
-    cwd: str
-    rank_pid: NotRequired[int]
-    version: NotRequired[int]
-    cpu_count: int
-    memory_limit: int | None
-    sys_path: list[str]
     params: WorkerParams
 
 

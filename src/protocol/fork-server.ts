@@ -24,6 +24,17 @@ export interface SecurityFiles {
   readonly key: string;
 }
 
+export interface ChildPlace {
+  readonly id: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly rank_pid?: number;
+  readonly version?: number;
+  readonly cpu_count: number;
+  readonly memory_limit: number | null;
+  readonly sys_path: readonly string[];
+}
+
 export interface ChildParams {
   readonly kwargs?: Readonly<Record<string, unknown>>;
   readonly user_kwargs?: Readonly<Record<string, unknown>>;
@@ -77,8 +88,8 @@ export const acceptServerEvent = (value: unknown): ServerEvent | undefined =>
 
 /** A rank asks for its scheduler or worker: the fork server, or on descriptor 3 a child that is a program of its own, which gets the version of these messages, too. */
 export type ForkRequest =
-  | { readonly kind: "scheduler"; readonly op: "fork"; readonly id: string; readonly env: Readonly<Record<string, string>>; readonly cwd: string; readonly rank_pid?: number; readonly version?: number; readonly cpu_count: number; readonly memory_limit: number | null; readonly sys_path: readonly string[]; readonly params: SchedulerParams }
-  | { readonly kind: "worker"; readonly op: "fork"; readonly id: string; readonly env: Readonly<Record<string, string>>; readonly cwd: string; readonly rank_pid?: number; readonly version?: number; readonly cpu_count: number; readonly memory_limit: number | null; readonly sys_path: readonly string[]; readonly params: WorkerParams };
+  | (ChildPlace & { readonly kind: "scheduler"; readonly op: "fork"; readonly params: SchedulerParams })
+  | (ChildPlace & { readonly kind: "worker"; readonly op: "fork"; readonly params: WorkerParams });
 
 /** What else a rank's connection to the fork server may be for: a child's output, or to watch over the script's process. */
 export type CompanionRequest =
