@@ -3,7 +3,7 @@ import { closingLine } from "./test/closing-line.ts";
 
 /** Tests of single parts that start processes (Dask, shells, openssl, the build) or open hundreds of connections: seconds each. */
 const startProcesses = [
-  "test/{bin,dependencies,shell}.test.ts",
+  "test/{bin,dependencies,ordinary-places,shell}.test.ts",
   "test/batch/run.test.ts",
   "test/commands/{completion,connect,script,shells}.test.ts",
   "test/config/bundled.test.ts",
@@ -11,6 +11,7 @@ const startProcesses = [
   "test/fuzz/*.test.ts",
   "test/host/shell-ranks.test.ts",
   "test/rank/{follower,input-wait,proc-memory,worker-meter}.test.ts",
+  "test/registry/find.test.ts",
   "test/rendezvous/hub.test.ts",
   "test/security/site-certificates.test.ts",
   "test/ui/out.test.ts",
@@ -41,6 +42,9 @@ const beside = [
 /** A temporary folder of its own for each test file, in which nothing may stay. */
 const setupFiles = ["test/own-temporary-folder.ts"];
 
+/** What comes only on a busy machine's own time: `expect.poll` looks for so long (ms), and is done as soon as it is there. */
+const poll = { timeout: 60_000 };
+
 export default defineConfig({
   test: {
     reporters: ["default", closingLine()],
@@ -60,7 +64,8 @@ export default defineConfig({
           exclude: ["test/integration/**", "test/python/**", ...startProcesses],
           // The files share a process: none changes what another one sees.
           isolate: false,
-          testTimeout: 20_000,
+          testTimeout: 120_000,
+          expect: { poll },
           sequence: { groupOrder: 0 },
         },
       },
@@ -69,7 +74,9 @@ export default defineConfig({
           name: "process",
           setupFiles,
           include: startProcesses,
-          testTimeout: 20_000,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: { poll },
           sequence: { groupOrder: 1 },
         },
       },
@@ -80,7 +87,7 @@ export default defineConfig({
           setupFiles,
           include: ["test/python/**/*.test.ts"],
           fileParallelism: false,
-          testTimeout: 60_000,
+          testTimeout: 180_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
         },
@@ -95,8 +102,8 @@ export default defineConfig({
           fileParallelism: false,
           // Tests that mostly wait are marked as concurrent.
           maxConcurrency: 2,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           sequence: { groupOrder: 3 },
         },
       },
@@ -108,8 +115,9 @@ export default defineConfig({
           globalSetup: ["test/integration/bed/setup.ts"],
           fileParallelism: false,
           maxConcurrency: 2,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          // A browser and a JupyterLab take a minute on a quiet machine, and this one has the other half to do as well.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
           sequence: { groupOrder: 4 },
         },
       },

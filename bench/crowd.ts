@@ -14,7 +14,7 @@ import { createAuthority } from "../src/security/certificates.ts";
 import { readSchedulerFile } from "../src/dask/read-scheduler-file.ts";
 import { settingValues } from "../src/dask/settings.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions } from "./lib/options.ts";
+import { readNumber, readNumbers, readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { clusterCredentials } from "./scale/messages.ts";
@@ -29,6 +29,9 @@ const { values } = readOptions(import.meta.filename, {
     name: { type: "string", default: "crowd" },
   },
 });
+const minutes = readNumbers("minutes", values.minutes);
+const crowds = readNumbers("workers", values.workers);
+const each = readNumber("each", values.each);
 /** The first host has the scheduler and the client; the workers are on the others. */
 const names = ["h1", "h2", "h3", "h4", "h5"];
 /** Seconds that workers may take to come, and between two rounds of work. */
@@ -72,9 +75,8 @@ if (hostsAvailable() !== true) throw new Error("network namespaces cannot be mad
 const begun = machine();
 progress(machineLine(begun));
 const python = await benchPython(values.python);
-const minutes = values.minutes.split(",").map(Number);
 const results: { workers: number; peer: Peer; seen: Seen }[] = [];
-for (const [at, workers] of values.workers.split(",").map(Number).entries()) {
+for (const [at, workers] of crowds.entries()) {
   for (const peer of values.peers.split(",") as Peer[]) {
     const seen = await crowdAt(peer, workers, minutes[at] ?? minutes.at(-1) ?? 1);
     results.push({ workers, peer, seen });
@@ -86,7 +88,7 @@ for (const [at, workers] of values.workers.split(",").map(Number).entries()) {
 const path = writeResult(values.name, begun, {
   versions: python.versions,
   minutes,
-  each: Number(values.each),
+  each,
   results,
 });
 printTable(
@@ -144,7 +146,7 @@ async function crowdAt(peer: Peer, workers: number, minutes: number): Promise<Se
       writeFileSync(file, JSON.stringify({ ...common, ...more }), { mode: 0o600 });
       return file;
     };
-    for (const [at, part] of parts(workers, Number(values.each)).entries()) {
+    for (const [at, part] of parts(workers, each).entries()) {
       const host = names[1 + (at % (names.length - 1))] ?? "h2";
       const file = order(`workers-${part.first}.json`, { ...part, host: hosts.address(host) });
       const crowd = start(

@@ -11,7 +11,7 @@ import { environmentOf, listeners, tree } from "../test/integration/bed/processe
 import { start } from "../test/integration/bed/run.ts";
 import { identity } from "../src/dask/rpc.ts";
 import { machine } from "./lib/machine.ts";
-import { readOptions, refuse } from "./lib/options.ts";
+import { readNumber, readOptions, refuse } from "./lib/options.ts";
 import { peersNamed, prepared, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { printTable, progress, writeResult } from "./lib/report.ts";
@@ -46,7 +46,8 @@ interface RankCount {
   readonly perSecond: number;
 }
 
-const ranks = Number(values.ranks);
+const ranks = readNumber("ranks", values.ranks);
+const listed = values.list === undefined ? undefined : readNumber("list", values.list, 0);
 const begun = machine();
 const python = await benchPython(values.python);
 const strace = needs(["strace"], "strace");
@@ -185,7 +186,7 @@ async function countRanks({
     const who = rankOf(operation.pid);
     return who === undefined ? [] : [{ ...operation, ...who }];
   });
-  if (values.list !== undefined) list(kept.filter(({ rank, at }) => rank === Number(values.list) && at <= inAt));
+  if (listed !== undefined) list(kept.filter(({ rank, at }) => rank === listed && at <= inAt));
   return [...new Set(people.ranks.values())]
     .sort((a, b) => a - b)
     .map((rank) => {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { command, projectRoot, tsdaskMpi } from "../test/integration/bed/command.ts";
 import { start, tell } from "../test/integration/bed/run.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions } from "./lib/options.ts";
+import { readNumber, readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { median, spread, turned } from "./lib/statistics.ts";
@@ -28,6 +28,8 @@ const { values } = readOptions(import.meta.filename, {
     python: { type: "string" },
   },
 });
+const runs = readNumber("runs", values.runs);
+const tasks = readNumber("tasks", values.tasks);
 const python = await benchPython(values.python);
 const script = join(projectRoot, "bench", "report.py");
 const workers = 2;
@@ -40,7 +42,7 @@ const figures = ["elapsed", "processor", "scheduler"] as const;
 const begun = machine();
 progress(machineLine(begun));
 const measured = { without: [] as Cost[], with: [] as Cost[] };
-for (let round = 0; round < Number(values.runs); round += 1) {
+for (let round = 0; round < runs; round += 1) {
   for (const { name, words } of turned(setups, round)) {
     const cost = await run(words);
     measured[name].push(cost);
@@ -54,7 +56,7 @@ const more = (key: keyof Cost): number[] =>
 const share = (key: keyof Cost): number[] =>
   more(key).map((value, round) => (100 * value) / (measured.without[round]?.[key] ?? NaN));
 printTable(
-  `--report, ${values.tasks} tasks on ${workers} workers of one thread, medians of ${values.runs} rounds`,
+  `--report, ${tasks} tasks on ${workers} workers of one thread, medians of ${runs} rounds`,
   ["", "without", "with", "more, s", "more, %"],
   figures.map((key) => [
     key,
@@ -70,13 +72,13 @@ const results = figures.map((key) => ({
   more: spread(more(key)),
   percent: spread(share(key)),
 }));
-progress(writeResult("report", begun, { python: python.versions, tasks: Number(values.tasks), workers, results }));
+progress(writeResult("report", begun, { python: python.versions, tasks, workers, results }));
 
 async function run(words: readonly string[]): Promise<Cost> {
   const folder = mkdtempSync(join(tmpdir(), "bench-"));
   const launch = [
     ...[tsdaskMpi, "--np", String(workers + 2), "--python", python.path, "--nthreads", "1", "--memory-limit", "1GiB"],
-    ...[...words, script, String(workers), String(values.tasks)],
+    ...[...words, script, String(workers), String(tasks)],
   ];
   try {
     // bash's `times` counts every process below it that was waited for.

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { build } from "esbuild";
 import { projectRoot } from "../test/integration/bed/command.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions } from "./lib/options.ts";
+import { readNumber, readNumbers, readOptions } from "./lib/options.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { spread } from "./lib/statistics.ts";
 import type { HostsOrder, HostsReport, Memory, Order, Report } from "./scale/messages.ts";
@@ -21,8 +21,10 @@ const { values } = readOptions(import.meta.filename, {
     name: { type: "string", default: "scale" },
   },
 });
-const perHost = Number(values["ranks-per-host"]);
-const helpers = Number(values.helpers);
+const perHost = readNumber("ranks-per-host", values["ranks-per-host"]);
+const helpers = readNumber("helpers", values.helpers);
+const runsEach = readNumber("runs", values.runs);
+const sizes = readNumbers("hosts", values.hosts);
 const deadline = 300_000;
 
 /** Times in seconds, memory in bytes. */
@@ -62,9 +64,9 @@ await build({
 
 const results: { hosts: number; ranks: number; runs: Run[] }[] = [];
 try {
-  for (const hosts of values.hosts.split(",").map(Number)) {
+  for (const hosts of sizes) {
     const runs: Run[] = [];
-    for (let round = 0; round < Number(values.runs); round += 1) runs.push(await launchOf(hosts));
+    for (let round = 0; round < runsEach; round += 1) runs.push(await launchOf(hosts));
     results.push({ hosts, ranks: hosts * perHost, runs });
     progress(`${hosts} hosts: told in ${runs.map((run) => figure(run.telling)).join(", ")} s`);
   }
@@ -88,7 +90,7 @@ const path = writeResult(values.name, begun, {
 });
 const megabytes = (bytes: number): string => figure(bytes / 1e6, 1);
 printTable(
-  `The hub with ${perHost} ranks a host (median of ${values.runs}; seconds, MB)`,
+  `The hub with ${perHost} ranks a host (median of ${runsEach}; seconds, MB)`,
   [
     "hosts",
     "ranks",

@@ -4,7 +4,7 @@
 import { resolve } from "node:path";
 import { clusterRun, scriptRun, type ClusterRun, type ScriptRun } from "./lib/measure.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions } from "./lib/options.ts";
+import { readNumber, readNumbers, readOptions } from "./lib/options.ts";
 import { oursOf, peersNamed, prepared, type Peer } from "./lib/peers.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
@@ -33,8 +33,8 @@ interface Cell {
   readonly scripts: ScriptRun[];
 }
 
-const sizes = values.ranks.split(",").map(Number);
-const runs = Number(values.runs);
+const sizes = readNumbers("ranks", values.ranks);
+const runs = readNumber("runs", values.runs);
 const chosen = peersNamed(values.peers);
 if (values.before !== undefined) chosen.push(oursOf(resolve(values.before)));
 const begun = machine();

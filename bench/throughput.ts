@@ -15,7 +15,7 @@ import { writeClusterCredentials } from "../src/security/cluster-folder.ts";
 import { command, projectRoot, tsdaskMpi, type Command } from "../test/integration/bed/command.ts";
 import { output, start } from "../test/integration/bed/run.ts";
 import { machine, machineLine } from "./lib/machine.ts";
-import { readOptions } from "./lib/options.ts";
+import { readNumber, readOptions } from "./lib/options.ts";
 import { benchPython } from "./lib/python.ts";
 import { figure, printTable, progress, writeResult } from "./lib/report.ts";
 import { median, spread, turned, type Spread } from "./lib/statistics.ts";
@@ -34,6 +34,7 @@ interface Setup {
 const { values } = readOptions(import.meta.filename, {
   options: { runs: { type: "string", default: "5" }, python: { type: "string" } },
 });
+const runs = readNumber("runs", values.runs);
 const python = await benchPython(values.python);
 const script = join(projectRoot, "bench", "throughput.py");
 const workers = 2;
@@ -58,7 +59,7 @@ const setups: readonly Setup[] = [
 const begun = machine();
 progress(machineLine(begun));
 const measured = new Map<string, Throughput[]>(setups.map(({ name }) => [name, []]));
-for (let round = 0; round < Number(values.runs); round += 1) {
+for (let round = 0; round < runs; round += 1) {
   for (const { name, title, run } of turned(setups, round)) {
     const folder = mkdtempSync(join(tmpdir(), "bench-"));
     try {
@@ -85,7 +86,7 @@ const ratios = ["tasks", "bytes"].flatMap((key) =>
   ].map(([name = "", base = ""]) => ({ key, name, base, ratio: ratio(name, base, key as keyof Throughput) })),
 );
 printTable(
-  `throughput, ${workers} workers of one thread, medians of ${values.runs} rounds`,
+  `throughput, ${workers} workers of one thread, medians of ${runs} rounds`,
   ["", "tasks/s", "MiB/s"],
   setups.map(({ name, title }) => [
     title,

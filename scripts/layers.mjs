@@ -22,7 +22,7 @@ const order = [
   ["config"],
   ["security"],
   ["errors"],
-  ["deadlines.ts"],
+  ["deadlines.ts", "timers.ts"],
 ];
 
 const root = join(import.meta.dirname, "../src");

@@ -23,7 +23,9 @@ export const deadlines = {
   doctorReports: 40_000,
   /** A leader whose options were wrong tells its host's ranks before it leaves. */
   badUsage: 2_000,
-  /** A host that cannot take part tries this long to tell rank 0, before it says it itself. */
+  /**
+   * A host that cannot take part tries this long to tell rank 0, before it says it itself; and rank 0 the other hosts.
+   */
   tellRankZero: 8_000,
   /** A host whose network is down when its ranks start waits for an address. */
   networkUp: 5_000,
@@ -31,10 +33,12 @@ export const deadlines = {
   recordLocal: 6_000,
   /** * A leader waits for the hub's record on a shared file system. */
   recordShared: 120_000,
-  /** The launcher's key-value store: each exchange; a fence waits for every rank and gets `recordShared`. */
+  /** The launcher's key-value store: each exchange; a fence waits for every rank, for `--start-timeout`. */
   pmi: 20_000,
   /** One attempt to connect to one address of the hub, TLS and proof of the launch included. */
   hubConnect: 3_000,
+  /** A host that is told to end before it has met rank 0 looks for it so long, for rank 0 to hear of it. */
+  toldUnmet: 3_000,
   /** After so long without the hub, a host whose plain connections to it fail too gives up. */
   hubUnreachable: 6_000,
   /** After so long, a host of several looks whether the scheduler can be reached from it. */
@@ -60,14 +64,18 @@ export const deadlines = {
   withoutRankZero: 8_000,
   /** A rank whose launcher is gone ends in order, before it is told to end at once. */
   withoutLauncher: 5_000,
-  /** JupyterLab answers on its port. */
+  /** JupyterLab opens its port; as long as `--start-timeout` where that is longer. */
   jupyter: 120_000,
   /** The JupyterHub that started this launch answers one question. */
   jupyterHub: 15_000,
   /** The script gets this long to end when the launch fails under it. */
   scriptAfterLoss: 2_000,
+  /** A publication that is under way as the launch ends is over, before it is taken back: its file system may hang. */
+  published: 2_000,
   /** Scheduler and workers have said what they were used for; what is not known by then is left out. */
-  usage: 700,
+  usage: 2_500,
+  /** The same where the launch was told to end, or a part of it was lost: who told it may not wait for long. */
+  usageInHaste: 700,
   /** With `--report`, Dask makes its own report when the script is over, before the launch ends. */
   daskReport: 8_000,
   /** Rank 0 tries again so long after a scheduler that would tell of its end was lost. */
@@ -76,8 +84,12 @@ export const deadlines = {
   scriptInput: 30_000,
   /** A script has returned for so long while a thread of it still runs: it is told why its launch goes on. */
   scriptReturned: 15_000,
+  /** A rank that may leave waits for its part in the launcher's exchange, for hosts that come late. */
+  lastExchange: 15_000,
   /** The hub waits for the other hosts to say that they are done, after the grace. */
   hostsDone: 3_000,
+  /** The worker jobs of a launch that ends are cancelled: two commands of a batch system, which may be asked again. */
+  jobsCancelled: 30_000,
   /** The client's rank waits for rank 0 to be gone before it returns the script's code. */
   lastRank: 1_000,
   /**
@@ -92,6 +104,8 @@ export const deadlines = {
   lateShells: 6_000,
   /** A folder that takes nothing at first takes the pipes through which the ranks that are shells are told to leave. */
   shellPipes: 4_000,
+  /** A rank that is a shell has heard the signal after which it is none any more; a stopped one hears none. */
+  shellWakes: 60_000,
   /**
    * The ranks that are shells have read that the launch has ended, and left: a busy host may be slow to let them,
    * somebody may have stopped one.
@@ -103,6 +117,10 @@ export const deadlines = {
   schedulerBack: 60_000,
   /** The workers are back at a scheduler that was started again, before `adapt` counts them. */
   schedulerSettles: 15_000,
+  /** A worker job that was submitted is known to all daemons of its batch system: LSF's that answers bjobs may lag. */
+  jobAppears: 20_000,
+  /** All workers of a worker job are in, after its first one: until then `scale` and `adapt` count them in. */
+  jobArrives: 30_000,
   /**
    * A worker job that ran and is ending without having been told to may have been preempted: it goes back into the
    * queue when its last process has gone (Slurm's KillWait, 30 s), or is over.
@@ -116,8 +134,15 @@ export const deadlines = {
   batchCommand: 60_000,
   /** One that was ended because it did not answer has ended, before it is killed. */
   batchCommandEnds: 2_000,
-  /** The same for a table that people look at. */
+  /** A batch system that is away comes back, where a cluster that ends has jobs to cancel; and a look at that. */
+  endAsksAgain: 4_000,
+  endPause: 500,
+  /** A command of a batch system answers, for a table that people look at. */
   batchStatus: 5_000,
+  /** A batch system does not answer `adapt` or `scale --wait`, which give up then: a controller may be upgraded. */
+  batchSilence: 1_800_000,
+  /** It has not taken a job, or not cancelled one: it is asked again, but maybe it did. */
+  batchAgain: 60_000,
   /**
    * `tsdask-mpi doctor`: the batch system answers; the name service does; an mpirun says its version; Python has
    * imported Dask.
@@ -164,6 +189,8 @@ export const deadlines = {
   openChoices: 8_000,
   /** A page answers for the first time through a tunnel. */
   openPage: 20_000,
+  /** `open`: the desktop says which browser is the usual one. */
+  usualBrowser: 3_000,
   /** `proxy-map`: the command that has the proxy read its map again. */
   proxyReload: 60_000,
   /** ssh's own process in the background does what it is told; a channel of it ends. */

@@ -1,16 +1,18 @@
-import { statSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { deadlines } from "./deadlines.ts";
 import { exitCodes } from "./errors/exit-codes.ts";
+import type { Failure } from "./errors/failure.ts";
 import { hostPaths, type HostPaths } from "./launcher/host-paths.ts";
 import { subcommandOf } from "./config/prescan.ts";
 import { hostLaunchKey } from "./launcher/host-key.ts";
 import { isOrphan } from "./launcher/orphan.ts";
+import { needsNoFolder, workingFolder } from "./launcher/working-folder.ts";
 import { identify, type World } from "./launcher/world.ts";
-import { secondSignalAfter, signalNumber } from "./launcher/signals.ts";
+import { heardOf, isSecondSignal, secondInterrupt, signalNumber } from "./launcher/signals.ts";
 import { meetLeader, runFollower } from "./rank/follower.ts";
 import type { RankAgent } from "./rank/rank-agent.ts";
 import { openOut } from "./ui/out.ts";
@@ -21,7 +23,8 @@ const parentEvery = 500;
 const started = performance.now();
 const { env } = process;
 const argv = process.argv.slice(2);
-const cwd = process.cwd();
+const folder = workingFolder();
+const cwd = folder.path;
 const uid = process.getuid?.() ?? 0;
 const out = openOut(2, { tty: isatty(2) });
 const program = env["TSDASK_COMMAND"] === "dask-mpi" ? "dask-mpi" : "tsdask-mpi";
@@ -36,11 +39,21 @@ function exit(code: number): void {
 }
 
 async function fail(error: unknown): Promise<void> {
-  const { failureOf } = await import("./ui/failure-of.ts");
-  const { failureText } = await import("./ui/failure-text.ts");
-  const failure = failureOf(error);
-  out.write(failureText(failure));
-  exit(failure.exitCode);
+  try {
+    const { failureOf } = await import("./ui/failure-of.ts");
+    const { failureText } = await import("./ui/failure-text.ts");
+    const failure = failureOf(error);
+    out.write(failureText(failure));
+    exit(failure.exitCode);
+  } catch {
+    // The program was replaced under this process, or no file can be opened: to fail at that, too, would never end.
+    const { message, code, facts, exitCode = exitCodes.defect } = Object(error) as Partial<Failure>;
+    const what = message ?? code ?? String(error);
+    // What every rank loads throws a code and its facts, without a text.
+    const said = what === code ? `${code} ${JSON.stringify(facts)}` : what.split("\n", 1)[0];
+    out.write(`tsdask-mpi: ${said}\n`);
+    exit(exitCode);
+  }
 }
 
 let rankAgent: RankAgent | undefined;
@@ -48,6 +61,8 @@ let speaks = false;
 /** The built-in launcher's: the script talks with somebody on this terminal, and Ctrl-C is its own while it runs. */
 const prompt = env["TSDASK_PROMPT"] === "1";
 delete env["TSDASK_PROMPT"];
+/** The built-in launcher has said so, which it does to rank 0. */
+let allStarted = false;
 let firstSignal: number | undefined;
 /** The first signal ends the launch in order, a second one at once. */
 function takeSignal(name: string): void {
@@ -60,17 +75,19 @@ function takeSignal(name: string): void {
     firstSignal = now;
     if (rankAgent) rankAgent.signal(name as NodeJS.Signals);
     else exit(128 + signalNumber(name));
-  } else if (now - firstSignal > secondSignalAfter) {
-    if (leaving) return;
-    rankAgent?.killNow();
-    // One rank says it for all: the others may be gone before they could.
-    if (speaks) out.write(`tsdask-mpi: stopped by you, at once (${name} came twice).\n`);
-    exit(128 + signalNumber(name));
-  }
+  } else if (isSecondSignal(name, now - firstSignal)) stopAtOnce(name);
+}
+
+function stopAtOnce(name: string): void {
+  if (leaving) return;
+  rankAgent?.killNow();
+  // One rank says it for all: the others may be gone before they could.
+  if (speaks) out.write(`tsdask-mpi: stopped by you, at once (${name} came twice).\n`);
+  exit(128 + signalNumber(name));
 }
 
 function onSignals(): void {
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
+  for (const name of heardOf(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"]))
     process.on(name, () => takeSignal(name));
 }
 
@@ -90,7 +107,10 @@ function watchLauncher({ launcher }: World): void {
         rankAgent?.killNow();
         exit(129);
       });
-      pipe.resume();
+      pipe.on("data", (words: Buffer) => {
+        allStarted ||= words.includes("\n");
+        if (words.includes(secondInterrupt)) stopAtOnce("SIGINT");
+      });
       pipe.unref();
     });
     return;
@@ -149,10 +169,21 @@ async function takeLead(
     listener,
     pythonRoot: `${import.meta.dirname}/../python`,
     started,
+    allStarted: () => allStarted,
     exit,
     ...(alone ? { alone } : {}),
   });
   return true;
+}
+
+/** Whether a folder is there, and one that this user may go through. */
+function mayEnter(folder: string): boolean {
+  try {
+    accessSync(`${folder}/.`, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function run(world: World): Promise<void> {
@@ -171,7 +202,7 @@ async function run(world: World): Promise<void> {
   if (leads && (await takeLead(world, { paths, hostKey, alone }))) return;
   // Without the folder in which all would meet there is no leader: that rank says so, and the launcher's exchange needs
   // this one all the same.
-  if (statSync(dirname(paths.base), { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (!mayEnter(dirname(paths.base))) {
     if (!singleHost) await (await import("./host/tell-rank-zero.ts")).takePart({ world });
     exit(exitCodes.notStarted);
     return;
@@ -214,9 +245,18 @@ async function run(world: World): Promise<void> {
   rankAgent = runFollower({ world, socket, argv, env, cwd, out, leaderLost, exit });
 }
 
+/** Throws TSD-208. */
+async function refuseGoneFolder(): Promise<never> {
+  const { goneFolder } = await import("./security/folder-trouble.ts");
+  throw goneFolder(cwd);
+}
+
 async function main(): Promise<void> {
   const command = subcommandOf(argv, program);
   if (command !== undefined) {
+    if (folder.gone && !needsNoFolder(command.kind)) return refuseGoneFolder();
+    // Node's own functions for paths ask for the folder again, and throw.
+    if (folder.gone) process.chdir("/");
     const { runCommand } = await import("./commands/run.ts");
     // A reader that has seen enough (`| head`) ends a command, as it ends other programs.
     process.stdout.on("error", (error: NodeJS.ErrnoException) =>
@@ -226,6 +266,12 @@ async function main(): Promise<void> {
     return;
   }
   const world = identify(env);
+  if (folder.gone) {
+    // One rank of each host says it.
+    if ((world?.localRank ?? 0) === 0) return refuseGoneFolder();
+    exit(exitCodes.usage);
+    return;
+  }
   // One task of an interactive job is a world of one rank; --np asks for more of them right here.
   const asksForMore = world?.size === 1 && world.launcher !== "tsdask" && argv.some((word) => word.startsWith("--np"));
   if (world !== undefined && !asksForMore) {

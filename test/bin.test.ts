@@ -1,4 +1,14 @@
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,7 +22,7 @@ const program = join(folder, "bin", "tsdask-mpi");
 const dist = (name: string): string => join(folder, "dist", name);
 const oldNode = join(folder, "old", "node");
 const start = (file: string, args: readonly string[], env: Record<string, string> = {}) =>
-  run(command(file, ...args), { folder, env, deadline: 20 });
+  run(command(file, ...args), { folder, env, deadline: 100 });
 const firstLine = (text: string): string => text.split("\n")[0] ?? "";
 
 beforeAll(() => {
@@ -44,6 +54,28 @@ describe("bin/tsdask-mpi", () => {
     const { stdout, code } = await start(program, words, { PATH: `${dirname(oldNode)}:/usr/bin:/bin` });
     expect(code).toBe(0);
     expect(said(stdout)).toEqual([words, null, process.execPath]);
+  });
+
+  test("leaves the user's variables as they are, whatever their names", async () => {
+    build();
+    writeFileSync(dist("main.js"), "console.log(JSON.stringify(process.env));");
+    const script = readFileSync(program, "utf8").replaceAll(/^\s*#.*$/gm, "");
+    const own = [...script.matchAll(/(?:^|[\s;"'({])([a-z]\w*)=/gm)].map(([, name = ""]) => name);
+    expect(own.length).toBeGreaterThan(20);
+    expect(own.filter((name) => !name.startsWith("tsd_"))).toEqual([]);
+    const mine = { root: "/data", node: "n1", rank: "r", place: "p", word: "w", limit: "l", name: "x", self: "s" };
+    const { stdout } = await start(program, ["list"], { ...mine, PATH: "/usr/bin:/bin" });
+    expect(said(stdout)).toMatchObject(mine);
+  });
+
+  test("says so where it was started to ignore SIGHUP, as nohup has it", async () => {
+    build();
+    writeFileSync(dist("main.js"), "console.log(JSON.stringify(process.env.TSDASK_NOHUP ?? null));");
+    const under = (words: readonly string[]) => start("/bin/sh", ["-c", ...words], { PATH: "/usr/bin:/bin" });
+    expect(said((await under([`trap '' HUP; exec ${program}`])).stdout)).toBe("1");
+    expect(said((await under([`exec ${program}`])).stdout)).toBe(null);
+    // A rank of a launcher that does: Node has given SIGHUP its default action meanwhile.
+    expect(said((await under([`TSDASK_NOHUP=1 exec ${program}`])).stdout)).toBe("1");
   });
 
   test("finds its folder through a chain of symbolic links, relative ones too", async () => {

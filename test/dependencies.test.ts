@@ -60,7 +60,7 @@ describe("what runs with the product", () => {
   });
 });
 
-test("two builds are the same byte for byte, and say what they are made of", { timeout: 60_000 }, () => {
+test("two builds are the same byte for byte, and say what they are made of", () => {
   const [one, other] = [0, 1].map(() => {
     const folder = mkdtempSync(join(tmpdir(), "tsdask-build-"));
     folders.push(folder);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll } from "vitest";
 
 /** Processes that a test has ended may still be removing what is theirs (ms). */
-const settles = 5_000;
+const settles = 20_000;
 
 /**
  * Gives each test file a temporary folder of its own, and fails the file when something is left in it. Integration

@@ -37,7 +37,7 @@ test("every message is said somewhere", () => {
   const root = new URL("../", import.meta.url);
   const files = ["src", "bin", "python"].flatMap((folder) =>
     readdirSync(new URL(folder, root), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !/^messages\.ts$|\.pyc$/.test(entry.name))
+      .filter((entry) => entry.isFile() && !/^messages\.ts$|\.pyc(\.\d+)?$/.test(entry.name))
       .map((entry) => readFileSync(`${entry.parentPath}/${entry.name}`, "utf8")),
   );
   const said = new Set(files.flatMap((text) => text.match(/TSD-\d{3}/g) ?? []));

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { command, projectRoot, which } from "./integration/bed/command.ts";
@@ -17,7 +18,7 @@ const likely = tracked.filter(
 const scripts = likely.filter((path) => path.endsWith(".sh") || /^#!.*\b(ba)?sh\b/.test(text(path)));
 
 if (which("shellcheck") !== undefined) {
-  test.each(scripts)("%s is clean under shellcheck", { timeout: 60_000 }, async (path) => {
+  test.each(scripts)("%s is clean under shellcheck", async (path) => {
     const finished = await run(command("shellcheck", "--external-sources", path), { folder: projectRoot });
     expect(finished.stdout + finished.stderr).toBe("");
   });
@@ -26,4 +27,38 @@ if (which("shellcheck") !== undefined) {
 test("the scripts that start the commands and the project are POSIX sh", () => {
   for (const path of scripts.filter((name) => /^bin\/|^scripts\/(start|test)$/.test(name)))
     expect(text(path)).toMatch(/^#!\/bin\/sh\n/);
+});
+
+test.each(["slurm", "pbs"])("numa.sh for %s gives ranks the domains that have cores, in their order", (system) => {
+  const folder = mkdtempSync(join(tmpdir(), "tsdask-numa-"));
+  try {
+    for (const [node, cores] of Object.entries({ node0: "0-3", node1: "", node2: "4-7", node10: "8-11" })) {
+      mkdirSync(join(folder, node));
+      writeFileSync(join(folder, node, "cpulist"), `${cores}\n`);
+    }
+    for (const name of ["taskset", "tsdask-mpi"])
+      writeFileSync(join(folder, name), `#!/bin/sh\necho ${name} "$@"\n`, { mode: 0o755 });
+    const numa = text(`scripts/${system}/numa.sh`).replaceAll("/sys/devices/system/node", folder);
+    const bash = (script: string, rank?: number): string =>
+      execFileSync("/bin/bash", ["-c", `${script}\nbash -c "$pick" rank "$domains" a.py`], {
+        encoding: "utf8",
+        env: { PATH: `${folder}:/usr/bin:/bin`, PMI_RANK: String(rank) },
+        stdio: ["ignore", "pipe", "inherit"],
+      }).trim();
+    const picked = [/^domains=.*$/m, /^pick='[^']*'$/m].map((part) => part.exec(numa)?.[0] ?? "").join("\n");
+    expect([0, 1, 2, 3, 4, 5].map((rank) => bash(picked, rank))).toEqual([
+      "tsdask-mpi a.py",
+      "tsdask-mpi a.py",
+      "taskset -c 0-3 tsdask-mpi a.py",
+      "taskset -c 4-7 tsdask-mpi a.py",
+      "taskset -c 8-11 tsdask-mpi a.py",
+      "taskset -c 0-3 tsdask-mpi a.py",
+    ]);
+    // A system without such folders.
+    expect(bash(picked.replaceAll(folder, "/nowhere").replace("wc -l)", "wc -l); domains=1"), 2)).toBe(
+      "tsdask-mpi a.py",
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

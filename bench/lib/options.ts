@@ -27,3 +27,14 @@ export function refuse(text: string): never {
   console.error(text);
   process.exit(64);
 }
+
+/** The whole numbers from 1 on that `--option` lists, with commas between; anything else is refused. */
+export function readNumbers(option: string, text: string): number[] {
+  return text.split(",").map((part) => readNumber(option, part));
+}
+
+/** The whole number from `least` on that `--option` says; anything else is refused. */
+export function readNumber(option: string, text: string, least = 1): number {
+  const number = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+  return number >= least ? number : refuse(`--${option}: ${JSON.stringify(text)} is no whole number from ${least} on.`);
+}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from typing import Any
 
@@ -20,9 +19,13 @@ class Adapting:
     """What `adapt()` returns; `stop()` ends it, and the worker jobs that it started."""
 
     def __init__(self, command: list[str]) -> None:
-        source = Source("", command=command, private=tempfile.mkdtemp(prefix="tsdask-adapt-"))
+        source = Source("", command=command, private=kept.private_folder("tsdask-adapt-", None))
         self._kept: Kept | None = Kept(source)
-        self.periodic_callback: object = self._kept
+
+    @property
+    def periodic_callback(self) -> object:
+        """What Dask's widget takes for a sign that the work is followed: None once that has ended."""
+        return None if self._kept is None or self._kept.ended() else self._kept
 
     def said(self) -> str:
         """Return what it has said so far: what it asked for, why jobs wait, and why it has ended, if it has."""
@@ -30,7 +33,7 @@ class Adapting:
 
     def stop(self) -> None:
         """End it, and return when its worker jobs are cancelled; a second call does nothing."""
-        held, self._kept, self.periodic_callback = self._kept, None, None
+        held, self._kept = self._kept, None
         if held is not None:
             held.end()
 

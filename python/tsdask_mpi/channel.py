@@ -108,10 +108,13 @@ class SlotLine:
 
     async def ask(self, stop: asyncio.Future[float]) -> None:
         """Wait for a slot, or until it is time to stop."""
-        if self._connection is None:
-            return
         self._say(b"a")
+        if self._connection is None:
+            # There are no slots, or the fork server has just ended: the rank tells this process what comes of it.
+            return
         go = asyncio.ensure_future(asyncio.get_running_loop().sock_recv(self._connection, 1))
+        # A fork server that is killed resets it; the rank tells this process what comes of that, too.
+        go.add_done_callback(lambda done: done.cancelled() or done.exception())
         await first_of(go, stop)
 
     def folder(self, path: str | None) -> None:

@@ -62,7 +62,8 @@ def take_environment(env: dict[str, str]) -> None:
     temporary = import_cache.temp_variables()
     if env != os.environ:
         os.environ.clear()
-        os.environ.update(env)
+        # In UTF-8, in which the rank has read it, and not in the locale's encoding, which may not have its characters.
+        os.environb.update((name.encode(), value.encode()) for name, value in env.items())
     if env.get("PYTHONPATH", "") != before:
         added = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
         sys.path[:0] = added
@@ -77,7 +78,7 @@ def take_limits_of(rank: int) -> None:
         if cores != os.sched_getaffinity(0):
             os.sched_setaffinity(0, cores)
         for limit in LIMITS:
-            theirs = resource.prlimit(rank, limit)
+            theirs = linux.limit_of(rank, limit)
             if theirs != resource.getrlimit(limit):
                 _take_limit(limit, theirs)
     except OSError as error:
@@ -178,6 +179,7 @@ def take(request: ForkRequest, rank: int | None, baseline: Baseline | None) -> N
     sys.path[:0] = [path for path in request.get("sys_path") or [] if path not in sys.path]
     take_config(baseline)
     params = request.get("params") or {}
+    sys.path.extend(path for path in params.get("later_path") or [] if path not in sys.path)
     derived_settings.take(params.get("derived") or {})
     if params.get("config"):
         import dask.config

@@ -1,8 +1,8 @@
 """Which class a worker is, and which arguments it takes.
 
 Facts relied on:
-- distributed/nanny.py: Nanny hands its **worker_kwargs to the worker's class; its own port is `port`, the worker's is
-  `worker_port`.
+- distributed/nanny.py: Nanny hands its **worker_kwargs to the worker's class, `worker_class`, which is a class and not
+  its name; its own port is `port`, the worker's is `worker_port`.
 - distributed/worker.py: Worker hands its **kwargs to ServerNode, that is to Server (distributed/core.py).
 """
 
@@ -47,14 +47,26 @@ def runs_workers_elsewhere(cls: type) -> bool:
     return not issubclass(cls, Worker)
 
 
+def with_inner_class(cls: type, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return the user's arguments with the class in place of the dotted name that a Nanny's `worker_class` is on a command
+    line; raises ImportError.
+    """
+    from distributed import Nanny
+
+    inner = kwargs.get("worker_class")
+    if not isinstance(inner, str) or not issubclass(cls, Nanny):
+        return kwargs
+    return {**kwargs, "worker_class": import_class(inner)}
+
+
 def arguments_for(cls: type, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return those arguments that the class takes, under the names that it gives them."""
     from distributed import Nanny, Worker
 
     names = named_arguments(cls)
     if issubclass(cls, Nanny):
-        wanted = kwargs.get("worker_class") or Worker
-        names = names | named_arguments(import_class(wanted) if isinstance(wanted, str) else wanted)
+        names = names | named_arguments(Worker)
         if "port" in kwargs:
             kwargs = {**kwargs, "worker_port": kwargs["port"]}
             del kwargs["port"]

@@ -6,6 +6,7 @@ first.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import weakref
@@ -36,12 +37,16 @@ class Cluster(OwnCluster):
     np : int, optional
         Ranks to start on this machine: one is the scheduler, the others are workers.
     n_workers : int, optional
-        Workers, instead of `np`; without either there is one rank for each core, and one for the scheduler.
+        Workers, instead of `np`; without either there is one rank for each core, and one for the scheduler. With 0 it
+        begins without workers, for `scale` and `adapt`.
     start_timeout : float
         Seconds until the scheduler must be up.
     folder : str, optional
         Where the cluster's private folder is made; for workers on other hosts, one that they share. The temporary
         folder by default.
+    trust_shared_folder : bool, optional
+        Whether the group that may write in that folder is trusted (`--trust-shared-folder`); else no cluster is started
+        there.
     scale_options : dict, optional
         Options of `tsdask-mpi scale`, which `scale` and `adapt` submit worker jobs with.
     asynchronous, loop, name
@@ -63,6 +68,8 @@ class Cluster(OwnCluster):
     """
 
     _collected = False
+    # Whether it has no workers until somebody scales it.
+    _begins_empty = False
     _latest: dict[str, Any] = {"workers": {}}
     # Of scale and adapt: the workers that were asked for, and why the last one failed.
     _asked: int | None = None
@@ -75,6 +82,7 @@ class Cluster(OwnCluster):
         n_workers: int | None = None,
         start_timeout: float = 300.0,
         folder: str | None = None,
+        trust_shared_folder: bool | None = None,
         scale_options: dict[str, Any] | None = None,
         asynchronous: bool = False,
         loop: Any = None,
@@ -85,7 +93,9 @@ class Cluster(OwnCluster):
         if np is not None and n_workers is not None:
             raise ValueError("np and n_workers say the same twice: np is n_workers and one rank for the scheduler")
         if _source is None:
-            ranks = np if np is not None else (n_workers or _cores()) + 1
+            self._begins_empty = n_workers == 0
+            ranks = np if np is not None else (_cores() if n_workers is None else n_workers or 1) + 1
+            options["trust_shared_folder"] = trust_shared_folder
             _source = kept.here(ranks, options, start_timeout, folder)
         self._scale_options: dict[str, Any] = (
             {"batch": "local", "ranks_per_node": 1} if scale_options is None else dict(scale_options)
@@ -112,6 +122,7 @@ class Cluster(OwnCluster):
         launch: dict[str, Any] | None = None,
         start_timeout: float = 3600.0,
         folder: str | None = None,
+        trust_shared_folder: bool | None = None,
         asynchronous: bool = False,
         loop: Any = None,
         name: str | None = None,
@@ -129,6 +140,8 @@ class Cluster(OwnCluster):
             Seconds that the job may wait and start.
         folder : str, optional
             A folder that the job's hosts share; the working directory by default.
+        trust_shared_folder : bool, optional
+            Whether the group that may write in that folder is trusted; else no job is submitted there.
         **job
             Options of `tsdask-mpi script`: `nodes=2`, `ranks_per_node=16`, `time="2h"`, `queue="compute"`,
             `account="a1"`.
@@ -144,12 +157,22 @@ class Cluster(OwnCluster):
         """
         if name is not None:
             job["name"] = name
-        source = kept.batch(system, job, launch or {}, start_timeout, folder)
+        options = {"trust_shared_folder": trust_shared_folder, **(launch or {})}
+        source = kept.batch(system, job, options, start_timeout, folder)
         rest = {"asynchronous": asynchronous, "loop": loop, "name": name}
         return cls(_source=source, scale_options={"batch": system}, **rest)
 
     @classmethod
-    def connect(cls, cluster: str = "scheduler.json", **words: Any) -> Cluster:
+    def connect(
+        cls,
+        cluster: str = "scheduler.json",
+        *,
+        trust_shared_folder: bool = False,
+        scale_options: dict[str, Any] | None = None,
+        asynchronous: bool = False,
+        loop: Any = None,
+        name: str | None = None,
+    ) -> Cluster:
         """Return a cluster that runs: by the path of its scheduler.json, or by the name that `tsdask-mpi list` shows.
 
         Closing it leaves it running.
@@ -158,8 +181,10 @@ class Cluster(OwnCluster):
         ----------
         cluster : str
             The path or the name; the scheduler.json of the working directory by default.
-        **words
-            `scale_options`, `asynchronous`, `loop` and `name`, as for the class itself.
+        trust_shared_folder : bool
+            Whether the group that may write in the file's folder is trusted; else it is not believed there.
+        scale_options, asynchronous, loop, name
+            As for the class itself.
 
         Examples
         --------
@@ -167,7 +192,9 @@ class Cluster(OwnCluster):
         ...     same.scheduler_address == cluster.scheduler_address
         True
         """
-        return cls(_source=Source(cluster), scale_options=words.pop("scale_options", {}), **words)
+        source = Source(cluster, trust=trust_shared_folder)
+        rest = {"asynchronous": asynchronous, "loop": loop, "name": name}
+        return cls(_source=source, scale_options=scale_options or {}, **rest)
 
     # Start and end.
 
@@ -201,6 +228,15 @@ class Cluster(OwnCluster):
         self.status = Status.running
         if self._in_loop:
             self._refresh_often()
+        if self._begins_empty:
+            await self._retire_first()
+
+    async def _retire_first(self) -> None:
+        """Let the worker go that a launch wants at least."""
+        await self._until_in(1, 60)
+        own = list(self._latest["workers"])
+        await self.scheduler_comm.retire_workers(workers=own, close_workers=True, remove=True)
+        await self._refresh()
 
     def _fail(self) -> None:
         self._kept.end()
@@ -212,8 +248,7 @@ class Cluster(OwnCluster):
         if self.status == Status.closed:
             return
         self.status = Status.closing
-        if self._adapting is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._adapting.stop)
+        await self._adapt_no_more()
         for callback in self.periodic_callbacks.values():
             callback.stop()
         if self.scheduler_comm is not None:
@@ -286,9 +321,34 @@ class Cluster(OwnCluster):
         """
         return self._file
 
+    async def _dashboard_url(self) -> str:
+        told = await asyncio.get_running_loop().run_in_executor(None, self._kept.source.connect, self._file)
+        return json.loads(told)["dashboard"] or ""
+
+    def dashboard_url(self) -> Any:
+        """
+        Return the dashboard's link with the cluster's token, which opens it for a browser that reaches the scheduler's
+        host; empty without a dashboard.
+
+        Whoever has it sees the cluster: it is not shown by the widget, and what a notebook prints is saved with it.
+
+        Returns
+        -------
+        str
+            An awaitable of it where the cluster is asynchronous.
+
+        Examples
+        --------
+        >>> with Cluster(np=2) as cluster:
+        ...     "?token=" in cluster.dashboard_url()
+        True
+        """
+        return self.sync(self._dashboard_url)
+
     def scale(self, n: int) -> Any:
         """
         Bring the cluster to `n` workers: by worker jobs up, and down by retiring those whose results others can take.
+        It ends what `adapt` has begun.
 
         Parameters
         ----------
@@ -308,6 +368,8 @@ class Cluster(OwnCluster):
     def _job_options(self) -> dict[str, Any]:
         """The options of worker jobs; their Python is this one where nobody said otherwise."""
         options = dict(self._scale_options)
+        if self._kept.source.trust:
+            options["trust_shared_folder"] = True
         if not options.keys() & {"script", "environment"}:
             options["env"] = [f"TSDASK_PYTHON={sys.executable}", *options.get("env", [])]
         return options
@@ -317,10 +379,17 @@ class Cluster(OwnCluster):
         try:
             if n < 0:
                 raise ValueError(f"scale({n}): a cluster has 0 workers or more")
+            # Two that scale one cluster would work against each other.
+            await self._adapt_no_more()
             await self._bring(n)
         except Exception as error:
             self._trouble = str(error)
             raise
+
+    async def _adapt_no_more(self) -> None:
+        adapting, self._adapting = self._adapting, None
+        if adapting is not None:
+            await asyncio.get_running_loop().run_in_executor(None, adapting.stop)
 
     async def _bring(self, n: int) -> None:
         line = ["scale", str(n), self._file, *kept.words(self._job_options())]

@@ -60,12 +60,14 @@ class ChildParams(TypedDict):
     derived: NotRequired[dict[str, Any]]
     scratch: NotRequired[str]
     contact_host: NotRequired[str]
+    later_path: NotRequired[list[str]]
 
 
 class SchedulerParams(ChildParams):
     dashboard: NotRequired[bool]
     launched: NotRequired[float]
     worker_prefix: NotRequired[str]
+    returns: NotRequired[bool]
 
 
 class WorkerParams(ChildParams):
@@ -211,6 +213,7 @@ class ChildEventReadyWorker(TypedDict):
     nthreads: int | None
     memory_limit: float | None
     terminate: Any
+    shared: int | None
 
 
 class ChildEventClosing(TypedDict):
@@ -251,6 +254,7 @@ class ChildEventUsage(TypedDict):
     used: int
     seen: int
     spilled: int
+    unrunnable: int
 
 
 class ChildEventExit(TypedDict):

@@ -47,6 +47,9 @@ def _become(
         linux.leave_signals_to_rank()
         linux.leave_group()
         linux.die_with_parent(parent)
+        # Not by the server, which may get the processor only when its child has said more.
+        channel = Channel(start.control, start.rest)
+        channel.send({"event": "forked", "pid": os.getpid()})
         output = start.stdio.fileno()
         os.set_blocking(output, True)
         for target, source in ((0, null), (1, output), (2, output)):
@@ -55,6 +58,6 @@ def _become(
             held.close()
         os.close(null)
         start.request.setdefault("env", {})[MARK] = mark
-        child.run(start.request, Channel(start.control, start.rest), SlotLine(line), start.rank, baseline)
+        child.run(start.request, channel, SlotLine(line), start.rank, baseline)
     finally:
         os._exit(70)

@@ -40,4 +40,5 @@ def dask_setup(worker: Any) -> None:
         return await close(*args, **kwargs)
 
     logs.drop_lost_peers()
+    logs.shorten_folder_troubles()
     nanny_methods.replace_method(worker, "close", quietly)

@@ -14,6 +14,7 @@ Facts relied on (distributed/scheduler.py):
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -24,6 +25,13 @@ from tsdask_mpi.wire import Message
 #: Of the tasks that one worker was given, or that are queued, so many are looked at; the others are taken to be like
 #: them.
 SAMPLE = 1000
+#: Of all workers' together so many (3 microseconds each), yet of each worker's these few.
+OF_WORKERS = 10_000
+FEW = 20
+#: Of the tasks that no worker can run, the thousand are spread over all of them. What at least so many of the thousand
+#: ask for counts by them; what else is asked for may be a small group's, and is looked for among so many tasks.
+COMMON = 20
+COUNTED = 200_000
 #: Data beyond this part of a group's memory asks for more workers, as in Dask's own `adaptive_target`.
 FULL = 0.6
 
@@ -34,9 +42,12 @@ def answer(scheduler: Any) -> None:
     """Have the scheduler answer `tsdask_expect` and `tsdask_wanted`."""
 
     def expect(settings: dict[str, Any]) -> Message:
+        ttl = "distributed.scheduler.worker-ttl"
+        # One that --scheduler-options or the user's code has set is theirs.
+        follows = scheduler.worker_ttl and scheduler.worker_ttl == _configured(ttl)
         derived_settings.take(settings)
-        if scheduler.worker_ttl:
-            scheduler.worker_ttl = _configured("distributed.scheduler.worker-ttl")
+        if follows:
+            scheduler.worker_ttl = _configured(ttl)
         return {"status": "OK"}
 
     def wanted_workers(group: int | None, groups: list[Resources], target_duration: float | None = None) -> int:
@@ -55,13 +66,14 @@ def wanted(scheduler: Any, group: int | None, groups: list[Resources], target_du
     threads = sum(worker.nthreads for worker in members) / len(members) if members else 1
     tasks = work = 0.0
     lasted: dict[str, float] = {}
+    unknown = _configured("distributed.scheduler.unknown-task-duration")
     for task, weight, ran in _tasks(scheduler):
         if group_of_task(task.resource_restrictions, groups) != group:
             continue
         share = _share(task.resource_restrictions, {} if group is None else groups[group], threads)
         lasted[task.prefix.name] = max(lasted.get(task.prefix.name, 0.0), ran)
         tasks += share * weight
-        work += share * weight * _seconds(task.prefix, lasted[task.prefix.name])
+        work += share * weight * _seconds(task.prefix, lasted[task.prefix.name], unknown)
     by_work = math.ceil(min(tasks, work / target_duration)) if tasks else 0
     limit = sum(worker.memory_limit for worker in members)
     full = limit > 0 and sum(worker.nbytes for worker in members) > FULL * limit
@@ -90,13 +102,13 @@ def _share(restrictions: Resources | None, own: Resources, threads: float) -> fl
     return max(1 / threads, *parts, 0.0)
 
 
-def _seconds(prefix: Any, lasted: float) -> float:
+def _seconds(prefix: Any, lasted: float, unknown: float) -> float:
     """
     Return how long a task of this name takes: as they did, or twice as long as one has run by now that takes far
     longer, as Dask has it.
     """
     average = float(prefix.duration_average)
-    known = average if average >= 0 else _configured("distributed.scheduler.unknown-task-duration")
+    known = average if average >= 0 else unknown
     return 2 * lasted if lasted > 2 * known else known
 
 
@@ -105,19 +117,48 @@ def _tasks(scheduler: Any) -> Iterator[tuple[Any, float, float]]:
     Yield the tasks that run first, then those that wait, each with how many it stands for, and how long it has run
     (seconds).
     """
+    most = min(SAMPLE, max(FEW, OF_WORKERS // max(1, len(scheduler.workers))))
     for worker in scheduler.workers.values():
-        for task, weight in _sampled(worker.processing):
+        for task, weight in _sampled(worker.processing, most):
             yield task, weight, worker.executing.get(task, 0.0)
-    for task in scheduler.unrunnable:
-        yield task, 1.0, 0.0
-    for task, weight in _sampled(getattr(scheduler, "queued", ())):
+    for task, weight in _unrunnable(scheduler.unrunnable):
+        yield task, weight, 0.0
+    for task, weight in _sampled(getattr(scheduler, "queued", ()), SAMPLE):
         yield task, weight, 0.0
 
 
-def _sampled(tasks: Collection[Any]) -> Iterator[tuple[Any, float]]:
-    weight = max(1.0, len(tasks) / SAMPLE)
-    for task in islice(tasks, SAMPLE):
+def _sampled(tasks: Collection[Any], most: int) -> Iterator[tuple[Any, float]]:
+    weight = max(1.0, len(tasks) / most)
+    for task in islice(tasks, most):
         yield task, weight
+
+
+def _unrunnable(tasks: Collection[Any]) -> Iterator[tuple[Any, float]]:
+    """
+    Yield tasks that no worker can run, and how many each stands for. A group without workers has all of its tasks here:
+    its million must neither hide another one's ten, nor hold the event loop for seconds.
+    """
+    sample, step = _spread(tasks, SAMPLE)
+    if step == 1:
+        yield from ((task, 1.0) for task in sample)
+        return
+    asked = [frozenset((task.resource_restrictions or {}).items()) for task in sample]
+    common = {kind: number for kind, number in Counter(asked).most_common() if number >= COMMON}
+    wanted = [dict(kind) for kind in common]
+    counted, each = _spread(tasks, COUNTED)
+    # To compare takes 60 to 400 ns a task, all that is done with one that is yielded some thousands.
+    others = [task for task in counted if (task.resource_restrictions or {}) not in wanted]
+    if common:
+        weight = (len(tasks) - each * len(others)) / sum(common.values())
+        yield from ((task, weight) for task, kind in zip(sample, asked, strict=True) if kind in common)
+    some, _ = _spread(others, SAMPLE)
+    yield from ((task, each * len(others) / len(some)) for task in some)
+
+
+def _spread(tasks: Collection[Any], most: int) -> tuple[list[Any], int]:
+    """Return no more than `most` of these tasks from all over, and for how many each stands."""
+    step = max(1, math.ceil(len(tasks) / most))
+    return list(islice(tasks, 0, None, step)), step
 
 
 def _configured(name: str) -> float:
@@ -125,4 +166,4 @@ def _configured(name: str) -> float:
     import dask.config
     from dask.utils import parse_timedelta
 
-    return float(parse_timedelta(dask.config.get(name)))
+    return float(parse_timedelta(dask.config.get(name)) or 0)

@@ -10,9 +10,10 @@ use.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
-from tsdask_mpi import kept
+from tsdask_mpi import kept, spmd
 from tsdask_mpi.adapting import Adapting
 from tsdask_mpi.cluster import Cluster
 from tsdask_mpi.jobqueue_arguments import adapt_bounds, from_yaml, runner_arguments, translated
@@ -36,9 +37,12 @@ class JobQueueCluster(Cluster):
         Of the workers.
     shared_temp_directory : str
         A folder that the jobs see, for the cluster's private folder; the working directory by default.
+    trust_shared_folder : bool
+        Whether the group that may write in that folder is trusted; else no cluster is started there.
     """
 
     system = ""
+    _begins_empty = True
 
     def __init__(
         self,
@@ -51,21 +55,18 @@ class JobQueueCluster(Cluster):
     ) -> None:
         settings = {**from_yaml(config_name or self.system), **{k: v for k, v in given.items() if v is not None}}
         shared = settings.pop("shared_temp_directory", None) or os.getcwd()
+        trust = settings.pop("trust_shared_folder", None)
         name = settings.pop("name", None)
         # Jobs are found by their name, as `squeue` shows it.
         settings.setdefault("job_name", name)
         launch, self._processes, job = translated(self.system, type(self).__name__, settings)
-        # The scheduler's launch wants one worker of its own: it goes when the cluster is up.
-        source = kept.here(2, {"nthreads": 1, **launch}, 300.0, shared)
+        # The scheduler's launch wants one worker at least: it goes when the cluster is up.
+        source = kept.here(2, {"nthreads": 1, "trust_shared_folder": trust, **launch}, 300.0, shared)
         self._first = n_workers
         super().__init__(_source=source, scale_options=job, asynchronous=asynchronous, loop=loop, name=name)
 
     async def _begin(self) -> None:
         await super()._begin()
-        await self._until_in(1, 60)
-        own = list(self._latest["workers"])
-        await self.scheduler_comm.retire_workers(workers=own, close_workers=True, remove=True)
-        await self._refresh()
         if self._first:
             await self._scale(self._first)
 
@@ -114,7 +115,9 @@ class JobQueueCluster(Cluster):
     def job_script(self) -> str:
         """Return the script of a job, as it is submitted."""
         options = {name: value for name, value in self._job_options().items() if name != "batch"}
-        return kept.run("script", self.system, "--join", self._file, *kept.words(options))
+        # The script's own options, and those of the workers' launch in it.
+        trust = kept.words({"trust_shared_folder": options.pop("trust_shared_folder", None)})
+        return kept.run("script", self.system, "--join", self._file, *kept.words(options), "--", *trust)
 
 
 class SLURMCluster(JobQueueCluster):
@@ -209,9 +212,12 @@ class SLURMRunner(Cluster):
     Parameters
     ----------
     scheduler_file : str, optional
-        Where to write how to reach the cluster; `{job_id}` in its name is filled in.
+        Where to write how to reach the cluster; `{job_id}` in its name is filled in. Under `tsdask-mpi` the cluster is
+        there already, and its own file counts.
     scheduler_options, worker_options, worker_class
         Of the scheduler and the workers.
+    trust_shared_folder : bool
+        Whether the group that may write in that file's folder is trusted.
 
     Examples
     --------
@@ -220,16 +226,31 @@ class SLURMRunner(Cluster):
     """
 
     def __init__(
-        self, *, scheduler_file: str | None = None, asynchronous: bool = False, loop: Any = None, **other: Any
+        self,
+        *,
+        scheduler_file: str | None = None,
+        trust_shared_folder: bool = False,
+        asynchronous: bool = False,
+        loop: Any = None,
+        **other: Any,
     ) -> None:
         arguments = runner_arguments(type(self).__name__, other)
         from tsdask_mpi import ranks
-        from tsdask_mpi.spmd import initialize
 
-        #: Workers of the launch: all ranks but the scheduler's and the script's.
-        self.n_workers = ranks.find_world(None).size - 2
-        if scheduler_file is not None:
-            os.environ["TSDASK_SCHEDULER_FILE"] = str(scheduler_file)
-        initialize(**arguments)
-        source = Source(os.environ["TSDASK_SCHEDULER_FILE"])
+        if spmd.has_cluster():
+            # The launcher's variables do not reach the script; a launch that joined another's cluster has no number.
+            words = re.search(r"(?:^|,)workers=(\d+)(?:,|$)", os.environ.get("TSDASK_CLUSTERS", ""))
+            self._planned = None if words is None else int(words[1])
+        else:
+            self._planned = ranks.find_world(None).size - 2
+            if scheduler_file is not None:
+                os.environ["TSDASK_SCHEDULER_FILE"] = str(scheduler_file)
+        spmd.initialize(**arguments)
+        source = Source(os.environ["TSDASK_SCHEDULER_FILE"], trust=trust_shared_folder)
         super().__init__(_source=source, scale_options={}, asynchronous=asynchronous, loop=loop)
+
+    @property
+    def n_workers(self) -> int:
+        """Workers of the launch: all ranks but the scheduler's and the script's; else those that are in (int)."""
+        # Dask refuses to wait for none.
+        return max(len(self.workers), 1) if self._planned is None else self._planned

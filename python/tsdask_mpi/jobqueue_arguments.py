@@ -104,7 +104,7 @@ def translated(system: str, who: str, given: dict[str, Any]) -> tuple[dict[str, 
         "queue": rest.pop("queue", None),
         "account": rest.pop("account", None),
         "name": rest.pop("job_name", None),
-        "directive": list(rest.pop("job_extra_directives", None) or []),
+        "directive": _directives(rest.pop("job_extra_directives", None) or []),
         "setup": [*_shebang(who, rest.pop("shebang", None)), *(rest.pop("job_script_prologue", None) or [])],
     }
     logs = rest.pop("log_directory", None)
@@ -135,6 +135,9 @@ def from_yaml(name: str) -> dict[str, Any]:
     found = {key.replace("-", "_"): value for key, value in kept_names.items()}
     if "name" in found:
         found["job_name"] = found.pop("name")
+    # dask-jobqueue's own yaml has it for HTCondor's submit file, which is no script.
+    if str(found.get("shebang", "")).endswith("condor_submit"):
+        del found["shebang"]
     return found
 
 
@@ -254,6 +257,11 @@ def _shebang(who: str, line: str | None) -> list[str]:
     if os.path.basename(shell) not in ("sh", "bash") or not set(flags) <= {"-l", "--login"}:
         raise refused(who, "shebang", "the job's script is bash's; " + _NATIVE)
     return ["source /etc/profile"] if flags else []
+
+
+def _directives(given: Any) -> list[str]:
+    """Return the lines of directives; dask-jobqueue has those of HTCondor in a table."""
+    return [f"{name} = {value}" for name, value in given.items()] if isinstance(given, dict) else list(given)
 
 
 def _skip(who: str, job: dict[str, Any], texts: list[str]) -> set[str]:

@@ -1,8 +1,9 @@
 """Serves Dask's pages under Jupyter's own address, behind Jupyter's own login: one port, one link, one token.
 
 `<base URL>tsdask/…` is what the scheduler serves by HTTP and WebSocket, `<base URL>tsdask/proxy/<port>/<host>/…` what a
-worker of its serves. Jupyter has authenticated the browser; the launch's token is added here, so that it never reaches
-the browser, and goes to nobody but this launch's processes.
+worker of its serves. Jupyter has authenticated the browser; what opens the pages is added here, so that it never
+reaches the browser. It is the pages' own cookie, not the token, which opens Jupyter as well, and it goes to nobody who
+has not proved to be one of this launch's processes: the port of a scheduler or worker that has died is anybody's.
 
 Facts relied on:
 - jupyter_server/base/handlers.py JupyterHandler.prepare() authenticates (Hub, token, password); before 2.0
@@ -22,9 +23,12 @@ Facts relied on:
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import os
 import re
+import secrets
+import socket
 import ssl
 import sys
 from typing import Any
@@ -34,6 +38,7 @@ from tornado import httpclient, httputil, routing, web, websocket
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from tsdask_mpi.compat import web_handlers
+from tsdask_mpi.pages_access import PROOF_FOLDER, cookie_of, proof_of
 
 try:
     from jupyter_server.base.handlers import JupyterHandler
@@ -95,12 +100,36 @@ class Pages:
 
     def credentials(self) -> dict[str, str]:
         """Return the header that opens the pages; empty for a cluster without security."""
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if not self._token:
+            return {}
+        name, value = cookie_of(self._token, secure=self.url.startswith("https:"))
+        return {"Cookie": f"{name}={value}"}
+
+    async def prove(self, url: str) -> None:
+        """Ask whoever listens where a URL leads to for a proof of the launch. Raises HTTPError (502) without it."""
+        if not self._token:
+            return
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        nonce = secrets.token_hex(16)
+        # Redirections are not followed: they would be somebody else's word.
+        scheme = parts.scheme.replace("ws", "http")
+        answer = await self._ask(f"{scheme}://{parts.netloc}{PROOF_FOLDER}{nonce}", headers={})
+        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        proofs = {proof_of(self._token, str(where[0]), port, nonce) for *_, where in found}
+        given = (answer.body or b"").decode("latin-1")
+        if not any(hmac.compare_digest(given.encode(), proof.encode()) for proof in proofs):
+            raise web.HTTPError(502, f"What listens at {parts.netloc} is not of this cluster: has it ended?")
 
     async def fetch(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
         """
-        Ask for one page; a status that is no success is an answer as well. Raises HTTPError (502) when nothing answers.
+        Ask for one page; a status that is no success is an answer as well. Raises HTTPError (502) when nothing answers,
+        or somebody who is not of this launch.
         """
+        await self.prove(url)
+        return await self._ask(url, method, {**(headers or {}), **self.credentials()})
+
+    async def _ask(self, url: str, method: str = "GET", headers: dict[str, str] | None = None) -> Any:
         if self._client is None:
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True, max_clients=MOST_REQUESTS, max_body_size=MOST_BYTES, max_buffer_size=MOST_BYTES
@@ -108,7 +137,7 @@ class Pages:
         request = httpclient.HTTPRequest(
             url,
             method=method,
-            headers={**(headers or {}), **self.credentials()},
+            headers=headers,
             follow_redirects=False,
             decompress_response=False,
             connect_timeout=CONNECT_SECONDS,
@@ -242,6 +271,7 @@ class Socket(Placed, WebSocketMixin, websocket.WebSocketHandler, JupyterHandler)
             raise web.HTTPError(403)
         url, _ = await self.pages.locate(self.rest)
         query = without_token(f"?{self.request.query}") if self.request.query else ""
+        await self.pages.prove(url)
         request = httpclient.HTTPRequest(
             re.sub("^http", "ws", url) + query,
             headers=self.pages.credentials(),

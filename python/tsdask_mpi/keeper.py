@@ -1,8 +1,8 @@
 """Keeps what a Python process started for its cluster: when that process ends, in whatever way, nothing of it stays.
 
 Started as `python -I -S keeper.py SPECIFICATION`, in a session of its own. Its standard input is a pipe of which the
-process has the other end: end of file means that the cluster was closed, garbage-collected, or that its process is
-gone, killed or not.
+process has the other end: end of file, or a word, means that the cluster was closed, garbage-collected, or that its
+process is gone, killed or not.
 """
 
 from __future__ import annotations
@@ -10,20 +10,30 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
+
+# Python's -I leaves out the folder that these modules are in.
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tsdask_mpi import linux
+from tsdask_mpi.watchdog import remove_folder
 
 # Seconds: between two looks at the launch; for its orderly end, and for each command that ends something else.
 LOOK = 0.1
 GRACE = 40.0
 COMMAND = 90.0
+# How often a folder is tried to be removed, a second apart: another host may still be about to leave it.
+TRIES = 3
 
 
 def main() -> None:
-    """Run `command` of the specification until the end of input; then run those of `end`, and remove `remove`."""
+    """
+    Run `command` of the specification until a word or the end of input; then those of `end`, and remove the folders of
+    `remove`, each a path with its device and inode.
+    """
     spec: dict[str, Any] = json.loads(sys.argv[1])
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: None)
@@ -36,25 +46,29 @@ def main() -> None:
         _end(process)
     for command in spec.get("end", []):
         _run(command)
-    for path in spec.get("remove", []):
-        shutil.rmtree(path, ignore_errors=True)
+    for path, identity in spec.get("remove", []):
+        _remove(path, identity)
 
 
 def _start(spec: dict[str, Any]) -> subprocess.Popen[bytes] | None:
     if not spec.get("command"):
         return None
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    from tsdask_mpi import linux
-
     keeper = os.getpid()
 
     def end_with_keeper() -> None:
         linux.die_with_parent(keeper, signal.SIGTERM)
 
-    with open(spec["log"], "wb") as log:
-        # Only this thread is there: what runs between fork and exec disturbs nobody.
+    path = spec.get("log")
+    # In a folder that a group shares, somebody may have put a link there.
+    with open(path, "xb") if path else open(os.devnull, "wb") as log:
+        # Without a log, what it complains of is for the process itself to show. Only this thread is there: what runs
+        # between fork and exec disturbs nobody.
         return subprocess.Popen(
-            spec["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_keeper
+            spec["command"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log if path else None,
+            preexec_fn=end_with_keeper,
         )
 
 
@@ -75,6 +89,19 @@ def _run(command: list[str]) -> None:
     except (OSError, subprocess.TimeoutExpired):
         # The next one, and the batch system's own limits, end what this did not.
         pass
+
+
+def _remove(path: str, identity: list[int]) -> None:
+    """Remove a folder of that device and inode; one that somebody has put in its place stays."""
+    device, inode = identity
+    for _ in range(TRIES):
+        try:
+            remove_folder(path, (device, inode))
+            return
+        except OSError:
+            if not os.path.lexists(path):
+                return
+            time.sleep(1)
 
 
 def _tell(text: str) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
-import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tsdask_mpi.started import PROGRAM
+from tsdask_mpi.submitted import Job
+from tsdask_mpi.watchdog import remove_folder
 
 KEEPER = Path(__file__).resolve().parent / "keeper.py"
 # Seconds: between two looks for scheduler.json; for one of our own commands; for the keeper's end.
@@ -39,18 +44,31 @@ class ClusterStartError(RuntimeError):
     """The cluster did not come up; the message has its own words for why."""
 
 
+class Private(NamedTuple):
+    """A private folder, and its device and inode: by its path alone another one may be meant by now."""
+
+    path: str
+    identity: tuple[int, int]
+
+
 @dataclass
 class Source:
     """
-    Where a cluster comes from: a launch here, a batch job, or one that runs already; `file` is its scheduler.json.
+    Where a cluster comes from: a launch here, a batch job, or one that runs already; `file` is its scheduler.json, and
+    `trust` says that the group that may write in its folder is trusted.
     """
 
     file: str
     command: list[str] | None = None
     end: list[list[str]] = field(default_factory=list)
-    private: str | None = None
+    private: Private | None = None
     timeout: float = 300.0
-    job: str | None = None
+    job: Job | None = None
+    trust: bool = False
+
+    def connect(self, file: str | None = None) -> str:
+        """Return what `tsdask-mpi connect --json` prints of the cluster; ClusterStartError when it fails."""
+        return run("connect", "--json", *words({"trust_shared_folder": self.trust or None}), file or self.file)
 
 
 def words(options: dict[str, Any]) -> list[str]:
@@ -104,30 +122,111 @@ def run(*line: str) -> str:
             f"TSD-168 `tsdask-mpi {line[0]}` did not answer within {COMMAND:.0f} seconds."
         ) from error
     if done.returncode != 0:
-        raise ClusterStartError(done.stderr.strip() or f"`tsdask-mpi {line[0]}` ended with {done.returncode}")
+        said = done.stderr.strip() or f"`tsdask-mpi {line[0]}` ended with {done.returncode}"
+        cure = "\nIn Python: trust_shared_folder=True." if "say --trust-shared-folder" in said else ""
+        raise ClusterStartError(said + cure)
     return done.stdout
+
+
+def private_folder(prefix: str, folder: str | None) -> Private:
+    """
+    Make a folder that only this user can use. ClusterStartError where that cannot be, or somebody who can rename there
+    has put another one in its place.
+    """
+    path = tempfile.mkdtemp(prefix=prefix, dir=folder)
+    opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(opened)
+        private = found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077 == 0
+        if not private or os.listdir(opened):
+            raise ClusterStartError(
+                f"TSD-168 {path} is no folder that only you can use. folder= names another place for it."
+            )
+    finally:
+        os.close(opened)
+    return Private(path, (found.st_dev, found.st_ino))
+
+
+def _not_up_yet(source: Source) -> None:
+    """
+    Ask for a cluster that is not there yet: what else `connect` complains of than that, such as a folder that a group
+    may write in, it would complain of at the end, after hours in a queue. ClusterStartError with its words.
+    """
+    try:
+        source.connect()
+    except ClusterStartError as error:
+        if re.findall(r"TSD-\d+", str(error))[:1] != ["TSD-023"]:
+            raise
+
+
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return a launch's options under their names in Python. ValueError for the one that its private folder is for: it
+    would be waited for in vain there.
+    """
+    found = {name.replace("-", "_"): value for name, value in options.items()}
+    if found.get("scheduler_file") is not None:
+        raise ValueError(
+            "scheduler_file= is not for a Cluster: its file is in a folder of its own, which folder= names the place "
+            "of; cluster.scheduler_file is its path"
+        )
+    return {name: value for name, value in found.items() if name != "scheduler_file"}
 
 
 def here(np: int, options: dict[str, Any], timeout: float, folder: str | None) -> Source:
     """Return a launch of `np` ranks on this machine, in a private folder, or in one that other hosts share."""
-    private = tempfile.mkdtemp(prefix="tsdask-cluster-", dir=folder)
-    file = os.path.join(private, "scheduler.json")
+    options = _known(options)
+    private = private_folder("tsdask-cluster-", folder)
+    file = os.path.join(private.path, "scheduler.json")
     line = words({"np": np, "python": sys.executable, "scheduler_file": file, "start_timeout": timeout, **options})
-    return Source(file, command=[str(PROGRAM), *line], private=private, timeout=timeout)
+    source = Source(
+        file,
+        command=[str(PROGRAM), *line],
+        private=private,
+        timeout=timeout,
+        trust=bool(options.get("trust_shared_folder")),
+    )
+    with _discarded_on_failure(private):
+        _not_up_yet(source)
+    return source
 
 
 def batch(system: str, job: dict[str, Any], options: dict[str, Any], timeout: float, folder: str | None) -> Source:
     """Submit a launch as a job; its scheduler.json lies in a private folder that the job's hosts must see."""
-    private = tempfile.mkdtemp(prefix=".tsdask-cluster-", dir=folder or os.getcwd())
-    file = os.path.join(private, "scheduler.json")
+    options = _known(options)
+    private = private_folder(".tsdask-cluster-", folder or os.getcwd())
+    file = os.path.join(private.path, "scheduler.json")
     line = words({"python": sys.executable, "scheduler_file": file, "start_timeout": timeout, **options})
-    try:
+    source = Source(file, private=private, timeout=timeout, trust=bool(options.get("trust_shared_folder")))
+    with _discarded_on_failure(private):
+        _not_up_yet(source)
         number = run("script", system, "--submit", *words(job), "--", *line).split()[-1]
+    source.end = [[str(PROGRAM), "stop", file], [*CANCEL[system], number]] if system in CANCEL else []
+    source.job = Job(system, number, job.get("output"))
+    return source
+
+
+@contextmanager
+def _discarded_on_failure(private: Private) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(*private)
         raise
-    end = [[str(PROGRAM), "stop", file], [*CANCEL[system], number]] if system in CANCEL else []
-    return Source(file, end=end, private=private, timeout=timeout, job=f"{system} {number}")
+
+
+# The processes that keep what this one has started.
+_keepers: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    # A pool's process would hold the pipes open for as long as it lives, and so the cluster.
+    for keeper in _keepers:
+        _release(keeper)
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Kept:
@@ -135,7 +234,7 @@ class Kept:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.log = os.path.join(source.private, "tsdask-mpi.log") if source.private else None
+        self.log = os.path.join(source.private.path, "tsdask-mpi.log") if source.private else None
         self._keeper: subprocess.Popen[bytes] | None = None
         self._finalizer: weakref.finalize[Any, Kept] | None = None
         if source.private is not None:
@@ -155,6 +254,7 @@ class Kept:
             env=environment(),
             start_new_session=True,
         )
+        _keepers.add(self._keeper)
         # Closing the pipe is all there is to do; the keeper does the rest, also when this process was killed.
         self._finalizer = weakref.finalize(self, _release, self._keeper)
 
@@ -163,20 +263,29 @@ class Kept:
         Return what `tsdask-mpi connect --json` tells, once the cluster is up; ClusterStartError when it does not come
         up.
         """
-        until = time.monotonic() + self.source.timeout
-        while self.source.private is not None and not os.path.exists(self.source.file):
-            if self._ended():
+        source = self.source
+        until = time.monotonic() + source.timeout
+        while source.private is not None and not os.path.exists(source.file):
+            if self.ended():
                 raise ClusterStartError(f"TSD-168 The cluster did not come up.\n{self.said()}")
+            if source.job is not None and source.job.is_gone():
+                raise ClusterStartError(f"TSD-168 The cluster did not come up. {source.job.said()}")
             if time.monotonic() > until:
-                waits = f"; {self.source.job} is still waiting" if self.source.job else ""
                 raise ClusterStartError(
-                    f"TSD-168 The cluster was not up after {self.source.timeout:.0f} seconds{waits}. start_timeout= gives it more.\n{self.said()}"
+                    f"TSD-168 The cluster was not up after {source.timeout:.0f} seconds{self._waits()}. start_timeout= gives it more.\n{self.said()}"
                 )
             time.sleep(LOOK)
-        told: dict[str, Any] = json.loads(run("connect", "--json", self.source.file))
+        told: dict[str, Any] = json.loads(source.connect())
         return told
 
-    def _ended(self) -> bool:
+    def _waits(self) -> str:
+        if self.source.job is None:
+            return ""
+        self.source.job.look()
+        return self.source.job.now()
+
+    def ended(self) -> bool:
+        """Say whether what was started here has ended by itself; of a job, its keeper does not know."""
         keeper = self._keeper
         if keeper is None or keeper.stdout is None:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Synchronous clusters, to be closed while their event loops still run.
 _open: weakref.WeakSet[Cluster] = weakref.WeakSet()
+
+
+# What is forked closes nothing of its parent's.
+os.register_at_fork(after_in_child=_open.clear)
 
 
 def remember(cluster: Cluster) -> None:

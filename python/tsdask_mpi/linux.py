@@ -9,12 +9,17 @@ import signal
 import socket
 import struct
 import sys
-from typing import NamedTuple
+import threading
+from typing import Any, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _M_TRIM_THRESHOLD = -1
+_UNLIMITED = 2**64 - 1
+# The numbers of these system calls, which all of Linux's architectures share but alpha.
+_PIDFD_SEND_SIGNAL = 424
+_PIDFD_OPEN = 434
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,6 +87,79 @@ def leave_signals_to_rank() -> None:
     """
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
+
+
+# Python has the following three only where the C library's headers that it was built with knew them, as those of
+# conda's did not.
+
+
+def pidfd_open(pid: int) -> int:
+    """Return a descriptor that becomes readable when a process ends (pidfd_open(2)); raises OSError."""
+    if hasattr(os, "pidfd_open"):
+        return os.pidfd_open(pid)
+    return _checked(_call(_PIDFD_OPEN, pid, 0))
+
+
+def pidfd_send_signal(descriptor: int, number: int) -> None:
+    """Send a signal to the process of a descriptor (pidfd_send_signal(2)); raises OSError."""
+    if hasattr(signal, "pidfd_send_signal"):
+        signal.pidfd_send_signal(descriptor, number)
+    else:
+        _checked(_call(_PIDFD_SEND_SIGNAL, descriptor, number, 0, 0))
+
+
+def limit_of(pid: int, limit: int) -> tuple[int, int]:
+    """Return the soft and hard resource limit of a process (prlimit(2)); raises OSError."""
+    if hasattr(resource, "prlimit"):
+        return resource.prlimit(pid, limit)
+    found = (ctypes.c_uint64 * 2)()
+    _checked(_libc.prlimit64(ctypes.c_int(pid), ctypes.c_int(limit), None, found))
+    soft, hard = (resource.RLIM_INFINITY if value == _UNLIMITED else int(value) for value in found)
+    return soft, hard
+
+
+def _call(*words: int) -> int:
+    """Make a system call by its number, which comes first."""
+    return int(_libc.syscall(*(ctypes.c_long(word) for word in words)))
+
+
+def _checked(result: int) -> int:
+    """Return what a call of the C library gave; raises OSError for its error, as Python's own functions do."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def be_usual_in_forks() -> None:
+    """
+    Give what a task forks the usual actions of SIGINT and SIGTERM back, in place of the handlers that are set now:
+    multiprocessing ends its processes by SIGTERM, and waits for them.
+
+    One that comes before the fork has them waits for that: our handlers would lose it, and tell this process's event
+    loop of it. A handler that a task sets later is its own, and is inherited.
+    """
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    ours = {number: signal.getsignal(number) for number in usual}
+    masks = threading.local()
+
+    def hold() -> None:
+        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, usual)
+
+    def let_go() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
+
+    def restore() -> None:
+        # It leads to this process's event loop.
+        signal.set_wakeup_fd(-1)
+        waiting = signal.sigpending()
+        for number, handler in ours.items():
+            if signal.getsignal(number) is handler:
+                # An exception of Python's would be lost here.
+                signal.signal(number, signal.SIG_DFL if number in waiting else usual[number])
+        let_go()
+
+    os.register_at_fork(before=hold, after_in_parent=let_go, after_in_child=restore)
 
 
 def name_process(name: str) -> None:

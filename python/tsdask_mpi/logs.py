@@ -50,6 +50,23 @@ def drop_lost_peers() -> None:
     logging.getLogger("distributed.worker").addFilter(worth_saying)
 
 
+def shorten_folder_troubles() -> None:
+    """
+    Tell in a line what the system says of a worker's folder that became read-only, full or another's: Dask logs a
+    traceback for each lock that it cannot have there.
+    """
+
+    def shorten(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError):
+            # One of Dask's texts names a path that it does not have.
+            text = record.getMessage().replace(" in path: %s", "").strip()
+            record.msg, record.args, record.exc_info, record.exc_text = f"{text}: {error}", (), None, None
+        return True
+
+    logging.getLogger("distributed.diskutils").addFilter(shorten)
+
+
 def drop_lost_clients() -> None:
     """
     Say nothing of results for a client that is gone: Dask logs a traceback for each until it notices, of every script

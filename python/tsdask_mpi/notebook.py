@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from tsdask_mpi.notebook_kernel import end_of, kernel_of, sockets_folder
-from tsdask_mpi.notebook_text import add_error, inject, is_variable, join_streams, typed, write
+from tsdask_mpi.notebook_text import add_error, inject, is_variable, join_streams, typed, visible, write
 
 del sys.path[0]
 
@@ -85,7 +85,7 @@ def main() -> int:
 
 def say(message: str, problem: str) -> None:
     """Write one of our own failures on stderr."""
-    show(sys.stderr, message.replace("{problem}", problem) + "\n")
+    show(sys.stderr, visible(message.replace("{problem}", problem)) + "\n")
 
 
 def show(stream: Any, text: str) -> None:
@@ -107,7 +107,10 @@ class Run:
         self.running: Any = None
         self.last_words = b""
         self.unsaved = False
-        self.saved_at = 0.0
+        # Why the last save failed; empty where it did not.
+        self.problem = ""
+        self.has_warned = False
+        self.exits = False
         self.save_took = 0.0
         self.tasks: set[asyncio.Task[Any]] = set()
         self.color = sys.stderr.isatty()
@@ -121,14 +124,19 @@ class Run:
         folder = sockets_folder()
         try:
             await self.start(folder)
-            self.save()
+            if not self.save(is_first=True):
+                self.refuse(self.problem)
             saver = asyncio.ensure_future(self.save_now_and_then())
             try:
                 code = await self.cells()
+            except Stop as stop:
+                code = stop.code
             finally:
                 saver.cancel()
             self.client.set_widgets_metadata()
-            self.save()
+            if not self.save():
+                self.tell(f"{self.problem}: it lacks what came since it was last saved")
+                code = code or 1
             await self.end(now=code != 0)
             return code
         finally:
@@ -233,13 +241,20 @@ class Run:
                 return result
 
         path = os.path.dirname(self.request.notebook)
-        return Client(
+        client = Client(
             self.notebook,
             km=manager,
             timeout=None,
             allow_errors=self.request.allow_errors,
             resources={"metadata": {"path": path}},
         )
+        client.on_cell_executed = self.replied
+        return client
+
+    def replied(self, *, execute_reply: Any, **_: Any) -> None:
+        """Note whether a cell has asked for the end, as `exit()` and `quit()` do: its kernel is about to end."""
+        payload = ((execute_reply or {}).get("content") or {}).get("payload") or []
+        self.exits = self.exits or any(one.get("source") == "ask_exit" for one in payload)
 
     def show_output(self, kind: str, content: Any) -> None:
         """Show an output of a cell as it comes: stdout and results on stdout, stderr and errors on stderr."""
@@ -277,6 +292,8 @@ class Run:
                 return self.failed(index, error)
             if error is not None:
                 raise error
+            if self.exits:
+                return 0
         return 0
 
     def failed(self, index: int, error: Any) -> int:
@@ -284,11 +301,13 @@ class Run:
         name, value = getattr(error, "ename", ""), getattr(error, "evalue", "")
         if name == "SystemExit":
             return 0 if value in ("", "None") else int(value) & 0xFF if re.fullmatch(r"-?\d+", value) else 1
-        show(
-            sys.stderr,
-            f"tsdask-mpi: cell {index + 1} of {len(self.notebook.cells)} failed; what came so far is in {self.request.output}\n",
-        )
+        where = "" if self.problem else f"; what came so far is in {self.request.output}"
+        self.tell(f"cell {index + 1} of {len(self.notebook.cells)} failed{where}")
         return 1
+
+    def tell(self, text: str) -> None:
+        """Write a line of ours on stderr."""
+        show(sys.stderr, f"tsdask-mpi: {visible(text)}\n")
 
     async def or_stop(self, task: asyncio.Future[Any]) -> None:
         """Wait until the task is done, or a signal has come."""
@@ -312,8 +331,7 @@ class Run:
             if self.running is not None:
                 why = "the job's time is over, or it was ended from outside"
                 add_error(self.running, "Terminated", f"This cell was ended by {signal.Signals(number).name}: {why}")
-            with suppress(Stop):
-                self.save()
+            self.save()
         task = asyncio.ensure_future(manager.interrupt_kernel())
         self.tasks.add(task)
 
@@ -331,26 +349,33 @@ class Run:
         )
         raise Stop(code)
 
-    def save(self) -> None:
-        """Write the notebook with the outputs that it has."""
+    def save(self, *, is_first: bool = False) -> bool:
+        """
+        Write the notebook with the outputs that it has; return whether that was possible. The first failure behind the
+        first save is said: a later save may succeed, and the cells' work goes on until then.
+        """
         import nbformat
 
         began = time.monotonic()
         self.unsaved = False
+        self.problem = ""
         try:
             write(self.request.output, nbformat.writes(self.notebook) + "\n")
         except OSError as error:
-            self.refuse(f"{self.request.output} cannot be written: {error.strerror}")
-        self.saved_at = time.monotonic()
-        self.save_took = self.saved_at - began
+            self.unsaved = True
+            self.problem = f"{self.request.output} cannot be written: {error.strerror}"
+        self.save_took = time.monotonic() - began
+        if self.problem and not is_first and not self.has_warned:
+            self.has_warned = True
+            self.tell(f"warning: {self.problem}; the notebook goes on, and each further save tries again")
+        return not self.problem
 
     async def save_now_and_then(self) -> None:
         """Save what a long cell has put out, while it runs."""
         while True:
             await asyncio.sleep(max(SAVE_EVERY, self.save_took * SAVE_SHARE))
             if self.unsaved:
-                with suppress(Stop):
-                    self.save()
+                self.save()
 
     async def end(self, *, now: bool) -> None:
         """End the kernel: in order, or at once."""

@@ -12,6 +12,14 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
+# As `src/errors/visible.ts` has them.
+CONTROLS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return text as it may stand on a terminal: what would steer it is shown as what it is."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
 
 def typed(text: str) -> Any:
     """
@@ -80,23 +88,26 @@ def write(path: str, text: str) -> None:
     put there.
     """
     path = own_target(path)
-    if os.path.lexists(path) and os.lstat(path).st_uid != os.geteuid():
-        raise PermissionError(errno.EPERM, "what is there belongs to another user")
+    mode = None
+    with suppress(FileNotFoundError):
+        found = os.lstat(path)
+        if found.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "what is there belongs to another user")
+        if stat.S_ISREG(found.st_mode):
+            mode = found.st_mode & 0o777
     folder, name = os.path.split(path)
     handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
     try:
         with open(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        try:
-            mode = stat.S_IMODE(os.stat(path).st_mode)
-        except FileNotFoundError:
-            mode = 0o666 & ~mask
-        os.chmod(draft, mode)
+            mask = os.umask(0)
+            os.umask(mask)
+            # In a folder that others may write, what has the draft's name need not be the draft any more.
+            os.fchmod(file.fileno(), 0o666 & ~mask if mode is None else mode)
         os.replace(draft, path)
     except BaseException:
-        os.unlink(draft)
+        with suppress(OSError):
+            os.unlink(draft)
         raise
 
 

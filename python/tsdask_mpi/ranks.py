@@ -39,6 +39,11 @@ def _in_slurm_step(env: Environment) -> bool:
     return step.isdigit() and int(step) < 0xFFFFFFF0
 
 
+def _by_pals(env: Environment) -> bool:
+    # Slurm on Cray EX sets the rank, too, and no size.
+    return bool(env.get("PALS_SIZE") or env.get("PMI_SIZE"))
+
+
 # As in src/launcher/world.ts, the first match wins; a test keeps the two alike.
 LAUNCHERS: tuple[tuple[tuple[str, ...], tuple[str, ...], Callable[[Environment], bool]], ...] = (
     (("TSDASK_COMM_RANK",), ("TSDASK_COMM_SIZE",), _always),
@@ -46,7 +51,7 @@ LAUNCHERS: tuple[tuple[tuple[str, ...], tuple[str, ...], Callable[[Environment],
     (("JSM_NAMESPACE_RANK",), ("JSM_NAMESPACE_SIZE",), _always),
     (("OMPI_COMM_WORLD_RANK",), ("OMPI_COMM_WORLD_SIZE",), _always),
     (("MV2_COMM_WORLD_RANK",), ("MV2_COMM_WORLD_SIZE",), _always),
-    (("PALS_RANKID",), ("PALS_SIZE", "PMI_SIZE"), _always),
+    (("PALS_RANKID",), ("PALS_SIZE", "PMI_SIZE"), _by_pals),
     (("PMI_RANK", "PMI_ID"), ("PMI_SIZE", "TSDASK_SIZE"), _by_hydra),
     (("FLUX_TASK_RANK",), ("FLUX_JOB_SIZE",), _always),
     (("ALPS_APP_PE",), ("PMI_SIZE", "TSDASK_SIZE"), _always),

@@ -16,7 +16,7 @@ from typing import Any
 from tsdask_mpi import control_commands, dashboard, desk, growth, linux, listeners, logs, token_gate, usage
 from tsdask_mpi.channel import Channel, SlotLine
 from tsdask_mpi.classes import arguments_for, call_with
-from tsdask_mpi.compat import contact_address, log_messages, nanny_methods, scheduler_methods
+from tsdask_mpi.compat import contact_address, last_seen, log_messages, nanny_methods, scheduler_methods
 from tsdask_mpi.contract import CLOSE_SECONDS, CloseReason, SchedulerParams
 from tsdask_mpi.loop import first_of
 from tsdask_mpi.preloads import keep_failures, preload_kwargs
@@ -30,7 +30,8 @@ async def run_scheduler(params: SchedulerParams, channel: Channel, slot: SlotLin
     linux.allow_many_files()
     listeners.expect_clients_back()
     wanted = asyncio.Event()
-    stop = control_commands.listen(channel, dashboard=lambda _: wanted.set())
+    interrupted = asyncio.Event()
+    stop = control_commands.listen(channel, dashboard=lambda _: wanted.set(), interrupted=interrupted.set)
     check_preloads = keep_failures()
     scheduler = make_scheduler(params)
     find_by_rank(scheduler, str(params.get("worker_prefix")))
@@ -42,6 +43,7 @@ async def run_scheduler(params: SchedulerParams, channel: Channel, slot: SlotLin
     logs.drop_lost_clients()
     slot.folder(nanny_methods.work_folder(scheduler))
     await scheduler
+    last_seen.excuse_missed_time(scheduler)
     check_preloads()
     slot.done()
     pages_server = getattr(scheduler, "http_server", None)
@@ -69,6 +71,10 @@ async def run_scheduler(params: SchedulerParams, channel: Channel, slot: SlotLin
         closing.set_result("stop")
         tell_usage()
         channel.send({"event": "closing", "reason": "stop"})
+        if interrupted.is_set() and params.get("returns"):
+            # The next one takes its place: workers that it told to close, of this launch or one that joined, would not
+            # come back.
+            return 0
         end = asyncio.ensure_future(call_with(scheduler.close, {"reason": "stop"}))
         await first_of(end, timeout=stop.result())
     else:

@@ -12,6 +12,7 @@ Facts relied on:
   and jpserver-<pid>-open.html, with the token, unless `no_browser_open_file`. notebook 6's NotebookApp has
   nbserver-<pid>.json.
 - jupyter_server/auth/identity.py takes the token from JUPYTER_TOKEN; kernels and terminals inherit os.environ.
+  The user's configuration goes before that variable, so that the token is set again when the server has it all.
   IdentityProvider names the cookie by `cookie_name` where that is set, and marks it Secure for a request over TLS.
 - ServerApp.web_app has its handlers before start(); settings["base_url"] is what all paths begin with.
 - distributed/utils.py format_dashboard_link() fills `distributed.dashboard.link` with str.format; a browser takes a
@@ -24,10 +25,12 @@ if not getattr(sys.flags, "safe_path", False):
     del sys.path[0]
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import runpy
+import shutil
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -84,12 +87,25 @@ class Redacted:
 def kernel_command(command: list[str]) -> list[str]:
     """
     Return a kernel's command line with ipykernel started by a path, not by `-m`, which looks in the working folder
-    first.
+    first. What leads elsewhere before (a container, ssh, a script) stays as it is: our path need not be there.
     """
-    for index, word in enumerate(command[:-1]):
-        if word == "-m" and command[index + 1] == "ipykernel_launcher":
-            return [*command[:index], RUN_KERNEL, *command[index + 2 :]]
-    return command
+    at = command.index("-m") if "-m" in command else 0
+    if command[at + 1 : at + 2] != ["ipykernel_launcher"] or not _is_python_of_here(command[:at]):
+        return command
+    return [*command[:at], RUN_KERNEL, *command[at + 2 :]]
+
+
+def _is_python_of_here(words: list[str]) -> bool:
+    """Say whether a command line, as far as its `-m`, is a program of this host with options, and no script."""
+    program = shutil.which(words[0]) if words else None
+    options = itertools.pairwise(words)
+    if program is None or not all(word.startswith("-") or before in ("-X", "-W") for before, word in options):
+        return False
+    try:
+        with open(program, "rb") as file:
+            return file.read(2) != b"#!"
+    except OSError:
+        return False
 
 
 def _defaults(shown: str) -> None:
@@ -143,20 +159,33 @@ def _serve_dashboard(server: Any, dashboard: Dashboard) -> None:
 def _starts(server: Any, shown: str, dashboard: Dashboard | None) -> None:
     """
     Settle what is left when a server has its configuration and its port: no page with the token, no token for what it
-    starts.
+    starts, and no other token than the launch's. A user's own configuration has one for another place, or none at all.
     """
     if dashboard is not None:
         _serve_dashboard(server, dashboard)
     server.no_browser_open_file = True
-    # Read now, while it can be: the default of the token is taken from the environment when somebody first asks for it.
-    for holder in (server, getattr(server, "identity_provider", None)):
-        getattr(holder, "token", None)
-    os.environ.pop("JUPYTER_TOKEN", None)
+    _take_token(server, os.environ.pop("JUPYTER_TOKEN", ""))
     _bind_cookie(server)
     settings = getattr(getattr(server, "web_app", None), "settings", {})
     terminals = getattr(settings.get("terminal_manager"), "term_settings", None)
     if isinstance(terminals, dict):
         terminals.setdefault("cwd", getattr(server, "root_dir", shown))
+
+
+def _take_token(server: Any, token: str) -> None:
+    """Have a server ask for this token alone; nothing where there is none, as under a JupyterHub."""
+    if not token:
+        return
+    holder = getattr(server, "identity_provider", None) or server
+    if holder.token != token:
+        print(
+            "tsdask-mpi: the token in your Jupyter configuration is not used here: the launch's own is", file=sys.stderr
+        )
+    holder.token = token
+    # Where the handlers of a login before jupyter_server 2.0 look.
+    settings = getattr(getattr(server, "web_app", None), "settings", {})
+    if "token" in settings:
+        settings["token"] = token
 
 
 def _bind_cookie(server: Any) -> None:
@@ -184,7 +213,7 @@ def _believe_proxy(handler: Any) -> None:
         handler.request.headers["Host"] = handler.request.host = host
 
 
-def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
+def _attach(shown: str, dashboard: Dashboard | None) -> None:
     """
     Put what is ours before what Jupyter does; SystemExit where a release of Jupyter has no place for what keeps it
     private.
@@ -197,8 +226,8 @@ def _attach(module: str, shown: str, dashboard: Dashboard | None) -> None:
     jupyter_server.before_start(lambda server: _starts(server, shown, dashboard))
     if os.environ.pop("TSDASK_BEHIND_PROXY", ""):
         jupyter_server.before_request(_believe_proxy)
-    if module != "jupyter_server":
-        jupyter_server.leave_yarn()
+    # Also in a server without JupyterLab's name: where that is installed, it is one of its extensions.
+    jupyter_server.leave_yarn()
     if dashboard is not None:
         jupyter_server.add_extensions(os.path.join(PYTHON_ROOT, "tsdask_mpi", "jupyterlab"))
 
@@ -208,10 +237,14 @@ def main() -> None:
     module, shown = sys.argv[1:3]
     del sys.argv[1:3]
     os.chdir(os.environ["JUPYTER_RUNTIME_DIR"])
+    adopting = sys.modules.get("tsdask_adopt.finder")
+    if adopting is not None:
+        # It is this program that has changed the folder, and no script.
+        vars(adopting)["started_in"] = os.getcwd()
     token = os.environ.get("JUPYTER_TOKEN", "")
     sys.stdout, sys.stderr = Redacted(sys.stdout, token), Redacted(sys.stderr, token)
     _defaults(shown)
-    _attach(module, shown, _dashboard_of(os.environ))
+    _attach(shown, _dashboard_of(os.environ))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -7,6 +7,7 @@ It is one thread around epoll(7) and starts no event loop of any library, so tha
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import shutil
@@ -21,14 +22,19 @@ from typing import Any, NoReturn, cast
 
 from tsdask_mpi import cgroup_check, children, watchdog
 from tsdask_mpi.children import Child
-from tsdask_mpi.contract import ORPHANS_SECONDS, ForkRequest, Refusal, ServerCommand, ServerEvent
+from tsdask_mpi.contract import ORPHANS_SECONDS, ChildEvent, ForkRequest, Refusal, ServerCommand, ServerEvent
 from tsdask_mpi.fork import fork
+from tsdask_mpi.held_process import HeldProcess
 from tsdask_mpi.linux import Descriptor
 from tsdask_mpi.requests import Requests, Start
 from tsdask_mpi.start_throttle import StartThrottle
 from tsdask_mpi.wire import Malformed, decode, encode
 
 STARTING_PER_CORE = 4
+# Seconds between two looks at ranks whose end no descriptor tells.
+LOOK = 0.2
+# The longest wait at once: epoll(7) takes 2^31 - 1 ms, less than a --grace may be.
+LONGEST_WAIT = 86400.0
 MAX_COMMAND_BYTES = 65536
 
 
@@ -66,12 +72,16 @@ class Server:
         self._children: dict[int, Child] = {}
         self._lines: dict[int, Child] = {}
         self._controls: dict[int, Child] = {}
+        self._told: dict[int, socket.socket] = {}
         self._sweepers: set[int] = set()
         self._watched: dict[int, watchdog.WatchedProcess] = {}
         self._cleanup = watchdog.CleanupRegistry()
-        self._ranks: dict[int, int] = {}
+        self._ranks: dict[int, HeldProcess] = {}
+        self._looked_at: list[HeldProcess] = []
         self._throttle = StartThrottle(max(2, STARTING_PER_CORE * len(os.sched_getaffinity(0))))
         self._deadline: float | None = None
+        # Of its own: what is killed at the deadline is waited for a little longer, a script is not.
+        self._script_deadline = math.inf
         self._null = os.open("/dev/null", os.O_RDWR)
         self._wake, self._wake_up = socket.socketpair()
         self._cgroups = cgroup_check.cgroups("self")
@@ -84,7 +94,8 @@ class Server:
 
     def run(self) -> NoReturn:
         """
-        Serve until the leader is gone or says so, and every child has ended; then remove the host's folder and exit.
+        Serve until the leader is gone or says so, and every child has ended, and every script that a rank lets end in
+        order; then remove the host's folder and exit.
         """
         code = 0
         try:
@@ -106,9 +117,10 @@ class Server:
         self._watch_signals()
         for fd in (0, self._listener.fileno(), self._wake.fileno()):
             self._epoll.register(fd, select.EPOLLIN)
-        while self._deadline is None or self._children or self._sweepers:
+        while self._deadline is None or self._children or self._sweepers or self._script_has_time():
             for fd, _ in self._epoll.poll(self._timeout()):
                 self._event(fd)
+            self._look()
             self._throttle.expire()
             self._start_what_is_whole()
             self._requests.drop_late()
@@ -122,9 +134,9 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def _timeout(self) -> float:
-        waits = [self._requests.wait(), self._throttle.wait()]
+        waits = [self._requests.wait(), self._throttle.wait(), LOOK if self._looked_at else None]
         if self._deadline is not None:
-            waits.append(max(0.0, self._deadline - time.monotonic()))
+            waits.append(min(LONGEST_WAIT, max(0.0, self._deadline - time.monotonic())))
         return min((wait for wait in waits if wait is not None), default=-1)
 
     def _event(self, fd: int) -> None:
@@ -141,6 +153,9 @@ class Server:
         elif fd in self._controls:
             children.kill_all_but_trackers(self._controls[fd].pid)
             self._forget(self._controls, fd)
+        elif fd in self._told:
+            self._epoll.unregister(fd)
+            self._told.pop(fd).close()
         elif fd in self._lines:
             if not self._throttle.hear(self._lines[fd].slot):
                 self._forget(self._lines, fd)
@@ -171,17 +186,26 @@ class Server:
         so.
         """
         try:
-            handle = os.pidfd_open(pid)
-        except OSError:
+            rank = HeldProcess(pid)
+        except ProcessLookupError:
             tell_leader({"event": "rank-gone", "pid": pid})
             return
-        self._ranks[handle] = pid
-        self._epoll.register(handle, select.EPOLLIN)
+        if rank.descriptor is None:
+            self._looked_at.append(rank)
+            return
+        self._ranks[rank.descriptor] = rank
+        self._epoll.register(rank.descriptor, select.EPOLLIN)
 
-    def _rank_gone(self, handle: int) -> None:
-        self._epoll.unregister(handle)
-        os.close(handle)
-        tell_leader({"event": "rank-gone", "pid": self._ranks.pop(handle)})
+    def _rank_gone(self, descriptor: int) -> None:
+        self._epoll.unregister(descriptor)
+        rank = self._ranks.pop(descriptor)
+        rank.close()
+        tell_leader({"event": "rank-gone", "pid": rank.pid})
+
+    def _look(self) -> None:
+        for rank in [rank for rank in self._looked_at if rank.ended()]:
+            self._looked_at.remove(rank)
+            tell_leader({"event": "rank-gone", "pid": rank.pid})
 
     def _signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
@@ -226,16 +250,29 @@ class Server:
                 self._refuse(start, "fork", str(error))
 
     def _refuse(self, start: Start, reason: Refusal, message: str) -> None:
-        children.tell(start.control, {"event": "refused", "reason": reason, "message": message})
-        start.control.close()
+        self._tell_last(start.control, {"event": "refused", "reason": reason, "message": message})
         start.stdio.close()
+
+    def _tell_last(self, control: socket.socket, message: ChildEvent) -> None:
+        """
+        Tell a rank the last that it hears here. The connection stays until the rank closes it: one that writes to a
+        closed one at this moment would lose what it has not read.
+        """
+        children.tell(control, message)
+        try:
+            control.shutdown(socket.SHUT_WR)
+        except OSError:
+            control.close()
+            return
+        self._told[control.fileno()] = control
+        self._epoll.register(control.fileno(), select.EPOLLRDHUP)
 
     def _fork(self, start: Start) -> None:
         self._prepare(start.request)
         self._count += 1
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
-        ours += self._watched.values()
+        ours += [*self._watched.values(), *self._told.values()]
         ours += [Descriptor(handle) for handle in self._ranks]
         ours += [held for child in self._children.values() for held in (child.control, child.slot.line)]
         pid, line = fork(start, mark, self._null, ours, self._baseline)
@@ -246,7 +283,6 @@ class Server:
         self._lines[line.fileno()] = child
         self._epoll.register(child.control.fileno(), select.EPOLLRDHUP)
         self._epoll.register(line.fileno(), select.EPOLLIN)
-        children.tell(child.control, {"event": "forked", "pid": pid})
 
     def _forget(self, table: dict[int, Child], fd: int) -> None:
         if table.pop(fd, None) is not None:
@@ -262,8 +298,7 @@ class Server:
             self._throttle.leave(child.slot)
             self._forget(self._lines, child.slot.line.fileno())
             self._forget(self._controls, child.control.fileno())
-            children.tell(child.control, children.exit_event(status, used))
-            child.control.close()
+            self._tell_last(child.control, children.exit_event(status, used))
             child.slot.line.close()
             sweeper = children.remove_folder(child.slot.folder)
             if sweeper is not None:
@@ -276,11 +311,16 @@ class Server:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def end(self, grace: float) -> None:
-        """Ask every child to stop, start no more, and let none live longer than `grace` seconds."""
+        """Ask every child to stop, start no more, and let none, and no script, live longer than `grace` seconds."""
         deadline = time.monotonic() + max(0.0, grace)
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+        self._script_deadline = min(deadline, self._script_deadline)
         for pid in self._children:
             os.kill(pid, signal.SIGINT)
+
+    def _script_has_time(self) -> bool:
+        """Say whether a script still ends in order; its rank's connection closes when it is over."""
+        return bool(self._watched) and time.monotonic() < self._script_deadline
 
     def _kill_all(self) -> None:
         for pid in [*self._children, *self._sweepers]:

@@ -100,7 +100,7 @@ def initialize(
     45
     """
     given = {name: value for name, value in locals().items() if name not in ("comm", "exit")}
-    if _has_cluster():
+    if has_cluster():
         return True
     world = _find_world(comm, 3, "needs at least 3, one each for the scheduler, client and a worker")
     if world.rank != 1:
@@ -185,7 +185,7 @@ def execute(
         functools.partial(client_function, *client_args, **(client_kwargs or {})) if callable(client_function) else None
     )
     with_client = run_client is not None
-    if _has_cluster():
+    if has_cluster():
         if run_client is not None:
             run_client()
         return
@@ -233,7 +233,8 @@ def _without_scheduler(address: str | None, with_client: bool) -> None:
         )
 
 
-def _has_cluster() -> bool:
+def has_cluster() -> bool:
+    """Say whether this process is a script of a cluster that is there already."""
     return started.MARK in os.environ or SCRIPT_MARK in os.environ
 
 
@@ -316,6 +317,8 @@ def _finish_at_exit() -> None:
 
     def end() -> None:
         sys.exit = leave
+        if _cluster is not None and not _cluster.is_own():
+            return
         _close_clients()
         _finish(_code(codes))
 

@@ -108,12 +108,16 @@ class Cluster:
         self.process = process
         self.settings = settings
         self._connection = connection
+        self._owner = os.getpid()
         self._over = threading.Event()
         threading.Thread(target=self._watch, name="tsdask-mpi", daemon=True).start()
 
     def finish(self, code: int) -> None:
-        """End the launch with this exit code, and wait until it is over; a second call does nothing."""
-        if self._over.is_set():
+        """
+        End the launch with this exit code, and wait until it is over; a second call does nothing, nor does one in a
+        process that the script has forked.
+        """
+        if self._over.is_set() or not self.is_own():
             return
         self._over.set()
         try:
@@ -126,6 +130,10 @@ class Cluster:
             self.process.wait(END)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+    def is_own(self) -> bool:
+        """Say whether this is the script's own process, not one that it has forked."""
+        return os.getpid() == self._owner
 
     def _watch(self) -> None:
         """Leave with the launch's exit code when it ends before the script does."""
@@ -159,12 +167,14 @@ def start_client(world: World, words: list[str]) -> Cluster:
     name = f"tsdask-mpi-{secrets.token_hex(16)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind("\0" + name)
-        listener.listen(1)
+        listener.listen(128)
         process = _spawn(world, words, {stand_in.SOCKET: name})
-        while not select.select([listener], [], [], LOOK)[0]:
-            if process.poll() is not None:
+        connection = None
+        while connection is None:
+            if select.select([listener], [], [], LOOK)[0]:
+                connection = _accept_own(listener)
+            elif process.poll() is not None:
                 sys.exit(process.returncode or NO_CLUSTER)
-        connection, _ = listener.accept()
     settings = _settings(connection)
     if settings is None:
         process.terminate()
@@ -172,15 +182,22 @@ def start_client(world: World, words: list[str]) -> Cluster:
     return Cluster(process, connection, settings)
 
 
-def _settings(connection: socket.socket) -> dict[str, str] | None:
-    """
-    Return the one line that what stands for the script says first; None when it is another user's, or says nothing.
-    """
+def _accept_own(listener: socket.socket) -> socket.socket | None:
+    """Accept one connection; None when it is another user's: everybody can read the name and connect."""
+    connection, _ = listener.accept()
     _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    if uid == os.getuid():
+        return connection
+    connection.close()
+    return None
+
+
+def _settings(connection: socket.socket) -> dict[str, str] | None:
+    """Return the one line that what stands for the script says first; None when it says nothing."""
     connection.settimeout(SETTINGS)
     data = b""
     try:
-        while uid == os.getuid() and not data.endswith(b"\n"):
+        while not data.endswith(b"\n"):
             piece = connection.recv(65536)
             if not piece:
                 return None

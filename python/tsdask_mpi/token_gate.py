@@ -15,7 +15,6 @@ Facts relied on:
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from typing import Any
@@ -27,6 +26,7 @@ from tornado.iostream import SSLIOStream
 
 from tsdask_mpi import listeners
 from tsdask_mpi.compat import http_server
+from tsdask_mpi.pages_access import PROOF, cookie_of, proof_of
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>A token is needed</title>
@@ -36,18 +36,6 @@ PAGE = """<!doctype html>
 <code>tsdask-mpi connect</code>, run where scheduler.json can be read, prints it.</p>
 </body></html>
 """
-
-
-def cookie_of(token: str, secure: bool = False) -> tuple[str, str]:
-    """
-    Return the cookie's name (another one for each launch: browsers share cookies between ports) and its value, which is
-    not the token.
-
-    Over TLS the name says that the host itself has set it, for all of its paths (RFC 6265bis, section 4.1.3.2).
-    """
-    name = hashlib.sha256(b"tsdask-mpi cookie name " + token.encode()).hexdigest()[:12]
-    value = hmac.new(token.encode(), b"tsdask-mpi cookie", hashlib.sha256).hexdigest()
-    return f"{'__Host-' if secure else ''}tsdask-{name}", value
 
 
 def _same(given: str, wanted: str) -> bool:
@@ -119,10 +107,15 @@ class Gate(httputil.HTTPMessageDelegate):
         self._make_inner = inner
         self._inner: Any = None
         self._head = False
+        self._nonce = ""
 
     def headers_received(self, start_line: Any, headers: httputil.HTTPHeaders) -> Any:
         """Decide, on the first line and the headers alone."""
         self._head = start_line.method == "HEAD"
+        asked = PROOF.fullmatch(start_line.path)
+        if asked is not None:
+            self._nonce = asked[1]
+            return None
         path, given = split_token(start_line.path)
         secure = isinstance(getattr(self._connection, "stream", None), SSLIOStream)
         name, value = cookie_of(self._token, secure)
@@ -147,6 +140,8 @@ class Gate(httputil.HTTPMessageDelegate):
         """Pass the end of the request on, or answer it."""
         if self._inner is not None:
             self._inner.finish()
+        elif self._nonce:
+            self._prove()
         else:
             self._refuse()
 
@@ -155,20 +150,25 @@ class Gate(httputil.HTTPMessageDelegate):
         if self._inner is not None:
             self._inner.on_connection_close()
 
+    def _prove(self) -> None:
+        host, port = self._connection.stream.socket.getsockname()[:2]
+        body = proof_of(self._token, host, port, self._nonce)
+        self._answer(httputil.ResponseStartLine("HTTP/1.1", 200, "OK"), "text/plain", body.encode())
+
     def _refuse(self) -> None:
         listeners.refusals.count("without the token (pages)", at_once=False)
-        body = PAGE.encode()
+        self._answer(httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), "text/html", PAGE.encode())
+
+    def _answer(self, line: httputil.ResponseStartLine, kind: str, body: bytes) -> None:
         headers = httputil.HTTPHeaders(
             {
-                "Content-Type": "text/html; charset=utf-8",
+                "Content-Type": f"{kind}; charset=utf-8",
                 "Content-Length": str(len(body)),
                 "Cache-Control": "no-store",
                 "Connection": "close",
             }
         )
-        self._connection.write_headers(
-            httputil.ResponseStartLine("HTTP/1.1", 403, "Forbidden"), headers, None if self._head else body
-        )
+        self._connection.write_headers(line, headers, None if self._head else body)
         self._connection.finish()
 
 

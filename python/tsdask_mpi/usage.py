@@ -3,7 +3,8 @@ Counts what the cluster was used for, on the scheduler: clients, tasks, the work
 
 Facts relied on (distributed/diagnostics/plugin.py):
 - A plugin's `transition` is called for each change of a task's state; a task that was run goes from processing to
-  memory or erred, with the address of its worker as the keyword `worker`.
+  memory or erred, with the address of its worker as the keyword `worker`; one that no worker there can run goes to
+  no-worker. `Scheduler.tasks` has each with its `resource_restrictions`, `worker_restrictions` and `host_restrictions`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,18 @@ class Usage(SchedulerPlugin):
         self._names: dict[str, Any] = {}
         self._clients = 0
         self._most_on_disk = 0
+        #: Keys of tasks that wait for a worker as they ask for, and have been given to none.
+        self._unrunnable: set[Any] = set()
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         if start == "processing" and (finish == "memory" or finish == "erred"):
             self._ran[kwargs.get("worker") or ""] += 1
+        elif finish == "processing":
+            self._unrunnable.discard(key)
+        elif finish == "no-worker":
+            task = self._scheduler.tasks.get(key)
+            if task is not None and (task.resource_restrictions or task.worker_restrictions or task.host_restrictions):
+                self._unrunnable.add(key)
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
         self._names[worker] = scheduler.workers[worker].name
@@ -59,6 +68,7 @@ class Usage(SchedulerPlugin):
             "used": len({self._names.get(address, address) for address in self._ran if address}),
             "seen": len(set(self._names.values())),
             "spilled": int(max(usage_figures.written_bytes(self._scheduler), self._most_on_disk)),
+            "unrunnable": len(self._unrunnable),
         }
 
 

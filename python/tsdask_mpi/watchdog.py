@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,44 +19,41 @@ from dataclasses import dataclass, field
 
 from tsdask_mpi.compat.resource_tracker import is_tracker
 from tsdask_mpi.contract import ServerCommandDisown, ServerCommandOwn
+from tsdask_mpi.held_process import HeldProcess, stat_of
 
 
 @dataclass(eq=False)
 class WatchedProcess:
-    """
-    A process that dies with its rank, held by its pidfd so that no other process can be meant, and its rank's
-    connection.
-    """
+    """A process that dies with its rank, and its rank's connection."""
 
-    pid: int
-    handle: int
+    process: HeldProcess
     connection: socket.socket
 
     def close(self) -> None:
         """Let go of the process and of the connection."""
-        os.close(self.handle)
+        self.process.close()
         self.connection.close()
 
 
 def take(pid: int, rank: int, connection: socket.socket) -> WatchedProcess | None:
     """Watch over a child of the process `rank`; None when there is no such child."""
     try:
-        handle = os.pidfd_open(pid)
-    except OSError:
+        process = HeldProcess(pid)
+    except ProcessLookupError:
         return None
     if parent_of(pid) != rank:
-        os.close(handle)
+        process.close()
         return None
-    return WatchedProcess(pid, handle, connection)
+    return WatchedProcess(process, connection)
 
 
 def kill(watched: WatchedProcess) -> None:
     """
     Kill a process whose rank is gone, and all that descends from it but resource trackers, which end by themselves.
     """
-    processes = [pid for pid in descendants(watched.pid) if not is_tracker(pid)]
+    processes = [pid for pid in descendants(watched.process.pid) if not is_tracker(pid)]
     try:
-        signal.pidfd_send_signal(watched.handle, signal.SIGKILL)
+        watched.process.kill()
     except ProcessLookupError:
         # It had ended by itself: it meant to leave what it left running.
         return
@@ -65,12 +63,9 @@ def kill(watched: WatchedProcess) -> None:
 
 
 def parent_of(pid: int) -> int | None:
-    """Return the parent of a process (proc(5), field 4 of stat), or None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
-            return int(file.read().rpartition(") ")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
+    """Return the parent of a process, or None when it is gone."""
+    found = stat_of(pid)
+    return None if found is None else found.parent
 
 
 def descendants(pid: int) -> list[int]:
@@ -150,10 +145,15 @@ class CleanupRegistry:
                 remove_folder(folder, identity)
 
 
+# A cluster's list of worker jobs, and those of its groups (src/batch/job-list-path.ts); locks have other names.
+_JOB_LIST = re.compile(r"jobs(-[A-Za-z][A-Za-z0-9_-]{0,63})?")
+
+
 def remove_folder(path: str, identity: tuple[int, int]) -> None:
     """
-    Remove the folder of that device and inode; raises OSError when it cannot be, and leaves another one that stands at
-    its path by now alone.
+    Remove the cluster folder of that device and inode; raises OSError when it cannot be, and leaves another one that
+    stands at its path by now alone. Lists of worker jobs stay, and what says whose they are: the next launch, or
+    `tsdask-mpi stop`, cancels these jobs, which would start for a cluster that is gone, and removes the folder.
 
     In a folder that a group shares, its members can rename: by path alone, what they put there would be removed.
     """
@@ -162,11 +162,21 @@ def remove_folder(path: str, identity: tuple[int, int]) -> None:
         found = os.fstat(folder)
         if (found.st_dev, found.st_ino) != identity:
             return
-        for name in os.listdir(folder):
+        names = os.listdir(folder)
+        # Without an owner nobody could tell that they are a dead launch's.
+        lists = {name for name in names if _JOB_LIST.fullmatch(name)} if "owner" in names else set()
+        for name in names:
+            if name == "owner" or name in lists:
+                continue
             if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
                 shutil.rmtree(f"/proc/self/fd/{folder}/{name}", ignore_errors=True)
             else:
                 os.unlink(name, dir_fd=folder)
+        if lists:
+            return
+        # What says whose the folder is goes last: of one that is left, the next launch must know that it may remove it.
+        if os.listdir(folder) == ["owner"]:
+            os.unlink("owner", dir_fd=folder)
         os.rmdir(path)
     finally:
         os.close(folder)

@@ -30,6 +30,7 @@ from tsdask_mpi.classes import (
     call_with,
     import_class,
     runs_workers_elsewhere,
+    with_inner_class,
 )
 from tsdask_mpi.compat import contact_address, nanny_methods, process_memory
 from tsdask_mpi.compat.close_reasons import ENDED_WITH_SCHEDULER, given_reason, reason_of
@@ -61,6 +62,7 @@ async def run_worker(params: WorkerParams, channel: Channel, slot: SlotLine) -> 
             address.set_result(message["scheduler"])
 
     logs.drop_lost_peers()
+    logs.shorten_folder_troubles()
     stop = control_commands.listen(channel, address=take_address)
     if params.get("scheduler"):
         address.set_result(str(params["scheduler"]))
@@ -86,6 +88,7 @@ def make_worker(params: WorkerParams, scheduler: str) -> Any:
     elif params.get("token_file"):
         token_gate.install_from(params["token_file"])
     security = security_of(params.get("security"), shared=not elsewhere)
+    own = with_inner_class(cls, params.get("user_kwargs") or {})
     offered = {
         **place_for_files(params),
         **(params.get("kwargs") or {}),
@@ -93,7 +96,7 @@ def make_worker(params: WorkerParams, scheduler: str) -> Any:
         **preload_kwargs(preload),
         **nanny_preload_kwargs(params.get("preload_nanny")),
     }
-    worker = cls(scheduler, **{**arguments_for(cls, offered), **(params.get("user_kwargs") or {})})
+    worker = cls(scheduler, **{**arguments_for(cls, offered), **own})
     process_memory.count_own(worker)
     return worker
 
@@ -162,8 +165,20 @@ def ready(worker: Any) -> ChildEvent:
         "dashboard": getattr(getattr(worker, "http_server", None), "port", None),
         "nthreads": threads if threads is not None else getattr(worker, "nthreads", None),
         "memory_limit": memory,
-        "terminate": dask.config.get("distributed.worker.memory.terminate", None),
+        "terminate": terminate_fraction(worker),
+        "shared": process_memory.settle(worker),
     }
+
+
+def terminate_fraction(worker: Any) -> Any:
+    """
+    Return the part of its limit at which the rank is to end the worker, as Dask's configuration has it; False: never. A
+    Nanny, and a class like it, does so itself; one whose own arguments leave it without a limit has none.
+    """
+    manager = getattr(worker, "memory_manager", None)
+    if runs_workers_elsewhere(type(worker)) or (manager is not None and not manager.memory_limit):
+        return False
+    return dask.config.get("distributed.worker.memory.terminate", None)
 
 
 def watch_close(worker: Any, closing: asyncio.Future[CloseReason], channel: Channel) -> None:

@@ -11,8 +11,9 @@
 ##PBS -A NAME
 #PBS -j oe
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 gpus=4                                    # of each node, as in ngpus
 script=(analysis.py)
 mpirun=(mpirun)

@@ -12,8 +12,9 @@
 ##PBS -A NAME
 #PBS -j oe
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 options=(--jupyter lab --idle-timeout 2h)
 mpirun=(mpirun)
 # --- to here ---

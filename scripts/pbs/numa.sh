@@ -11,8 +11,9 @@
 ##PBS -A NAME
 #PBS -j oe
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 script=(analysis.py)
 mpirun=(mpirun)
 # --- to here ---
@@ -29,8 +30,8 @@ export OMPI_MCA_mca_base_env_list="PBS_JOBID;${TSDASK_JOB:+TSDASK_JOB}"
 # The hosts file says where each rank goes, beyond the slots that were granted.
 export OMPI_MCA_rmaps_base_mapping_policy=seq OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=seq:oversubscribe
 
-# The domains of this node stand for those of all: ask for nodes of one kind.
-domains=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)
+# The domains of this node stand for those of all: ask for nodes of one kind. Those without cores are memory alone.
+domains=$(grep -ls '[0-9]' /sys/devices/system/node/node[0-9]*/cpulist | wc -l)
 if [ "$domains" -eq 0 ]; then domains=1; fi
 
 # One line for each rank: the first two and the first node's workers on the first node.
@@ -42,9 +43,10 @@ awk -v n="$domains" '!seen[$1]++ { for (i = NR == 1 ? -2 : 0; i < n; i++) print 
 # shellcheck disable=SC2016 # the rank's shell expands it
 pick='
 rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-$PMIX_RANK}}
-cores=/sys/devices/system/node/node$(((rank - 2) % $1))/cpulist
+place=$((rank < 2 ? 0 : (rank - 2) % $1 + 1))
 shift
-if [ "$rank" -ge 2 ] && [ -r "$cores" ]; then exec taskset -c "$(cat "$cores")" tsdask-mpi "$@"; fi
+domain=$(grep -ls "[0-9]" /sys/devices/system/node/node[0-9]*/cpulist | sort -V | awk -v place=$place "NR == place")
+if [ -n "$domain" ]; then exec taskset -c "$(cat "$domain")" tsdask-mpi "$@"; fi
 exec tsdask-mpi "$@"'
 
 "${mpirun[@]}" -np "$(wc -l < "$hosts")" -machinefile "$hosts" bash -c "$pick" rank "$domains" "${script[@]}"

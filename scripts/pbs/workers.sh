@@ -14,8 +14,9 @@
 ##PBS -A NAME
 #PBS -j oe
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 scheduler_file=scheduler.json             # of the cluster to join
 options=(--start-timeout 30m)
 mpirun=(mpirun)

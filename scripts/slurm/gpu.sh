@@ -12,8 +12,9 @@
 ##SBATCH --account=NAME
 #SBATCH --output=%x-%j.out
 
-# module load python openmpi cuda
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi cuda || exit 1
+# source /path/to/venv/bin/activate || exit 1
 gpus=4                                    # of each node, as in --gres
 script=(analysis.py)
 launch=srun                               # or: mpirun

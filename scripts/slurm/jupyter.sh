@@ -15,8 +15,9 @@
 ##SBATCH --account=NAME
 #SBATCH --output=%x-%j.out
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 options=(--jupyter lab --idle-timeout 2h)
 launch=srun                               # or: mpirun
 # --- to here ---

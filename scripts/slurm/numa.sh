@@ -12,16 +12,17 @@
 ##SBATCH --account=NAME
 #SBATCH --output=%x-%j.out
 
-# module load python openmpi
-# source /path/to/venv/bin/activate
+# command -v module >/dev/null || . /etc/profile
+# module load python openmpi || exit 1
+# source /path/to/venv/bin/activate || exit 1
 script=(analysis.py)
 launch=srun                               # or: mpirun
 # --- to here ---
 
 # A launcher that crashes leaves no core files in this folder.
 ulimit -c 0
-# The domains of this node stand for those of all: ask for nodes of one kind.
-domains=$(find /sys/devices/system/node -maxdepth 1 -name 'node[0-9]*' | wc -l)
+# The domains of this node stand for those of all: ask for nodes of one kind. Those without cores are memory alone.
+domains=$(grep -ls '[0-9]' /sys/devices/system/node/node[0-9]*/cpulist | wc -l)
 if [ "$domains" -eq 0 ]; then domains=1; fi
 
 # One line for each rank: the first two and the first node's workers on the first node.
@@ -46,9 +47,10 @@ fi
 # shellcheck disable=SC2016 # the rank's shell expands it
 pick='
 rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-${PMIX_RANK:-$SLURM_PROCID}}}
-cores=/sys/devices/system/node/node$(((rank - 2) % $1))/cpulist
+place=$((rank < 2 ? 0 : (rank - 2) % $1 + 1))
 shift
-if [ "$rank" -ge 2 ] && [ -r "$cores" ]; then exec taskset -c "$(cat "$cores")" tsdask-mpi "$@"; fi
+domain=$(grep -ls "[0-9]" /sys/devices/system/node/node[0-9]*/cpulist | sort -V | awk -v place=$place "NR == place")
+if [ -n "$domain" ]; then exec taskset -c "$(cat "$domain")" tsdask-mpi "$@"; fi
 exec tsdask-mpi "$@"'
 
 "${run[@]}" bash -c "$pick" rank "$domains" "${script[@]}"

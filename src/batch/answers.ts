@@ -8,15 +8,17 @@ export type Hint = readonly [words: RegExp, cure: string];
 export function refused(system: BatchName, command: string, ran: Ran, hints: readonly Hint[]): Failure {
   const words = wordsOf(ran);
   const cure =
-    (unreachable.test(words) ? serverAway : undefined) ??
+    (serverIsAway(words) ? serverAway : undefined) ??
     hints.find(([pattern]) => pattern.test(words))?.[1] ??
     "Correct the script's directives, or the options it was generated from, as these words say.";
   return new Failure("TSD-090", { system, command, words, code: ran.code, hint: cure });
 }
 
-/** Words of batch systems' commands that their server does not answer, whatever was submitted. */
+/** Whether a command's words say that its server does not answer, whatever was submitted. */
+export const serverIsAway = (words: string): boolean => unreachable.test(words);
+
 const unreachable =
-  /unable to contact|cannot contact|(can(no|')t|cannot|failed to|unable to) (connect|reach)|connection (refused|timed out|failure)|not responding|no route to host|communication (failure|error)|is (lsf|the server) down|configuration source|fetch_config/i;
+  /unable to contact|socket timed out|cannot contact|(can(no|')t|cannot|failed to|unable to) (connect|reach)|connection (refused|timed out|failure)|not responding|no route to host|communication (failure|error)|is (lsf|the server) down|configuration source|fetch_config/i;
 const serverAway =
   "The batch system's server does not answer on this host: try its own status command (`scontrol ping`, `qstat -B`, `bhosts`), run this on a login node, or ask the site. Nothing is wrong with the job.";
 

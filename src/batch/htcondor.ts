@@ -173,13 +173,15 @@ const mostAnalysed = 3;
 
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
   if (ids.length === 0) return new Map();
-  const ran = await shell.run("condor_q", [...ids, "-af", "ClusterId", "ProcId", "JobStatus"]);
+  const asked = ["ClusterId", "ProcId", "JobStatus", "JobCurrentStartDate", "JobCurrentStartExecutingDate"];
+  const ran = await shell.run("condor_q", [...ids, "-af", ...asked]);
   if (ran.code !== 0) throw noAnswer("htcondor", "condor_q", ran);
   return statesOf(
     ids,
     lines(ran.stdout).flatMap((line) => {
-      const [cluster, proc, code] = line.split(/\s+/);
-      const state = stateNamed(jobStates, code);
+      const [cluster, proc, code, start, executing] = line.split(/\s+/);
+      const named = stateNamed(jobStates, code);
+      const state = named === "running" && isBeginning(wholeNumber(start), wholeNumber(executing)) ? "pending" : named;
       if (cluster === undefined || state === undefined) throw notUnderstood("htcondor", "condor_q", line);
       return [
         [cluster, state],
@@ -187,6 +189,19 @@ async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap
       ] as const;
     }),
   );
+}
+
+/** So long (s) a job may take from its start until its program is executed, with the transfer of its files. */
+const longestBeginning = 60;
+
+/**
+ * Whether a job that is called running has no program yet: its machine may still put it on hold, for an output file
+ * that cannot be opened for example. `start` and `executing` in seconds of the epoch; a pool that does not tell both is
+ * believed.
+ */
+function isBeginning(start: number | undefined, executing: number | undefined): boolean {
+  if (start === undefined || (executing !== undefined && executing >= start)) return false;
+  return Math.abs(Date.now() / 1000 - start) < longestBeginning;
 }
 
 /** `JobStatus`: 1 idle, 2 running, 3 removing, 4 completed, 5 held, 6 transferring output, 7 suspended. */

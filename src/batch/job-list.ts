@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { batchNames } from "../dask/scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
 import { isAlive } from "../launcher/proc-stat.ts";
-import { systemCode } from "../security/file-problems.ts";
+import { systemCode, unwritable } from "../security/file-problems.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { readPlainFile, readTrustedFile } from "../security/trusted-file.ts";
 import { cancelMarked, newListKey } from "./mark.ts";
@@ -22,6 +22,8 @@ const ListedJob = v.object({
   expected: v.pipe(v.number(), v.integer(), v.minValue(1)),
   /** Whether any worker of it was ever in. */
   joined: v.boolean(),
+  /** When its first worker was seen to be in (seconds since 1970), until all of them were. */
+  firstIn: v.optional(v.number()),
 });
 
 const ListFile = v.object({
@@ -39,6 +41,11 @@ export interface JobList {
 
 /** A worker job that was submitted for a cluster and not yet seen to end. */
 export type ListedJob = v.InferOutput<typeof ListedJob>;
+
+/** Whether a job can be seen and cancelled from this host: another host's local ones cannot. */
+export function isInReach({ system, host }: ListedJob): boolean {
+  return system !== "local" || host === hostname();
+}
 
 /** A list of ten thousand jobs has 2 MB. */
 const largestList = 16 * 1024 * 1024;
@@ -63,14 +70,19 @@ export async function readJobList(path: string): Promise<JobList> {
   return result.output;
 }
 
-/** Writes the list, or removes it when it is empty. A cluster folder that has gone with its cluster takes no list. */
-export async function writeJobList(path: string, { key, jobs }: JobList): Promise<void> {
+/**
+ * Writes the list, or removes it when it is empty. Resolves to false where it could not be kept, as its folder has gone
+ * with the cluster. Throws Failure TSD-072.
+ */
+export async function writeJobList(path: string, { key, jobs }: JobList): Promise<boolean> {
   try {
     if (jobs.length > 0) await writePrivateFile(path, `${JSON.stringify({ version: 2, key, jobs }, null, 1)}\n`);
     else await unlink(path);
+    return true;
   } catch (error) {
     const code = systemCode(error instanceof Failure ? error.cause : error);
-    if (code !== "ENOENT") throw error;
+    if (code !== "ENOENT") throw unwritable(path, error);
+    return jobs.length === 0;
   }
 }
 
@@ -84,16 +96,22 @@ export async function lockJobList(path: string, command: string): Promise<AsyncD
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
       await using file = await open(lock, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-      await file.writeFile(mine);
+      // An empty one would say of nobody that it is gone.
+      await file.writeFile(mine).catch(async (error: unknown) => {
+        await removed(lock);
+        throw error;
+      });
       return { [Symbol.asyncDispose]: () => removed(lock) };
     } catch (error) {
       if (systemCode(error) !== "EEXIST")
         throw new Failure("TSD-099", { path, problem: String(systemCode(error) ?? error) }, { cause: error });
     }
     const holder = await readPlainFile(lock, { limit: 4096 }).catch(() => "");
-    const [pid, host, other] = holder.split(" ");
-    if (pid === undefined || host !== hostname() || isAlive(Number(pid)))
-      throw new Failure("TSD-098", { command: other ?? "scale", owner: `process ${pid} on ${host}`, path: lock });
+    const [, pid, host, other] = /^(\d+) (\S+) (\S+)$/.exec(holder) ?? [];
+    if (pid === undefined || host !== hostname() || isAlive(Number(pid))) {
+      const owner = pid === undefined ? "another process" : `process ${pid} on ${host}`;
+      throw new Failure("TSD-098", { command: other ?? "scale", owner, path: lock });
+    }
     await removed(lock);
   }
   throw new Failure("TSD-098", { command: "scale", owner: "another process", path: lock });
@@ -114,7 +132,7 @@ export interface CancelledJobs {
  */
 export async function cancelListedJobs(path: string, env: NodeJS.ProcessEnv): Promise<CancelledJobs> {
   const { key, jobs: listed } = await readJobList(path);
-  const jobs = listed.filter((job) => job.system !== "local" || job.host === hostname());
+  const jobs = listed.filter(isInReach);
   return { jobs, foreign: await cancelMarked(jobs, key, commandShell({ env, deadline: 10_000 })) };
 }
 

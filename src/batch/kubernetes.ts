@@ -1,3 +1,4 @@
+import type { Failure } from "../errors/failure.ts";
 import { lines, noAnswer, notCancelled, notUnderstood, refused, statesOf, type Hint } from "./answers.ts";
 import { jobOf } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
@@ -30,20 +31,42 @@ async function inquire(job: Job): Promise<Job> {
   return job;
 }
 
+/**
+ * An id is `<namespace>.<name>`, as neither has a dot: kubectl looks in one namespace, and by itself in that of its
+ * context. An id without a namespace is a job's there.
+ */
+function placeOf(id: string): { readonly where: readonly string[]; readonly name: string } {
+  const [, namespace, name = id] = /^([^.]+)\.(.+)$/.exec(id) ?? [];
+  return { where: namespace === undefined ? [] : ["-n", namespace], name };
+}
+
+/** The jobs of each namespace: kubectl's words for it, the ids, and the names. */
+function byNamespace(ids: readonly string[]): readonly {
+  readonly where: readonly string[];
+  readonly names: readonly string[];
+  readonly idOf: (name: string) => string;
+}[] {
+  const groups = Map.groupBy(ids, (id) => placeOf(id).where.join(" "));
+  return [...groups.values()].map((own) => {
+    const { where } = placeOf(own[0] ?? "");
+    const idOf = (name: string): string => [...where.slice(1), name].join(".");
+    return { where, names: own.map((id) => placeOf(id).name), idOf };
+  });
+}
+
 /** The mark is a label, put on the job that has just been made; one that cannot be labelled is deleted again. */
 async function submit({ path, args = [], cwd, mark }: Submission, shell: Shell): Promise<string> {
-  const ran = await shell.run(
-    "kubectl",
-    ["create", ...args, "-f", path, "-o", "name"],
-    cwd === undefined ? {} : { cwd },
-  );
+  const made = "{.kind}{'|'}{.metadata.namespace}{'|'}{.metadata.name}{'\\n'}";
+  const words = ["create", ...args, "-f", path, "-o", `jsonpath=${made}`];
+  const ran = await shell.run("kubectl", words, cwd === undefined ? {} : { cwd });
   if (ran.code !== 0) throw refused("kubernetes", "kubectl create", ran, hints);
   const id = lines(ran.stdout)
-    .map((line) => /^mpijob\.kubeflow\.org\/(\S+)$/.exec(line)?.[1])
-    .find((name) => name !== undefined);
+    .map((line) => /^MPIJob\|([a-z0-9-]+)\|([a-z0-9-]+)$/.exec(line))
+    .flatMap((match) => (match === null ? [] : [`${match[1]}.${match[2]}`]))[0];
   if (id === undefined) throw notUnderstood("kubernetes", "kubectl create", ran.stdout);
   if (mark !== undefined) {
-    const labelled = await shell.run("kubectl", ["label", "mpijob", id, `tsdask=${mark}`]);
+    const { where, name } = placeOf(id);
+    const labelled = await shell.run("kubectl", ["label", "mpijob", ...where, name, `tsdask=${mark}`]);
     if (labelled.code !== 0) {
       await cancel([id], shell);
       throw refused("kubernetes", "kubectl label", labelled, hints);
@@ -52,35 +75,60 @@ async function submit({ path, args = [], cwd, mark }: Submission, shell: Shell):
   return id;
 }
 
+/** What is asked of each MPIJob of the namespaces of these jobs: its id, and what the path prints. */
+async function ask(
+  ids: readonly string[],
+  path: string,
+  shell: Shell,
+): Promise<readonly (readonly [string, string])[]> {
+  const found: (readonly [string, string])[] = [];
+  for (const { where, idOf } of byNamespace(ids)) {
+    const each = `{range .items[*]}{.metadata.name}{'|'}${path}{'\\n'}{end}`;
+    const ran = await shell.run("kubectl", ["get", "mpijob", ...where, "-o", `jsonpath=${each}`]);
+    if (ran.code !== 0) throw noAnswer("kubernetes", "kubectl get mpijob", ran);
+    for (const line of lines(ran.stdout)) {
+      const [name, text] = line.split("|");
+      if (name === undefined || text === undefined) throw notUnderstood("kubernetes", "kubectl get mpijob", line);
+      found.push([idOf(name), text]);
+    }
+  }
+  return found;
+}
+
 async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, string>> {
-  if (ids.length === 0) return new Map();
-  const path = "{range .items[*]}{.metadata.name}{'|'}{.metadata.labels.tsdask}{'\\n'}{end}";
-  const ran = await shell.run("kubectl", ["get", "mpijob", "-o", `jsonpath=${path}`]);
-  if (ran.code !== 0) throw noAnswer("kubernetes", "kubectl get mpijob", ran);
-  const found = lines(ran.stdout).map((line) => line.split("|"));
-  return new Map(found.flatMap(([name = "", label = ""]) => (ids.includes(name) ? [[name, label]] : [])));
+  const found = await ask(ids, "{.metadata.labels.tsdask}", shell);
+  return new Map(found.filter(([id]) => ids.includes(id)));
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {
-  if (ids.length === 0) return;
-  const ran = await shell.run("kubectl", ["delete", "mpijob", "--ignore-not-found", "--wait=false", ...ids]);
-  if (ran.code !== 0) throw notCancelled("kubernetes", "kubectl delete mpijob", ids, ran);
+  const failed: Failure[] = [];
+  for (const { where, names } of byNamespace(ids)) {
+    const ran = await shell.run("kubectl", [
+      "delete",
+      "mpijob",
+      ...where,
+      "--ignore-not-found",
+      "--wait=false",
+      ...names,
+    ]);
+    if (ran.code !== 0)
+      failed.push(notCancelled("kubernetes", ["kubectl delete mpijob", ...where].join(" "), names, ran));
+  }
+  if (failed[0] !== undefined) throw failed[0];
+}
+
+/** The line that deletes these jobs, for people. Pure. */
+export function deleteLine(ids: readonly string[]): string {
+  const each = byNamespace(ids).map(({ where, names }) => ["kubectl delete mpijob", ...where, ...names].join(" "));
+  return each.join("; ");
 }
 
 /** The last condition that is true tells: Created, Suspended, Running, Restarting, Succeeded, Failed, Evicted. */
 async function states(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<string, JobState>> {
-  if (ids.length === 0) return new Map();
-  const path =
-    "{range .items[*]}{.metadata.name}{'|'}{range .status.conditions[?(@.status=='True')]}{.type}{','}{end}{'\\n'}{end}";
-  const ran = await shell.run("kubectl", ["get", "mpijob", "-o", `jsonpath=${path}`]);
-  if (ran.code !== 0) throw noAnswer("kubernetes", "kubectl get mpijob", ran);
+  const found = await ask(ids, "{range .status.conditions[?(@.status=='True')]}{.type}{','}{end}", shell);
   return statesOf(
     ids,
-    lines(ran.stdout).map((line) => {
-      const [name, conditions] = line.split("|");
-      if (name === undefined || conditions === undefined) throw notUnderstood("kubernetes", "kubectl get mpijob", line);
-      return [name, stateOf(conditions.split(","))];
-    }),
+    found.map(([id, conditions]) => [id, stateOf(conditions.split(","))]),
   );
 }
 

@@ -1,5 +1,6 @@
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 import { parseProcStat } from "../launcher/proc-stat.ts";
+import { pauseFor } from "../timers.ts";
 
 /**
  * Where there is no batch system: a "job" is a process group in the background of this machine. Its id,
@@ -117,9 +118,15 @@ async function isMarked(pid: number, id: string): Promise<boolean> {
 
 const markVariable = "TSDASK_WORKER_JOB";
 
+/** For a moment of its exec a process has an environment that reads as empty, as one that has ended has. */
 async function environmentOf(pid: number): Promise<readonly string[]> {
   const { readFile } = await import("node:fs/promises");
-  return (await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")).split("\0");
+  let text = "";
+  for (let look = 0; look < 5 && text === ""; look += 1) {
+    if (look > 0) await pauseFor(10);
+    text = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "gone");
+  }
+  return text.split("\0");
 }
 
 async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {

@@ -17,6 +17,7 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
 export const lsf: BatchSystem = {
   name: "lsf",
   submitCommand: "bsub",
+  site: { ofJob: siteOf, here: async ({ env }) => [siteOf(env) ?? []].flat() },
   describe,
   inquire,
   submit,
@@ -26,6 +27,11 @@ export const lsf: BatchSystem = {
   states,
   accounting,
 };
+
+/** The folder of the configuration that the commands follow. */
+function siteOf(env: NodeJS.ProcessEnv): string | undefined {
+  return env["LSF_ENVDIR"] || undefined;
+}
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const id = env["LSB_JOBID"];

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { Failure } from "../errors/failure.ts";
 import { batchSystem } from "./job.ts";
+import { deleteLine } from "./kubernetes.ts";
 import type { BatchName, Shell } from "./system.ts";
 
 /** A job as its batch system knows it. */
@@ -56,22 +57,30 @@ export async function cancelMarked<T extends KnownJob>(
 export function refuseForeign(jobs: readonly KnownJob[], path: string): void {
   const [first] = jobs;
   if (first === undefined) return;
-  const ids = jobs.map(({ id }) => id).join(" ");
-  throw new Failure("TSD-135", {
-    jobs: ids,
-    system: first.system,
-    path,
-    line: `${cancelCommands[first.system]} ${ids}`,
-  });
+  const { system } = first;
+  const ids = jobs.map(({ id }) => id);
+  throw new Failure("TSD-135", { jobs: ids.join(" "), system, path, line: cancelLine(system, ids) });
 }
 
-const cancelCommands: Readonly<Record<BatchName, string>> = {
+/** The command line with which somebody cancels these jobs by hand. Pure. */
+export const cancelLine = (system: BatchName, ids: readonly string[]): string =>
+  system === "kubernetes" ? deleteLine(ids) : `${cancelCommands[system]} ${ids.join(" ")}`;
+
+/** The lines with which people cancel these jobs, one of each batch system. Pure. */
+export const cancelLines = (jobs: readonly KnownJob[]): readonly string[] =>
+  [...Map.groupBy(jobs, ({ system }) => system)].map(([system, own]) =>
+    cancelLine(
+      system,
+      own.map(({ id }) => id),
+    ),
+  );
+
+const cancelCommands: Readonly<Record<Exclude<BatchName, "kubernetes">, string>> = {
   slurm: "scancel",
   pbs: "qdel",
   sge: "qdel",
   lsf: "bkill",
   flux: "flux cancel",
   htcondor: "condor_rm",
-  kubernetes: "kubectl delete mpijob",
   local: "ps -o pid,args",
 };

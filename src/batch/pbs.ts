@@ -20,6 +20,16 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
 export const pbs: BatchSystem = {
   name: "pbs",
   submitCommand: "qsub",
+  // A job's id ends with its server's name, or that of the server's host; with or without the domain.
+  site: {
+    ofJob: (env) => /^[^.]*\.([^.]+)/.exec(env["PBS_JOBID"] ?? "")?.[1]?.toLowerCase(),
+    here: async (shell) => {
+      const { stdout } = await shell.run("qstat", ["-B", "-f"]);
+      return [...stdout.matchAll(/^(?:Server:|\s*server_host =) ([^.\s]+)/gm)].map(([, name = ""]) =>
+        name.toLowerCase(),
+      );
+    },
+  },
   describe,
   inquire,
   submit,

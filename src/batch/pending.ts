@@ -16,13 +16,14 @@ export interface Pending {
 export type Prospect = "waits" | "limit" | "never";
 
 /**
- * squeue(1), "JOB REASON CODES"; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid
+ * squeue(1), "JOB REASON CODES": `PartitionNodeLimit` "can also indicate that required nodes are DOWN or DRAINED", and
+ * such a job runs when they are back; the comment of OpenPBS's scheduler; what qalter(1) `-w v` says of an empty Grid
  * Engine; what htcondor.ts makes of its pool.
  */
 const verdicts: Readonly<Partial<Record<BatchName, readonly (readonly [RegExp, Prospect])[]>>> = {
   slurm: [
     [
-      /^(?:BadConstraints|PartitionConfig|PartitionNodeLimit|PartitionTimeLimit|AccountNotAllowed|InvalidAccount|InvalidQOS|QOSNotAllowed|DependencyNeverSatisfied|MaxMemPerLimit)\b/,
+      /^(?:BadConstraints|PartitionConfig|PartitionTimeLimit|AccountNotAllowed|InvalidAccount|InvalidQOS|QOSNotAllowed|DependencyNeverSatisfied|MaxMemPerLimit)\b/,
       "never",
     ],
     [/^(?:Assoc|QOS)Max\w*PerJob|^(?:Assoc|QOS)MaxWallDuration|^QOSMin/, "never"],

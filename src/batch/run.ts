@@ -2,11 +2,13 @@ import { execa } from "execa";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { launcherVariables } from "../launcher/known.ts";
+import { refuseClosedFolder } from "../security/folder-trouble.ts";
 import type { Shell } from "./system.ts";
 
 /**
  * Real commands, in the environment of a fresh login rather than of the job this process may run in (see `outsideJob`).
- * `run` throws Failure TSD-091 when a command is not installed, TSD-092 when it did not end within `deadline` ms.
+ * `run` throws Failure TSD-091 when a command is not installed, TSD-092 when it did not end within `deadline` ms,
+ * TSD-208 where the folder to start it in is not there or closed.
  */
 export function commandShell({
   env,
@@ -30,9 +32,13 @@ export function commandShell({
         ...(given.input === undefined ? { stdin: "ignore" as const } : { input: given.input }),
         ...(given.cwd === undefined ? {} : { cwd: given.cwd }),
       });
-      if (ran.code === "ENOENT" || ran.code === "EACCES")
-        throw new Failure("TSD-091", { command }, { cause: ran.cause });
-      if (ran.timedOut) throw new Failure("TSD-092", { command, seconds: Math.round(deadline / 1000) });
+      const notStarted = ran.code === "ENOENT" || ran.code === "EACCES";
+      // The system says the same of a program and of the folder in which it should start.
+      if (notStarted && given.cwd !== undefined) refuseClosedFolder(given.cwd);
+      if (notStarted) throw new Failure("TSD-091", { command }, { cause: ran.cause });
+      const seconds = Math.round(deadline / 1000);
+      const cure = `Try \`${command}\` by hand, and this again when it answers.`;
+      if (ran.timedOut) throw new Failure("TSD-092", { command, seconds, cure });
       return { code: ran.exitCode ?? 128, stdout: ran.stdout ?? "", stderr: ran.stderr ?? "" };
     },
   };

@@ -7,6 +7,7 @@ import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts"
 export const sge: BatchSystem = {
   name: "sge",
   submitCommand: "qsub",
+  site: { ofJob: siteOf, here: async ({ env }) => [siteOf(env) ?? []].flat() },
   describe,
   inquire,
   submit,
@@ -17,6 +18,11 @@ export const sge: BatchSystem = {
   states,
   accounting,
 };
+
+/** What a cell's settings.sh calls its cluster. */
+function siteOf(env: NodeJS.ProcessEnv): string | undefined {
+  return env["SGE_CLUSTER_NAME"] || undefined;
+}
 
 function describe(env: NodeJS.ProcessEnv): Job | undefined {
   const id = env["JOB_ID"];

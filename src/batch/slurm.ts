@@ -19,11 +19,20 @@ import type { BatchSystem, Job, JobState, Ran, Shell, Submission } from "./syste
 export const slurm: BatchSystem = {
   name: "slurm",
   submitCommand: "sbatch",
+  // Slurm keeps its clusters' names in small letters.
+  site: {
+    ofJob: (env) => env["SLURM_CLUSTER_NAME"]?.toLowerCase() || undefined,
+    here: async (shell) => {
+      const { stdout } = await shell.run("scontrol", ["show", "config"]);
+      return [...stdout.matchAll(/^ClusterName\s*=\s*(\S+)$/gm)].map(([, name = ""]) => name.toLowerCase());
+    },
+  },
   describe,
   inquire,
   submit,
   submitArray,
   marks,
+  marked,
   cancel,
   states,
   reasons,
@@ -133,6 +142,18 @@ async function marks(ids: readonly string[], shell: Shell): Promise<ReadonlyMap<
       return [array, id].map((one) => [one, comment.join("|")] as const);
     }),
   );
+}
+
+/** By number, as older Slurms have no `--me`. In a federation a job has a line for each cluster that knows it. */
+async function marked(mark: string, shell: Shell): Promise<readonly string[]> {
+  const ran = await squeue(["-u", String(process.getuid?.()), "-o", "%i|%T|%k", "-r"], shell);
+  if (ran.code !== 0) throw noAnswer("slurm", "squeue", ran);
+  const ids = lines(ran.stdout).flatMap((line) => {
+    const [id = "", word, ...comment] = line.split("|");
+    const state = stateNamed(jobStates, word);
+    return comment.join("|").includes(mark) && state !== "ending" && state !== "gone" ? [id] : [];
+  });
+  return [...new Set(ids)];
 }
 
 async function cancel(ids: readonly string[], shell: Shell): Promise<void> {

@@ -32,6 +32,15 @@ export interface Job {
  */
 export type JobState = "pending" | "running" | "suspended" | "ending" | "held" | "gone";
 
+/** A job as files and lists name it. */
+export interface NamedJob {
+  readonly system: BatchName;
+  /** Absent where there is none. */
+  readonly id?: string;
+  /** Which of the batch systems of this kind it is in, where that is known. */
+  readonly site?: string;
+}
+
 /** What a finished command left behind. */
 export interface Ran {
   readonly code: number;
@@ -79,6 +88,16 @@ export interface Submission {
 /** One batch system: what it says of a job, and what one does with it. */
 export interface BatchSystem {
   readonly name: BatchName;
+  /**
+   * Which of a site's systems of this kind: two of them may share users' homes, and number their jobs alike. Absent
+   * where that cannot be told.
+   */
+  readonly site?: {
+    /** The one that a job runs in, by the job's environment; undefined where that does not say. Pure. */
+    readonly ofJob: (env: NodeJS.ProcessEnv) => string | undefined;
+    /** The names of the one that the commands on this host ask; none where they do not say. Throws TSD-091, TSD-092. */
+    readonly here: (shell: Shell) => Promise<readonly string[]>;
+  };
   /** The command that submits; where it is in PATH, the system is there. */
   readonly submitCommand: string;
   /** The job of this environment; undefined when it is not one of this system's. Pure. */
@@ -104,6 +123,11 @@ export interface BatchSystem {
    * Failure TSD-093, TSD-094.
    */
   readonly marks: (ids: readonly string[], shell: Shell) => Promise<ReadonlyMap<string, string>>;
+  /**
+   * All of one's own jobs that have this mark and wait or run, whoever has their ids. Throws as `marks`. Absent where
+   * only jobs whose ids are known can be asked for.
+   */
+  readonly marked?: (mark: string, shell: Shell) => Promise<readonly string[]>;
   /** Cancels jobs; those that are gone already are no failure. Throws Failure TSD-095. */
   readonly cancel: (ids: readonly string[], shell: Shell) => Promise<void>;
   /**

@@ -4,18 +4,21 @@ import { isDeepStrictEqual } from "node:util";
 import { credentialsFor } from "../dask/live-cluster.ts";
 import { refuseOpen } from "../dask/open-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
-import { callScheduler, identity, retireWorkers, type SchedulerEndpoint, type SchedulerIdentity } from "../dask/rpc.ts";
+import { callScheduler, identity, retireWorkers, type SchedulerEndpoint } from "../dask/rpc.ts";
 import type { ClusterGroup, SchedulerFile } from "../dask/scheduler-file.ts";
 import { settingValues } from "../dask/settings.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Trust } from "../security/trusted-file.ts";
-import { isOfJob, type GrowthPlan, type JobSeen, type WorkerSeen } from "./growth.ts";
+import { comesBack, firstIn, isOfJob, stateUnseen, stillArrives, type GrowthPlan, type JobSeen } from "./growth.ts";
+import { workersOf, withResources, type FoundWorker } from "./found-workers.ts";
 import { batchSystem } from "./job.ts";
-import { readJobList, writeJobList, type ListedJob } from "./job-list.ts";
+import { isInReach, readJobList, writeJobList, type ListedJob } from "./job-list.ts";
 import { jobListPath } from "./job-list-path.ts";
-import { cancelMarked, markOf, refuseForeign } from "./mark.ts";
+import { cancelLines, cancelMarked, markOf, refuseForeign } from "./mark.ts";
+import { isAway } from "./patience.ts";
 import { whyPending, type Pending } from "./pending.ts";
+import { Submitter, withoutList, type SubmitInput } from "./submit.ts";
 import type { BatchName, JobState, Shell, Submission } from "./system.ts";
 
 /** A cluster that grows and shrinks by worker jobs. */
@@ -25,14 +28,19 @@ export interface WorkerJobs {
   readonly listPath: string;
   /** A scheduler that dies is started again. */
   readonly schedulerReturns: boolean;
-  /** Looks at the scheduler's workers and the batch system's jobs, and brings the list up to date. */
+  /** Looks at the scheduler's workers, then at the batch system's jobs, and brings the list up to date. */
   readonly look: () => Promise<View>;
+  /** The ids of the jobs on the list, those submitted last at its end. */
+  readonly listed: () => readonly string[];
   /**
    * Whether the scheduler still answers as the one of the file; false when the file has gone or is another launch's.
    */
   readonly sameCluster: () => Promise<boolean>;
-  /** Whether the cluster's own job has been stopped for now by its batch system; false where that cannot be told. */
-  readonly suspended: () => Promise<boolean>;
+  /**
+   * Whether the cluster's own job has been stopped for now by its batch system; undefined when that does not answer,
+   * false where it cannot be asked.
+   */
+  readonly suspended: () => Promise<boolean | undefined>;
   /**
    * How many workers the present work asks for: by Dask's own adaptive scaling, and for the workers of a group alone
    * where there are groups.
@@ -40,16 +48,22 @@ export interface WorkerJobs {
   readonly adaptiveTarget: (targetDuration: number | undefined) => Promise<number>;
   /** Why those of the view's jobs that wait do so, as far as their batch systems say. */
   readonly pending: (view: View) => Promise<readonly Pending[]>;
-  /** Tells the scheduler that so many workers may come; one that does not know of it is left as it is. */
+  /**
+   * Tells the scheduler that there may be so many workers, with those that are no concern of these jobs; one that does
+   * not know of it is left as it is.
+   */
   readonly expect: (workers: number) => Promise<void>;
+  /** Submits so many jobs; where it fails, those that were taken before are at the end of `listed`. */
   readonly submit: (count: number) => Promise<readonly string[]>;
   /**
    * Retires these jobs' workers, then cancels the jobs; returns the ids of those that left (others hold data that had
    * no other place).
    */
   readonly release: (plan: Pick<GrowthPlan, "retire" | "cancel">) => Promise<readonly string[]>;
-  /** Cancels all listed jobs at once, for a cluster that has ended; returns their ids. */
+  /** Cancels all listed jobs in reach at once, for a cluster that has ended; returns their ids. */
   readonly cancelAll: () => Promise<readonly string[]>;
+  /** The batch systems' own lines that cancel the listed jobs. */
+  readonly cancelLines: () => readonly string[];
 }
 
 /** A cluster and its worker jobs at one moment. */
@@ -79,18 +93,14 @@ export interface WorkerJobsInput {
   readonly perJob: number;
   /** The group whose workers are counted and brought; undefined: those of no group. */
   readonly group: ClusterGroup | undefined;
+  /** Workers that the whole cluster may have, as the launches of its jobs are told. */
+  readonly expected: number;
 }
-
-/**
- * Jobs that are submitted with one command at most, as an array: Slurm's own limit is 1000 tasks where the site says
- * nothing else.
- */
-const mostTasks = 500;
 
 /**
  * Opens the cluster of a scheduler file. Throws Failure TSD-023, TSD-024, TSD-120, TSD-121 (the file), TSD-073, TSD-074
  * (its credentials); the workers's functions throw what Dask's calls (TSD-075 to TSD-078), the batch systems (TSD-090
- * to TSD-095) and the job list (TSD-099) throw.
+ * to TSD-095) and the job list (TSD-099; TSD-072 and TSD-149 for new jobs) throw.
  */
 export async function openWorkerJobs(input: WorkerJobsInput): Promise<WorkerJobs> {
   const { schedulerFile, trust } = input;
@@ -110,20 +120,23 @@ interface OpenedCluster extends WorkerJobsInput {
   readonly key: string;
 }
 
-/** A worker as the scheduler tells of it, with what it has. */
-interface FoundWorker extends WorkerSeen {
-  readonly resources: Readonly<Record<string, unknown>>;
-}
-
 class ClusterJobs implements WorkerJobs {
   readonly schedulerFile: string;
   readonly listPath: string;
   readonly schedulerReturns: boolean;
   readonly #cluster: OpenedCluster;
   #listed: readonly ListedJob[];
+  /** The jobs as they are written down. */
+  #written: string;
+  readonly #submitter: Submitter;
   #schedulerId: string;
+  /** Workers of other groups at the last look. */
+  #elsewhere = 0;
   /** Those that work can ask for. */
   readonly #groups: readonly ClusterGroup[];
+  /** Jobs that their batch system has known, and those of the last look that it could not tell of. */
+  readonly #seen = new Set<string>();
+  readonly #unseen = new Set<string>();
   /** When each job was last seen to run (ms). */
   readonly #ran = new Map<string, number>();
 
@@ -133,35 +146,67 @@ class ClusterJobs implements WorkerJobs {
     this.schedulerReturns = cluster.file.tsdask?.schedulerReturns === true;
     this.#cluster = cluster;
     this.#listed = listed;
+    this.#written = JSON.stringify(listed);
     this.#schedulerId = cluster.file.id;
     this.#groups = withResources(cluster.file);
+    const { system, shell, submission, schedulerFile, key } = cluster;
+    const work = { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } };
+    const list: SubmitInput["list"] = (ids, taken) => this.#add(ids, taken);
+    this.#submitter = new Submitter({ system, shell, work, listed: () => this.listed(), list });
   }
 
   async look(): Promise<View> {
     const { scheduler, shell } = this.#cluster;
     const found = await identity(scheduler);
     const all = workersOf(found);
+    const states = await statesOf(this.#listed.filter(isInReach), shell);
     const schedulerIsNew = found.id !== this.#schedulerId;
     this.#schedulerId = found.id;
-    const states = await statesOf(this.#listed, shell);
-    const seen = this.#listed.map((job) => {
+    const now = shell.now();
+    const looked = this.#listed.map((job) => {
       const own = all.filter(({ name }) => isOfJob(name, job.id));
-      const state = states.get(job.id) ?? "gone";
+      const state = this.#stateOf(job, states.get(job.id), { workers: own.length, started: found.started ?? 0, now });
       // A job that was preempted and is in the queue again is to join anew.
       const joined = own.length > 0 || (job.joined && state !== "pending");
-      return { ...job, joined, state, workers: own, ...this.#settling(job.id, state) };
+      const first = joined ? firstIn(job, { workers: own.length, now }) : undefined;
+      const listed = { ...job, joined, firstIn: first };
+      const one = { ...listed, state, workers: own, ...this.#settling(job.id, state) };
+      const back = comesBack(one, { started: found.started ?? 0, now });
+      const arrives = stillArrives(state, first, now);
+      const seen = {
+        ...one,
+        ...(back ? { returning: true as const } : {}),
+        ...(arrives ? { arriving: true as const } : {}),
+      };
+      return { listed, seen };
     });
-    const live = seen.filter(({ state }) => state !== "gone");
-    const failed = seen.filter(({ state, joined }) => state === "gone" && !joined).map(({ id }) => id);
-    await this.#save(live.map(({ state: _state, workers: _workers, settling: _settling, ...job }) => job));
-    const brought = new Set(live.flatMap((job) => job.workers));
+    const live = looked.filter(({ seen }) => seen.state !== "gone");
+    const failed = looked.filter(({ seen }) => seen.state === "gone" && !seen.joined).map(({ listed }) => listed.id);
+    await this.#note(live.map(({ listed }) => listed));
+    const jobs = live.map(({ seen }) => seen);
+    const brought = new Set(jobs.flatMap((job) => job.workers));
     const others = all.filter((worker) => !brought.has(worker) && this.#counts(worker)).length;
-    return { workers: brought.size + others, others, jobs: live, failed, schedulerIsNew };
+    this.#elsewhere = all.length - brought.size - others;
+    return { workers: brought.size + others, others, jobs, failed, schedulerIsNew };
+  }
+
+  listed(): readonly string[] {
+    return this.#listed.map(({ id }) => id);
   }
 
   /** Whether a worker that no job of the list brought is one of the group. */
   #counts({ resources }: FoundWorker): boolean {
     return this.#groups.find((one) => isDeepStrictEqual(one.resources, resources))?.name === this.#cluster.group?.name;
+  }
+
+  /** A job's state: what its batch system says, or what follows where it says nothing of it, or cannot be asked. */
+  #stateOf(job: ListedJob, said: JobState | undefined, now: Parameters<typeof stateUnseen>[1]): JobState {
+    const seen = said !== undefined && said !== "gone";
+    if (seen) this.#seen.add(job.id);
+    const state = seen ? said : stateUnseen({ ...job, seen: this.#seen.has(job.id), reach: isInReach(job) }, now);
+    if (seen || state === "gone") this.#unseen.delete(job.id);
+    else this.#unseen.add(job.id);
+    return state;
   }
 
   /** Whether a job that is ending ran when this process looked before, not long ago. */
@@ -182,27 +227,25 @@ class ClusterJobs implements WorkerJobs {
   }
 
   async submit(count: number): Promise<readonly string[]> {
-    const { system, shell, submission, schedulerFile, key, perJob: expected } = this.#cluster;
-    const work = { ...submission, mark: markOf(key), env: { ...submission.env, TSDASK_SCHEDULER_FILE: schedulerFile } };
+    return this.#submitter.submit(count);
+  }
+
+  /** Lists jobs, the last of those `taken`; what can be on no list is cancelled. Throws TSD-072, TSD-149. */
+  async #add(ids: readonly string[], taken: readonly string[]): Promise<void> {
+    const { system, shell, perJob: expected } = this.#cluster;
     const common = { system, host: hostname(), submitted: Math.floor(shell.now()), expected, joined: false };
-    const submitted: string[] = [];
-    const add = async (ids: readonly string[]): Promise<void> => {
-      submitted.push(...ids);
-      await this.#save([...this.#listed, ...ids.map((id) => ({ ...common, id }))]);
-    };
-    const { submitArray, submit: submitOne } = batchSystem(system);
-    let tasks = submitArray === undefined ? 0 : mostTasks;
-    while (submitted.length < count) {
-      const wanted = Math.min(tasks, count - submitted.length);
-      const ids = wanted > 1 ? await submitArray?.(work, wanted, shell) : undefined;
-      if (ids !== undefined) await add(ids);
-      else {
-        // No arrays here, or none as large.
-        tasks = 0;
-        await add([await submitOne(work, shell)]);
-      }
+    const before = this.#listed;
+    let trouble: Failure | undefined;
+    try {
+      if (await this.#save([...before, ...ids.map((id) => ({ ...common, id }))])) return;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      trouble = error;
     }
-    return submitted;
+    // A cluster that has ended has cancelled those that were listed when it did, and maybe not all of them.
+    const unlisted = trouble === undefined ? taken : ids;
+    this.#listed = before.filter(({ id }) => !unlisted.includes(id));
+    throw await withoutList(unlisted, this.#cluster, trouble);
   }
 
   async release({ retire, cancel }: Pick<GrowthPlan, "retire" | "cancel">): Promise<readonly string[]> {
@@ -212,7 +255,8 @@ class ClusterJobs implements WorkerJobs {
         ? []
         : await retireWorkers(this.#cluster.scheduler, { workers }, { deadline: deadlines.retireWorkers });
     const left = retire.filter((job) => job.workers.every(({ address }) => retired.includes(address)));
-    const leaving = [...left, ...cancel].map(({ id }) => id);
+    // What cannot be seen cannot be cancelled either: it stays on the list.
+    const leaving = [...left, ...cancel.filter((job) => !this.#unseen.has(job.id))].map(({ id }) => id);
     const selfEnding = left.map(({ id }) => id);
     await this.#end(leaving, selfEnding);
     return leaving;
@@ -230,13 +274,14 @@ class ClusterJobs implements WorkerJobs {
     }
   }
 
-  async suspended(): Promise<boolean> {
+  async suspended(): Promise<boolean | undefined> {
     const { file, shell } = this.#cluster;
     const { system, id } = file.tsdask?.job ?? { system: "local" };
     if (id === undefined || system === "local") return false;
     try {
       return (await batchSystem(system).states([id], shell)).get(id) === "suspended";
     } catch (error) {
+      if (isAway(error)) return undefined;
       if (error instanceof Failure) return false;
       throw error;
     }
@@ -258,23 +303,43 @@ class ClusterJobs implements WorkerJobs {
   }
 
   async expect(workers: number): Promise<void> {
-    const { scheduler, file } = this.#cluster;
-    const settings = settingValues({ workers, here: 1, cores: 1 });
+    const { scheduler, file, expected } = this.#cluster;
+    const all = Math.max(expected, workers + this.#elsewhere);
+    const settings = settingValues({ workers: all, here: 1, cores: 1 });
     if (file.tsdask === undefined || Object.keys(settings).length === 0) return;
     await callScheduler(scheduler, "tsdask_expect", { settings });
   }
 
   async cancelAll(): Promise<readonly string[]> {
-    const ids = this.#listed.map(({ id }) => id);
-    const foreign = await cancelMarked(this.#listed, this.#cluster.key, this.#cluster.shell);
-    await this.#save([]);
+    const jobs = this.#listed.filter(isInReach);
+    const foreign = await cancelMarked(jobs, this.#cluster.key, this.#cluster.shell);
+    await this.#note(this.#listed.filter((job) => !isInReach(job)));
     refuseForeign(foreign, this.listPath);
-    return ids;
+    return jobs.map(({ id }) => id);
   }
 
-  async #save(listed: readonly ListedJob[]): Promise<void> {
+  cancelLines(): readonly string[] {
+    return cancelLines(this.#listed);
+  }
+
+  /** Writes the list down if it has changed; resolves to false where its folder has gone. Throws TSD-072. */
+  async #save(listed: readonly ListedJob[]): Promise<boolean> {
     this.#listed = listed;
-    await writeJobList(this.listPath, { key: this.#cluster.key, jobs: listed });
+    const text = JSON.stringify(listed);
+    if (text === this.#written) return true;
+    const kept = await writeJobList(this.listPath, { key: this.#cluster.key, jobs: listed });
+    if (kept) this.#written = text;
+    return kept;
+  }
+
+  /**
+   * As `#save`, for a list without new jobs: where it cannot be written just now, the older one names jobs that are
+   * over, which harms nobody, and it is written at the next look.
+   */
+  async #note(listed: readonly ListedJob[]): Promise<void> {
+    await this.#save(listed).catch((error: unknown) => {
+      if (!(error instanceof Failure)) throw error;
+    });
   }
 
   /**
@@ -284,7 +349,7 @@ class ClusterJobs implements WorkerJobs {
   async #end(ids: readonly string[], selfEnding: readonly string[]): Promise<void> {
     const { key, shell } = this.#cluster;
     const until = Date.now() + deadlines.jobEnds;
-    let remaining = this.#listed.filter(({ id }) => ids.includes(id));
+    let remaining = this.#listed.filter((job) => ids.includes(job.id) && isInReach(job));
     while (remaining.some(({ id }) => selfEnding.includes(id)) && Date.now() < until) {
       const states = await statesOf(remaining, shell);
       remaining = remaining.filter(({ id }) => states.get(id) !== "gone" && states.get(id) !== "ending");
@@ -292,7 +357,7 @@ class ClusterJobs implements WorkerJobs {
       await sleep(500);
     }
     const foreign = await cancelMarked(remaining, key, shell);
-    await this.#save(this.#listed.filter(({ id }) => !ids.includes(id)));
+    await this.#note(this.#listed.filter(({ id }) => !ids.includes(id)));
     refuseForeign(foreign, this.listPath);
   }
 }
@@ -309,46 +374,4 @@ async function statesOf(jobs: readonly ListedJob[], shell: Shell): Promise<Reado
     ),
   );
   return new Map(maps.flatMap((map) => [...map]));
-}
-
-/**
- * A worker's metrics: `task_counts` by state since Dask 2023, single counts before; `managed_bytes`, else the process's
- * memory.
- */
-function workersOf(found: SchedulerIdentity): readonly FoundWorker[] {
-  return Object.entries(found.workers).map(([address, worker]) => {
-    const metrics = record(worker["metrics"]);
-    const counts = "task_counts" in metrics ? record(metrics["task_counts"]) : metrics;
-    const busy = [
-      "executing",
-      "long-running",
-      "ready",
-      "constrained",
-      "waiting",
-      "fetch",
-      "flight",
-      "in_flight",
-      "resumed",
-    ];
-    return {
-      address,
-      name: String(worker.name ?? address),
-      busy: busy.reduce((sum, state) => sum + count(counts[state]), 0),
-      bytes: count(metrics["managed_bytes"] ?? metrics["memory"]),
-      resources: record(worker["resources"]),
-    };
-  });
-}
-
-/** The groups of a cluster whose workers have resources that tasks can ask for. */
-function withResources({ tsdask }: Pick<SchedulerFile, "tsdask">): readonly ClusterGroup[] {
-  return (tsdask?.groups ?? []).filter(({ resources }) => Object.keys(resources).length > 0);
-}
-
-function record(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-function count(value: unknown): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : 0;
 }

@@ -2,6 +2,7 @@ import { accessSync, constants, lstatSync, readFileSync, realpathSync, statSync 
 import { dirname } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import type { NotebookRequest } from "../config/notebook-options.ts";
+import { statsOf } from "../security/stats.ts";
 
 /**
  * Looks at a notebook and at where it is to be saved before anything is started: it is JSON of notebook format 4
@@ -45,7 +46,7 @@ function formatProblem(text: string): string | undefined {
 }
 
 function same(a: string, b: string): boolean {
-  return a === b || (statSync(b, { throwIfNoEntry: false }) !== undefined && realpathSync(a) === realpathSync(b));
+  return a === b || (statsOf(b) !== undefined && realpathSync(a) === realpathSync(b));
 }
 
 /**

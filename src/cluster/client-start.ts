@@ -4,6 +4,7 @@ import type { JupyterKind, Options } from "../config/options.ts";
 import type { ClientStart, ToRank } from "../protocol/messages.ts";
 import { clientEnvironment } from "../dask/configuration.ts";
 import { settingValues, workersMeant } from "../dask/settings.ts";
+import { deadlines } from "../deadlines.ts";
 import { render } from "../errors/failure.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
 import type { SchedulerFacts } from "./state.ts";
@@ -88,6 +89,7 @@ export async function clientStart({
     jupyter: {
       ...(options.jupyterPort === undefined ? {} : { port: options.jupyterPort }),
       loopback: options.tunnel !== "direct",
+      patience: Math.max(options.startTimeout, deadlines.jupyter / 1000),
       ...(options.jupyter === "hub" ? { hub: true } : {}),
       ...(options.jupyterPrefix === undefined ? {} : { prefix: options.jupyterPrefix }),
     },
@@ -108,10 +110,22 @@ function clustersVariable(options: Options, workers: number): Record<string, str
     // A launch that joins another's cluster does not know how many workers that has.
     ...(options.scheduler ? [`workers=${workers}`] : []),
     ...(options.scriptScale === 0 ? [] : [`script-scale=${options.scriptScale}`]),
+    ...resourceWords(options),
+    ...(options.preload.length === 0 ? [] : ["preload"]),
     ...(/cuda/i.test(options.workerClass) ? ["cuda"] : []),
     ...(options.quiet ? ["quiet"] : []),
   ];
   return { TSDASK_CLUSTERS: words.join(",") };
+}
+
+/** The most that any worker of the launch has of each of Dask's resources, those of groups to come included. */
+function resourceWords({ resources, workerOptions, group }: Options): readonly string[] {
+  const all = [workerOptions["resources"], resources, ...group.map(({ options }) => options.resources)];
+  const most = new Map<string, number>();
+  for (const [name, amount] of all.flatMap((one) => Object.entries(one ?? {})))
+    if (typeof amount === "number") most.set(name, Math.max(amount, most.get(name) ?? 0));
+  const words = [...most].map(([name, amount]) => `${encodeURIComponent(name)}:${String(amount).replace("+", "")}`);
+  return words.length === 0 ? [] : [`resources=${words.join("+")}`];
 }
 
 /**

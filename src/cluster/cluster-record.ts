@@ -4,6 +4,7 @@ import { groupWords } from "../config/groups.ts";
 import type { Options, WorkerGroup } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { ClusterGroup, SchedulerFile } from "../dask/scheduler-file.ts";
+import { manyWorkers } from "../dask/settings.ts";
 import { publicName } from "../registry/names.ts";
 import { loginHost } from "../net/tunnel.ts";
 import { dashboardHost } from "./pages.ts";
@@ -18,6 +19,7 @@ export function schedulerContent({
   env,
   folder,
   python,
+  workers,
 }: {
   readonly scheduler: SchedulerFacts;
   readonly hosts: readonly string[];
@@ -27,6 +29,8 @@ export function schedulerContent({
   readonly folder: string;
   /** As rank 0's host names it. */
   readonly python: string;
+  /** How many the launch is made for. */
+  readonly workers: number;
 }): SchedulerFile {
   const identity = scheduler.identity as Partial<SchedulerFile>;
   const job = describeJob(env);
@@ -55,6 +59,7 @@ export function schedulerContent({
               ...(scheduler.https === true ? { https: true } : {}),
             },
       jupyter: null,
+      ...(options.jupyter === undefined || options.jupyter === "hub" ? {} : { jupyterComes: true }),
       tunnel: { kind: options.tunnel, login: loginHost({ option: options.loginHost, env }) },
       ...(known === undefined ? {} : { public: known }),
       hosts,
@@ -62,6 +67,7 @@ export function schedulerContent({
       security: options.security,
       job: namedJob(job),
       ...(options.schedulerRestarts > 0 ? { schedulerReturns: true } : {}),
+      ...(workers > manyWorkers ? { expects: workers } : {}),
       ...(options.group.length === 0 ? {} : { groups: options.group.map(published) }),
       started: Date.now() / 1000,
     },

@@ -1,7 +1,7 @@
 import { fstatSync } from "node:fs";
-import { userInfo } from "node:os";
 import type { ClusterRecord } from "../dask/scheduler-file.ts";
 import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
+import { userName } from "../security/user.ts";
 import { said } from "../ui/banner.ts";
 
 /**
@@ -14,6 +14,7 @@ export function reachText({
   certificate,
   ownerReads,
   schedulerFile,
+  env,
 }: {
   readonly record: ClusterRecord;
   readonly token: string | null;
@@ -21,9 +22,10 @@ export function reachText({
   readonly certificate?: string | undefined;
   readonly ownerReads: boolean;
   readonly schedulerFile: string;
+  readonly env: NodeJS.ProcessEnv;
 }): string {
   const shown = ownerReads && token !== null ? token : undefined;
-  const tunnel = clusterTunnel({ record, user: userInfo().username, token: shown, certificate });
+  const tunnel = clusterTunnel({ record, user: userName(env), token: shown, certificate });
   if (tunnel === undefined) return "";
   const hint =
     token === null || shown !== undefined ? undefined : `the links with the token: tsdask-mpi connect ${schedulerFile}`;

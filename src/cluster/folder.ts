@@ -25,6 +25,8 @@ interface Owner {
 
 /** A folder without an owner that was changed less than so long ago (ms) may still get one. */
 const settledAfter = 3_600_000;
+// Without `.json`, which Dask would read as settings of its own.
+const ownerName = "owner";
 const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
@@ -39,8 +41,7 @@ export async function takeClusterFolder(
   endJobs: (folder: string) => Promise<unknown>,
 ): Promise<void> {
   privateFolder(path, { groupParent: true });
-  // Without `.json`, which Dask would read as settings of its own.
-  const file = join(path, "owner");
+  const file = join(path, ownerName);
   const owner = readOwner(file);
   if (
     owner !== undefined &&
@@ -52,7 +53,9 @@ export async function takeClusterFolder(
   }
   if (owner !== undefined) {
     await endJobs(path);
-    const left = opened(path, (folder) => (sameOwner(readOwner(join(folder, "owner")), owner) ? identity(folder) : ""));
+    const left = opened(path, (folder) =>
+      sameOwner(readOwner(join(folder, ownerName)), owner) ? identity(folder) : "",
+    );
     emptySync(path, left ?? "");
     privateFolder(path, { groupParent: true });
   }
@@ -86,6 +89,21 @@ export async function removeClusterFolder(path: string): Promise<void> {
   taken.delete(path);
 }
 
+/** The same in one go, for a process that may end at any moment. Never throws. */
+export function removeClusterFolderSync(path: string): void {
+  const wanted = takenFolder(path);
+  taken.delete(path);
+  // A host that has just read what it needs may still say so in there.
+  for (let tries = 0; wanted !== "" && tries < 5; tries += 1) {
+    try {
+      if (emptySync(path, wanted)) rmdirSync(path);
+      return;
+    } catch {
+      // It is looked into again.
+    }
+  }
+}
+
 /** A folder, and which one it is: its path may lead to another one later. */
 export interface FoundFolder {
   readonly path: string;
@@ -104,7 +122,8 @@ export async function removeFolder({ path, identity: wanted }: FoundFolder): Pro
     const here = `/proc/self/fd/${folder}`;
     if (identity(here) !== wanted) return;
     const options = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 };
-    await Promise.all(readdirSync(here).map((name) => rm(join(here, name), options)));
+    await Promise.all(allButOwner(here).map((name) => rm(join(here, name), options)));
+    await rm(join(here, ownerName), options);
     // The name alone is left: rmdir takes no folder that holds anything.
     rmdirSync(path);
   } catch {
@@ -114,12 +133,20 @@ export async function removeFolder({ path, identity: wanted }: FoundFolder): Pro
   }
 }
 
-/** As `removeFolder`, but the folder itself stays. */
-function emptySync(path: string, wanted: string): void {
-  opened(path, (folder) => {
-    if (identity(folder) !== wanted) return;
-    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+/** As `removeFolder`, but the folder itself stays. Returns whether it was that very one. */
+function emptySync(path: string, wanted: string): boolean {
+  const emptied = opened(path, (folder) => {
+    if (identity(folder) !== wanted) return false;
+    for (const name of [...allButOwner(folder), ownerName])
+      rmSync(join(folder, name), { recursive: true, force: true });
+    return true;
   });
+  return emptied === true;
+}
+
+/** What goes before the owner's file: who is killed in the midst of it leaves a folder that still tells whose it is. */
+function allButOwner(folder: string): readonly string[] {
+  return readdirSync(folder).filter((name) => name !== ownerName);
 }
 
 const folderOnly = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;

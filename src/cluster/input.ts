@@ -14,11 +14,19 @@ export interface Input {
   readonly next: () => Promise<Buffer | undefined>;
 }
 
-const pipePath = (fd: number): string => `/proc/self/fd/${fd}`;
+/** A pipe under a descriptor of its own that does not block; undefined for another user's, and without /proc. */
+function openedAgain(fd: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Opens standard input for reading piece by piece; undefined when there is none: it is /dev/null, at its end, or
- * closed. A pipe is opened a second time, so that its flags stay as they are for whoever shares it.
+ * closed. A pipe is opened a second time, so that its flags stay as they are for whoever shares it; another user's
+ * (`… | sudo -u dask tsdask-mpi`) cannot be, and is read as it is.
  */
 export function openInput(fd = 0): Input | undefined {
   const kind = kindOf(fd);
@@ -26,7 +34,8 @@ export function openInput(fd = 0): Input | undefined {
   if (kind === "file") return fileInput(fd);
   if (kind === "terminal") return streamInput(new ReadStream(fd), undefined);
   if (kind === "socket") return streamInput(new Socket({ fd, readable: true, writable: false }), undefined);
-  const own = openSync(pipePath(fd), constants.O_RDONLY | constants.O_NONBLOCK);
+  const own = openedAgain(fd);
+  if (own === undefined) return streamInput(new Socket({ fd, readable: true, writable: false }), undefined);
   const first = waiting(own);
   if (first === "end") {
     closeSync(own);
@@ -37,14 +46,15 @@ export function openInput(fd = 0): Input | undefined {
 
 /**
  * Whether something stands on standard input that was surely meant to be read: the rest of a file, or bytes in a pipe
- * (the first of which may be taken out by looking). A pipe that is silent, a terminal (the launcher's, too) and a
- * socket do not count.
+ * (the first of which may be taken out by looking). A pipe that is silent or another user's, a terminal (the
+ * launcher's, too) and a socket do not count.
  */
 export function inputWaits(fd = 0): boolean {
   const kind = kindOf(fd);
   if (kind === "file") return fstatSync(fd).size > positionOf(fd);
   if (kind !== "pipe" || launcherOnTerminal()) return false;
-  const own = openSync(pipePath(fd), constants.O_RDONLY | constants.O_NONBLOCK);
+  const own = openedAgain(fd);
+  if (own === undefined) return false;
   const first = waiting(own);
   closeSync(own);
   return Buffer.isBuffer(first);

@@ -1,12 +1,14 @@
-import { endWorkerJobs } from "../batch/end-jobs.ts";
+import { cancelLists, endWorkerJobs } from "../batch/end-jobs.ts";
+import { allWorkerJobs } from "../batch/job-list-path.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { pauseFor } from "../timers.ts";
 import { said } from "../ui/banner.ts";
 import { endText, howItEnded, type Ending } from "../ui/end.ts";
+import { failureOf } from "../ui/failure-of.ts";
 import { usageText } from "../ui/usage.ts";
 import { deadClusterFolders, removeClusterFolder, removeFolder } from "./folder.ts";
 import type { LaunchParts } from "./launch-hooks.ts";
-import type { LaunchReport } from "./launch-report.ts";
 import type { LaunchHooks } from "./launch.ts";
 import type { EndOfLaunch } from "./state.ts";
 import type { Summary, SummaryFacts } from "./summary.ts";
@@ -22,7 +24,7 @@ export function endHooks(
     readonly stopWatching: () => void;
   },
 ): EndHooks {
-  const { context, output, publication, register, session } = parts;
+  const { context, output, publication, register, report, session } = parts;
   const { folder, options } = context;
   let hostsToCome = false;
   const removeFolders = async (): Promise<void> => {
@@ -36,36 +38,58 @@ export function endHooks(
     output.log.close();
     context.finished(code);
   };
+  /** What of the end fails is told, and keeps nothing of the rest from being done. */
+  const step = async (what: () => Promise<void> | undefined): Promise<void> => {
+    try {
+      await what();
+    } catch (error) {
+      const { code, facts } = failureOf(error);
+      output.failures.add({ code, facts });
+      output.failures.flush();
+    }
+  };
   return {
-    onEnd: async (ending, facts) => {
+    onEnd: async (ending, facts, jobsListed) => {
       // Where the hosts do not meet by the launcher, those to come look for rank 0 in its folder, longer than this
-      // host's fork server lives.
+      // host's fork server lives; and the list of the jobs that are cancelled lies there.
       ({ hostsToCome } = facts);
-      if (hostsToCome) void context.forkServer.then((server) => server.disown([folder]));
-      const told = parts.usage.whenTold(facts, deadlines.usage);
+      const lists = allWorkerJobs(folder);
+      void lists.then(async ({ length }) => {
+        if (length > 0) jobsListed();
+        if (hostsToCome || length > 0) (await context.forkServer).disown([folder]);
+      });
+      // The scheduler is told to end at this moment, and a batch system may take longer than all that follows.
+      const cancelled = step(() => endJobs(parts, lists));
+      const told = parts.usage.whenTold(facts, patience(facts, context.options.grace));
       parts.stopWatching();
       session.progress?.stop();
       output.failures.flush();
       const seconds = ((session.scriptOver ?? performance.now()) - (session.scriptStarted ?? context.started)) / 1000;
       const log = options.logDir === undefined ? {} : { log: options.logDir };
       output.say(endText(ending, { seconds, workers: facts.workers, ...log }));
-      await session.stopTargets?.();
-      await publication.takeBack();
+      await step(() => session.stopTargets?.());
+      await step(publication.takeBack);
       const usage = await told;
-      await tellUsage(parts, { ending, code: facts.code, seconds, usage, ...log });
-      await writeReport(parts, ending, facts.code, usage);
-      await register?.ended(howItEnded(ending), facts.code);
-      await closeLog(parts, facts);
-      const problem = await endWorkerJobs(folder, context.env);
-      if (problem !== undefined)
-        output.say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
-      if (!hostsToCome) await removeFolders();
+      await step(() => tellUsage(parts, { ending, code: facts.code, seconds, usage, ...log }));
+      await step(() => report?.end(ending, facts.code, usage));
+      await step(() => register?.ended(howItEnded(ending), facts.code));
+      await step(() => closeLog(parts, facts));
+      await cancelled;
+      if (!hostsToCome) await step(removeFolders);
     },
     finished: (code) => {
-      if (hostsToCome) void removeFolders().finally(() => leave(code));
+      if (hostsToCome) void step(removeFolders).then(() => leave(code));
       else leave(code);
     },
   };
+}
+
+/**
+ * How long (ms) is waited for what the workers and the scheduler were used for; no longer than the grace time (s),
+ * after which they are killed.
+ */
+function patience({ inHaste }: EndOfLaunch, grace: number): number {
+  return inHaste ? deadlines.usageInHaste : Math.max(deadlines.usageInHaste, Math.min(deadlines.usage, grace * 1000));
 }
 
 async function tellUsage(
@@ -86,17 +110,15 @@ async function tellUsage(
   }
 }
 
-async function writeReport(
-  { report, output }: LaunchParts,
-  ...[ending, code, usage]: Parameters<LaunchReport["end"]>
-): Promise<void> {
-  try {
-    await report?.end(ending, code, usage);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    output.failures.add({ code: error.code, facts: error.facts });
-    output.failures.flush();
-  }
+async function endJobs({ context, output }: LaunchParts, lists: Promise<readonly string[]>): Promise<void> {
+  const over = new AbortController();
+  const late = pauseFor(deadlines.jobsCancelled, over.signal).then(
+    () => `the batch system took longer than ${deadlines.jobsCancelled / 1000} s`,
+  );
+  const problem = await Promise.race([lists.then((paths) => cancelLists(paths, context.env)), late]);
+  over.abort();
+  if (problem !== undefined)
+    output.say(said(`the jobs that scale or adapt submitted could not all be cancelled: ${problem}`));
 }
 
 /**

@@ -70,7 +70,11 @@ export function openRecord(folder: () => string, now: () => number = Date.now): 
     close: ({ keep }) => {
       clearTimeout(timer);
       if (keep || fd !== undefined) write();
-      if (fd !== undefined) closeSync(fd);
+      try {
+        if (fd !== undefined) closeSync(fd);
+      } catch {
+        // A network's file system tells at the close what it could not keep.
+      }
       fd = undefined;
       broken = true;
     },
@@ -173,6 +177,7 @@ export function recordHead(launch: {
         : [[kebab(key), valueText(key, options), sourceName(sources[key])] as const],
     ),
     job: namedJob(job),
+    ...(job.startTime === undefined ? {} : { jobStarted: job.startTime }),
     ...(ends === undefined ? {} : { ends }),
   };
 }

@@ -4,6 +4,7 @@ import { deadlines, pythonDeadlines } from "../deadlines.ts";
 import { fields, silentOf, type SilentWorker } from "../registry/snapshot.ts";
 import { Failure } from "../errors/failure.ts";
 import type { RecordEvent, WorkerSample } from "../report/lines.ts";
+import { callAfter } from "../timers.ts";
 
 /** The first look (ms after the scheduler answers), and the shortest and longest time between two. */
 const firstLook = 1_000;
@@ -48,13 +49,14 @@ export function takeSamples({
   readonly daskPage?: TakePage;
 }): Samples {
   const began = performance.now();
-  const timers = new Map<string, NodeJS.Timeout>();
+  const waiting = new Map<string, () => void>();
   let stopped = false;
   let asking: Promise<void> | undefined;
 
   const later = (name: string, wait: number, act: () => Promise<void>): void => {
     if (stopped) return;
-    timers.set(name, setTimeout(() => void act().catch(() => undefined), wait).unref());
+    const due = (): void => void act().catch(() => undefined);
+    waiting.set(name, callAfter(wait, due, { ref: false }));
   };
   const look = async (): Promise<void> => {
     let workers = 0;
@@ -101,7 +103,7 @@ export function takeSamples({
   return {
     stop: () => {
       stopped = true;
-      for (const timer of timers.values()) clearTimeout(timer);
+      for (const cancel of waiting.values()) cancel();
     },
     daskPage: async () => {
       if (daskPage === undefined) return;

@@ -4,6 +4,7 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Credentials, FromLeader, PythonReport, ToLeader, ToRank } from "../protocol/messages.ts";
+import { callAfter, pauseFor } from "../timers.ts";
 import type { Ending } from "../ui/end.ts";
 import type { Log } from "../ui/log.ts";
 import type { WaitingFacts } from "../ui/waiting.ts";
@@ -76,8 +77,11 @@ export interface LaunchHooks {
   readonly retire: (addresses: readonly string[]) => Promise<void>;
   /** What the scheduler, or a rank's worker, was used for; comes when they end. */
   readonly onUsage: (rank: number, event: UsageEvent) => void;
-  /** The launch ends now; everything published is taken back here. */
-  readonly onEnd: (ending: Ending, facts: EndOfLaunch) => Promise<void>;
+  /**
+   * The launch ends now; everything published is taken back here. `jobsListed` says that worker jobs are among it,
+   * which has a deadline of its own.
+   */
+  readonly onEnd: (ending: Ending, facts: EndOfLaunch, jobsListed: () => void) => Promise<void>;
   /** All hosts are done: rank 0 may leave, with this code if it is the rank that tells it. */
   readonly finished: (code: number) => void;
 }
@@ -153,6 +157,7 @@ class LaunchController {
   readonly #pythons = new Map<string, PythonReport>();
   readonly #began = performance.now();
   #state: LaunchState;
+  /** Over when the newest publication is. */
   #publishing = Promise.resolve();
 
   constructor(context: LaunchContext) {
@@ -166,6 +171,7 @@ class LaunchController {
       "all-lost": deadlines.schedulerCause,
       departed: context.grace * 1000,
       "hosts-done": context.grace * 1000 + deadlines.hostsDone,
+      "jobs-cancelled": Math.max(context.grace * 1000, deadlines.jobsCancelled) + deadlines.hostsDone,
     };
   }
 
@@ -257,8 +263,8 @@ class LaunchController {
         this.#wait(effect.deadline);
         break;
       case "take-back":
-        void hooks
-          .onEnd(effect.ending, effect.facts)
+        void Promise.race([this.#publishing.catch(() => undefined), pauseFor(deadlines.published)])
+          .then(() => hooks.onEnd(effect.ending, effect.facts, () => this.dispatch({ e: "jobs-listed" })))
           .catch((error: unknown) => log.warn("not everything was taken back", { problem: String(error) }))
           .then(() => this.dispatch({ e: "taken-back" }));
         break;
@@ -278,7 +284,7 @@ class LaunchController {
       if (deadline === "all-lost") this.#afterLook(event);
       else this.dispatch(event);
     };
-    setTimeout(late, this.#waits[deadline]).unref();
+    callAfter(this.#waits[deadline], late, { ref: false });
   }
 
   readonly #failed = (error: unknown): void => {

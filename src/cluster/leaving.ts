@@ -5,6 +5,9 @@ import type { Ending } from "../ui/end.ts";
 import { knownRanks, rankOf } from "./rank-table.ts";
 import { hasEnded, hostsToCome, isOpen, registeredWorkers, type Effect, type LaunchState } from "./state.ts";
 
+/** Of these nobody else ends the launch who would not wait for it. */
+const endsOfItself: ReadonlySet<Ending["kind"]> = new Set(["script", "jupyter", "closed", "idle", "retired"]);
+
 /** A state and what is to be done on the way to it. */
 export type Step = readonly [LaunchState, readonly Effect[]];
 
@@ -66,7 +69,7 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
   if (hasEnded(state)) return [state, []];
   const { ending: _, ...rest } = { ending: undefined, ...state };
   const byItself = ending.kind === "script";
-  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false, byItself };
+  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false, byItself, cancels: false };
   const facts = {
     code,
     workers: state.everRegistered,
@@ -74,6 +77,7 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
     telling: [...knownRanks(state.ranks)].flatMap(([rank, { worker, gone }]) => (worker && !gone ? rank : [])),
     schedulerTells:
       state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
+    inHaste: state.phase === "departing" || !endsOfItself.has(ending.kind),
     hostsToCome: byItself && hostsToCome(state),
   };
   return [
@@ -94,8 +98,25 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
 export function finishIfDone(state: LaunchState): Step {
   if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
   if (state.byItself && hostsToCome(state)) return [state, []];
-  const { takenBack: _, byItself: __, ...rest } = state;
+  const { takenBack: _, byItself: __, cancels: ___, ...rest } = state;
   return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
+}
+
+/** What was published is gone again, or is not waited for any longer. */
+export const takenBack = (state: LaunchState): Step =>
+  state.phase === "ending" ? finishIfDone({ ...state, takenBack: true }) : [state, []];
+
+/** There are worker jobs to be cancelled, which has a deadline of its own. */
+export function cancelJobs(state: LaunchState): Step {
+  if (state.phase !== "ending" || state.cancels) return [state, []];
+  return [{ ...state, cancels: true }, [{ do: "wait", deadline: "jobs-cancelled" }]];
+}
+
+/** No host is waited for any longer, nor what was published, but for the jobs that are being cancelled. */
+export function hostsLate(state: LaunchState): Step {
+  if (state.phase !== "ending") return [state, []];
+  const hosts = state.hosts.map((host) => ({ ...host, done: true }));
+  return finishIfDone({ ...state, takenBack: state.takenBack || !state.cancels, byItself: false, hosts });
 }
 
 /** The hosts that are not done yet. */

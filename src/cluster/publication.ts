@@ -8,6 +8,7 @@ import {
   type ClusterRecord,
   type SchedulerFile,
 } from "../dask/scheduler-file.ts";
+import { workersMeant } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
@@ -37,7 +38,7 @@ export interface Publication {
   readonly addJupyter: (jupyter: NonNullable<ClusterRecord["jupyter"]>) => Promise<void>;
   /** What the `scheduler.json` said whose place ours has taken. */
   readonly replaced: () => string | undefined;
-  /** Removes what was written, where it is still the launch's own. */
+  /** Removes what was written, where it is still the launch's own. Throws TSD-072 when the system refuses. */
   readonly takeBack: () => Promise<void>;
 }
 
@@ -52,18 +53,33 @@ export function openPublication({
   readonly secrets: Promise<LaunchSecrets>;
   readonly output: RankZeroOutput;
 }): Publication {
-  const { options, env, folder, python } = context;
+  const { options, env, folder, python, plan } = context;
+  const workers = workersMeant(plan.workerRanks.length, options);
   let place: string | undefined;
   let file: SchedulerFile | undefined;
   let record: ClusterRecord | undefined;
   let replaced: string | undefined;
+  let adding: Promise<unknown> = Promise.resolve();
 
+  const contentOf = (scheduler: SchedulerFacts, hosts: readonly string[]): SchedulerFile =>
+    schedulerContent({ scheduler, hosts, launch, options, env, folder, python, workers });
   const showConnection = async (): Promise<void> => {
     if (record === undefined) return;
     const { token, credentials } = await secrets;
     const certificate = credentials?.cert;
     const schedulerFile = place ?? context.schedulerFile;
-    output.show(reachText({ record, token, certificate, ownerReads: readByOwner(context.out.tty), schedulerFile }));
+    output.show(
+      reachText({ record, token, certificate, ownerReads: readByOwner(context.out.tty), schedulerFile, env }),
+    );
+  };
+
+  const connect = async (jupyter: JupyterAddress): Promise<void> => {
+    const path = options.connectionFile;
+    if (path === undefined) return;
+    // Before it is there: it holds the token, and must not outlive a rank 0 that is killed.
+    void context.forkServer.then((server) => server.own({ file: path, launch }));
+    const { token } = await secrets;
+    await writePrivateFile(path, connectionText(jupyter, token, launch));
   };
 
   return {
@@ -73,7 +89,7 @@ export function openPublication({
         clusterFiles(folder).daskConfig,
         daskYaml({ address: scheduler.address, folder, security: options.security }),
       );
-      file = schedulerContent({ scheduler, hosts, launch, options, env, folder, python });
+      file = contentOf(scheduler, hosts);
       record = file.tsdask;
       if (options.schedulerFile === undefined) return;
       const before = await textOf(context.schedulerFile);
@@ -85,7 +101,7 @@ export function openPublication({
     },
     renew: async (scheduler) => {
       if (record === undefined) return;
-      const renewed = schedulerContent({ scheduler, hosts: record.hosts, launch, options, env, folder, python });
+      const renewed = contentOf(scheduler, record.hosts);
       record = { ...record, dashboard: renewed.tsdask?.dashboard ?? null };
       file = { ...renewed, tsdask: record };
       if (place !== undefined) await writeSchedulerFile(place, file);
@@ -95,17 +111,25 @@ export function openPublication({
     addJupyter: async (jupyter) => {
       if (record === undefined || file === undefined) return;
       record = { ...record, jupyter };
-      void showConnection();
-      if (place !== undefined)
-        void writeSchedulerFile(place, { ...file, tsdask: record }).catch((error: unknown) =>
-          output.log.warn("scheduler.json was not renewed", { problem: String(error) }),
-        );
-      if (options.connectionFile !== undefined) await writeConnection(options.connectionFile, jupyter, secrets);
+      // Not worth the launch: `tsdask-mpi connect` shows the same.
+      void showConnection().catch((error: unknown) =>
+        output.log.warn("how to reach the pages was not shown", { problem: String(error) }),
+      );
+      const renewed =
+        place === undefined
+          ? Promise.resolve()
+          : writeSchedulerFile(place, { ...file, tsdask: record }).catch((error: unknown) =>
+              output.log.warn("scheduler.json was not renewed", { problem: String(error) }),
+            );
+      const connected = connect(jupyter);
+      adding = Promise.allSettled([renewed, connected]);
+      await connected;
     },
     replaced: () => replaced,
     takeBack: async () => {
+      await adding;
+      if (options.connectionFile !== undefined) await removeConnection(options.connectionFile, launch);
       if (place !== undefined) await removeSchedulerFile(place, launch);
-      if (options.connectionFile !== undefined) await removeConnection(options.connectionFile, record?.jupyter ?? null);
     },
   };
 }
@@ -160,20 +184,18 @@ async function publishAs(
 type JupyterAddress = NonNullable<ClusterRecord["jupyter"]>;
 
 /**
- * Writes where Jupyter is and its token for a portal that leads there (Open OnDemand's connection.yml), mode 0600.
- * Throws TSD-072.
+ * Where Jupyter is and its token for a portal that leads there (Open OnDemand's connection.yml), and by which launch a
+ * comment says whose the file is.
  */
-async function writeConnection(path: string, place: JupyterAddress, secrets: Promise<LaunchSecrets>): Promise<void> {
-  const { token } = await secrets;
-  await writePrivateFile(path, `${connectionHead(place)}password: ${JSON.stringify(token ?? "")}\n`);
+function connectionText({ node, host, port }: JupyterAddress, token: string | null, launch: string): string {
+  const place = `host: ${JSON.stringify(node ?? host)}\nport: ${port}\n`;
+  return `${place}password: ${JSON.stringify(token ?? "")}\n${ownerLine(launch)}`;
 }
 
 /** Removes the file if it still is what this launch wrote: a session that has ended shows no way in. */
-async function removeConnection(path: string, place: JupyterAddress | null): Promise<void> {
-  const text = place === null ? undefined : await ownText(path).catch(() => undefined);
-  if (place !== null && text?.startsWith(connectionHead(place)) === true) await unlink(path).catch(() => undefined);
+async function removeConnection(path: string, launch: string): Promise<void> {
+  const text = await ownText(path).catch(() => undefined);
+  if (text?.endsWith(ownerLine(launch)) === true) await unlink(path).catch(() => undefined);
 }
 
-function connectionHead({ node, host, port }: JupyterAddress): string {
-  return `host: ${JSON.stringify(node ?? host)}\nport: ${port}\n`;
-}
+const ownerLine = (launch: string): string => `# launch ${launch}\n`;

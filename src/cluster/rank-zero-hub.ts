@@ -66,7 +66,7 @@ export async function openRankZeroHub({
   };
   try {
     if (useFile) await publishRecord(folder, { v: 1, ...where, pid: process.pid, host: hostname(), secret });
-    exchange.resolve(usePmi ? await announceHub(world, where) : undefined);
+    exchange.resolve(usePmi ? await announceHub(world, where, startTimeout) : undefined);
   } catch (error) {
     exchange.reject(error);
     hub.close();

@@ -4,7 +4,20 @@ import { Failure } from "../errors/failure.ts";
 import { signalNumber } from "../launcher/signals.ts";
 import { leftInOrder, type RankEvent } from "../protocol/messages.ts";
 import { startTrouble } from "../rank/start-trouble.ts";
-import { depart, end, fail, finishIfDone, interrupt, inTurn, openHosts, told, type Step } from "./leaving.ts";
+import {
+  cancelJobs,
+  depart,
+  end,
+  fail,
+  finishIfDone,
+  hostsLate,
+  interrupt,
+  inTurn,
+  openHosts,
+  takenBack,
+  told,
+  type Step,
+} from "./leaving.ts";
 import { knownRanks, rankOf, withRank, type Away } from "./rank-table.ts";
 import { schedulerStartsAgain, workerWaits } from "./scheduler-return.ts";
 import {
@@ -15,7 +28,6 @@ import {
   tooFewCanCome,
   type DeadlineOfLaunch,
   type Effect,
-  type HostState,
   type LaunchEvent,
   type LaunchState,
   type SchedulerFacts,
@@ -65,7 +77,9 @@ export function reduce(state: LaunchState, event: LaunchEvent): Step {
     case "retired":
       return state.phase === "departing" ? end(state, state.ending, state.code) : [state, []];
     case "taken-back":
-      return state.phase === "ending" ? inTurn([{ ...state, takenBack: true }, []], finishIfDone) : [state, []];
+      return takenBack(state);
+    case "jobs-listed":
+      return cancelJobs(state);
     case "deadline":
       return deadline(state, event.deadline, event.seconds);
   }
@@ -109,11 +123,9 @@ function whatIsKnown(state: LaunchState, host: number): Effect[] {
   ];
 }
 
-const asDone = (host: HostState): HostState => ({ ...host, done: true });
-
 const hostDone = (state: LaunchState, number: number): LaunchState => ({
   ...state,
-  hosts: state.hosts.map((host, at) => (at === number ? asDone(host) : host)),
+  hosts: state.hosts.map((host, at) => (at === number ? { ...host, done: true } : host)),
 });
 
 function hostLost(state: LaunchState, number: number): Step {
@@ -192,11 +204,15 @@ function rankEvent(state: LaunchState, hostNumber: number, rank: number, event: 
     case "warning":
       return [state, [{ do: "report", report: { code: event.code, facts: event.facts, rank, host } }]];
     default:
+      // Where Jupyter is, is published, too.
+      if (event.k === "jupyter-ready" && hasEnded(state)) return [state, []];
       return [state, [{ do: "rank-said", host, rank, event }]];
   }
 }
 
 function schedulerAnswers(state: LaunchState, scheduler: SchedulerFacts): Step {
+  // What was published is being taken back.
+  if (hasEnded(state)) return [state, []];
   const phase = state.phase === "forming" ? { phase: "running" as const } : {};
   const hosts = state.hosts.map(({ name }) => name);
   return [
@@ -368,9 +384,9 @@ function deadline(state: LaunchState, which: DeadlineOfLaunch, seconds: number):
         ? end(state, state.ending, state.code, Math.min(options.grace, afterGrace))
         : [state, []];
     case "hosts-done":
-      return state.phase === "ending"
-        ? finishIfDone({ ...state, takenBack: true, byItself: false, hosts: state.hosts.map(asDone) })
-        : [state, []];
+      return hostsLate(state);
+    case "jobs-cancelled":
+      return takenBack(state);
   }
 }
 

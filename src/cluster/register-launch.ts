@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { describeJob, namedJob } from "../batch/job.ts";
+import { describeJob, namedJob, withSite } from "../batch/job.ts";
 import type { Job } from "../batch/system.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
@@ -40,7 +40,7 @@ export function registerLaunch(
       cwd,
       folder,
       security: options.security,
-      job: namedJob(job),
+      job: withSite(namedJob(job), env),
       log: options.logDir ?? join(statePaths(env).logs, launch),
       grace: options.grace,
       ...scriptOf(whatRuns(options)),

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { jobAccounting } from "../batch/accounting.ts";
 import { describeJob, namedJob } from "../batch/job.ts";
@@ -9,6 +9,7 @@ import { reportPage } from "../report/page.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { outputProblem, writingProblem } from "../security/output-file.ts";
 import { writePrivateFile } from "../security/private-files.ts";
+import { statsOf } from "../security/stats.ts";
 
 export interface Page {
   readonly path: string;
@@ -65,7 +66,7 @@ export async function openPage({
     dask: async (page) => {
       const text = "html" in page ? page.html : `${problemMark}${page.problem}`;
       // One that was made earlier is better than a word that there is none now.
-      if ("problem" in page && statSync(join(kept, daskPageName), { throwIfNoEntry: false }) !== undefined) return;
+      if ("problem" in page && existsSync(join(kept, daskPageName))) return;
       await writePrivateFile(join(kept, daskPageName), text).catch(() => undefined);
     },
   };
@@ -77,7 +78,7 @@ function pagePath(
   { name, launch, kept }: { readonly name: string; readonly launch: string; readonly kept: string },
 ): string {
   if (where === "auto") return join(kept, "report.html");
-  const folder = where.endsWith("/") || (statSync(where, { throwIfNoEntry: false })?.isDirectory() ?? false);
+  const folder = where.endsWith("/") || (statsOf(where)?.isDirectory() ?? false);
   return folder ? join(where, `tsdask-${name}-${launch.replace(".", "-")}.html`) : where;
 }
 

@@ -25,6 +25,8 @@ export interface EndOfLaunch {
   readonly telling: readonly number[];
   /** Whether the scheduler is about to say what it was used for. */
   readonly schedulerTells: boolean;
+  /** It was told to end, or lost a part: who told it may not wait for long. */
+  readonly inHaste: boolean;
   /** Hosts are still to come, and find rank 0 by what is in the launch's folder. */
   readonly hostsToCome: boolean;
 }
@@ -92,9 +94,15 @@ export type LaunchState = Known &
     | { readonly phase: "departing"; readonly ending: Ending; readonly code: number }
     /**
      * `takenBack`: what was published is gone again. `byItself`: the script ended, and its code is to be that of ranks
-     * on hosts that are still to come, too.
+     * on hosts that are still to come, too. `cancels`: worker jobs are listed, and what is taken back includes them.
      */
-    | { readonly phase: "ending"; readonly code: number; readonly takenBack: boolean; readonly byItself: boolean }
+    | {
+        readonly phase: "ending";
+        readonly code: number;
+        readonly takenBack: boolean;
+        readonly byItself: boolean;
+        readonly cancels: boolean;
+      }
     | { readonly phase: "done"; readonly code: number }
   );
 
@@ -121,6 +129,8 @@ export type LaunchEvent =
   | { readonly e: "leave" }
   | { readonly e: "retired" }
   | { readonly e: "taken-back" }
+  /** There are worker jobs to be cancelled, and a batch system may take longer than the hosts. */
+  | { readonly e: "jobs-listed" }
   | { readonly e: "deadline"; readonly deadline: DeadlineOfLaunch; readonly seconds: number };
 
 /** The deadlines that the reducer sets; `deadlines` of the controller says how long each is. */
@@ -136,7 +146,9 @@ export type DeadlineOfLaunch =
   /** The script has had its grace. */
   | "departed"
   /** The hosts have had the grace, and some more. */
-  | "hosts-done";
+  | "hosts-done"
+  /** The worker jobs are cancelled, where some are listed. */
+  | "jobs-cancelled";
 
 export interface FailureReportOfRank {
   readonly code: MessageCode;

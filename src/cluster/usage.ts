@@ -38,7 +38,8 @@ export function collectUsage(): UsageCollector {
         if ((scheduler !== undefined || !facts.schedulerTells) && facts.telling.every((rank) => workers.has(rank)))
           resolve();
       };
-      const late = setTimeout(resolve, deadline);
+      // After a stall of this process, what came meanwhile is read first.
+      const late = setTimeout(() => setImmediate(resolve), deadline);
       look();
       await promise;
       clearTimeout(late);
@@ -54,8 +55,8 @@ export function collectUsage(): UsageCollector {
 
 function scheduled(told: Extract<UsageEvent, { k: "scheduler-usage" }> | undefined): Pick<Usage, "scheduled"> {
   if (told === undefined) return {};
-  const { clients, tasks, used, seen, spilled } = told;
-  return { scheduled: { clients, tasks, used, seen, spilled } };
+  const { clients, tasks, used, seen, spilled, unrunnable } = told;
+  return { scheduled: { clients, tasks, used, seen, spilled, unrunnable } };
 }
 
 function worked(told: readonly WorkerTold[]): Pick<Usage, "worked"> {

@@ -3,10 +3,8 @@ import { drainPlan } from "../batch/drain.ts";
 import type { Options } from "../config/options.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { callAfter } from "../timers.ts";
 import type { Log } from "../ui/log.ts";
-
-/** The longest delay that a timer of Node takes, in ms (2^31 - 1). */
-const longestTimer = 2_147_483_647;
 
 /**
  * Watches the job's time: from `--walltime`, else from what the batch system says of this job. `leave` is called once,
@@ -30,33 +28,29 @@ export function watchWalltime({
   readonly warn: (failure: Failure) => void;
 }): () => void {
   const started = Date.now() / 1000;
-  let timer: NodeJS.Timeout | undefined;
-  const lifetime =
+  let unwatch: (() => void) | undefined;
+  const lifetimeOver = (): void => {
+    log.info("the cluster's lifetime is over", { seconds: options.lifetimeCluster });
+    leave();
+  };
+  const forget =
     options.lifetimeCluster === undefined
       ? undefined
-      : setTimeout(
-          () => {
-            log.info("the cluster's lifetime is over", { seconds: options.lifetimeCluster });
-            leave();
-          },
-          Math.min(longestTimer, options.lifetimeCluster * 1000),
-        );
-  lifetime?.unref();
+      : callAfter(options.lifetimeCluster * 1000, lifetimeOver, { ref: false });
   const arm = (end: number | undefined, start: number): void => {
     const now = Date.now() / 1000;
     const plan = drainPlan({ now, end, drain: options.drain, started: start, grace: options.grace });
     if (plan === undefined) return;
     const at = joined ? plan.drainAt : plan.leaveBy;
     log.info("the job's end is known", { end, leaveAt: at, from: plan.from });
-    timer = setTimeout(leave, Math.min(longestTimer, Math.max(0, (at - now) * 1000)));
-    timer.unref();
+    unwatch = callAfter(Math.max(0, (at - now) * 1000), leave, { ref: false });
   };
   if (options.walltime !== undefined) arm(started + options.walltime, started);
   else {
     const job = describeJob(env);
     if (job.endTime !== undefined) arm(job.endTime, job.startTime ?? started);
     else if (job.jobId !== undefined && job.system !== "local") {
-      timer = setTimeout(() => {
+      const ask = (): void => {
         void askFor(env)
           .then(({ end, start }) => arm(end, start ?? started))
           .catch((error: unknown) =>
@@ -66,13 +60,13 @@ export function watchWalltime({
               }),
             ),
           );
-      }, deadlines.askBatchSystem);
-      timer.unref();
+      };
+      unwatch = callAfter(deadlines.askBatchSystem, ask, { ref: false });
     }
   }
   return () => {
-    clearTimeout(timer);
-    clearTimeout(lifetime);
+    unwatch?.();
+    forget?.();
   };
 }
 

@@ -1,20 +1,20 @@
-import { setTimeout as sleep } from "node:timers/promises";
-import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
-import { growthPlan, type GrowthPlan, type JobSeen } from "../batch/growth.ts";
 import { lockJobList } from "../batch/job-list.ts";
-import { cannotRun } from "../batch/pending.ts";
+import { firstClause, firstLine, isAway, isBatchFailure } from "../batch/patience.ts";
 import { commandShell } from "../batch/run.ts";
+import { openWorkerJobs, type WorkerJobs } from "../batch/worker-jobs.ts";
+import { optionLines, type CommandOption } from "../config/command-line.ts";
+import { duration, flag, integer, show } from "../config/values.ts";
 import { isCallFailure } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { signalNumber } from "../launcher/signals.ts";
-import { count } from "../ui/ranges.ts";
+import { visible } from "../errors/visible.ts";
+import { heardOf, signalNumber } from "../launcher/signals.ts";
+import { pauseFor } from "../timers.ts";
+import { adapt, type AdaptInput } from "./adapt-loop.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
-import { optionLines, type CommandOption } from "../config/command-line.ts";
 import { growthOptions, readGrowthLine, workerJob } from "./growth-options.ts";
-import { jobsFailed, jobsText, leftText, pendingWatch, sayer } from "./scale.ts";
+import { jobsText, sayer } from "./scale.ts";
 import type { CommandPlace } from "./script.ts";
-import { duration, flag, integer, show } from "../config/values.ts";
 
 const option = <T>(spec: CommandOption<T>): CommandOption<T> => spec;
 
@@ -32,28 +32,10 @@ export const adaptOptions = {
   ...growthOptions,
 };
 
-/** After so many looks in a row without an answer, the scheduler is taken for ended. */
-const missedLooks = 3;
-/** After so many jobs in a row that ended before joining, adapt gives up. */
-const mostFailures = 3;
-
-/** What adapt works with: the worker jobs, the words of its options, and a signal that ends it. */
-export interface AdaptInput {
-  readonly workers: WorkerJobs;
-  readonly perJob: number;
-  readonly min: number;
-  readonly max: number;
-  readonly interval: number;
-  readonly waitCount: number;
-  readonly targetDuration: number | undefined;
-  readonly say: (text: string) => void;
-  readonly ended: AbortSignal;
-}
-
 /**
  * `tsdask-mpi adapt --max N [scheduler.json]`: submits and cancels worker jobs as Dask's `adaptive_target` asks, until
  * the cluster ends (exit code 0) or a signal comes (128+n); then no job of its own is left. Throws as `scaleCommand`,
- * and TSD-097 when jobs fail again and again.
+ * TSD-097 when jobs fail again and again, and TSD-141 for jobs that can never run.
  */
 export async function adaptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
@@ -95,165 +77,74 @@ export async function adaptCommand(argv: readonly string[], place: CommandPlace)
   using signals = endingSignals();
   const workers = await openWorkerJobs({ ...job, schedulerFile, shell: commandShell({ env }) });
   say(`between ${min} and ${max} workers, in jobs of ${job.perJob} (${job.system}); Ctrl-C ends it.`);
+  const how = await adaptAndEnd(
+    { workers, perJob: job.perJob, min, max, interval, waitCount, targetDuration, say, ended: signals.ended },
+    { keep, words: `${said.group === undefined ? "" : ` --group ${said.group}`} ${visible(schedulerFile)}` },
+  );
+  return how === "signal" ? signals.code() : 0;
+}
+
+/**
+ * Follows the work until the cluster ends or a signal comes; then no job is left, unless they are to be kept. Where it
+ * fails, the jobs that run are not to blame: they stay, which is said with the `words` that name this cluster. Only
+ * those of a script that brings no workers go, in order. Those of a cluster that has ended are nobody else's any more:
+ * where they cannot be cancelled, the batch system's own line is named.
+ */
+export async function adaptAndEnd(
+  input: AdaptInput,
+  { keep, words }: { readonly keep: boolean; readonly words: string },
+): Promise<"cluster" | "signal"> {
+  const { workers, say } = input;
+  let how: "cluster" | "signal" | undefined;
   try {
-    const how = await adapt({
-      workers,
-      perJob: job.perJob,
-      min,
-      max,
-      interval,
-      waitCount,
-      targetDuration,
-      say,
-      ended: signals.ended,
-    });
-    if (how === "signal" && keep) return signals.code();
+    how = await adapt(input);
+    if (how === "signal" && keep) return how;
     if (how === "signal") await releaseAll(workers);
-    const ids = await workers.cancelAll();
+    const ids = how === "signal" ? await workers.cancelAll() : await cancelPatiently(input);
     say(
       `${how === "signal" ? "ended by a signal" : "the cluster has ended"}${ids.length === 0 ? "" : `; ${jobsText(ids)} cancelled`}.`,
     );
-    return how === "signal" ? signals.code() : 0;
+    return how;
   } catch (error) {
-    await workers.cancelAll();
-    throw error;
-  }
-}
-
-/**
- * Looks and acts until the cluster ends or `ended` fires. Throws Failure TSD-090 to TSD-097, and TSD-141 for jobs that
- * can never run.
- */
-export async function adapt(input: AdaptInput): Promise<"cluster" | "signal"> {
-  const { workers, perJob, min, max, interval, waitCount, targetDuration, say, ended } = input;
-  const idle = new Map<string, number>();
-  let missed = 0;
-  /** When the scheduler was last seen (ms), and until when one that was started again is left alone. */
-  let lastSeen = performance.now();
-  let settles = 0;
-  /** Set once it was said that the cluster is suspended. */
-  let stopped = false;
-  let failures: string[] = [];
-  /** What was said once and is not said again. */
-  const told = new Set<string>();
-  const sayOnce = (text: string): void => {
-    if (!told.has(text)) say(text);
-    told.add(text);
-  };
-  const reasons = pendingWatch(workers, say);
-  while (!ended.aborted) {
-    const seen = await lookedAt(workers, targetDuration);
-    if (seen === undefined) {
-      missed += 1;
-      const patience = workers.schedulerReturns ? deadlines.schedulerBack : 0;
-      const over = missed >= missedLooks && performance.now() - lastSeen >= patience;
-      if (!(await workers.sameCluster())) return "cluster";
-      if (over && !(await workers.suspended())) return "cluster";
-      if (over && !stopped) say("the cluster's job is suspended; its worker jobs stay, and it is waited for.");
-      stopped = over;
-    } else {
-      missed = 0;
-      stopped = false;
-      lastSeen = performance.now();
-      const { view, wanted } = seen;
-      if (view.schedulerIsNew) settles = lastSeen + deadlines.schedulerSettles;
-      if (lastSeen < settles) {
-        await sleep(interval * 1000, undefined, { signal: ended }).catch(ignoreAbort);
-        continue;
+    if (error instanceof Failure && (error.code === "TSD-097" || error.code === "TSD-141")) {
+      try {
+        await releaseAll(workers);
+        await workers.cancelAll();
+      } catch (trouble) {
+        if (!isBatchFailure(trouble)) throw trouble;
+        say(firstLine(trouble));
       }
-      failures =
-        view.jobs.some(({ joined }) => joined) && view.failed.length === 0 ? [] : [...failures, ...view.failed];
-      if (failures.length >= mostFailures) throw jobsFailed(failures);
-      const stuck = cannotRun(await reasons(view), { limits: false });
-      if (stuck !== undefined) throw stuck;
-      const target = Math.min(max, Math.max(min, wanted));
-      const plan = patient(
-        growthPlan({
-          target,
-          others: view.others,
-          jobs: view.jobs,
-          perJob: Math.min(perJob, Math.max(1, max)),
-          busyToo: false,
-        }),
-        idle,
-        waitCount,
-      );
-      await act({ workers, plan, view, target, perJob, max, say, sayOnce });
     }
-    await sleep(interval * 1000, undefined, { signal: ended }).catch(ignoreAbort);
-  }
-  return "signal";
-}
-
-async function lookedAt(
-  workers: WorkerJobs,
-  targetDuration: number | undefined,
-): Promise<{ readonly view: View; readonly wanted: number } | undefined> {
-  try {
-    return { view: await workers.look(), wanted: await workers.adaptiveTarget(targetDuration) };
-  } catch (error) {
-    if (isCallFailure(error)) return undefined;
+    const ids = workers.listed();
+    if (ids.length > 0 && how === "cluster") {
+      const lines = workers.cancelLines().map((line) => `\`${line}\``);
+      say(`the cluster has ended, and ${jobsText(ids)} could not be cancelled: ${lines.join(", ")}.`);
+    } else if (ids.length > 0)
+      say(
+        `${jobsText(ids)} ${ids.length === 1 ? "stays, and ends" : "stay, and end"} with the cluster. \`tsdask-mpi adapt\` takes over what is there, \`tsdask-mpi scale 0${words}\` retires and cancels it.`,
+      );
     throw error;
   }
 }
 
-async function act({
-  workers,
-  plan,
-  view,
-  target,
-  perJob,
-  max,
-  say,
-  sayOnce,
-}: {
-  readonly workers: WorkerJobs;
-  readonly plan: GrowthPlan;
-  readonly view: View;
-  readonly target: number;
-  readonly perJob: number;
-  readonly max: number;
-  readonly say: (text: string) => void;
-  readonly sayOnce: (text: string) => void;
-}): Promise<void> {
-  // Whole jobs only: the last one is left out when it would pass --max, unless the cluster would have no worker at all.
-  const room = Math.floor(
-    (max -
-      view.others -
-      view.jobs.reduce((sum, job) => sum + Math.max(job.workers.length, job.joined ? 0 : job.expected), 0)) /
-      perJob,
-  );
-  const jobs = Math.min(plan.submit, Math.max(room, view.workers === 0 && view.jobs.length === 0 ? 1 : 0));
-  if (jobs > 0) {
-    await workers.expect(max);
-    const ids = await workers.submit(jobs);
-    say(`${wantedText(target, view.workers)}: ${jobsText(ids)} submitted.`);
-  }
-  if (jobs < plan.submit && perJob > 1)
-    sayOnce(`no more jobs: each brings ${perJob} workers, and another one would pass --max ${max}.`);
-  if (plan.retire.length + plan.cancel.length > 0) {
-    const left = await workers.release(plan);
-    if (left.length > 0) say(`${wantedText(target, view.workers)}: ${leftText(plan, left)}.`);
-  }
-}
-
-function wantedText(target: number, workers: number): string {
-  return `${count(target, "worker")} wanted, ${workers} in`;
-}
-
 /**
- * Keeps those jobs in the plan that were to leave at `waitCount` looks in a row; pending jobs too, since demand may
- * come back.
+ * Cancels the jobs of a cluster that has ended. A batch system that is away is asked again, for as long as it may be
+ * away, or until a signal comes.
  */
-function patient(plan: GrowthPlan, idle: Map<string, number>, waitCount: number): GrowthPlan {
-  const leaving = new Set([...plan.retire, ...plan.cancel].map(({ id }) => id));
-  for (const id of idle.keys()) if (!leaving.has(id)) idle.delete(id);
-  for (const id of leaving) idle.set(id, (idle.get(id) ?? 0) + 1);
-  const due = ({ id }: JobSeen): boolean => (idle.get(id) ?? 0) >= waitCount;
-  return { submit: plan.submit, retire: plan.retire.filter(due), cancel: plan.cancel.filter(due) };
+async function cancelPatiently({ workers, say, ended }: AdaptInput): Promise<readonly string[]> {
+  const until = performance.now() + deadlines.batchSilence;
+  for (let told = false; ; told = true) {
+    try {
+      return await workers.cancelAll();
+    } catch (error) {
+      if (!isBatchFailure(error) || !isAway(error) || performance.now() >= until || ended.aborted) throw error;
+      if (!told) say(`the cluster has ended; ${firstClause(error)}; it is asked again to cancel the jobs.`);
+      await pauseFor(deadlines.batchAgain, ended);
+    }
+  }
 }
 
-/** On a signal the workers of our jobs are retired first, so that their results stay in the cluster. */
+/** The workers of our jobs are retired before these are cancelled, so that their results stay in the cluster. */
 async function releaseAll(workers: WorkerJobs): Promise<void> {
   try {
     const { jobs } = await workers.look();
@@ -269,7 +160,7 @@ async function releaseAll(workers: WorkerJobs): Promise<void> {
 function endingSignals(): Disposable & { readonly ended: AbortSignal; readonly code: () => number } {
   const controller = new AbortController();
   let code = 0;
-  const listeners = (["SIGHUP", "SIGINT", "SIGTERM"] as const).map((name) => {
+  const listeners = heardOf(["SIGHUP", "SIGINT", "SIGTERM"]).map((name) => {
     const listener = (): void => {
       if (code !== 0) process.exit(128 + signalNumber(name));
       code = 128 + signalNumber(name);
@@ -285,10 +176,6 @@ function endingSignals(): Disposable & { readonly ended: AbortSignal; readonly c
       for (const [name, listener] of listeners) process.off(name, listener);
     },
   };
-}
-
-function ignoreAbort(error: unknown): void {
-  if ((error as Error).name !== "AbortError") throw error;
 }
 
 function usage(): string {

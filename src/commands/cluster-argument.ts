@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
 
@@ -12,7 +11,7 @@ export async function clusterFileOf(
   { env, cwd }: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },
 ): Promise<string> {
   const path = resolve(cwd, word ?? (env["TSDASK_SCHEDULER_FILE"] || "scheduler.json"));
-  if (word === undefined || word.includes("/") || word.endsWith(".json") || existsSync(path)) return path;
+  if (word === undefined || (await import("../registry/target.ts")).isPath(word, cwd)) return path;
   const { clusterNamed } = await import("../registry/find.ts");
   const { entry, state, why } = await clusterNamed(word, env);
   if (entry.schedulerFile !== undefined && state !== "ended") return entry.schedulerFile;

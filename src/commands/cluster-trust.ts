@@ -17,7 +17,7 @@ export async function clusterTrust(
   said: { readonly trustSharedFolder?: unknown; readonly security?: unknown },
   { env, cwd }: { readonly env: NodeJS.ProcessEnv; readonly cwd: string },
 ): Promise<ClusterTrust> {
-  const { options } = await readOptions({ argv: [], env, cwd });
+  const { options } = await readOptions({ argv: [], env, cwd, mayBeUnset: true });
   return {
     shared: said.trustSharedFolder === true || options.trustSharedFolder,
     security: said.security === "none" || said.security === "tls" ? said.security : options.security,

@@ -33,7 +33,7 @@ export async function configCommand(
   const json = argv.slice(0, end === -1 ? argv.length : end).includes("--json");
   const at = argv.indexOf("--json");
   const words = json ? argv.toSpliced(at, 1) : argv;
-  const result = await readOptions({ argv: words[0] === undefined ? [] : words, env, cwd });
+  const result = await readOptions({ argv: words, env, cwd, mayBeUnset: true });
   if (result.command.kind !== "launch") {
     stdout.write(HELP);
     return 0;
@@ -115,7 +115,10 @@ const SECONDS: readonly OptionKey[] = [
   "drain",
 ];
 
-const valueText = (key: OptionKey, { options }: { options: Options }): string => {
+const valueText = (key: OptionKey, result: ReadResult): string => {
+  const { options, unset } = result;
+  const missing = unset[key];
+  if (missing !== undefined) return `${valueText(key, { ...result, unset: {} })} (${missing} is not set here)`;
   const value = chosenValue(key, options);
   if (value === undefined) return `(${defaultText(key)})`;
   if (key === "memoryLimit") return memoryText(options.memoryLimit);
@@ -148,7 +151,7 @@ const memoryText = (limit: Options["memoryLimit"]): string => {
   }
 };
 
-const asJson = ({ options, sources }: ReadResult): object => ({
+const asJson = ({ options, sources, unset }: ReadResult): object => ({
   script: options.script ?? null,
   schedulerAddress: options.schedulerAddress ?? null,
   options: Object.fromEntries(
@@ -158,6 +161,7 @@ const asJson = ({ options, sources }: ReadResult): object => ({
         value: chosenValue(key, options) ?? null,
         source: sourceName(sources[key]),
         from: sources[key] satisfies Sources[OptionKey],
+        ...(unset[key] === undefined ? {} : { unset: unset[key] }),
       },
     ]),
   ),

@@ -1,4 +1,4 @@
-import { hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { lineTrouble, type TlsCredentials } from "../dask/comm.ts";
@@ -7,10 +7,11 @@ import { credentialsFor } from "../dask/live-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
-import { clusterTunnel, tunnelLines } from "../net/cluster-tunnel.ts";
+import { clusterTunnel, dashboardLink, tunnelLines } from "../net/cluster-tunnel.ts";
 import { clustersNamed, listClusters, refuseSuspended } from "../registry/find.ts";
-import { loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
+import { atHost, loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
 import { readClusterToken } from "../security/cluster-folder.ts";
+import { userName } from "../security/user.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
 import { clusterTrust } from "./cluster-trust.ts";
@@ -73,11 +74,12 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     stdout.write(`${(await clientText({ path, file }, line, context)).map(visibleLine).join("\n")}\n`);
     return 0;
   }
-  const tunnel = await tunnelOf(file.tsdask, line, context, credentials?.cert);
+  const token = await tokenOf(file.tsdask);
+  const tunnel = await tunnelOf(file.tsdask, line, context, { token, certificate: credentials?.cert });
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {
     // What `visible` shows of a control character is JSON's own way to write it.
-    stdout.write(`${visible(JSON.stringify(asJson({ path, file, state, tunnel, files }), null, 2))}\n`);
+    stdout.write(`${visible(JSON.stringify(asJson({ path, file, state, tunnel, files, token }), null, 2))}\n`);
     return 0;
   }
   if (state.state === "unreachable")
@@ -85,7 +87,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
       `the scheduler cannot be reached from ${hostname()} (${state.problem}), so whether it still runs is not known\n`,
     );
   stdout.write(
-    `${[...headline(file, state), ...tunnelText(tunnel), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`,
+    `${[...headline(file, state), ...tunnelText(tunnel, file.tsdask), ...pythonText({ path, file, files })].map(visibleLine).join("\n")}\n`,
   );
   return 0;
 }
@@ -110,24 +112,36 @@ function gone(path: string, address: string, problem: string, cause?: unknown): 
   return new Failure("TSD-087", { path, address, problem }, { cause });
 }
 
+async function tokenOf(record: ClusterRecord | undefined): Promise<string | undefined> {
+  return record?.security === "tls" ? readClusterToken(record.folder) : undefined;
+}
+
 async function tunnelOf(
   record: ClusterRecord | undefined,
   line: SmallLine,
   { env, cwd }: CommandContext,
-  certificate: string | undefined,
+  { token, certificate }: { readonly token: string | undefined; readonly certificate: string | undefined },
 ): Promise<Tunnel | undefined> {
   if (record === undefined) return undefined;
-  const { options, sources } = await readOptions({ argv: [], env, cwd });
+  const { options, sources } = await readOptions({ argv: [], env, cwd, mayBeUnset: true });
   const login = loginOf(record, line, options.loginHost, env);
   const configured = sources.tunnel.kind === "default" ? undefined : options.tunnel;
-  return clusterTunnel({
+  const tunnel = clusterTunnel({
     record,
-    user: userInfo().username,
-    token: record.security === "tls" ? await readClusterToken(record.folder) : undefined,
+    user: userName(env),
+    token,
     certificate,
     kind: (line.options["tunnel"] as TunnelKind | undefined) ?? configured,
     login,
   });
+  return tunnel === undefined ? undefined : { ...tunnel, notes: [...tunnel.notes, ...notesOn(record)] };
+}
+
+/** What is to come, and has a link and an ssh line of its own. */
+function notesOn(record: ClusterRecord | undefined): readonly string[] {
+  return record?.jupyterComes === true && record.jupyter === null
+    ? ["JupyterLab is still starting; run this again in a moment (its link and ssh line are others)"]
+    : [];
 }
 
 /**
@@ -163,8 +177,10 @@ function headline({ address, tsdask }: SchedulerFile, state: State): string[] {
   ];
 }
 
-function tunnelText(tunnel: Tunnel | undefined): readonly string[] {
-  return tunnel === undefined ? [] : ["", ...tunnelLines(tunnel)];
+function tunnelText(tunnel: Tunnel | undefined, record: ClusterRecord | undefined): readonly string[] {
+  if (tunnel !== undefined) return ["", ...tunnelLines(tunnel)];
+  // Without the dashboard, JupyterLab will be its only page.
+  return notesOn(record).flatMap((note) => ["", `note: ${note}`]);
 }
 
 interface Access {
@@ -213,9 +229,9 @@ async function clientText(
       problem: "The cluster is not in your list of clusters, by which `tsdask-mpi open` finds it.",
       hint: "`tsdask-mpi env` connects a shell that reaches its scheduler.",
     });
-  const { options } = await readOptions({ argv: [], env, cwd });
+  const { options } = await readOptions({ argv: [], env, cwd, mayBeUnset: true });
   const login = loginOf(record, line, options.loginHost, env);
-  const target = login === undefined ? "<login host>" : login.includes("@") ? login : `${userInfo().username}@${login}`;
+  const target = login === undefined ? "<login host>" : atHost(userName(env), login);
   return [
     "on your own computer, where tsdask-mpi and a Python with Dask are (docs/laptop.md):",
     `  tsdask-mpi open --cluster ${listed.entry.name} --client ${target}`,
@@ -258,7 +274,12 @@ function asJson({
   state,
   tunnel,
   files,
-}: Access & { readonly state: State; readonly tunnel: Tunnel | undefined }): object {
+  token,
+}: Access & {
+  readonly state: State;
+  readonly tunnel: Tunnel | undefined;
+  readonly token: string | undefined;
+}): object {
   const workers = state.state === "running" ? Object.entries(state.identity.workers) : undefined;
   return {
     file: path,
@@ -280,6 +301,7 @@ function asJson({
     credentials: files ?? null,
     tunnel: tunnel === undefined ? null : { onNode: tunnel.onNode, onLaptop: tunnel.onLaptop, notes: tunnel.notes },
     links: tunnel?.links ?? [],
+    dashboard: (file.tsdask && dashboardLink(file.tsdask, token)) ?? null,
     python: pythonLines({ file, files }),
   };
 }

@@ -22,8 +22,8 @@ would say. Alone it looks at this host; in a job at the job, too; behind a launc
   mpirun -np 4 tsdask-mpi doctor --python ~/env
 
       --json         the same as JSON
-      --bundle FILE  the same, how the last launches here ended, and the variables that matter, as one text for a ticket; secrets and
-                     other users' names are left out
+      --bundle FILE  the same, how the last launches here ended, and the variables that matter, as one text for a ticket; what
+                     looks like a secret, or like another user's name in a path, is hidden
   -h, --help         this text
 
 Exit code: 0 when a launch would start (there may be warnings), 69 when it would not.

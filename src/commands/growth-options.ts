@@ -1,12 +1,12 @@
 import { constants, accessSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { workersOfScript } from "../batch/growth.ts";
 import { batchSystem, describeJob } from "../batch/job.ts";
 import { batchNames } from "../dask/scheduler-file.ts";
 import { localWorkerScript, renderScript } from "../batch/script/render.ts";
-import { jobListPath } from "../batch/job-list-path.ts";
+import { readJobList } from "../batch/job-list.ts";
+import { allWorkerJobs, jobListPath } from "../batch/job-list-path.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
 import { groupName } from "../config/groups.ts";
 import { variableOf } from "../config/option-names.ts";
@@ -14,6 +14,9 @@ import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import type { ClusterGroup, ClusterRecord } from "../dask/scheduler-file.ts";
 import { manyWorkers } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
+import { unwritable } from "../security/file-problems.ts";
+import { temporaryFolder } from "../security/private-files.ts";
+import { homeFolder } from "../security/user.ts";
 import { clusterTrust, trustPassedOn, type ClusterTrust } from "./cluster-trust.ts";
 import {
   readCommandLine,
@@ -70,6 +73,8 @@ export interface WorkerJob extends AsyncDisposable {
   /** Where the jobs are listed. */
   readonly listPath: string;
   readonly group: ClusterGroup | undefined;
+  /** Workers that the whole cluster may have. */
+  readonly expected: number;
 }
 
 /**
@@ -86,14 +91,14 @@ export async function readGrowthLine<const O extends CommandOptions>(
     program,
     options,
     defaults: await sectionDefaults(env),
-    context: { cwd, home: homedir(), env, variables: false },
+    context: { cwd, home: homeFolder(env), env, variables: false },
   });
 }
 
 /**
- * The worker job that was asked for, of a cluster that is to have so many workers. Throws Failure TSD-096 when its
- * script cannot be read, TSD-101 when none can be written for this system, TSD-201 for a group that the cluster does
- * not know.
+ * The worker job that was asked for, of a cluster, or a group of it, that is to have so many workers. Throws Failure
+ * TSD-096 when its script cannot be read, TSD-101 when none can be written for this system, TSD-201 for a group that
+ * the cluster does not know.
  */
 export async function workerJob(
   said: Said<typeof growthOptions>,
@@ -109,13 +114,15 @@ export async function workerJob(
   const { tsdask } = await readSchedulerFile(schedulerFile, trust);
   const system = batch ?? tsdask?.job?.system ?? systemHere(place.env);
   const group = groupOf(groupSaid, tsdask);
-  const launch = launchOptions(group, expected);
+  const listPath = jobListPath(schedulerFile, tsdask?.folder, groupSaid);
+  const all = Math.max(tsdask?.expects ?? 0, expected + (await listedBeside(listPath, tsdask)));
+  const launch = launchOptions(group, all);
   const common = {
     cwd: place.cwd,
     env: { ...passedOn.env, ...launch.env },
     ...(tsdask === undefined ? {} : { logFolder: join(tsdask.folder, "log") }),
   };
-  const found = { system, trust, group, listPath: jobListPath(schedulerFile, tsdask?.folder, groupSaid) };
+  const found = { system, trust, group, listPath, expected: all };
   if (script !== undefined) {
     const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;
     return {
@@ -148,9 +155,11 @@ export async function workerJob(
       : renderScript(system, specOf({ ...job, ranksPerNode: ranks }, { command, words, join: { schedulerFile } })).text;
   // In the cluster's folder it goes with the cluster; a local job may still be about to read it when this command has
   // ended.
-  const folder = tsdask?.folder ?? (await mkdtemp(join(tmpdir(), "tsdask-worker-job-")));
+  const folder = tsdask?.folder ?? (await temporaryFolder("tsdask-worker-job-"));
   const file = join(folder, `worker-job-${process.pid}.sh`);
-  await writeFile(file, content, { mode: 0o700 });
+  await writeFile(file, content, { mode: 0o700 }).catch((error: unknown) => {
+    throw unwritable(file, error);
+  });
   return {
     ...found,
     perJob: workersPerJob ?? ranks * (system === "local" ? 1 : (job.nodes ?? 1)),
@@ -175,6 +184,17 @@ function pythonWords(
   const named = { ...env, ...exported }["TSDASK_PYTHON"] ?? "";
   if (own || system === "kubernetes" || named !== "") return [];
   return cluster?.python === undefined ? [] : ["--python", cluster.python];
+}
+
+/** How many workers the cluster's other lists of jobs are to bring; one that cannot be read is not this command's. */
+async function listedBeside(listPath: string, cluster: ClusterRecord | undefined): Promise<number> {
+  const others = cluster === undefined ? [] : await allWorkerJobs(cluster.folder);
+  const lists = await Promise.all(
+    others
+      .filter((path) => path !== listPath)
+      .map(async (path) => (await readJobList(path).catch(() => ({ jobs: [] }))).jobs),
+  );
+  return lists.flat().reduce((sum, { expected }) => sum + expected, 0);
 }
 
 /** The group of this name. Throws Failure TSD-201. */

@@ -2,15 +2,19 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { basename } from "node:path";
+import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
 import { ownProgram } from "./program.ts";
 import { deadlines } from "../deadlines.ts";
+import { exitCodes } from "../errors/exit-codes.ts";
 import { Failure } from "../errors/failure.ts";
 import { messages } from "../errors/messages.ts";
+import { visible } from "../errors/visible.ts";
 import { startedBy } from "../launcher/cleaned.ts";
 import { isAlive } from "../launcher/proc-stat.ts";
 import { builtInPrefix } from "../launcher/neighbours.ts";
-import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
+import { heardOf, nohupVariables, secondInterrupt, secondSignalAfter, signalNumber } from "../launcher/signals.ts";
+import { refuseClosedFolder } from "../security/folder-trouble.ts";
 import type { Out } from "../ui/out.ts";
 import type { Script } from "../config/options.ts";
 import { readFor } from "../config/read-for.ts";
@@ -24,7 +28,7 @@ async function untilGone(pid: number, most: number): Promise<void> {
  * The built-in launcher: starts `--np` ranks of this program on this machine and returns the launch's exit code: that
  * of the rank which tells it (128 plus a signal's number when that was killed), else the first of another rank that is
  * not 0. A worker's rank that was killed counts for nothing: the cluster goes on without it. Throws TSD-001 when no
- * number of ranks was given, TSD-112 when there is input but no script.
+ * number of ranks was given, TSD-112 when there is input but no script, TSD-208 in a folder that may not be entered.
  */
 export async function launchLocally({
   program,
@@ -53,7 +57,7 @@ export async function launchLocally({
     const { noLauncher } = await import("../launcher/no-launcher.ts");
     const { failureText } = await import("../ui/failure-text.ts");
     const starter = startedBy(process.ppid, process.pid);
-    const failure = noLauncher(starter);
+    const failure = noLauncher(starter, program === "tsdask-mpi" ? options.script?.words : []);
     // Each of its ranks would say the same: the first stays until the others have seen it, and they, whose end may be
     // its end, too, until it has left.
     if (failure !== undefined) out.write(failureText(failure));
@@ -74,9 +78,11 @@ export async function launchLocally({
     client,
     exclusiveWorkers: options.exclusiveWorkers,
   });
+  refuseClosedFolder(cwd);
   const prompt = isatty(0) && isPrompt(options.script);
   const environment = {
     ...env,
+    ...nohupVariables,
     ...(program === "dask-mpi" ? { TSDASK_COMMAND: program } : {}),
     TSDASK_SIZE: String(size),
     TSDASK_LOCAL_SIZE: String(size),
@@ -139,7 +145,9 @@ function startRanks({
   const killAll = (signal: NodeJS.Signals): void => {
     for (const rank of ranks) if (rank.exitCode === null && rank.signalCode === null) rank.kill(signal);
   };
-  passSignalsOn(killAll, prompt);
+  passSignalsOn(killAll, () => {
+    if (!prompt) for (const rank of ranks) tell(rank, secondInterrupt);
+  });
   for (let rank = 0; rank < size; rank += 1) {
     // All but the first two stay shells, which is for the start script to see to.
     const [start, ...words] = rank < 2 || shell === undefined ? [file, ...args] : ["/bin/sh", shell];
@@ -149,22 +157,40 @@ function startRanks({
       stdio: [rank === clientRank ? "inherit" : "ignore", "inherit", "inherit", "pipe"],
     });
     child.on("exit", (status, signal) => onExit(rank, status, signal));
-    child.on("error", () => onExit(rank, 70, null));
+    child.on("error", ({ message }) => {
+      if (left === size) out.write(`tsdask-mpi: rank ${rank} could not be started: ${visible(message)}.\n`);
+      onExit(rank, exitCodes.notStarted, null);
+    });
     ranks.push(child);
   }
+  // Rank 0 hears that no rank is started any more: at the end it waits for none that has died unmet.
+  tell(ranks[0], "\n");
   return { code: promise, killAll };
 }
 
-function passSignalsOn(killAll: (signal: NodeJS.Signals) => void, prompt: boolean): void {
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const)
-    process.on(name, () => killAll(name));
-  // The ranks hear a terminal's Ctrl-C twice, from it and from here, and take two in a moment for one: a second one is
-  // told again after it.
+/** Says something to a rank by its pipe; one that has ended hears nothing. */
+function tell(rank: ChildProcess | undefined, word: string): void {
+  const pipe = rank?.stdio?.[3] as Writable | null | undefined;
+  if (pipe?.listenerCount("error") === 0) pipe.on("error", () => undefined);
+  pipe?.write(word);
+}
+
+/**
+ * The ranks hear a terminal's Ctrl-C twice, from it and from here, however much later: whether it was a second one is
+ * counted here, and said by `onSecondInterrupt`.
+ */
+function passSignalsOn(killAll: (signal: NodeJS.Signals) => void, onSecondInterrupt: () => void): void {
+  let first: number | undefined;
   let interrupts = 0;
-  process.on("SIGINT", () => {
-    interrupts += 1;
-    if (interrupts > 1 && !prompt) setTimeout(killAll, secondSignalAfter + 50, "SIGINT").unref();
-  });
+  for (const name of heardOf(["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"]))
+    process.on(name, () => {
+      const now = performance.now();
+      first ??= now;
+      killAll(name);
+      if (name !== "SIGINT") return;
+      interrupts += 1;
+      if (interrupts > 1 || now - first > secondSignalAfter) onSecondInterrupt();
+    });
 }
 
 const prompts = /^(ipython|ptpython|bpython|ptipython|bash|zsh|fish|sh|dash|ksh|tcsh)[\d.]*$/;

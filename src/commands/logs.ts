@@ -1,15 +1,18 @@
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
+import { sameJob } from "../batch/same-job.ts";
 import { BadValue, duration, integer, show } from "../config/values.ts";
 import { Failure } from "../errors/failure.ts";
 import { visibleLine } from "../errors/visible.ts";
 import { processOf } from "../registry/ask.ts";
+import type { ClusterEntry } from "../registry/cluster-entry.ts";
 import { readEntry } from "../registry/entry.ts";
-import type { Listed } from "../registry/find.ts";
+import { listClusters, type Listed } from "../registry/find.ts";
 import { logFiles, readFrom, readLogs, type LogFilter, type LogLine } from "../registry/log-files.ts";
 import { targetOf } from "../registry/target.ts";
+import { hasNoLaunch } from "../registry/write.ts";
+import { homeFolder } from "../security/user.ts";
 import { wantsColour } from "../ui/failure-text.ts";
 import type { CommandContext } from "./context.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
@@ -30,8 +33,12 @@ Without a name or a file: the cluster of this folder, else the only one that run
   ],
 };
 
-/** How often (ms) the files are looked at while they are followed. */
+/**
+ * How often (ms) the files are looked at while they are followed, and how often a cluster is asked for whose process is
+ * not one of this machine.
+ */
 const followEvery = 300;
+const askEvery = 3_000;
 
 /**
  * `tsdask-mpi logs`: a launch's log; resolves to the exit code, 0. Throws TSD-003, TSD-006 and TSD-008 (wrong words),
@@ -52,11 +59,7 @@ export async function logsCommand(argv: readonly string[], context: CommandConte
     });
   const { entry } = listed;
   const wanted = await filterOf(line, listed, context);
-  const find = async (): Promise<readonly string[]> => {
-    const kept = await logFiles(entry.log ?? "", entry.launch);
-    return kept.length > 0 ? kept : logFiles(join(entry.folder, "log"), entry.launch);
-  };
-  const { lines, read } = await readLogs(await find(), wanted);
+  const { lines, read } = await readLogs(await filesOf(entry), wanted);
   if (read.size === 0 && listed.state === "ended")
     throw new Failure("TSD-149", {
       name: entry.name,
@@ -72,19 +75,67 @@ export async function logsCommand(argv: readonly string[], context: CommandConte
     if (lines.length === 0) stderr.write("nothing of that is in the log\n");
     return 0;
   }
+  const last = await follow(listed, wanted, { read, print, line, context });
+  stderr.write(`tsdask-mpi: ${visibleLine(last.entry.name)} has ended.\n`);
+  return 0;
+}
+
+/** The files of a cluster's log: those that are kept, else those of its folder. */
+async function filesOf(entry: ClusterEntry): Promise<readonly string[]> {
+  // A job that no launch has taken yet has no folder of its own, and what lies where it was submitted is its user's.
+  if (hasNoLaunch(entry)) return [];
+  const kept = await logFiles(entry.log ?? "", entry.launch);
+  return kept.length > 0 ? kept : logFiles(join(entry.folder, "log"), entry.launch);
+}
+
+interface Following {
+  /** How far (bytes) each file was read. */
+  readonly read: ReadonlyMap<string, number>;
+  readonly print: (lines: readonly LogLine[]) => void;
+  readonly line: SmallLine;
+  readonly context: CommandContext;
+}
+
+/**
+ * Prints what comes until the cluster has ended, and resolves to what it was last. Its own process says its end at
+ * once, here or in its entry; one that was killed elsewhere says none, and is asked for.
+ */
+async function follow(listed: Listed, filter: LogFilter, { read, print, line, context }: Following): Promise<Listed> {
+  let [now, wanted] = [listed, filter];
   const places = new Map(read);
+  let asked = performance.now();
   for (let over = false; ; ) {
-    for (const path of await find()) {
+    for (const path of await filesOf(now.entry)) {
       const part = await readFrom(path, places.get(path) ?? 0, wanted);
       places.set(path, part.end);
       print(part.lines);
     }
-    if (over) break;
-    over = await hasEnded(listed);
+    if (over) return now;
+    over = await hasEnded(now);
+    if (!over && processOf(now.entry) === undefined && performance.now() - asked > askEvery) {
+      const latest = await lookAgain(now, context);
+      if (latest.entry.launch !== now.entry.launch)
+        wanted = { ...(await filterOf(line, latest, context)), ...since(filter) };
+      now = latest;
+      over = now.state === "ended";
+      asked = performance.now();
+    }
     await sleep(followEvery);
   }
-  stderr.write(`tsdask-mpi: ${visibleLine(entry.name)} has ended.\n`);
-  return 0;
+}
+
+const since = (filter: LogFilter): Pick<LogFilter, "since"> =>
+  filter.since === undefined ? {} : { since: filter.since };
+
+/**
+ * The cluster, asked once more; in the place of a job that waited, the launch that has taken it. As it was where it is
+ * not in the list any more.
+ */
+async function lookAgain(one: Listed, { env }: CommandContext): Promise<Listed> {
+  const { launch, job } = one.entry;
+  const waited = hasNoLaunch(one.entry);
+  const found = await listClusters(env, (other) => other.launch === launch || (waited && sameJob(other.job, job)));
+  return found.find(({ entry }) => entry.launch !== launch) ?? found[0] ?? one;
 }
 
 /** A rank, a host, a time: what the words of the command line ask for. */
@@ -93,7 +144,7 @@ async function filterOf(
   { entry, identity }: Listed,
   { env, cwd }: CommandContext,
 ): Promise<LogFilter> {
-  const context = { cwd, home: homedir(), env, variables: false };
+  const context = { cwd, home: homeFolder(env), env, variables: false };
   const read = <T>(option: string, reader: (raw: string, at: typeof context) => T): T | undefined => {
     const raw = options[option];
     if (typeof raw !== "string") return undefined;

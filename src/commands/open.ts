@@ -1,9 +1,9 @@
-import { homedir } from "node:os";
 import { optionLines, readCommandLine, type CommandOption } from "../config/command-line.ts";
 import { Failure } from "../errors/failure.ts";
 import { choice, flag, integer, program, show, text, type Raw, type Reader } from "../config/values.ts";
+import { homeFolder } from "../security/user.ts";
 import type { CommandContext } from "./context.ts";
-import type { Asked } from "./open/session.ts";
+import type { Asked } from "./open/desk.ts";
 import { loginHost, plainProgram, usualProgram, usualWords } from "./open/words.ts";
 import { jobOptions } from "./script-options.ts";
 
@@ -81,7 +81,7 @@ export async function openCommand(argv: readonly string[], context: CommandConte
   const { said, words, help } = readCommandLine(argv, {
     program: "tsdask-mpi open",
     options: openOptions,
-    context: { cwd, home: homedir(), env, variables: false },
+    context: { cwd, home: homeFolder(env), env, variables: false },
     passThrough: 1,
   });
   const [word, ...rest] = words;

@@ -59,10 +59,12 @@ const TAIL = `\
 ## What does not go together
 
 Of two options that exclude each other, the one set at the higher place wins, so that a command line can overrule a file: \`--security none\`
-against a site's certificates, \`--host\` against the site's \`interface\`. Set at the same place they are an error (TSD-007).
+against a site's certificates, \`--host\` against the site's \`interface\`. Set at the same place they are an error (TSD-007),
+and so is \`--protocol tcp\` or \`ws\` where a file or a variable says \`security: tls\`: encryption is never lost by the way.
 
 - A script, or \`--jupyter\`, with \`--no-scheduler\` or an address: ranks that join a cluster are all workers.
 - \`--protocol tcp\` or \`ws\` with \`--security tls\`: Dask does not encrypt them. \`--protocol ucx\` and a \`tcp://\` address turn the default \`tls\` off, and that is said at the start.
+- \`TSDASK_GROUP\`, or \`group:\` in a file, with \`--no-scheduler\` or an address: the ranks are those of the cluster's own launch, and one that joins it has none of these groups.
 - \`--nanny\` with \`--worker-class C\`: the Nanny runs a worker of class C. \`distributed.Nanny\` and \`dask_cuda.CUDAWorker\` bring their own.
 
 ## The dask-mpi command

@@ -128,7 +128,7 @@ async function written(path: string, text: string): Promise<boolean> {
     await rename(temporary, path);
     return true;
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw unwritable(path, error);
   }
 }

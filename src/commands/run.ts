@@ -1,3 +1,4 @@
+import { Failure } from "../errors/failure.ts";
 import { SUBCOMMANDS, type Command, type Options } from "../config/options.ts";
 import { VERSION } from "../config/version.ts";
 import type { CommandContext } from "./context.ts";
@@ -11,12 +12,34 @@ export async function runCommand(
   context: CommandContext,
   program: Options["program"] = "tsdask-mpi",
 ): Promise<number> {
+  try {
+    return await run(command, context, program);
+  } catch (error) {
+    throw error instanceof Failure && error.code === "TSD-023" ? namedFor(command.kind, error) : error;
+  }
+}
+
+/** How a command is told its cluster, where that is not just the word behind it. */
+const told: Readonly<Record<string, string>> = { scale: "scale N", adapt: "adapt --max N", open: "open --cluster" };
+
+/** TSD-023 with the way in which the command that was run takes another cluster. */
+function namedFor(kind: string, failure: Failure): Failure {
+  const command = `tsdask-mpi ${told[kind] ?? kind}`;
+  const again = `name the cluster (\`tsdask-mpi list\` shows yours) or its file: \`${command} NAME\`, \`${command} /path/to/scheduler.json\``;
+  return new Failure("TSD-023", { ...failure.facts, again }, { cause: failure });
+}
+
+async function run(
+  command: Exclude<Command, { kind: "launch" }>,
+  context: CommandContext,
+  program: Options["program"],
+): Promise<number> {
   switch (command.kind) {
     case "help": {
       const topic = SUBCOMMANDS.find((name) => name === command.topic);
       if (topic !== undefined) return runCommand({ kind: topic, argv: ["--help"] }, context);
       const { helpText } = await import("./help.ts");
-      context.stdout.write(helpText(program, context.stdout.columns ?? 100, command.topic));
+      context.stdout.write(helpText(program, context.stdout.columns || 100, command.topic));
       return 0;
     }
     case "version":

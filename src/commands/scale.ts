@@ -1,13 +1,17 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { basename } from "node:path";
 import { cancelListedJobs, lockJobList, readJobList, writeJobList } from "../batch/job-list.ts";
 import { refuseForeign } from "../batch/mark.ts";
 import { withGroups } from "../batch/job-list-path.ts";
 import { openWorkerJobs, type WorkerJobs, type View } from "../batch/worker-jobs.ts";
+import { BatchPatience, firstClause, firstLine, isBatchFailure } from "../batch/patience.ts";
 import { cannotRun, pendingLines, type Pending } from "../batch/pending.ts";
-import { countsFor, growthPlan, type GrowthPlan } from "../batch/growth.ts";
+import { countsFor, growthPlan, type GrowthPlan, type JobSeen } from "../batch/growth.ts";
 import { commandShell } from "../batch/run.ts";
+import { lineTrouble } from "../dask/comm.ts";
 import { isCallFailure } from "../dask/rpc.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { pauseFor } from "../timers.ts";
 import { count } from "../ui/ranges.ts";
 import { durationText } from "../ui/format.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
@@ -34,8 +38,8 @@ const askEvery = 5_000;
 /**
  * `tsdask-mpi scale N [scheduler.json]`: brings a cluster to N workers by submitting worker jobs, or by retiring those
  * of jobs that were submitted this way before and cancelling them. Resolves to the exit code: 0, or 69 when `--wait`
- * ran out. Throws what the command line (TSD-003, 006, 008), the cluster (TSD-023, 024, 073 to 078), the batch system
- * (TSD-090 to 095) and the job list (TSD-097 to 099) throw.
+ * ran out. Throws what the command line (TSD-003, 006, 008), the cluster (TSD-023, 024, 073 to 078, 149), the batch
+ * system (TSD-090 to 095) and the job list (TSD-072, TSD-097 to 099) throw.
  */
 export async function scaleCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, stdout, stderr } = place;
@@ -65,13 +69,15 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   try {
     view = await workers.look();
   } catch (error) {
-    if (target === 0 && isCallFailure(error)) return await cancelWithoutScheduler(workers.listPath, place, say);
+    // One that is there may be busy: its jobs' workers can only be retired when it answers.
+    if (target === 0 && isCallFailure(error) && isUnreachable(error))
+      return await cancelWithoutScheduler(workers.listPath, place, say);
     throw error;
   }
   const plan = growthPlan({ target, others: view.others, jobs: view.jobs, perJob: job.perJob, busyToo: true });
   if (plan.submit > 0) {
     await workers.expect(target);
-    const ids = await workers.submit(plan.submit);
+    const ids = await submitted(workers, plan.submit, place, say);
     say(
       `${jobsText(ids)} submitted (${job.system}), for ${plan.submit * job.perJob} more ${plan.submit * job.perJob === 1 ? "worker" : "workers"}; ${view.workers} ${view.workers === 1 ? "is" : "are"} in.`,
     );
@@ -96,7 +102,39 @@ export async function scaleCommand(argv: readonly string[], place: CommandPlace)
   return wait === undefined ? 0 : await waitFor({ workers, target, seconds: wait, say });
 }
 
-async function waitFor({
+/** Submits so many jobs; where it fails, those that were taken before are told first. */
+export async function submitted(
+  workers: WorkerJobs,
+  many: number,
+  { stdout }: { readonly stdout: { readonly write: (text: string) => unknown } },
+  say: (text: string) => void,
+): Promise<readonly string[]> {
+  const before = workers.listed();
+  try {
+    return await workers.submit(many);
+  } catch (error) {
+    const ids = workers.listed().filter((id) => !before.includes(id));
+    if (ids.length > 0) say(`${jobsText(ids)} of ${many} submitted.`);
+    for (const id of ids) stdout.write(`${id}\n`);
+    throw error;
+  }
+}
+
+/** Whether a job's workers are in; of one that has begun to bring them, those that are asked for are enough. */
+const isIn = (job: JobSeen): boolean => job.arriving === true || countsFor(job) <= job.workers.length;
+
+/**
+ * Whether nothing was there that a scheduler could be asked at: the connection was refused, or there was no way to its
+ * host. Where it came about, the scheduler may be busy.
+ */
+export const isUnreachable = (failure: Failure): boolean => lineTrouble(failure)?.stage === "connect";
+
+/**
+ * Waits until the workers are in; resolves to the exit code. A batch system that does not answer for a while is waited
+ * for, too, and so is a scheduler that is there. Throws TSD-075 to TSD-078 when that one has gone or the time is over,
+ * TSD-091 to TSD-095 when the batch system is away for too long, TSD-097 and TSD-141.
+ */
+export async function waitFor({
   workers,
   target,
   seconds,
@@ -109,10 +147,35 @@ async function waitFor({
 }): Promise<number> {
   const until = Date.now() + seconds * 1000;
   const reasons = pendingWatch(workers, say);
+  const batch = new BatchPatience({ silence: deadlines.batchSilence, pause: deadlines.batchAgain });
+  batch.begin();
+  let busy = false;
   for (;;) {
-    const view = await workers.look();
+    let view: View;
+    try {
+      view = await workers.look();
+    } catch (error) {
+      if (isCallFailure(error) && !isUnreachable(error)) {
+        if (Date.now() > until) throw error;
+        if (!busy) say(`${firstClause(error)}; it is asked again.`);
+        busy = true;
+        await pauseFor(askEvery);
+        continue;
+      }
+      if (!isBatchFailure(error)) throw error;
+      const jobs = workers.listed().length;
+      const verdict = batch.failed("look", error, { now: performance.now(), jobs });
+      if (verdict.givesUp || Date.now() > until) throw error;
+      if (verdict.say !== undefined) say(verdict.say);
+      await pauseFor(askEvery);
+      continue;
+    }
+    const again = batch.done("look");
+    if (again !== undefined) say(again);
+    if (busy) say("the scheduler answers again.");
+    busy = false;
     if (view.failed.length > 0) throw jobsFailed(view.failed);
-    if (view.workers >= target && view.jobs.every((job) => countsFor(job) <= job.workers.length)) {
+    if (view.workers >= target && view.jobs.every(isIn)) {
       say(`${count(view.workers, "worker")} ${view.workers === 1 ? "is" : "are"} in.`);
       return 0;
     }
@@ -122,7 +185,7 @@ async function waitFor({
       say(`only ${view.workers} of ${target} workers are in after ${durationText(seconds)}${pendingText(view)}.`);
       return 69;
     }
-    await sleep(lookEvery);
+    await pauseFor(lookEvery);
   }
 }
 
@@ -171,6 +234,10 @@ export function sayer(stderr: CommandPlace["stderr"], group: string | undefined)
   return (text) => void stderr.write(`${prefix}: ${text}\n`);
 }
 
+/**
+ * Cancels the listed jobs of a cluster that is not there, those of its groups too where the list is that of all. A list
+ * that another command works with is left to that one.
+ */
 async function cancelWithoutScheduler(
   listPath: string,
   { env }: CommandPlace,
@@ -178,7 +245,15 @@ async function cancelWithoutScheduler(
 ): Promise<number> {
   const cancelled: string[] = [];
   const others: (() => void)[] = [];
+  const kept: string[] = [];
   for (const path of await withGroups(listPath)) {
+    // The lock of the list that was named is held already.
+    const lock = path === listPath ? undefined : await lockUnlessTaken(path);
+    if (lock instanceof Failure) {
+      kept.push(`the jobs of group ${basename(path).replace("jobs-", "")} stay: ${firstLine(lock)}`);
+      continue;
+    }
+    await using _lock = lock;
     const list = await readJobList(path);
     const { jobs, foreign } = await cancelListedJobs(path, env);
     cancelled.push(...jobs.filter((job) => !foreign.includes(job)).map(({ id }) => id));
@@ -191,8 +266,19 @@ async function cancelWithoutScheduler(
   say(
     `the scheduler does not answer; ${cancelled.length === 0 ? "no worker job was listed" : `${jobsText(cancelled)} cancelled`}.`,
   );
+  for (const line of kept) say(line);
   for (const refuse of others) refuse();
   return 0;
+}
+
+/** The lock of a list, or Failure TSD-098 where another command has it. */
+async function lockUnlessTaken(path: string): Promise<AsyncDisposable | Failure> {
+  try {
+    return await lockJobList(path, "scale");
+  } catch (error) {
+    if (error instanceof Failure && error.code === "TSD-098") return error;
+    throw error;
+  }
 }
 
 /** `3 jobs (12, 13, 14)`. */
@@ -207,6 +293,8 @@ function pendingText({ jobs }: View): string {
     const many = jobs.filter((job) => job.state === state).length;
     return many === 0 ? [] : [`${count(many, "worker job")} ${many === 1 ? "is" : "are"} ${state}`];
   });
+  const back = jobs.filter(({ returning }) => returning === true).length;
+  if (back > 0) parts.push(`workers of ${count(back, "job")} come back to the scheduler`);
   return parts.map((part) => `, ${part}`).join("");
 }
 

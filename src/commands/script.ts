@@ -1,5 +1,4 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { chmod, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cannotRun, whyPending } from "../batch/pending.ts";
@@ -8,9 +7,12 @@ import { commandShell } from "../batch/run.ts";
 import { renderScript, scriptSystems } from "../batch/script/render.ts";
 import type { ScriptSystem } from "../batch/script/job-spec.ts";
 import { Failure } from "../errors/failure.ts";
-import { optionLines, readCommandLine, type Defaults } from "../config/command-line.ts";
+import { flagName, optionLines, readCommandLine, type Defaults } from "../config/command-line.ts";
 import { readConfigFiles } from "../config/config-files.ts";
+import { temporaryFolder } from "../security/private-files.ts";
+import { homeFolder } from "../security/user.ts";
 import { programName } from "./program.ts";
+import { checkLaunch, misplaced, noEnvironment } from "./script-launch.ts";
 import { jobOptions, scriptOptions, specOf } from "./script-options.ts";
 import { durationText } from "../ui/format.ts";
 import { nearest } from "../config/suggest.ts";
@@ -27,13 +29,10 @@ export interface CommandPlace {
 /** How often the batch system is asked whether a job runs, in ms. */
 const askEvery = 2_000;
 
-/** Batch systems whose jobs do not get the environment they are submitted from: PATH may not lead to us there. */
-const noEnvironment: readonly ScriptSystem[] = ["pbs", "sge", "htcondor"];
-
 /**
  * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit
- * code, 0. Throws Failure TSD-003, 006, 008 to 010 (the command line and files), TSD-090 to 093 (submitting), TSD-100
- * (the file exists), TSD-141 (`--wait`).
+ * code, 0. Throws Failure TSD-002, 003, 006 to 010 (the command line, the launch's included, and files), TSD-090 to 093
+ * (submitting), TSD-100 (the file exists), TSD-141 (`--wait`).
  */
 export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, cwd, stdout, stderr } = place;
@@ -45,7 +44,7 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
     program: "tsdask-mpi script",
     options: scriptOptions,
     defaults: await sectionDefaults(env),
-    context: { cwd, home: homedir(), env, variables: false },
+    context: { cwd, home: homeFolder(env), env, variables: false },
     passThrough: 1,
   });
   if (help || word === undefined) {
@@ -60,8 +59,11 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
     array,
     ...(schedulerFile === undefined ? {} : { join: { schedulerFile } }),
   });
+  const slip = misplaced(argv, words, Object.keys(scriptOptions).map(flagName));
+  const missing = schedulerFile === undefined ? await checkLaunch(system, spec, { env, cwd }) : [];
   const { text, notes } = renderScript(system, spec);
-  for (const note of notes) stderr.write(`note: ${note}\n`);
+  for (const note of [...(slip === undefined ? [] : [slip]), ...(submit === true ? missing : []), ...notes])
+    stderr.write(`note: ${note}\n`);
   if (Object.keys(said.env ?? {}).length > 0) {
     stderr.write(
       "note: the values of --env stand in the script; let it read a secret from a file that only you can open, as in --setup 'source ~/.secrets'\n",
@@ -139,7 +141,7 @@ async function waitForStart({
 
 /** The `script:` sections of the user's and the site's file, the user's first. */
 export async function sectionDefaults(env: NodeJS.ProcessEnv): Promise<readonly Defaults[]> {
-  const files = await readConfigFiles({ env, home: homedir() });
+  const files = await readConfigFiles({ env, home: homeFolder(env) });
   return files.flatMap(({ file, sections }) => {
     const section = sections.get("script");
     return section === undefined ? [] : [{ values: section, source: `${file}, script:` }];
@@ -189,7 +191,7 @@ export async function submitText(
 ): Promise<string> {
   const shell = commandShell({ env });
   if (file !== undefined) return batchSystem(system).submit({ path: file, cwd }, shell);
-  const folder = await mkdtemp(join(tmpdir(), "tsdask-script-"));
+  const folder = await temporaryFolder("tsdask-script-");
   try {
     const path = join(folder, system === "kubernetes" ? "job.yaml" : "job.sh");
     await writeFile(path, text, { mode: 0o700 });

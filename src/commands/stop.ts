@@ -53,7 +53,7 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
   if (word === undefined) {
     const clusters = await listClusters(context.env);
     for (const { entry } of clusters.filter(({ state }) => state === "ended"))
-      if (await clearLeftovers(entry, context.env)) await tellCleared(entry, "had been killed", context);
+      await clearEnded(entry, { removed: "had been killed" }, context);
     const live = clusters.filter(({ state }) => state !== "ended");
     if (live.length === 0) context.stderr.write("tsdask-mpi: no cluster of yours runs.\n");
     return live;
@@ -72,11 +72,20 @@ async function chosen(word: string | undefined, all: boolean, context: CommandCo
   });
 }
 
-/** Says that what a killed cluster left is gone, and which job it has still, in which more may run than it. */
-async function tellCleared(entry: ClusterEntry, how: string, { env, stderr }: CommandContext): Promise<void> {
+/**
+ * Clears away what an ended cluster left, and says how it had ended (`none`: where nothing was left, too), and which
+ * job it has still, in which more may run than it.
+ */
+async function clearEnded(
+  entry: ClusterEntry,
+  how: { readonly removed: string; readonly none?: string },
+  { env, stderr }: CommandContext,
+): Promise<void> {
   const job = await jobLeft(entry, env);
+  const text = (await clearLeftovers(entry, { env, job })) ? `${how.removed}; what it left is removed` : how.none;
+  if (text === undefined) return;
   const still = job === undefined ? "" : ` Its job, ${job}, is still there: cancel it if nothing else runs in it.`;
-  stderr.write(`tsdask-mpi: ${visibleLine(`${entry.name} ${how}; what it left is removed.${still}`)}\n`);
+  stderr.write(`tsdask-mpi: ${visibleLine(`${entry.name} ${text}.${still}`)}\n`);
 }
 
 async function stopOne(one: Listed, now: boolean, context: CommandContext): Promise<void> {
@@ -84,8 +93,7 @@ async function stopOne(one: Listed, now: boolean, context: CommandContext): Prom
   const say = (text: string): void => void stderr.write(`tsdask-mpi: ${visibleLine(`${one.entry.name} ${text}`)}\n`);
   if (one.state === "ended") {
     const how = `had ended already: ${one.why ?? "no more is known"}`;
-    if (await clearLeftovers(one.entry, env)) await tellCleared(one.entry, how, context);
-    else say(`${how}.`);
+    await clearEnded(one.entry, { removed: how, none: how }, context);
     return;
   }
   const from = performance.now();

@@ -122,7 +122,7 @@ export function optionLines(options: CommandOptions): readonly string[] {
 }
 
 /** `ranksPerNode` → `ranks-per-node`. */
-function flagName(key: string): string {
+export function flagName(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 

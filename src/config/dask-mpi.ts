@@ -127,5 +127,5 @@ export async function readDaskMpiOptions(input: ReadInput): Promise<ReadResult> 
     ...(address === undefined ? {} : { scheduler: derived("the scheduler's address") }),
     ...(values.nanny ? {} : { workerClass: derived("--no-nanny") }),
   };
-  return { options, sources, warnings: [], command: { kind: line.asks ?? "launch" } };
+  return { options, sources, warnings: [], unset: {}, command: { kind: line.asks ?? "launch" } };
 }

@@ -61,10 +61,18 @@ function groupTexts(part: string): readonly string[] {
   return texts.length > 0 ? texts : fail("names no group");
 }
 
-/** The options of a rank: its group's over those of all. */
+/** The options of a rank: its group's over those of all, with the Nanny that they ask for. */
 export function optionsOf(options: Options, rank: number): Options {
   const own = options.group.find(({ ranks }) => ranks.includes(rank));
-  return own === undefined ? options : { ...options, ...own.options };
+  return withNanny(own === undefined ? options : { ...options, ...own.options });
+}
+
+/** A Nanny is a class of its own in Dask, which takes the worker's class as an argument; a few classes bring theirs. */
+function withNanny(options: Options): Options {
+  const { nanny, workerClass, workerOptions } = options;
+  if (!nanny || /(Nanny|(^|\.)CUDAWorker)$/.test(workerClass)) return options;
+  const inner = workerClass === "distributed.Worker" ? {} : { worker_class: workerClass };
+  return { ...options, workerClass: "distributed.Nanny", workerOptions: { ...inner, ...workerOptions } };
 }
 
 /** What is wrong with a group in a launch of these workers; undefined: nothing. */

@@ -1,6 +1,7 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Failure } from "../errors/failure.ts";
+import { statsOf } from "../security/stats.ts";
 import { SUBCOMMANDS, type Options } from "./options.ts";
 import { nearest } from "./suggest.ts";
 import { show } from "./values.ts";
@@ -92,7 +93,8 @@ export function refuseNoProgram(
 ): void {
   const file = script?.words[0] ?? "";
   const path = resolve(cwd, file);
-  const found = statSync(path, { throwIfNoEntry: false });
+  // What may not be looked at is not started either, which is said then.
+  const found = statsOf(path);
   if (file === "" || found === undefined || !found.isFile()) return;
   const executable = (found.mode & 0o111) !== 0;
   if (file.includes("/")) {

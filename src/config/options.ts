@@ -98,7 +98,7 @@ export interface Options {
   readonly localDirectory: string | undefined;
   /** Prefix of the workers' names: `<name>-<rank>`. */
   readonly name: string;
-  /** True: Dask's own Nanny was asked for; `workerClass` says so too. */
+  /** True: Dask's own Nanny was asked for; what `optionsOf` gives a rank has it as its `workerClass`. */
   readonly nanny: boolean;
   /** An importable class, e.g. `distributed.Worker`. */
   readonly workerClass: string;

@@ -1,12 +1,12 @@
-import { homedir } from "node:os";
 import { Failure } from "../errors/failure.ts";
+import { homeFolder } from "../security/user.ts";
 import { lacksScheme, looksLikeAddress, readAddress } from "./address.ts";
 import type { ConfigFile, Section } from "./config-file.ts";
 import { configPlaces, readConfigFiles, type ConfigPlace } from "./config-files.ts";
 import type { Grammar, Line } from "./grammar.ts";
 import type { Command, Options, Sources } from "./options.ts";
 import { subcommandOf } from "./prescan.ts";
-import { resolveValues } from "./resolve.ts";
+import { resolveValues, type Unset } from "./resolve.ts";
 import { readLine } from "./scan.ts";
 import { reconcile } from "./reconcile.ts";
 import { edits } from "./suggest.ts";
@@ -14,7 +14,10 @@ import { variable } from "./option-names.ts";
 import { optionKeys, table } from "./table.ts";
 import { show, type Raw } from "./values.ts";
 
-/** What a process reads its options from. `userFile` and `siteFile`, when given, must exist. */
+/**
+ * What a process reads its options from. `userFile` and `siteFile`, when given, must exist. `mayBeUnset`: for one that
+ * launches nothing here: a file's paths may then name variables that only a job has.
+ */
 export interface ReadInput {
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -22,6 +25,7 @@ export interface ReadInput {
   readonly home?: string;
   readonly siteFile?: string;
   readonly userFile?: string;
+  readonly mayBeUnset?: boolean;
 }
 
 export interface ReadResult {
@@ -30,6 +34,8 @@ export interface ReadResult {
   readonly command: Command;
   /** Sentences about what was said but has no effect; for stderr. */
   readonly warnings: readonly string[];
+  /** With `mayBeUnset`: the options whose paths are not to be used here, since a variable is missing. */
+  readonly unset: Unset;
 }
 
 export const GRAMMAR: Grammar = { program: "tsdask-mpi", specs: table, interspersed: false, version: true };
@@ -80,7 +86,7 @@ export function placesOf(input: Omit<ReadInput, "argv">): readonly ConfigPlace[]
 
 /** The user's home folder: HOME, else what the system's user table says. */
 export function homeOf({ home, env }: Pick<ReadInput, "home" | "env">): string {
-  return home ?? (env["HOME"] || homedir());
+  return home ?? homeFolder(env);
 }
 
 /** A command line whose scheduler address, if it has one, is taken out of its words. */
@@ -120,11 +126,12 @@ const mergeSaid = (before: Line["said"], after: Line["said"]): Line["said"] => {
 };
 
 const finish = (line: Addressed, files: readonly ConfigFile[], input: ReadInput): Omit<ReadResult, "command"> => {
-  const { env, cwd } = input;
-  const { values, sources } = resolveValues({ specs: table, line, files, env, cwd, home: homeOf(input) });
+  const { env, cwd, mayBeUnset } = input;
+  const places = { specs: table, line, files, env, cwd, home: homeOf(input), mayBeUnset };
+  const { values, sources, unset } = resolveValues(places);
   const { address, words, separated } = line;
   const reconciled = reconcile(values, sources, { program: "tsdask-mpi", address, words, separated, cwd });
-  return { ...reconciled, warnings: [...reconciled.warnings, ...nearMisses(env)] };
+  return { ...reconciled, unset, warnings: [...reconciled.warnings, ...nearMisses(env)] };
 };
 
 /** Variables that are one slip away from one of ours: almost surely meant, and otherwise silently without effect. */

@@ -45,6 +45,7 @@ export function reconcile(values: Values, sources: Sources, positional: Position
   reconcileSecurity(draft, positional.address);
   reconcileNetwork(draft);
   reconcileWorkers(draft);
+  reconcileGroups(draft);
   reconcileTime(draft);
   reconcileHttps(draft);
   // A script that knows nothing of it would wait for results that nobody computes any more.
@@ -202,25 +203,26 @@ const reconcileNetwork = (draft: Draft): void => {
   }
 };
 
-/** A Nanny is a class of its own in Dask, which takes the worker's class as an argument. */
 const reconcileWorkers = (draft: Draft): void => {
   const { values, sources, warnings } = draft;
-  if (values.nanny) {
-    const inner = values.workerClass;
-    const given = sources.workerClass.kind !== "default";
-    const isNanny = /(^|\.)(Nanny|CUDAWorker)$/.test(inner);
-    if (given && !isNanny && inner !== "distributed.Worker")
-      values.workerOptions = { worker_class: inner, ...values.workerOptions };
-    if (!isNanny) derive(draft, "workerClass", "distributed.Nanny", "--nanny");
-  } else if (values.preloadNanny.length > 0 && !values.workerClass.endsWith("Nanny")) {
+  if (!values.nanny && values.preloadNanny.length > 0 && !values.workerClass.endsWith("Nanny"))
     warnings.push("--preload-nanny has no effect without --nanny.");
-  }
   if (values.lifetime === undefined) {
     for (const key of ["lifetimeStagger", "lifetimeRestart"] as const) {
       if (sources[key].kind === "command-line" && values[key])
         throw together(`--${kebab(key)}`, "It needs a lifetime.", "Add --lifetime 2h, or leave it out.");
     }
   }
+};
+
+/**
+ * Ranks are numbered in each launch: those of a group that a variable or a file names are the cluster's own, not those
+ * of a launch that joins it. What `scale` and `adapt` start reads both, too.
+ */
+const reconcileGroups = (draft: Draft): void => {
+  const { values, sources } = draft;
+  if (values.scheduler || values.group.length === 0 || sources.group.kind === "command-line") return;
+  reset(draft, "group", sources.scheduler.kind === "derived" ? sources.scheduler.from : "--no-scheduler");
 };
 
 /** A drain that is as long as the job would begin with it. */

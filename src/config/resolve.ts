@@ -16,28 +16,37 @@ export interface Places {
   readonly home: string;
   /** The options that TSDASK_ variables may set; all of them when absent. */
   readonly fromEnvironment?: readonly OptionKey[];
+  /** Whether a path may name a variable that is not set, which then stays in it. */
+  readonly mayBeUnset?: boolean | undefined;
 }
+
+/** The variables that are not set here, by the option whose path names them. */
+export type Unset = Readonly<Partial<Record<OptionKey, string>>>;
 
 /**
  * Every option's value and where it was said: command line over environment over files over default. Throws Failure
  * TSD-003.
  */
-export function resolveValues({ specs, line, files, env, cwd, home, fromEnvironment = optionKeys }: Places): {
+export function resolveValues({ specs, line, files, env, cwd, home, fromEnvironment = optionKeys, ...may }: Places): {
   readonly values: Values;
   readonly sources: Sources;
+  readonly unset: Unset;
 } {
   const values: Partial<Record<OptionKey, unknown>> = {};
   const sources: Partial<Record<OptionKey, Source>> = {};
+  const unset: Partial<Record<OptionKey, string>> = {};
   for (const key of optionKeys) {
     const { raw, source } = find(key, line, files, fromEnvironment.includes(key) ? env : {});
     const variables = source.kind === "user" || source.kind === "site";
+    const context = { cwd, home, env, variables };
+    const noted = { ...context, unset: (name: string): void => void (unset[key] ??= name) };
     sources[key] = source;
     values[key] =
       raw === undefined
         ? specs[key].initial
-        : readValue<unknown>(key, specs[key].read, raw, source, { cwd, home, env, variables });
+        : readValue<unknown>(key, specs[key].read, raw, source, may.mayBeUnset === true ? noted : context);
   }
-  return { values: values as Values, sources: sources as Sources };
+  return { values: values as Values, sources: sources as Sources, unset };
 }
 
 const find = (

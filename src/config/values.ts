@@ -6,13 +6,15 @@ export type Raw = string | number | boolean | readonly Raw[] | { readonly [key: 
 
 /**
  * What a reader may need to know of where it runs; `variables`: replace `$NAME` in paths (files only: a shell does it
- * elsewhere).
+ * elsewhere). `unset` is told of a variable that is not set, whose name then stays in the path; without it such a path
+ * cannot be read.
  */
 export interface ReadContext {
   readonly cwd: string;
   readonly home: string;
   readonly env: NodeJS.ProcessEnv;
   readonly variables: boolean;
+  readonly unset?: ((name: string) => void) | undefined;
 }
 
 /** Turns a raw value into a checked one, or throws `BadValue`. */
@@ -301,19 +303,27 @@ export const daskAddress =
 /**
  * An absolute path: `~/` is the home folder; relative ones start at the working folder; in files `$NAME` is replaced.
  */
-export const path: Reader<string> = (raw, context) => resolve(context.cwd, expand(scalar(raw, "a path"), context));
+export const path: Reader<string> = (raw, context) => absolute(expand(scalar(raw, "a path"), context), context);
 
 /** A program: a name for `PATH` stays as it is, anything with a slash becomes absolute. */
 export const program: Reader<string> = (raw, context) => {
   const value = expand(scalar(raw, "a program"), context);
-  return value.includes("/") && !isAbsolute(value) ? resolve(context.cwd, value) : value;
+  return value.includes("/") && !isAbsolute(value) ? absolute(value, context) : value;
 };
 
-const expand = (value: string, { home, env, variables }: ReadContext): string => {
+/** What begins with a variable that is not set begins nowhere yet. */
+const absolute = (value: string, { cwd, variables, unset }: ReadContext): string =>
+  variables && unset !== undefined && value.startsWith("$") ? value : resolve(cwd, value);
+
+const expand = (value: string, { home, env, variables, unset }: ReadContext): string => {
   const filled = variables
-    ? value.replace(/\$(?:\{(\w+)\}|(\w+))/g, (_, braced?: string, plain?: string) => {
+    ? value.replace(/\$(?:\{(\w+)\}|(\w+))/g, (written: string, braced?: string, plain?: string) => {
         const name = braced ?? plain ?? "";
-        return env[name] || fail(`names the variable ${name}, which is not set`, "Set it, or write the path out.");
+        if (env[name]) return env[name];
+        if (unset === undefined)
+          return fail(`names the variable ${name}, which is not set`, "Set it, or write the path out.");
+        unset(name);
+        return written;
       })
     : value;
   return filled === "~" || filled.startsWith("~/") ? home + filled.slice(1) : filled;

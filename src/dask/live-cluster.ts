@@ -1,5 +1,6 @@
 import { Failure } from "../errors/failure.ts";
 import { clusterFiles, readClusterCredentials } from "../security/cluster-folder.ts";
+import { systemCode } from "../security/file-problems.ts";
 import { refuseReplaceable, type Trust } from "../security/trusted-file.ts";
 import { lineTrouble, type TlsCredentials } from "./comm.ts";
 import { readSchedulerFile } from "./read-scheduler-file.ts";
@@ -36,7 +37,14 @@ export async function credentialsFor(
   trust: Trust = {},
 ): Promise<TlsCredentials | undefined> {
   if (tsdask?.security !== "tls") return undefined;
-  refuseReplaceable(clusterFiles(tsdask.folder).key, trust);
+  const { key } = clusterFiles(tsdask.folder);
+  try {
+    refuseReplaceable(key, trust);
+  } catch (error) {
+    // Another user's cluster, whose file he has opened to others.
+    if (systemCode(error) !== "EACCES") throw error;
+    throw new Failure("TSD-074", { path: key, problem: "it may not be read by you" }, { cause: error });
+  }
   return credentialsIn({ tsdask });
 }
 

@@ -40,6 +40,7 @@ export const ClusterRecordSchema = v.object({
   jupyter: v.nullable(
     v.object({ ...PageAddress.entries, dashboard: v.optional(LinkPath), hub: v.optional(v.boolean()) }),
   ),
+  jupyterComes: v.optional(v.boolean()),
   hosts: v.array(v.string()),
   python: v.optional(v.pipe(v.string(), v.startsWith("/"), plain)),
   security: v.picklist(["tls", "none"]),
@@ -54,6 +55,7 @@ export const ClusterRecordSchema = v.object({
     }),
   ),
   schedulerReturns: v.optional(v.boolean()),
+  expects: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   groups: v.optional(
     v.array(
       v.object({
@@ -94,7 +96,9 @@ async function readText(path: string, trust: Trust | "anyone"): Promise<string> 
       : await readTrustedFile(path, { limit: LARGEST, ...trust });
   } catch (error) {
     if (error instanceof Failure) throw error;
-    throw new Failure("TSD-023", { path, problem: readProblem(error) }, { cause: error });
+    // A command says how it names a cluster (commands/run.ts).
+    const again = "name its file: `--scheduler-file /path/to/scheduler.json`";
+    throw new Failure("TSD-023", { path, problem: readProblem(error), again }, { cause: error });
   }
 }
 

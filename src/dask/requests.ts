@@ -26,6 +26,8 @@ export interface RequestInput {
   readonly address: string | undefined;
   /** Folder of the script, first on the path of modules: a worker imports what lies beside the script. */
   readonly scriptFolder: string | undefined;
+  /** Folders in which modules are looked for last. */
+  readonly laterFolders: readonly string[];
   /**
    * Where scheduler and workers keep local files, and what they spill, when neither option nor Dask's configuration
    * says.
@@ -63,6 +65,7 @@ export function schedulerRequest(input: RequestInput, cpus: number): SchedulerRe
       dashboard: options.dashboard,
       launched: performance.timeOrigin / 1000,
       worker_prefix: options.name,
+      ...(options.schedulerRestarts > 0 ? { returns: true } : {}),
     },
   };
 }
@@ -114,7 +117,7 @@ export function workerRequest(
   };
 }
 
-function common({ options, secrets, host, scratch, size }: RequestInput): SchedulerParams & WorkerParams {
+function common({ options, secrets, host, scratch, size, laterFolders }: RequestInput): SchedulerParams & WorkerParams {
   return {
     security: secrets.security,
     token_file: secrets.tokenFile,
@@ -123,6 +126,7 @@ function common({ options, secrets, host, scratch, size }: RequestInput): Schedu
     config: pagesConfig(options, secrets),
     derived: settingValues(size),
     scratch,
+    ...(laterFolders.length === 0 ? {} : { later_path: [...laterFolders] }),
     ...(options.contact === "hostname" ? { contact_host: host } : {}),
   };
 }

@@ -64,6 +64,8 @@ export interface ClusterRecord {
         readonly hub?: boolean | undefined;
       })
     | null;
+  /** JupyterLab was asked for: where `jupyter` is null, it is still starting. Absent for a JupyterHub's. */
+  readonly jupyterComes?: boolean | undefined;
   readonly hosts: readonly string[];
   /** The Python that the cluster runs in, as rank 0's host names it: that of the worker jobs, too. */
   readonly python?: string | undefined;
@@ -76,6 +78,8 @@ export interface ClusterRecord {
   readonly job?: { readonly system: BatchName; readonly id?: string | undefined } | undefined;
   /** A scheduler that dies is started again, at the same address; `id` is then another. */
   readonly schedulerReturns?: boolean | undefined;
+  /** How many workers the launch was made for, where these are so many that Dask's settings follow from it. */
+  readonly expects?: number | undefined;
   /** Absent where there are none. */
   readonly groups?: readonly ClusterGroup[] | undefined;
   /** Seconds since the epoch. */

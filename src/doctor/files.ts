@@ -118,6 +118,8 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
 async function schedulerFileRow(path: string): Promise<Row> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return fine("files", "scheduler.json", "none here: no cluster runs in this folder");
+  if (found.isDirectory())
+    return message("files", "scheduler.json", "TSD-026", { path, problem: "there is a folder of that name" });
   const probe = await probeCluster(path, { deadline: deadlines.liveCluster });
   return fine(
     "files",

@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { clockTrouble } from "../cluster/clocks.ts";
 import { removeClusterFolder, takeClusterFolder } from "../cluster/folder.ts";
 import { hostPort } from "../dask/address.ts";
@@ -189,7 +190,7 @@ async function open({ context, world }: DoctorLaunch, place: LaunchPlace, met: M
       await told.finalize();
     };
   }
-  await takeClusterFolder(place.folder, context.host, async () => undefined);
+  await takeClusterFolder(place.folder, context.host, (left) => endWorkerJobs(left, context.env));
   await publishRecord(place.folder, { v: 1, ...where, pid: process.pid, host: context.host, secret });
   return async () => {
     hub.close();

@@ -1,9 +1,11 @@
 import { execa } from "execa";
 import { deadlines } from "../deadlines.ts";
 import { jupyterModules } from "../cluster/jupyter-modules.ts";
+import { bokehWanted } from "../dask/bokeh.ts";
 import { findPython } from "../host/python.ts";
 import { pythonTrouble } from "../host/python-trouble.ts";
 import { childEnvironment, namesWorkingFolder } from "../launcher/strip.ts";
+import { refuseClosedFolder } from "../security/folder-trouble.ts";
 import { fine, foretold, message, whySlow, type Row } from "./row.ts";
 import { spillRow } from "./spill.ts";
 import type { DoctorContext } from "./context.ts";
@@ -43,6 +45,8 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
         stdin: "ignore",
       },
     );
+    // The system says the same of a program and of the folder in which it should start.
+    if (ran.code === "ENOENT" || ran.code === "EACCES") refuseClosedFolder(cwd);
     const seconds = (performance.now() - began) / 1000;
     const look = parsed(ran.stdout);
     const environment = environmentRows(env);
@@ -51,7 +55,7 @@ export async function pythonRows(context: DoctorContext): Promise<Row[]> {
       const last = words.trim().split("\n").at(-1) ?? "";
       const why = ran.timedOut
         ? `it did not import Dask within ${deadlines.doctorPython / 1000} s`
-        : last || String(ran.exitCode);
+        : last || (ran.shortMessage?.split("\n", 1)[0] ?? String(ran.exitCode));
       const reason = ran.code === undefined ? "ended" : "spawn";
       return [troubleRow(context, found.path, { reason, message: why, words }), ...environment];
     }
@@ -92,7 +96,9 @@ async function lookRows(
         },
   );
   if (packages["bokeh"] === undefined && options(context).dashboard)
-    rows.push(message("python", "bokeh", "TSD-158", { problem: `bokeh is not in ${found.path}` }));
+    rows.push(
+      message("python", "bokeh", "TSD-158", { problem: `bokeh is not in ${found.path}`, wanted: bokehWanted("") }),
+    );
   else rows.push(fine("python", "bokeh", packages["bokeh"] ?? "not there, and no dashboard is asked for"));
   const { jupyter } = options(context);
   const lab = packages["jupyterlab"];

@@ -1,9 +1,10 @@
-import { existsSync, lstatSync, readFileSync, type Stats, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { hostPaths } from "../launcher/host-paths.ts";
 import { refuseOpenParent } from "../security/private-files.ts";
 import { readSiteCertificates } from "../security/site-certificates.ts";
+import { statsOf } from "../security/stats.ts";
 import { refuseReplaceable } from "../security/trusted-file.ts";
 import { checked, fine, message, type Row } from "./row.ts";
 import type { DoctorContext } from "./context.ts";
@@ -94,15 +95,6 @@ function sshRow(env: NodeJS.ProcessEnv, uid: number): Row {
     cause: "sshd does not believe keys in such a place (StrictModes): logins and tunnels with a key are refused.",
     cure: `\`chmod go-w ${open}\``,
   };
-}
-
-function statsOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    // Not there, or in a folder that this user may not look into.
-    return undefined;
-  }
 }
 
 /** proc(5), `Umask` of status: `process.umask()` would have to set it to read it. */

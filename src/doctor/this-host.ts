@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
 import { kebab } from "../config/option-names.ts";
 import { readOptions, type ReadResult } from "../config/read.ts";
 import { sourceName } from "../config/resolve.ts";
@@ -58,8 +59,8 @@ export async function doctorContext({
 }
 
 /** Where our own Python modules are, beside `dist/` or, in the tests, beside `src/`. */
-function pythonFolder(url: string): string {
-  const path = new URL(url).pathname;
+export function pythonFolder(url: string): string {
+  const path = fileURLToPath(url);
   const at = Math.max(path.lastIndexOf("/dist/"), path.lastIndexOf("/src/"));
   return `${path.slice(0, at)}/python`;
 }

@@ -25,7 +25,7 @@ export const messages = define({
     exit: 64,
     what: "The world is too small: {size} rank(s) were started, {needed} are needed.",
     cause: "{why}",
-    cure: "Start more ranks (`-np {needed}`), or put a worker on the scheduler's rank with --inclusive-workers.",
+    cure: "Start more ranks (`-np {needed}`; in a job of `tsdask-mpi script` with --nodes and --ranks-per-node), or put a worker on the scheduler's rank with --inclusive-workers.",
   },
   "TSD-003": {
     exit: 64,
@@ -110,6 +110,12 @@ export const messages = define({
       "The name is wrong, or it is relative to another folder than the one the job started in ({cwd}), or the folder is not mounted on {host}.",
     cure: "Check the name with `ls`; in a batch script, `cd` to the script's folder first, or give its whole path.",
   },
+  "TSD-208": {
+    exit: 64,
+    what: "The working folder {folder} {problem}.",
+    cause: "{cause}",
+    cure: "{cure}",
+  },
   "TSD-020": {
     exit: 69,
     what: "Rank {rank} on {host} found no leader on its host within {seconds} s.",
@@ -136,7 +142,7 @@ export const messages = define({
     what: "The cluster's file {path} cannot be read: {problem}.",
     cause:
       "The cluster has not started yet, it has ended (its file goes with it), it was started in another folder, or it is someone else's.",
-    cure: "Run this in the folder where the cluster was started, or name the file: `tsdask-mpi connect /path/to/scheduler.json`.",
+    cure: "Run this in the folder where the cluster was started, or {again}.",
   },
   "TSD-024": {
     exit: 69,
@@ -321,11 +327,11 @@ export const messages = define({
   "TSD-058": {
     exit: 0,
     what: "Forking is not possible on {host} ({problem}): each of its ranks starts a Python of its own.",
-    cause: "The ranks are confined to different cores or devices than the first one, or the Python forbids it.",
+    cause: "The ranks are confined to different cores or devices than the first one, or the system refused the fork.",
     cure: "Nothing: it only starts more slowly. `--spawn exec` says so from the start.",
   },
   "TSD-060": {
-    exit: 72,
+    exit: 137,
     what: "Rank {rank} on {host}, which runs the script, is gone.",
     cause: "Its process was killed: by the system for want of memory, by the launcher, or by hand.",
     cure: "Look at the memory of that host and at the launcher's own messages.",
@@ -340,7 +346,7 @@ export const messages = define({
     exit: 69,
     what: "JupyterLab was not ready on {host} within {seconds} s.",
     cause: "Its imports take longer (a slow file system), or its configuration (~/.jupyter) keeps it from starting.",
-    cure: "Look at its own lines above; try `python -m jupyterlab --no-browser` on a login node with the same Python.",
+    cure: "Look at its own lines above; try `python -m jupyterlab --no-browser` on a login node with the same Python, or give it longer with --start-timeout.",
   },
   "TSD-063": {
     exit: 0,
@@ -398,7 +404,7 @@ export const messages = define({
     exit: 69,
     what: "{address} does not answer: {problem}.",
     cause:
-      "The cluster has ended, its host is gone, or this host cannot reach that network (a login node often cannot).",
+      "The cluster has ended or is too busy to answer, its host is gone, or this host cannot reach that network (a login node often cannot).",
     cure: "Look whether its job still runs; if it does, try from one of its hosts. `tsdask-mpi connect` shows what the cluster's file says.",
   },
   "TSD-076": {
@@ -457,7 +463,7 @@ export const messages = define({
     exit: 69,
     what: "{command} did not answer within {seconds} s.",
     cause: "The batch system's server is overloaded or down.",
-    cure: "Try `{command}` by hand, and this again when it answers.",
+    cure: "{cure}",
   },
   "TSD-093": {
     exit: 70,
@@ -675,8 +681,9 @@ export const messages = define({
   "TSD-158": {
     exit: 0,
     what: "There is no dashboard: {problem}.",
-    cause: "Dask's dashboard is drawn with Bokeh, which is not in the cluster's Python, or is too old for its Dask.",
-    cure: "`python -m pip install --upgrade bokeh` in the cluster's environment, or --no-dashboard. The cluster works without it.",
+    cause:
+      "Dask's dashboard is drawn with Bokeh, which is not in the cluster's Python, or of a release that does not suit its Dask.",
+    cure: "`python -m pip install {wanted}` in the cluster's environment, or --no-dashboard. The cluster works without it.",
   },
   "TSD-159": {
     exit: 69,
@@ -703,8 +710,8 @@ export const messages = define({
     exit: 0,
     what: "The {role} on {host} has no module {module}, which the script's tasks need.",
     cause:
-      "The script finds it, the {role} does not: it is in a folder that only the script puts on its path (`sys.path`, a working folder, another host's disk).",
-    cure: "Put it beside the script, install it in the environment, or name its folder in PYTHONPATH before the launcher, where all ranks get it; `client.upload_file('{module}.py')` sends a single file.",
+      "The script finds it, the {role} does not: it is in a folder that only the script has on its path (`sys.path`, one that others may write in, another host's disk).",
+    cure: "Put it beside the script or the notebook, install it in the environment, or name its folder in PYTHONPATH before the launcher, where all ranks get it; `client.upload_file('{module}.py')` sends a single file.",
   },
   "TSD-164": {
     exit: 69,
@@ -789,7 +796,7 @@ export const messages = define({
   "TSD-168": {
     exit: 69,
     what: "The cluster of tsdask_mpi.Cluster did not come up.",
-    cause: "Its launch failed, with a message of its own that follows, or its batch job still waits.",
+    cause: "Its launch failed, with a message of its own that follows, or its batch job has ended or still waits.",
     cure: "Do what that message says; for a job that waits, give start_timeout= more seconds.",
   },
   "TSD-169": {

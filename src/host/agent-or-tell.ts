@@ -12,7 +12,7 @@ import { readFor } from "../config/read-for.ts";
 import { lead } from "./agent.ts";
 import type { LeadContext } from "./lead-context.ts";
 import { launchPlace, type LaunchPlace, type MeetingOptions } from "./launch-place.ts";
-import { passOn, tellRankZero } from "./tell-rank-zero.ts";
+import { leaveWord, passOn, tellRankZero } from "./tell-rank-zero.ts";
 
 /**
  * Leads this host. Where that fails before it has begun (a wrong option, no Python, an unwritable folder), says why
@@ -44,7 +44,7 @@ type Telling = Pick<LeadContext, "world" | "program" | "argv" | "env" | "cwd" | 
 export async function tellElsewhere(context: Telling, error: unknown): Promise<number> {
   const failure = failureOf(error);
   if (context.world.rank === 0) context.out.write(failureText(failure));
-  return spread(context, await meetingPlace(context), failure);
+  return spread(context, await meetingPlace(context), { failure, here: () => ranksOfHost(context, 1) });
 }
 
 /**
@@ -54,6 +54,7 @@ export async function tellElsewhere(context: Telling, error: unknown): Promise<n
 async function tellRanks(context: LeadContext, failure: Failure): Promise<void> {
   const { world, alone, paths, listener, exit } = context;
   let left = alone ? 0 : (world.localSize ?? 1) - 1;
+  let met = 1;
   const post = left > 0 ? postOf(world, paths, process.ppid) : undefined;
   // Also when it is told to end before the others have left: Open MPI does that as soon as one of them has.
   process.once("exit", () => {
@@ -75,6 +76,7 @@ async function tellRanks(context: LeadContext, failure: Failure): Promise<void> 
     if (left <= 0) leave();
   };
   listener.onConnection((socket) => {
+    met += 1;
     const channel = lineChannel<ToRank, FromRank>(socket, (value) => value as FromRank);
     if (place.usePmi) channel.send({ t: "pmi" });
     void told.promise.then((code) => channel.send({ t: "end", code, grace: 0 }));
@@ -90,7 +92,7 @@ async function tellRanks(context: LeadContext, failure: Failure): Promise<void> 
       awaited: () => left > 0,
       onGone: gone,
     }).catch(() => undefined);
-  told.resolve(await spread(context, place, failure));
+  told.resolve(await spread(context, place, { failure, here: () => ranksOfHost(context, met) }));
   await shells;
   if (left <= 0) leave();
   else setTimeout(leave, deadlines.badUsage);
@@ -100,23 +102,36 @@ async function tellRanks(context: LeadContext, failure: Failure): Promise<void> 
  * Lets the other hosts know; resolves to the exit code of this host's ranks. What rank 0 will meet itself is its to
  * say: the others only take their part in the launcher's exchange.
  */
-async function spread(context: Telling, place: LaunchPlace, failure: Failure): Promise<number> {
+async function spread(
+  context: Telling,
+  place: LaunchPlace,
+  { failure, here }: { readonly failure: Failure; readonly here: () => number },
+): Promise<number> {
   const { world, out } = context;
   if (!place.multiHost) {
     if (world.rank !== 0 && failure.exitCode !== 64) out.write(failureText(failure));
     return failure.exitCode;
   }
-  if (world.rank === 0) {
-    if (place.usePmi) await passOn(context, failure.exitCode);
-    return failure.exitCode;
-  }
   if (!place.usePmi && isEverywhere(failure)) return failure.exitCode;
+  if (world.rank === 0) {
+    const { exitCode } = failure;
+    await (place.usePmi ? passOn(context, exitCode) : leaveWord(world, place, { exitCode, here }));
+    return exitCode;
+  }
   const code = await tellRankZero(context, place, failure);
   if (code === undefined && !isEverywhere(failure)) {
     const rank = { rank: world.rank, host: hostname() };
     out.write(failureText({ code: failure.code, facts: failure.facts, ...rank }));
   }
   return code ?? failure.exitCode;
+}
+
+/**
+ * How many ranks this host tells itself, of which `met` have come; none where rank 0 leads itself alone, beside the
+ * leader of its host, who reads it as those of the others do.
+ */
+function ranksOfHost({ world: { localRank = 0, localSize } }: Telling, met: number): number {
+  return localRank > 0 ? 0 : (localSize ?? met);
 }
 
 /** Where this launch meets, as far as its options can be read on this host. */

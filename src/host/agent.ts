@@ -4,7 +4,9 @@ import { jupyterModules } from "../cluster/jupyter-modules.ts";
 import { planFor, type Plan } from "../cluster/plan.ts";
 import type { Options } from "../config/options.ts";
 import { readFor } from "../config/read-for.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { visible } from "../errors/visible.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import { deferredChannel, type Channel } from "../protocol/channel.ts";
@@ -13,19 +15,22 @@ import { helloOf } from "../rank/follower.ts";
 import { runRankAgent, type RankAgent } from "../rank/rank-agent.ts";
 import { failureOf } from "../ui/failure-of.ts";
 import { relay } from "../ui/relay.ts";
-import { hostAssignments, lossReporter, scriptFolderOf } from "./assignment.ts";
+import { hostAssignments, lossReporter } from "./assignment.ts";
+import { scriptFolderOf } from "./module-folders.ts";
 import { sayWarnings } from "./checks.ts";
 import { removeHostFolder } from "./election.ts";
 import { startForkServer, type ForkServer } from "./fork-server.ts";
 import { launchPlace } from "./launch-place.ts";
 import type { LeadContext } from "./lead-context.ts";
 import { leadHost, type Leader } from "./leader.ts";
-import { meetHub } from "./meeting.ts";
+import { refuseClosedFolder } from "../security/folder-trouble.ts";
+import { meetHub, ToldToEnd } from "./meeting.ts";
 import { reportPython } from "./python-report.ts";
 import { findPython } from "./python.ts";
 import { schedulerTrouble } from "./connection-check.ts";
 import { playShells, type ShellAgents } from "./shell-agents.ts";
 import { pipesOf, postOf, removePost } from "./shell-ranks.ts";
+import { pauseFor } from "../timers.ts";
 
 /**
  * Is the first rank of a host: reads the options, starts the fork server, meets the other hosts, leads this one, and
@@ -38,6 +43,7 @@ export async function lead(context: LeadContext): Promise<RankAgent> {
   const { options } = read;
   sayWarnings(context, read);
   const plan = planFor(options, world.size);
+  refuseClosedFolder(cwd);
   const { path: python } = findPython({ requested: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
   // Rank 0 that leads itself alone has no ranks, and the shells of its host another agent.
   const post = alone ? undefined : postOf(world, paths, process.ppid);
@@ -61,6 +67,7 @@ export async function lead(context: LeadContext): Promise<RankAgent> {
     localSize: alone ? 1 : world.localSize,
     size: world.size,
     living: async () => (await import("../launcher/neighbours.ts")).livingRanks(world, { parent: process.ppid }),
+    allStarted: context.allStarted,
     resultRank: plan.clientRank ?? 0,
     clientRank: plan.clientRank,
     pmi: usePmi,
@@ -73,13 +80,13 @@ export async function lead(context: LeadContext): Promise<RankAgent> {
       await forkServer.listening;
       return work.assign(hello, present);
     },
-    waitForAll: multiHost || work.bound,
+    waitForAll: work.waitForAll,
     onScheduler: async (scheduler) => {
       const trouble = multiHost && world.rank !== 0 ? await schedulerTrouble(scheduler, host, workersIn) : undefined;
       if (trouble === undefined) return;
       up.send({ t: "event", rank: world.rank, event: { k: "warning", code: trouble.code, facts: trouble.facts } });
     },
-    report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${problem}\n`),
+    report: (problem) => out.write(`tsdask-mpi: rank ${world.rank} on ${host}: ${visible(problem)}\n`),
     filesStay: say,
     hubGone: () => void say(new Failure("TSD-036", { rank: world.rank, host })),
     announceEnd: () => shells?.announceEnd(),
@@ -99,12 +106,15 @@ export async function lead(context: LeadContext): Promise<RankAgent> {
       needsNode: needsNode(context, options, plan, usePmi),
     });
   meeting.up.catch((error: unknown) =>
-    leaveUnmet(context, error, { clusterFolder: place.folder, say, forkServer, post }),
+    leaveUnmet(context, error, { clusterFolder: place.folder, say, forkServer, post, shells }),
   );
   reportPython({ forkServer, zero, up, rank: world.rank, options, host, python, env });
   const rankAgent = ownRank(context, leader);
   return {
-    signal: rankAgent.signal,
+    signal: (name) => {
+      rankAgent.signal(name);
+      meeting.interrupt(name);
+    },
     killNow: () => {
       rankAgent.killNow();
       shells?.killNow();
@@ -120,7 +130,10 @@ function workerPrefixOf({ name, scheduler }: Options, env: NodeJS.ProcessEnv, ke
   return scheduler ? name : `${name}-${describeJob(env).label ?? shortName(key).slice(0, 8)}`;
 }
 
-/** Ends what this host has begun, because it could not meet the others, and leaves with that failure's code. */
+/**
+ * Ends what this host has begun, because it could not meet the others, and leaves with that failure's code, or its
+ * signal's.
+ */
 async function leaveUnmet(
   { paths, exit }: LeadContext,
   error: unknown,
@@ -129,16 +142,21 @@ async function leaveUnmet(
     say,
     forkServer,
     post,
+    shells,
   }: {
     readonly clusterFolder: string;
     readonly say: (failure: Failure) => Promise<void>;
     readonly forkServer: ForkServer;
     readonly post: string | undefined;
+    readonly shells: ShellAgents | undefined;
   },
 ): Promise<void> {
-  const failure = failureOf(error);
+  const failure = error instanceof ToldToEnd ? error : failureOf(error);
   const { leaveNote } = await import("../rendezvous/unreachable.ts");
-  if (failure.code !== "TSD-022" || !(await leaveNote(clusterFolder, failure))) await say(failure);
+  if (failure instanceof Failure && !(failure.code === "TSD-022" && (await leaveNote(clusterFolder, failure))))
+    await say(failure);
+  // With 0: where the launcher takes the highest of all codes, this failure's is the launch's.
+  await Promise.race([shells?.release(() => 0), pauseFor(deadlines.forkServerEnd)]);
   await forkServer.end(0);
   if (post !== undefined) removePost(post);
   removeHostFolder(paths);

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { readFor } from "../config/read-for.ts";
 import { optionsOf } from "../config/groups.ts";
 import type { Options } from "../config/options.ts";
@@ -7,19 +6,22 @@ import { rolesOf, type Plan } from "../cluster/plan.ts";
 import { schedulerRequest, workerRequest, type HostSecrets } from "../dask/requests.ts";
 import { workersMeant } from "../dask/settings.ts";
 import { Failure } from "../errors/failure.ts";
+import { findStarter, startsParts } from "../launcher/host-key.ts";
+import type { World } from "../launcher/world.ts";
 import type { Assign, ClientStart, Hello, ToLeader, ToRank } from "../protocol/messages.ts";
 import { clusterFiles, writeClusterCredentials } from "../security/cluster-folder.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { affinityOf, hostGrant, type Grant } from "./grant.ts";
 import type { LeadContext } from "./lead-context.ts";
+import { laterFoldersOf, scriptFolderOf } from "./module-folders.ts";
 import { fairShares, type Sharer } from "./shares.ts";
 
 type Welcome = Extract<ToLeader, { t: "welcome" }>;
 
 /** What the ranks of a host are to do, in the words of this host. */
 export interface HostAssignments {
-  /** The ranks' cores differ: nobody's share is known before all have come. */
-  readonly bound: boolean;
+  /** The ranks' cores or options may differ: nobody's share is known before all have come. */
+  readonly waitForAll: boolean;
   /** Writes down what the hub has sent: credentials, grant, names. */
   readonly prepare: (welcome: Welcome) => Promise<void>;
   /** What a rank is to do; `present` are the ranks that have met here so far. */
@@ -56,9 +58,12 @@ export function hostAssignments({
   let clientRank: number | null = null;
   let secrets: HostSecrets = { security: null, tokenFile: null };
   let grant = hostGrant({ env, host });
-  const bound = isBound(grant);
+  const bound = isBound(grant, context.world);
+  const waitForAll = multiHost || bound || (context.world.launcher !== "tsdask" && startsParts(process.ppid, "/proc"));
+  const saidBy = wordsOfRanks(context);
+  const laterFolders = laterFoldersOf(options, context.cwd);
   return {
-    bound,
+    waitForAll,
     prepare: async ({ credentials, token, folder, granted, namedByRank, schedulerReturns, clientRank: client }) => {
       clientRank = client;
       sharedFolder = folder;
@@ -73,11 +78,19 @@ export function hostAssignments({
         tokenFile: token === null || options.security === "none" ? null : tokenFile,
       };
     },
-    assign: async (hello, present) =>
-      assignment({
+    assign: async (hello, present) => {
+      const said = (await saidBy(hello)) ?? options;
+      // Where not all are waited for, chance has it who is here by now: all are taken to have been told the same.
+      const saidByOthers = waitForAll ? await unlike(saidBy, present) : undefined;
+      const saidTo = (rank: number): Options =>
+        rank === hello.rank || saidByOthers === undefined ? said : (saidByOthers.get(rank) ?? options);
+      return assignment({
         context,
         hello,
         own: options,
+        said,
+        optionsAt: (rank) => optionsOf(saidTo(rank), rank),
+        laterFolders,
         plan,
         python,
         secrets,
@@ -88,7 +101,8 @@ export function hostAssignments({
         clientRank,
         grant,
         sharers: sharersOf({ plan, present, multiHost, bound }),
-      }),
+      });
+    },
     localise: (message) =>
       message.t === "client" && sharedFolder !== "" && !existsSync(sharedFolder)
         ? withFolder(message, sharedFolder, paths.folder)
@@ -96,16 +110,39 @@ export function hostAssignments({
   };
 }
 
-/** The options of a rank's own command line: the agent's, where the two say the same. */
-async function saidBy({ argv, env, cwd }: Hello, context: LeadContext, own: Options): Promise<Options> {
-  if (argv.length === context.argv.length && argv.every((word, index) => word === context.argv[index])) return own;
-  return (await readFor(context.program, argv, { ...context.env, ...env }, cwd)).options;
+/** The options of a rank's own command line, read once; undefined: it says the same as the agent's. */
+type WordsOfRanks = (hello: Hello) => Promise<Options> | undefined;
+
+function wordsOfRanks({ program, argv: own, env: agents }: LeadContext): WordsOfRanks {
+  const read = new Map<Hello, Promise<Options>>();
+  return (hello) => {
+    const { argv, env, cwd } = hello;
+    if (argv.length === own.length && argv.every((word, index) => word === own[index])) return undefined;
+    const words = read.get(hello) ?? readFor(program, argv, { ...agents, ...env }, cwd).then(({ options }) => options);
+    read.set(hello, words);
+    return words;
+  };
 }
 
-async function assignment({
+/** The options of those ranks that say something else than the agent; one whose words are wrong tells so itself. */
+async function unlike(saidBy: WordsOfRanks, present: readonly Hello[]): Promise<ReadonlyMap<number, Options>> {
+  const found = new Map<number, Options>();
+  for (const hello of present) {
+    const reading = saidBy(hello);
+    if (reading === undefined) continue;
+    const said = await reading.catch(() => undefined);
+    if (said !== undefined) found.set(hello.rank, said);
+  }
+  return found;
+}
+
+function assignment({
   context,
   hello,
   own,
+  said,
+  optionsAt,
+  laterFolders,
   plan,
   python,
   secrets,
@@ -120,6 +157,11 @@ async function assignment({
   readonly context: LeadContext;
   readonly hello: Hello;
   readonly own: Options;
+  /** What this rank's command line says, for all. */
+  readonly said: Options;
+  /** The options of a rank of this host. */
+  readonly optionsAt: (rank: number) => Options;
+  readonly laterFolders: readonly string[];
   readonly plan: Plan;
   readonly python: string;
   readonly secrets: HostSecrets;
@@ -131,10 +173,9 @@ async function assignment({
   readonly clientRank: number | null;
   readonly grant: Grant;
   readonly sharers: readonly Sharer[];
-}): Promise<Assign> {
+}): Assign {
   const { paths, cwd } = context;
-  const said = await saidBy(hello, context, own);
-  const options = optionsOf(said, hello.rank);
+  const options = optionsAt(hello.rank);
   refuseOtherScripts({ rank: hello.rank, own, said, clientRank, plan, leader: context.world.rank });
   const roles = rolesOf(hello.rank, plan);
   const input = {
@@ -143,6 +184,7 @@ async function assignment({
     secrets,
     address: localAddress,
     scriptFolder: scriptFolderOf(own, cwd),
+    laterFolders,
     // One for each: in a common one every worker that starts asks after the locks of all others
     // (distributed/diskutils.py).
     scratch: `${paths.folder}/scratch-${hello.rank}`,
@@ -154,9 +196,7 @@ async function assignment({
     },
     host,
   };
-  const share = fairShares(grant, sharers, (rank) => (rank === hello.rank ? options : optionsOf(said, rank))).get(
-    hello.rank,
-  ) ?? {
+  const share = fairShares(grant, sharers, optionsAt).get(hello.rank) ?? {
     nthreads: 1,
     memoryLimit: grant.memory,
     cpus: grant.cpus,
@@ -176,8 +216,7 @@ async function assignment({
     restarts: options.restarts,
     schedulerRestarts: own.schedulerRestarts,
     schedulerReturns,
-    // Dask's own Nanny, and classes like it, watch over their worker's memory themselves.
-    terminateAt: options.workerClass === "distributed.Worker" ? Math.floor(share.memoryLimit * terminateFraction) : 0,
+    terminateAt: Math.floor(share.memoryLimit * terminateFraction),
     logLevel: options.logLevel,
     grace: options.grace,
     reportsRankZeroLoss: context.world.rank === 0 && hello.rank === lossReporter(plan),
@@ -221,12 +260,6 @@ export function lossReporter({ clientRank, workerRanks }: Plan): number | undefi
 /** Dask's default of `distributed.worker.memory.terminate`: the part of its limit at which a worker is ended. */
 const terminateFraction = 0.95;
 
-/** The folder that Python puts first on the script's path; undefined for commands and notebooks. */
-export function scriptFolderOf({ script }: Options, cwd: string): string | undefined {
-  if (script?.kind !== "python" && script?.kind !== "stdin") return undefined;
-  return dirname(resolve(cwd, script.words[0] ?? ""));
-}
-
 /** Who divides this host: on a single host every rank of the plan, else those that have met here. */
 function sharersOf({
   plan,
@@ -249,11 +282,13 @@ function sharersOf({
 }
 
 /**
- * Whether the launcher gave this rank cores of its own: its affinity differs from that of the process that started it.
+ * Whether the launcher gave this rank cores of its own: its affinity differs from that of the launcher's process here.
+ * A wrapper between the two has the rank's. Where nothing above this rank can be seen (hidepid), each rank's own cores
+ * are asked for, which only waits for this host's ranks.
  */
-function isBound(grant: Grant): boolean {
-  const parent = affinityOf(process.ppid);
-  return parent !== undefined && parent.join() !== grant.cpuList.join();
+function isBound(grant: Grant, { launcher }: World): boolean {
+  const starter = launcher === "tsdask" ? undefined : findStarter(process.ppid, "/proc")?.pid;
+  return affinityOf(starter ?? process.ppid)?.join() !== grant.cpuList.join();
 }
 
 /**

@@ -1,21 +1,24 @@
 import { hostname } from "node:os";
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { groupTrouble } from "../config/groups.ts";
 import { readNotebook } from "../config/notebook-options.ts";
 import type { Options } from "../config/options.ts";
 import type { ReadResult } from "../config/read.ts";
 import { Failure } from "../errors/failure.ts";
+import { visible } from "../errors/visible.ts";
 import { namesWorkingFolder } from "../launcher/strip.ts";
 import type { Plan } from "../cluster/plan.ts";
 import { openClusterNote } from "../dask/open-cluster.ts";
+import { statsOf } from "../security/stats.ts";
 import type { LeadContext } from "./lead-context.ts";
 
 /** Says what is odd about the options and the environment, on rank 0 for all. */
 export function sayWarnings({ world, program, env, out }: LeadContext, { options, warnings }: ReadResult): void {
   if (world.rank !== 0) return;
   const note = openClusterNote({ ...options, program });
-  for (const warning of note === undefined ? warnings : [...warnings, note]) out.write(`tsdask-mpi: ${warning}\n`);
+  for (const warning of note === undefined ? warnings : [...warnings, note])
+    out.write(`tsdask-mpi: ${visible(warning)}\n`);
   if (!namesWorkingFolder(env["PYTHONPATH"])) return;
   void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));
 }
@@ -51,7 +54,7 @@ export async function checkScript(
   }
   if (script?.kind !== "python" && script?.kind !== "notebook") return;
   const file = script.words[0] ?? "";
-  const found = statSync(resolve(cwd, file), { throwIfNoEntry: false });
+  const found = statsOf(resolve(cwd, file));
   if (found === undefined) throw new Failure("TSD-015", { file, cwd, host });
   if (found.isDirectory() && !existsSync(resolve(cwd, file, "__main__.py"))) {
     throw new Failure("TSD-052", { file, problem: "it is a folder without a __main__.py" });

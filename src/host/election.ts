@@ -1,9 +1,21 @@
-import { existsSync, linkSync, lstatSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { createServer, type Server, type Socket } from "node:net";
 import { hostname } from "node:os";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { listens } from "../net/connection-check.ts";
+import { pauseFor } from "../timers.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -24,6 +36,7 @@ export async function becomeLeader(paths: HostPaths): Promise<HostListener | und
     return await elected(paths);
   } catch (error) {
     // A full disk takes the folders and no socket; those in which somebody else is are not empty, and stay.
+    unmark(paths.folder);
     for (const folder of [paths.folder, paths.base]) removeOwnEmpty(folder);
     throw error;
   }
@@ -31,6 +44,7 @@ export async function becomeLeader(paths: HostPaths): Promise<HostListener | und
 
 async function elected(paths: HostPaths): Promise<HostListener | undefined> {
   makeFolders(paths);
+  mark(paths.folder);
   const own = `${paths.socket}.${process.pid}`;
   rmSync(own, { force: true });
   const { server, listener } = await listen(own);
@@ -46,9 +60,15 @@ async function elected(paths: HostPaths): Promise<HostListener | undefined> {
         throw error;
       }
     }
-    if ((await listens(paths.socket, deadlines.socketProbe)) === "yes") {
+    const led = await listens(paths.socket, deadlines.socketProbe);
+    if (led === "yes") {
       server.close();
       return undefined;
+    }
+    if (led === "unknown") {
+      // Its leader lives, but is too busy for the moment: only a socket that refuses is a dead launch's.
+      await pauseFor(deadlines.socketProbe);
+      continue;
     }
     try {
       unlinkSync(paths.socket);
@@ -58,6 +78,48 @@ async function elected(paths: HostPaths): Promise<HostListener | undefined> {
   }
   server.close();
   return undefined;
+}
+
+/**
+ * The name of a file that says on which host a launch's folder is in use. Where hosts share the temporary space, each
+ * sees the folders of all, and a socket at which another host's process listens looks like one where nobody does.
+ */
+export const hostMark = (): string => `on.${hostname()}.${bootId()}`;
+
+/**
+ * Whether a mark is of this kernel, whose sockets can be tried, or of this host before it was started anew, so that
+ * nothing of it can live any more.
+ */
+export function isOwnMark(name: string): boolean {
+  const [, host, boot] = /^on\.(.*)\.([^.]*)$/.exec(name) ?? [];
+  return host === hostname() || (boot !== "" && boot === bootId());
+}
+
+/** Differs each time that a kernel is started (random(4)); empty where the system has no such thing. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+function mark(folder: string): void {
+  try {
+    writeFileSync(join(folder, hostMark()), "", { mode: 0o600 });
+  } catch {
+    // Then the folder is no other launch's to sweep; its own removes it all the same.
+  }
+}
+
+/** Takes the mark out of a folder in which nothing else is. */
+function unmark(folder: string): void {
+  const own = hostMark();
+  try {
+    if (readdirSync(folder).every((name) => name === own)) rmSync(join(folder, own), { force: true });
+  } catch {
+    // The folder is gone, or was never made.
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import type { Socket } from "node:net";
 import { PassThrough } from "node:stream";
+import { deadlines } from "../deadlines.ts";
 import { ownSession } from "../rank/own-session.ts";
 import { lineChannel } from "../protocol/channel.ts";
 import {
@@ -10,6 +11,7 @@ import {
   type ServerEvent,
   type ServerFailure,
 } from "../protocol/fork-server.ts";
+import { callAfter } from "../timers.ts";
 
 /** What the fork server says of the Python that it runs, once its imports are done. */
 export type ForkServerReady = Extract<ServerEvent, { event: "ready" }>;
@@ -48,10 +50,9 @@ export interface ForkServer {
   readonly onRankGone: (reader: (pid: number) => void) => void;
   /**
    * Ends the server and what it still runs within `grace` seconds; it removes the host's folder. Resolves when it is
-   * gone.
+   * gone, or was killed because it hangs, in imports from a file system that stalls for example.
    */
   readonly end: (grace: number) => Promise<void>;
-  readonly kill: () => void;
 }
 
 /**
@@ -181,14 +182,16 @@ class ForkServerProcess implements ForkServer {
 
   async end(grace: number): Promise<void> {
     this.#ending = true;
+    // Its standard input stays open: that it is closed tells the server that this process is gone, and nobody waits.
     this.#send({ op: "end", grace });
-    this.#child.stdin.end();
-    await this.#gone;
-  }
-
-  kill(): void {
-    this.#ending = true;
-    this.#child.kill("SIGKILL");
+    const hangs = Promise.withResolvers<void>();
+    const wait = grace * 1000 + deadlines.forkServerEnd;
+    const cancel = callAfter(wait, () => {
+      this.#child.kill("SIGKILL");
+      hangs.resolve();
+    });
+    await Promise.race([this.#gone, hangs.promise]);
+    cancel();
   }
 
   #send(command: ServerCommand): void {

@@ -187,7 +187,10 @@ function end(before: HostState, code: number, grace: number): HostStep {
   return [next, [{ do: "stop-missing-ranks" }, ...told, ...more]];
 }
 
-/** Cleans up when everybody else has left; the client's rank stays until then. */
+/**
+ * Cleans up when everybody else has left. The client's rank stays until then, and lets its script end: the fork server
+ * waits for that.
+ */
 function cleanIfAlone(state: HostState): HostStep {
   const { rank: own, clientRank } = state.options;
   const others = [...state.ranks].some(([rank, here]) => !here.gone && rank !== clientRank && rank !== own);

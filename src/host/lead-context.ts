@@ -19,6 +19,8 @@ export interface LeadContext {
   readonly listener: HostListener;
   readonly pythonRoot: string;
   readonly started: number;
+  /** The built-in launcher has said that all ranks are started. */
+  readonly allStarted: () => boolean;
   /** True: rank 0 apart from the other ranks of its host, which another rank leads. */
   readonly alone?: boolean;
   readonly exit: (code: number) => void;

@@ -9,7 +9,7 @@ import { removeHostFolder } from "./election.ts";
 import { initialHost, reduceHost, type HostEffect, type HostEvent, type HostState } from "./host-state.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import type { ForkServer } from "./fork-server.ts";
-import { watchMissingRanks } from "./missing-ranks.ts";
+import { nobodyComes, watchMissingRanks } from "./missing-ranks.ts";
 import { sweepHostFolders } from "./sweep.ts";
 
 export interface LeaderContext {
@@ -21,6 +21,8 @@ export interface LeaderContext {
   readonly size: number;
   /** The ranks whose processes live on this host, as far as that can be told. */
   readonly living: () => Promise<ReadonlySet<number> | undefined>;
+  /** The launcher has said that it has started all ranks; false where none says so. */
+  readonly allStarted: () => boolean;
   /** The one rank that returns the launch's exit code; the others return 0. */
   readonly resultRank: number;
   readonly clientRank: number | undefined;
@@ -32,7 +34,7 @@ export interface LeaderContext {
   readonly prepare: (welcome: Extract<ToLeader, { t: "welcome" }>) => Promise<void>;
   /** What a rank of this host is to do. `present` are the ranks that have met here so far. */
   readonly assign: (hello: Hello, present: readonly Hello[]) => Promise<Assign>;
-  /** True: the ranks' cores differ, so nobody's share is known before all have come. */
+  /** True: the ranks' cores or options may differ, so nobody's share is known before all have come. */
   readonly waitForAll: boolean;
   /**
    * A message to a rank of this host, in the words of this host: where the cluster folder cannot be seen, its own
@@ -78,6 +80,9 @@ interface LocalRank {
   readonly channel: Channel<ToRank, FromRank>;
 }
 
+/** How often (ms) an agent that cleans up looks whether those ranks live that have not come. */
+const lookForComers = 250;
+
 /**
  * Leads one host: meets its ranks, gives them what the hub and the options say, passes on what they report, and leaves
  * after them. It ends the fork server, which removes the host's folder. What is done when, `reduceHost` decides.
@@ -101,6 +106,8 @@ class HostController {
   readonly #allHere: NodeJS.Timeout | undefined;
   readonly #missing: ReturnType<typeof watchMissingRanks>;
   #state: HostState;
+  /** None of the ranks that have not come by the end comes any more. */
+  #nobodyComes = false;
 
   constructor(context: LeaderContext) {
     this.#context = context;
@@ -116,6 +123,7 @@ class HostController {
       size: context.size,
       met: () => new Set(this.#ranks.keys()),
       living: context.living,
+      allStarted: context.allStarted,
       dead: (rank) => this.dispatch({ e: "died-unseen", rank }),
     });
   }
@@ -195,7 +203,7 @@ class HostController {
         this.#missing.stop();
         break;
       case "clean":
-        void cleanUp(this.#context, effect, this.#absent).then(() => this.dispatch({ e: "cleaned" }));
+        this.#clean(effect);
         break;
       case "say-hub-gone":
         hubGone();
@@ -206,7 +214,22 @@ class HostController {
     }
   }
 
-  readonly #absent = (): number => Math.max(0, (this.#context.localSize ?? 0) - this.#ranks.size);
+  readonly #absent = (): number =>
+    this.#nobodyComes ? 0 : Math.max(0, (this.#context.localSize ?? 0) - this.#ranks.size);
+
+  #clean(effect: Extract<HostEffect, { do: "clean" }>): void {
+    const { living, allStarted } = this.#context;
+    const met = (): ReadonlySet<number> => new Set(this.#ranks.keys());
+    const look = async (): Promise<void> => {
+      if (this.#absent() > 0) this.#nobodyComes = await nobodyComes({ met, living, allStarted });
+    };
+    void look();
+    const again = setInterval(() => void look(), lookForComers).unref();
+    void cleanUp(this.#context, effect, this.#absent).then(() => {
+      clearInterval(again);
+      this.dispatch({ e: "cleaned" });
+    });
+  }
 
   #assign(rank: number): void {
     const present = [...this.#ranks.values()].map(({ hello }) => hello);
@@ -250,12 +273,7 @@ async function cleanUp(
 ): Promise<void> {
   try {
     await releaseShells(absent);
-    const server = await forkServer;
-    const ended = await Promise.race([
-      server.end(grace).then(() => true),
-      delay(grace * 1000 + deadlines.forkServerEnd),
-    ]);
-    if (!ended) server.kill();
+    await (await forkServer).end(grace);
   } catch (error) {
     report(String(error));
   }
@@ -264,10 +282,4 @@ async function cleanUp(
   const left = removeHostFolder(paths);
   // The hub does not listen for warnings any more.
   if (left !== undefined) await filesStay(left);
-}
-
-function delay(ms: number): Promise<false> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms, false).unref();
-  });
 }

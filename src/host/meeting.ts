@@ -7,6 +7,7 @@ import { siteCredentials } from "../cluster/secrets.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { shortName } from "../launcher/host-paths.ts";
+import { signalNumber } from "../launcher/signals.ts";
 import { interfaceAddresses, type InterfaceAddress, listeningAddress, reachableAddresses } from "../net/interfaces.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../protocol/messages.ts";
@@ -23,8 +24,20 @@ export interface Meeting {
   readonly up: Promise<Channel<FromLeader, ToLeader>>;
   /** This host's address that the others reach, as far as it is known by now. */
   readonly localAddress: () => string | undefined;
+  /** This host is told to end: where it meets nobody soon, it gives up (`ToldToEnd`). */
+  readonly interrupt: (signal: string) => void;
   /** Leaves with this code, the hub closed before. */
   readonly leave: (code: number) => void;
+}
+
+/** A host was told to end by a signal, and has met nobody whom it could tell so. */
+export class ToldToEnd extends Error {
+  readonly exitCode: number;
+
+  constructor(signal: string) {
+    super(signal);
+    this.exitCode = 128 + signalNumber(signal);
+  }
 }
 
 interface MeetingInput {
@@ -127,7 +140,7 @@ async function beHub(
       };
     }, failed);
   }
-  return { zero, up: Promise.resolve(zero.up), localAddress: () => address, leave };
+  return { zero, up: Promise.resolve(zero.up), localAddress: () => address, interrupt: () => undefined, leave };
 }
 
 async function findHub({ context, host, read, place }: MeetingInput, address: string): Promise<Meeting> {
@@ -141,10 +154,11 @@ async function findHub({ context, host, read, place }: MeetingInput, address: st
         launch: shortName(key),
         rank: world.rank,
         host,
+        localSize: world.localSize,
         startTimeout,
       });
   let localAddress = address;
-  const up = link.then((found) => {
+  const met = link.then((found) => {
     // The address that this host had on the way to rank 0 is one that rank 0's host can reach. Where both kinds are
     // there and IPv6 was quicker, the host's own IPv4 address stays: the Dask processes of a cluster speak one kind.
     const seen = found.localAddress?.replace(/^::ffff:/, "");
@@ -152,7 +166,22 @@ async function findHub({ context, host, read, place }: MeetingInput, address: st
     if (named === undefined && contact === "address" && sameKind) localAddress = seen ?? localAddress;
     return found.channel;
   });
-  return { zero: undefined, up, localAddress: () => localAddress, leave: context.exit };
+  return { zero: undefined, ...orToldToEnd(met), localAddress: () => localAddress, leave: context.exit };
+}
+
+/**
+ * What comes, unless `interrupt` has been called and it does not come soon: a rank 0 that had the same signal may be
+ * gone, and one that had not is to hear of it.
+ */
+export function orToldToEnd<T>(coming: Promise<T>): {
+  readonly up: Promise<T>;
+  readonly interrupt: (signal: string) => void;
+} {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  coming.then(resolve, reject);
+  const interrupt = (signal: string): void =>
+    void setTimeout(() => reject(new ToldToEnd(signal)), deadlines.toldUnmet).unref();
+  return { up: promise, interrupt };
 }
 
 /** The address that this host's own name stands for: who is told the name must find us there. Throws TSD-064. */

@@ -13,10 +13,10 @@ export interface PythonFound {
 
 /**
  * Finds the Python that runs Dask: `--python` (a path, or a name in PATH), the active virtual environment's, the active
- * conda environment's, that of the environment with Dask that tsdask-mpi was installed into by pip, else the first
- * `python3` or `python` in PATH. Looks at one file for each place; nothing is started. Throws Failure TSD-040 when
- * there is none, TSD-041 when `--python` names something that cannot be run, TSD-111 when what was chosen may not be
- * read.
+ * conda environment's (neither where it has no Dask and PATH begins with a Python that has), that of the environment
+ * with Dask that tsdask-mpi was installed into by pip, else the first `python3` or `python` in PATH. Looks at a few
+ * files for each place; nothing is started. Throws Failure TSD-040 when there is none, TSD-041 when `--python` names
+ * something that cannot be run, TSD-111 when what was chosen may not be read.
  */
 export function findPython({
   requested,
@@ -38,7 +38,7 @@ export function findPython({
   for (const from of ["VIRTUAL_ENV", "CONDA_PREFIX"] as const) {
     const prefix = env[from];
     const path = prefix ? join(prefix, "bin", "python") : undefined;
-    if (own !== undefined && prefix && !hasDask(prefix)) continue;
+    if (prefix && !hasDask(prefix) && (own !== undefined || isOverruled(prefix, env))) continue;
     if (path !== undefined && (kind(path) === "program" || kind(path) === "denied"))
       return { path: readable(path, from, host), from };
   }
@@ -53,6 +53,18 @@ function ownEnvironment(pythonRoot = ""): string | undefined {
   const [, prefix] = /^(.+)\/share\/tsdask-mpi\/python$/.exec(resolve(pythonRoot)) ?? [];
   if (prefix === undefined || kind(join(prefix, "bin", "python")) !== "program") return undefined;
   return hasDask(prefix) ? prefix : undefined;
+}
+
+/**
+ * Whether PATH begins with another Python than this environment's, one with Dask: what was activated first (conda's
+ * `base`, by a shell's profile) is still named when a module was loaded after it. A module may bring Dask by
+ * PYTHONPATH.
+ */
+function isOverruled(prefix: string, env: NodeJS.ProcessEnv): boolean {
+  const path = inPath(["python3", "python"], env);
+  if (path === undefined || dirname(path) === join(prefix, "bin")) return false;
+  const added = (env["PYTHONPATH"] ?? "").split(":").filter((folder) => folder.startsWith("/"));
+  return hasDask(dirname(dirname(path))) || added.some((folder) => kind(join(folder, "distributed")) === "folder");
 }
 
 /** Whether `distributed` is in an environment of Python. */

@@ -1,8 +1,9 @@
 import { deadlines } from "../deadlines.ts";
+import { pauseFor } from "../timers.ts";
 import type { Hello } from "../protocol/messages.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
-import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
+import { isSecondSignal, signalNumber } from "../launcher/signals.ts";
 import { helloOf } from "../rank/follower.ts";
 import { runRankAgent, type RankAgent } from "../rank/rank-agent.ts";
 import type { Out } from "../ui/out.ts";
@@ -87,7 +88,8 @@ class ShellPlayer {
   async release(absent: () => number): Promise<void> {
     const { paths, post } = this.#context;
     this.#over = true;
-    await this.#opened.catch(() => undefined);
+    // A Python that hangs before it listens, on a mount that stalls, has made no pipes either.
+    await Promise.race([this.#opened.catch(() => undefined), pauseFor(deadlines.forkServerEnd)]);
     this.#shells ??=
       absent() > 0
         ? await sendAwayAsTheyCome(
@@ -152,7 +154,7 @@ class ShellPlayer {
     if (one.signalled === undefined) {
       one.signalled = now;
       one.rankAgent.signal(signal as NodeJS.Signals);
-    } else if (now - one.signalled > secondSignalAfter) {
+    } else if (isSecondSignal(signal, now - one.signalled)) {
       one.rankAgent.killNow();
       this.#shells?.dismiss(pid, 128 + signalNumber(signal));
     }

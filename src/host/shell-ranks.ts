@@ -17,7 +17,7 @@ import { Socket } from "node:net";
 import { basename } from "node:path";
 import { deadlines } from "../deadlines.ts";
 import { findStarter } from "../launcher/host-key.ts";
-import { procStat } from "../launcher/proc-stat.ts";
+import { catches, procStat } from "../launcher/proc-stat.ts";
 import { identify, type World } from "../launcher/world.ts";
 import { killPid } from "../rank/child.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
@@ -105,7 +105,7 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
     const rank = readShell(pid, Number(word));
     if (rank === undefined) {
       // What is odd about it, it says as a Node.
-      if (pid > 1) killPid(pid, "SIGURG");
+      if (pid > 1) wake(pid);
       return;
     }
     seen.set(pid, procStat(pid)?.start);
@@ -131,12 +131,12 @@ export function openShellRanks({ paths, post, onRank, onSignal }: ShellRanksCont
   return {
     toNode: (pid) => {
       seen.delete(pid);
-      killPid(pid, "SIGURG");
+      wake(pid);
     },
     dismiss: (pid, code) => {
       linkAgain(paths, post);
       mark(`${paths.folder}/code.${pid}.${code}`);
-      killPid(pid, "SIGURG");
+      wake(pid);
     },
     announce: (code) => void mark(`${paths.folder}/last.${code}`),
     release: (code) => {
@@ -236,6 +236,21 @@ export async function sendShellsAway({ base }: HostPaths, post: string, code: nu
   }
 }
 
+/**
+ * Sends SIGURG to a shell until it has heard it, for `deadlines.shellWakes` at most: one that strikes between the
+ * shell's look at its signals and its `read` interrupts nothing (dash: one of 6,000 that came within 150 µs), and the
+ * shell would stay. Once it has, it is gone or a Node, which does not catch this signal.
+ */
+function wake(pid: number): void {
+  const start = procStat(pid)?.start;
+  const until = performance.now() + deadlines.shellWakes;
+  killPid(pid, "SIGURG");
+  const again = setInterval(() => {
+    if (performance.now() > until || procStat(pid)?.start !== start || !catches(pid, "SIGURG")) clearInterval(again);
+    else killPid(pid, "SIGURG");
+  }, wakeAgain).unref();
+}
+
 /** What a shell was started with (proc(5)), `count` arguments among it; undefined when it is gone, or is no rank. */
 function readShell(pid: number, count: number): ShellRank | undefined {
   try {
@@ -256,7 +271,7 @@ function environment(text: string): NodeJS.ProcessEnv {
     const at = entry.indexOf("=");
     if (at > 0) env[entry.slice(0, at)] = entry.slice(at + 1);
   }
-  for (const own of ["TSDASK_COMMAND", "TSDASK_PROMPT", "TSDASK_PARENT_FD"]) delete env[own];
+  for (const own of ["TSDASK_COMMAND", "TSDASK_NOHUP", "TSDASK_PROMPT", "TSDASK_PARENT_FD"]) delete env[own];
   return env;
 }
 
@@ -281,6 +296,9 @@ function attempt(change: () => void): boolean {
     return false;
   }
 }
+
+/** Milliseconds between two signals to a shell that has not heard the first. */
+const wakeAgain = 50;
 
 /** Milliseconds between two looks whether the link and the pipes are still there. */
 const lookForLink = 1_000;

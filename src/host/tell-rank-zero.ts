@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { hostname } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Failure } from "../errors/failure.ts";
@@ -6,6 +7,9 @@ import type { LeadContext } from "./lead-context.ts";
 import type { LaunchPlace } from "./launch-place.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { deadlines } from "../deadlines.ts";
+
+/** How often (ms) rank 0 that has failed looks whether the other hosts have read so. */
+const lookForWord = 100;
 
 /**
  * Tells rank 0 why another host than its own cannot take part, so that it is said once and at once where people look,
@@ -49,6 +53,34 @@ export async function passOn({ world }: Pick<LeadContext, "world">, exitCode: nu
   ]);
 }
 
+/**
+ * The same without such an exchange: leaves word in the cluster folder, in place of the hub's record, until the other
+ * hosts have read it. `here`: how many ranks hear of it otherwise. Never rejects.
+ */
+export async function leaveWord(
+  { size }: LeadContext["world"],
+  { folder, key }: LaunchPlace,
+  { exitCode, here }: { readonly exitCode: number; readonly here: () => number },
+): Promise<void> {
+  const until = performance.now() + deadlines.tellRankZero;
+  const { removeClusterFolderSync, takeClusterFolder, takenFolder } = await import("../cluster/folder.ts");
+  // A launch that does not begin clears away nothing that may be another's.
+  if (takenFolder(folder) === "" && existsSync(folder)) return;
+  const remove = (): void => removeClusterFolderSync(folder);
+  // Also when this rank is told to leave in between: what stays could end the launch of a job that is queued again.
+  process.once("exit", remove);
+  try {
+    const { publishRecord, ranksThatHeard } = await import("../rendezvous/record.ts");
+    await takeClusterFolder(folder, hostname(), async () => undefined);
+    await publishRecord(folder, { v: 1, launch: shortName(key), failed: exitCode, at: Date.now() });
+    while (performance.now() < until && here() + (await ranksThatHeard(folder)) < size) await pause(lookForWord);
+  } catch {
+    // A folder that cannot be had may be the failure itself.
+  }
+  remove();
+  process.off("exit", remove);
+}
+
 async function tell(
   { world }: Pick<LeadContext, "world">,
   place: LaunchPlace,
@@ -64,6 +96,7 @@ async function tell(
         launch: shortName(place.key),
         rank,
         host,
+        localSize: world.localSize,
         startTimeout,
       });
   const { channel } = link;

@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import type { World } from "./world.ts";
 import { starters } from "./known.ts";
-import { procStat } from "./proc-stat.ts";
+import { procStat, type ProcStat } from "./proc-stat.ts";
 
 /**
  * A name for this launch that is the same for all its ranks on this host, and different for any other launch there.
@@ -30,12 +31,35 @@ export function findStarter(
   parent: number,
   proc: string,
 ): { readonly pid: number; readonly start: string } | undefined {
-  let pid = parent;
+  for (const [pid, { command, start }] of upwards(parent, proc)) if (starters.test(command)) return { pid, start };
+  return undefined;
+}
+
+/**
+ * Whether a process at or above `parent` was started with several parts, `mpirun -np 4 … : -np 8 …`, as far as this
+ * host shows its words; not so those of a file (`srun --multi-prog`, `mpirun --app`).
+ */
+export function startsParts(parent: number, proc: string): boolean {
+  for (const [pid] of upwards(parent, proc)) if (wordsOf(pid, proc).includes(":")) return true;
+  return false;
+}
+
+/** A process and those above it, with what they are: eight at most, as far as this host shows them. */
+function* upwards(from: number, proc: string): Generator<readonly [pid: number, stat: ProcStat]> {
+  let pid = from;
   for (let up = 0; up < 8 && pid > 1; up++) {
     const stat = procStat(pid, proc);
-    if (stat === undefined) break;
-    if (starters.test(stat.command)) return { pid, start: stat.start };
+    if (stat === undefined) return;
+    yield [pid, stat];
     pid = stat.parent;
   }
-  return undefined;
+}
+
+function wordsOf(pid: number, proc: string): readonly string[] {
+  try {
+    return readFileSync(`${proc}/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    // It has ended, or the system does not show it.
+    return [];
+  }
 }

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 
 /** What `/proc/<pid>/stat` says of a process (proc(5)). */
 export interface ProcStat {
@@ -74,5 +75,15 @@ export function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Whether a process has a handler for the signal (proc(5), SigCgt in status); false where it is gone or hidden. */
+export function catches(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return ((BigInt(`0x${mask ?? 0}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n;
+  } catch {
+    return false; // It has ended, or the system does not show it.
   }
 }

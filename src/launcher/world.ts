@@ -114,6 +114,8 @@ const launchers: readonly Entry[] = [
     size: ["PALS_SIZE", "PMI_SIZE"],
     localRank: ["PALS_LOCAL_RANKID", "PMI_LOCAL_RANK"],
     localSize: ["PALS_LOCAL_SIZE", "PMI_LOCAL_SIZE"],
+    // Slurm on Cray EX sets the rank, too, and no size (its plugin cray_shasta, up to 22.05).
+    when: (env) => set(env["PALS_SIZE"]) || set(env["PMI_SIZE"]),
     launchId: (env) => env["PALS_APID"],
   },
   {

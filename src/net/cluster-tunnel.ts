@@ -1,6 +1,6 @@
 import type { ClusterRecord, PageAddress } from "../dask/scheduler-file.ts";
 import { isLoopback } from "./interfaces.ts";
-import { tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
+import { isWildcard, pageLink, tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
 
 export interface ClusterTunnelRequest {
   readonly record: Pick<ClusterRecord, "launch" | "host" | "folder" | "dashboard" | "jupyter" | "tunnel">;
@@ -52,6 +52,19 @@ export function tunnelLines({ onNode, onLaptop, links, notes }: Tunnel, tokenHin
     ...(tokenHint === undefined ? [] : [`  (${tokenHint})`]),
     ...notes.map((note) => `note: ${note}`),
   ];
+}
+
+/**
+ * The link of a cluster's dashboard for a browser that reaches the cluster's network; undefined without a dashboard.
+ * Pure.
+ */
+export function dashboardLink(
+  { dashboard, host }: ClusterTunnelRequest["record"],
+  token: string | undefined,
+): string | undefined {
+  if (dashboard === null) return undefined;
+  const page = service("dashboard", dashboard, host, "/status");
+  return pageLink(page, page.port, token, isWildcard(page.host) ? page.node : page.host);
 }
 
 /** The web pages of a cluster; none where a JupyterHub shows them. Pure. */

@@ -17,7 +17,8 @@ export function whyUnreachable(host: string, port: number, deadline: number): Pr
 /**
  * Whether a process holds this unix socket open for connections: "no" only after a refusal, or where there is none;
  * "unknown" after any other error, and when nothing is accepted for `deadline` milliseconds, as by a stopped process
- * with a full backlog. Never rejects.
+ * with a full backlog. A process that was itself kept from running for so long looks for its answer first. Never
+ * rejects.
  */
 export function listens(path: string, deadline: number): Promise<"yes" | "no" | "unknown"> {
   return new Promise((resolve) => {
@@ -27,7 +28,7 @@ export function listens(path: string, deadline: number): Promise<"yes" | "no" | 
       socket.destroy();
       resolve(answer);
     };
-    const late = setTimeout(done, deadline, "unknown");
+    const late = setTimeout(() => setImmediate(done, "unknown"), deadline);
     socket.once("connect", () => done("yes"));
     socket.once("error", ({ code }: NodeJS.ErrnoException) =>
       done(code === "ECONNREFUSED" || code === "ENOENT" ? "no" : "unknown"),

@@ -27,6 +27,7 @@ export interface Service {
 export interface TunnelRequest {
   readonly kind: TunnelKind;
   readonly services: readonly Service[];
+  /** Empty where nobody knows his name. */
   readonly user: string;
   /** The host that the laptop reaches with ssh, perhaps with `user@`; undefined when nobody knows. */
   readonly login: string | undefined;
@@ -133,7 +134,7 @@ function direct({ services, user, login }: TunnelRequest, local: LocalPort): Lin
     login === undefined
       ? [`nobody told the login host; if ${node} cannot be reached from your computer, give --login-host`]
       : guessed(login);
-  return { onNode: [], onLaptop: [ssh(forwards, at(user, login ?? node))], notes };
+  return { onNode: [], onLaptop: [ssh(forwards, atHost(user, login ?? node))], notes };
 }
 
 function jump({ services, user, login }: TunnelRequest, local: LocalPort): Lines {
@@ -141,8 +142,8 @@ function jump({ services, user, login }: TunnelRequest, local: LocalPort): Lines
     const forwards = services
       .filter((one) => one.node === node)
       .map((one) => `-L ${HERE}:${local(one)}:${hostPort(nearest(one), one.port)}`);
-    const through = login === undefined || bare(login) === node ? [] : [`-J ${at(user, login)}`];
-    return ssh([...forwards, ...through], at(user, node));
+    const through = login === undefined || bare(login) === node ? [] : [`-J ${atHost(user, login)}`];
+    return ssh([...forwards, ...through], atHost(user, node));
   });
   return { onNode: [], onLaptop: lines, notes: login === undefined ? [] : guessed(login) };
 }
@@ -154,7 +155,10 @@ function reverse({ services, user, login = "", launch, folder }: TunnelRequest, 
     // A line that was cut off leaves its sockets behind, and sshd does not listen on one that exists.
     const stale = here.flatMap((one) => meeting(one).socket ?? []);
     const forwards = here.map((one) => `-R ${meeting(one).place}:${hostPort(nearest(one), one.port)}`);
-    return { node, line: `${stale.length === 0 ? "" : `rm -f ${stale.join(" ")}; `}${ssh(forwards, at(user, login))}` };
+    return {
+      node,
+      line: `${stale.length === 0 ? "" : `rm -f ${stale.join(" ")}; `}${ssh(forwards, atHost(user, login))}`,
+    };
   });
   const forwards = services.map((service) => `-L ${HERE}:${local(service)}:${meeting(service).place}`);
   const open = services.some((service) => meeting(service).socket === undefined);
@@ -163,7 +167,7 @@ function reverse({ services, user, login = "", launch, folder }: TunnelRequest, 
         `open the links only while the line on the node runs: when it has ended, any user of ${bare(login)} can listen in its place`,
       ]
     : [];
-  return { onNode, onLaptop: [ssh(forwards, at(user, login))], notes: [...guessed(login), ...notes] };
+  return { onNode, onLaptop: [ssh(forwards, atHost(user, login))], notes: [...guessed(login), ...notes] };
 }
 
 /**
@@ -189,7 +193,9 @@ function meetingOf({ name }: Service, launch: string, folder: string | undefined
 const ssh = (options: readonly string[], host: string): string =>
   ["ssh -N -o ExitOnForwardFailure=yes", ...options, host].join(" ");
 
-const at = (user: string, host: string): string => (host.includes("@") ? host : `${user}@${host}`);
+/** The host as ssh takes it: with its user, unless it has one, or nobody knows his name, which ssh's settings may. */
+export const atHost = (user: string, host: string): string =>
+  user === "" || host.includes("@") ? host : `${user}@${host}`;
 
 const bare = (host: string): string => host.replace(/^.*@/, "");
 
@@ -223,13 +229,14 @@ function fingerprintOf(pem: string): string | undefined {
   }
 }
 
-/** A page's link at a port of the reader's own computer. */
+/** A page's link at a port of a host, by default the reader's own computer. */
 export function pageLink(
   { path, https }: Pick<Service, "path" | "https">,
   port: number,
   token: string | undefined,
+  host = HERE,
 ): string {
-  return `http${https === true ? "s" : ""}://${HERE}:${port}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
+  return `http${https === true ? "s" : ""}://${hostPort(host, port)}${path}${token === undefined ? "" : `?token=${encodeURIComponent(token)}`}`;
 }
 
 /** A submit host without a domain is often a name that only the cluster's own hosts know. */

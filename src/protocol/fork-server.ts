@@ -46,12 +46,14 @@ export interface ChildParams {
   readonly derived?: Readonly<Record<string, unknown>>;
   readonly scratch?: string;
   readonly contact_host?: string;
+  readonly later_path?: readonly string[];
 }
 
 export interface SchedulerParams extends ChildParams {
   readonly dashboard?: boolean;
   readonly launched?: number;
   readonly worker_prefix?: string;
+  readonly returns?: boolean;
 }
 
 export interface WorkerParams extends ChildParams {
@@ -101,27 +103,27 @@ export type ChildEvent =
   | { readonly event: "forked"; readonly pid: number }
   | { readonly event: "refused"; readonly reason: Refusal; readonly message: string }
   | { readonly event: "ready"; readonly kind: "scheduler"; readonly address: string; readonly identity: Readonly<Record<string, unknown>>; readonly dashboard: number | null; readonly https: boolean }
-  | { readonly event: "ready"; readonly kind: "worker"; readonly address: string; readonly name: string; readonly dashboard: number | null; readonly nthreads: number | null; readonly memory_limit: number | null; readonly terminate: unknown }
+  | { readonly event: "ready"; readonly kind: "worker"; readonly address: string; readonly name: string; readonly dashboard: number | null; readonly nthreads: number | null; readonly memory_limit: number | null; readonly terminate: unknown; readonly shared: number | null }
   | { readonly event: "closing"; readonly reason: CloseReason }
   | { readonly event: "dashboard"; readonly problem: string | null }
   | { readonly event: "missing-module"; readonly module: string }
   | { readonly event: "lacking"; readonly message: string }
   | { readonly event: "failed"; readonly code: ChildFailure; readonly message: string }
   | { readonly event: "stop-asked"; readonly now: boolean }
-  | { readonly event: "usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number }
+  | { readonly event: "usage"; readonly clients: number; readonly tasks: number; readonly used: number; readonly seen: number; readonly spilled: number; readonly unrunnable: number }
   | { readonly event: "exit"; readonly code: number | null; readonly signal: number | null; readonly cpu?: number; readonly peak?: number };
 
 const childEvents: Shapes = {
   "forked": [{"pid":"int"}],
   "refused": [{"reason":"Refusal","message":"string"}],
-  "ready": [{"kind":"=scheduler","address":"string","identity":"object","dashboard":"int|null","https":"boolean"},{"kind":"=worker","address":"string","name":"string","dashboard":"int|null","nthreads":"int|null","memory_limit":"number|null","terminate":"json"}],
+  "ready": [{"kind":"=scheduler","address":"string","identity":"object","dashboard":"int|null","https":"boolean"},{"kind":"=worker","address":"string","name":"string","dashboard":"int|null","nthreads":"int|null","memory_limit":"number|null","terminate":"json","shared":"int|null"}],
   "closing": [{"reason":"CloseReason"}],
   "dashboard": [{"problem":"string|null"}],
   "missing-module": [{"module":"string"}],
   "lacking": [{"message":"string"}],
   "failed": [{"code":"ChildFailure","message":"string"}],
   "stop-asked": [{"now":"boolean"}],
-  "usage": [{"clients":"int","tasks":"int","used":"int","seen":"int","spilled":"int"}],
+  "usage": [{"clients":"int","tasks":"int","used":"int","seen":"int","spilled":"int","unrunnable":"int"}],
   "exit": [{"code":"int|null","signal":"int|null","cpu":"number?","peak":"number?"}],
 };
 

@@ -108,7 +108,7 @@ export type RankEvent =
   | { readonly k: "worker-waits" }
   /**
    * What the launch's scheduler was used for: clients, tasks that ran, workers that ran some, workers that there were,
-   * bytes spilled to disk.
+   * bytes spilled to disk, tasks that no worker could run.
    */
   | {
       readonly k: "scheduler-usage";
@@ -117,6 +117,7 @@ export type RankEvent =
       readonly used: number;
       readonly seen: number;
       readonly spilled: number;
+      readonly unrunnable: number;
     }
   /**
    * What a rank's worker used of what it had: processor and threads × time in seconds, greatest resident memory and its
@@ -221,6 +222,8 @@ export interface ClientStart {
   readonly jupyter?: {
     readonly port?: number;
     readonly loopback: boolean;
+    /** Seconds that it has to open its port. */
+    readonly patience: number;
     readonly hub?: boolean;
     readonly prefix?: string;
   };

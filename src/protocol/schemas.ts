@@ -60,7 +60,15 @@ const event = v.variant("k", [
   }),
   v.object({ k: v.literal("worker-away"), why: word("CloseReason", "closed") }),
   v.object({ k: v.literal("worker-waits") }),
-  v.object({ k: v.literal("scheduler-usage"), clients: count, tasks: count, used: count, seen: count, spilled: count }),
+  v.object({
+    k: v.literal("scheduler-usage"),
+    clients: count,
+    tasks: count,
+    used: count,
+    seen: count,
+    spilled: count,
+    unrunnable: count,
+  }),
   v.object({
     k: v.literal("worker-usage"),
     cpu: seconds,

@@ -5,9 +5,15 @@ import { inbox, type Channel } from "./channel.ts";
 export const largestMessage = 1024 * 1024;
 
 /**
+ * Silence is counted in so many looks, not by the clock: a process that was stopped, as those of a suspended job are,
+ * has missed one look when it goes on, and hears the other side before the next.
+ */
+const looks = 10;
+
+/**
  * JSON messages over a WebSocket, one a frame. A frame that `accept` does not know closes the connection. The other
- * side is taken for lost when nothing, not even a ping or pong, was heard for `silence` ms; 0 leaves that to the
- * caller.
+ * side is taken for lost when nothing, not even a ping or pong, was heard for `silence` ms, or a tenth longer; 0 leaves
+ * that to the caller.
  */
 export function wsChannel<Out, In>(
   ws: WebSocket,
@@ -16,11 +22,15 @@ export function wsChannel<Out, In>(
 ): Channel<Out, In> {
   const box = inbox<In>();
   let timer: NodeJS.Timeout | undefined;
+  let unheard = 0;
   const heard = (): void => {
-    if (silence > 0 && timer !== undefined) timer.refresh();
+    unheard = 0;
   };
   if (silence > 0) {
-    timer = setTimeout(() => ws.terminate(), silence);
+    timer = setInterval(() => {
+      unheard += 1;
+      if (unheard > looks) ws.terminate();
+    }, silence / looks);
     timer.unref();
   }
   ws.on("message", (data, binary) => {
@@ -41,7 +51,7 @@ export function wsChannel<Out, In>(
   ws.on("pong", heard);
   ws.on("error", (error) => box.shut(error.message));
   ws.on("close", () => {
-    clearTimeout(timer);
+    clearInterval(timer);
     box.shut("closed");
   });
   return {

@@ -47,6 +47,8 @@ export function startChild(options: ChildSpawn): Child {
 
 function forkChild(options: ChildSpawn, path: string): Child {
   let pid: number | undefined;
+  /** What was to be sent to it before its pid was known. */
+  let early: NodeJS.Signals | undefined;
   let over = false;
   const finish = (event: ChildEvent): void => {
     if (over) return;
@@ -69,7 +71,10 @@ function forkChild(options: ChildSpawn, path: string): Child {
     ...options.request,
   });
   channel.onMessage((event) => {
-    if (event.event === "forked") pid = event.pid;
+    if (event.event === "forked") {
+      pid = event.pid;
+      if (early !== undefined) killPid(pid, early);
+    }
     if (event.event === "exit" || event.event === "refused") finish(event);
     else if (!over) options.onEvent(event);
     if (event.event === "exit") control.destroy();
@@ -84,7 +89,11 @@ function forkChild(options: ChildSpawn, path: string): Child {
     if (!over && pid === undefined) finish({ event: "refused", reason: "server", message: reason });
     else finish({ event: "exit", code: null, signal: 9 });
   });
-  return { pid: () => pid, tell: channel.send, kill: (signal) => killPid(pid, signal) };
+  const kill = (signal: NodeJS.Signals): void => {
+    if (pid === undefined) early = signal;
+    else killPid(pid, signal);
+  };
+  return { pid: () => pid, tell: channel.send, kill };
 }
 
 function execChild(options: ChildSpawn): Child {

@@ -5,6 +5,7 @@ import { execa } from "execa";
 import type { CompanionRequest } from "../protocol/fork-server.ts";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { signalNumber } from "../launcher/signals.ts";
+import { callAfter } from "../timers.ts";
 import { killPid } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
 import { commandFile, withPython } from "./python-path.ts";
@@ -96,9 +97,9 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     end: async (grace) => {
       if (over || pid === undefined) return;
       killPid(pid, "SIGTERM");
-      const force = setTimeout(() => killPid(pid, "SIGKILL"), grace * 1000);
+      const noForce = callAfter(grace * 1000, () => killPid(pid, "SIGKILL"));
       await done;
-      clearTimeout(force);
+      noForce();
     },
     killNow: () => {
       stopped = true;
@@ -131,8 +132,14 @@ function scriptEnvironment(
     if (value === null) delete full[name];
     else full[name] = value;
   }
+  if (full["TSDASK_CLUSTERS"] !== undefined && asksEncryption(env)) full["TSDASK_CLUSTERS"] += ",encrypted";
   if (full["TSDASK_CLUSTERS"] !== undefined) full["PYTHONPATH"] = pathWithOurs(pythonRoot, full["PYTHONPATH"]);
   return full;
+}
+
+/** Whether the user has Dask require encryption of other clusters than this launch, too. */
+function asksEncryption(env: Readonly<Record<string, string>>): boolean {
+  return !/^(false|0|none|null|)$/i.test(env["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] ?? "");
 }
 
 /** Tells when the script waits for input, or has returned with a thread left; returns what ends the watches. */

@@ -6,6 +6,7 @@ import { deadlines } from "../deadlines.ts";
 import type { HostPaths } from "../launcher/host-paths.ts";
 import { childEnvironment } from "../launcher/strip.ts";
 import type { World } from "../launcher/world.ts";
+import { pauseFor } from "../timers.ts";
 import type { Out } from "../ui/out.ts";
 import { runRankAgent, type RankAgent } from "./rank-agent.ts";
 
@@ -135,9 +136,10 @@ export function runFollower({
 }): RankAgent {
   const up = lineChannel<FromRank, ToRank>(socket, accept);
   up.send(helloOf(world, argv, env, cwd));
+  let exchange = Promise.resolve();
   const joinPmi = (): void => {
-    void import("../rendezvous/exchange.ts")
-      .then(({ passThrough }) => passThrough(world))
+    exchange = import("../rendezvous/exchange.ts")
+      .then(({ passThrough }) => passThrough(world, Infinity))
       .catch((error: unknown) => {
         // The leaders meet, or report why not; a rank without a leader to say it to has nothing to add.
         up.send({
@@ -155,7 +157,11 @@ export function runFollower({
     joinPmi,
     idle: () => undefined,
     leaderLost,
-    exit,
+    // Hydra ends a launch of which a process leaves while others have yet to come to the exchange.
+    exit: (code) => {
+      if (code !== 0) exit(code);
+      else void Promise.race([exchange, pauseFor(deadlines.lastExchange)]).then(() => exit(0));
+    },
   });
 }
 

@@ -73,7 +73,8 @@ export async function prepareJupyter({
     ],
     env: { JUPYTER_RUNTIME_DIR: runtime, ...(prefix === undefined ? {} : { TSDASK_BEHIND_PROXY: "1" }), ...ofHub },
     announce: async (pid, over) => {
-      const until = performance.now() + deadlines.jupyter;
+      const seconds = start.jupyter?.patience ?? deadlines.jupyter / 1000;
+      const until = performance.now() + seconds * 1000;
       while (!over()) {
         const found = ignoreGone(() => serverIn(runtime, pid));
         if (found !== undefined) {
@@ -85,7 +86,7 @@ export async function prepareJupyter({
           return;
         }
         if (performance.now() > until) {
-          report({ k: "failure", code: "TSD-062", facts: { host, seconds: deadlines.jupyter / 1000 }, exit: 69 });
+          report({ k: "failure", code: "TSD-062", facts: { host, seconds }, exit: 69 });
           return;
         }
         await pause(askEvery);

@@ -85,6 +85,8 @@ class RankController {
   /** Undefined in the end where it could not be started, which has been reported then. */
   #client: Promise<ClientRun | undefined> | undefined;
   #exitCode: number | undefined;
+  /** Over when what this rank has started is, once it was told to end. */
+  #ended: Promise<unknown> = Promise.resolve();
   #children = 0;
 
   constructor(context: RankAgentContext) {
@@ -143,7 +145,8 @@ class RankController {
     const { exit, rank, leaderLost } = this.#context;
     const code = this.#exitCode;
     if (code !== undefined) {
-      whenGone(this.#assign?.leaderPid, () => exit(code));
+      // The leader may have been forced to leave while the script still has its grace, which nobody else would end.
+      void this.#ended.catch(() => undefined).then(() => whenGone(this.#assign?.leaderPid, () => exit(code)));
       return;
     }
     // The leader is gone without a word: the cluster is lost to this rank.
@@ -153,12 +156,15 @@ class RankController {
       this.#worker?.killNow();
       this.#scheduler?.killNow();
       if (this.#assign?.reportsRankZeroLoss ?? rank === 1) await this.#tellLoss();
-      await Promise.all([script, leaderLost?.()]);
+      // Whatever of it fails, this rank leaves.
+      await Promise.allSettled([script, leaderLost?.()]);
       exit(exitCodes.schedulerLost);
     })();
   }
 
   #assigned(assign: Assign): void {
+    // It was being worked out as the launch ended: nobody would end what is started now.
+    if (this.#exitCode !== undefined) return;
     this.#assign = assign;
     this.#steps.note("told");
     const { host, restarts, schedulerRestarts, schedulerReturns, terminateAt, scheduler, worker } = assign;
@@ -250,20 +256,26 @@ class RankController {
     this.#exitCode = code;
     for (const output of this.#outputs) output.quieten();
     const script = this.#client?.then((run) => run?.end(grace));
-    await Promise.all([script, this.#worker?.end(grace), this.#scheduler?.end(grace)]);
+    this.#ended = Promise.all([script, this.#worker?.end(grace), this.#scheduler?.end(grace)]);
+    await this.#ended;
     this.#context.idle();
     // The client's rank leaves last: its leader closes the connection when all others are gone.
     if (this.#assign?.roles.includes("client") !== true) this.#context.exit(code);
   }
 
   async #tellLoss(): Promise<void> {
-    const [{ failureText }, { Failure }, { hostname }] = await Promise.all([
-      import("../ui/failure-text.ts"),
-      import("../errors/failure.ts"),
-      import("node:os"),
-    ]);
     const { rank, out } = this.#context;
-    out.write(failureText(new Failure("TSD-036", { rank, host: this.#assign?.host ?? hostname() })));
+    try {
+      const [{ failureText }, { Failure }, { hostname }] = await Promise.all([
+        import("../ui/failure-text.ts"),
+        import("../errors/failure.ts"),
+        import("node:os"),
+      ]);
+      out.write(failureText(new Failure("TSD-036", { rank, host: this.#assign?.host ?? hostname() })));
+    } catch {
+      // The program was replaced under this process, or no file can be opened.
+      out.write(`tsdask-mpi: TSD-036 Rank 0 is gone, says rank ${rank}.\n`);
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { deadlines } from "../deadlines.ts";
+import { bokehWanted } from "../dask/bokeh.ts";
 import type { ChildRequest, RankEvent, SchedulerRequest } from "../protocol/messages.ts";
 import { portWords } from "../net/port-words.ts";
 import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
@@ -98,8 +99,8 @@ class SchedulerSupervisor {
         report({ k: "warning", code: "TSD-180", facts: { host, problem: event.message } });
         break;
       case "usage": {
-        const { clients, tasks, used, seen, spilled } = event;
-        report({ k: "scheduler-usage", clients, tasks, used, seen, spilled });
+        const { clients, tasks, used, seen, spilled, unrunnable } = event;
+        report({ k: "scheduler-usage", clients, tasks, used, seen, spilled, unrunnable });
         break;
       }
       case "stop-asked":
@@ -108,7 +109,12 @@ class SchedulerSupervisor {
         if (event.now) setTimeout(() => process.kill(process.pid, "SIGTERM"), 2 * secondSignalAfter);
         break;
       case "dashboard":
-        if (event.problem !== null) report({ k: "warning", code: "TSD-158", facts: { problem: event.problem } });
+        if (event.problem !== null)
+          report({
+            k: "warning",
+            code: "TSD-158",
+            facts: { problem: event.problem, wanted: bokehWanted(event.problem) },
+          });
         break;
       case "missing-module":
         report({ k: "warning", code: "TSD-162", facts: { role: "scheduler", host, module: event.module } });

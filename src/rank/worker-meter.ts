@@ -19,6 +19,8 @@ export interface WorkerMeter {
     readonly pid: number | undefined;
     readonly threads: number;
     readonly limit: number;
+    /** The most, in bytes, that is taken off its memory for what it shares. */
+    readonly shared: number;
   }) => void;
   /**
    * The worker's process has ended; the fork server says what it used, a Python started by itself has nobody who does.
@@ -40,6 +42,7 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
   let running: { readonly since: number; readonly before: number } | undefined;
   let threads = 0;
   let limit = 0;
+  let most = 0;
   let ever = false;
 
   const withRunning = (cpu: number, peak: number): typeof past => {
@@ -53,7 +56,7 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
   return {
     ready: (worker) => {
       ever = true;
-      ({ threads, limit } = worker);
+      ({ threads, limit, shared: most } = worker);
       const spent = worker.pid === undefined ? undefined : procStat(worker.pid)?.ticks;
       running = { since: now(), before: (spent ?? 0) / ticks };
     },
@@ -63,7 +66,10 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
     },
     read: (pid) => {
       if (!ever) return undefined;
-      const living = pid === undefined ? [] : processTree(pid).flatMap((one) => useOf(one, limit) ?? []);
+      const living =
+        pid === undefined
+          ? []
+          : processTree(pid).flatMap((one) => useOf(one, limit, one === pid ? most : Infinity) ?? []);
       const cpu = living.reduce((sum, one) => sum + one.cpu, 0);
       return { ...withRunning(cpu, Math.max(0, ...living.map(({ peak }) => peak))), threads, limit };
     },
@@ -71,10 +77,10 @@ export function workerMeter(now: () => number = () => performance.now()): Worker
 }
 
 /** Seconds of processor of a process and its children that have ended (proc(5)), and its greatest memory in bytes. */
-function useOf(pid: number, limit: number): { readonly cpu: number; readonly peak: number } | undefined {
+function useOf(pid: number, limit: number, most: number): { readonly cpu: number; readonly peak: number } | undefined {
   const spent = procStat(pid)?.ticks;
   if (spent === undefined) return undefined;
   const { now = 0, peak = 0 } = residentBytes(pid) ?? {};
-  const shared = limit > 0 && now > limit / 2 ? sharedBytes(pid) : 0;
+  const shared = limit > 0 && now > limit / 2 ? sharedBytes(pid, most) : 0;
   return { cpu: spent / ticks, peak: peak - shared };
 }

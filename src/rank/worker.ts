@@ -11,6 +11,7 @@ import { ownMemory } from "./proc-memory.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { workerMeter, type WorkerUse } from "./worker-meter.ts";
 import { signalName, signalNumber } from "../launcher/signals.ts";
+import { callAfter } from "../timers.ts";
 import type { Child } from "./child.ts";
 import { neverStarts } from "./worker-trouble.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
@@ -75,6 +76,8 @@ class WorkerSupervisor {
   #cause: LossCause | undefined;
   #readyAt: number | undefined;
   #terminateAt: number;
+  /** The most, in bytes, that is taken off the worker's memory for what it shares. */
+  #mostShared = Infinity;
   #pause: NodeJS.Timeout | undefined;
   #ending = false;
   #usageComes = false;
@@ -176,6 +179,7 @@ class WorkerSupervisor {
       limit,
       planned: this.#options.terminateAt,
     });
+    this.#mostShared = event.shared ?? Infinity;
     this.#options.report({
       k: "worker-ready",
       address: event.address,
@@ -185,7 +189,7 @@ class WorkerSupervisor {
       memoryLimit: limit,
       pid: pid ?? 0,
     });
-    this.#meter.ready({ pid, threads, limit });
+    this.#meter.ready({ pid, threads, limit, shared: this.#mostShared });
   }
 
   #gone(why: string): void {
@@ -213,7 +217,7 @@ class WorkerSupervisor {
     const limit = this.#terminateAt;
     // Before it is ready it has run nothing of the user's: the start is spared these looks.
     if (pid === undefined || this.#readyAt === undefined || limit === 0) return;
-    const own = this.#own(pid, limit);
+    const own = this.#own(pid, limit, this.#mostShared);
     if (own < limit) return;
     const [used, ended] = [own, limit].map((bytes) => Math.round(bytes / 2 ** 20));
     this.#why = `it used ${used} MiB, more than its limit allows (it is ended at ${ended} MiB)`;
@@ -238,12 +242,12 @@ export async function endChild(
   const { promise, resolve } = Promise.withResolvers<void>();
   whenGone(resolve);
   child.tell({ op: "stop", grace });
-  const force = setTimeout(() => child.kill("SIGKILL"), grace * 1000);
+  const noForce = callAfter(grace * 1000, () => child.kill("SIGKILL"));
   // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
-  const give = setTimeout(resolve, grace * 1000 + 1000);
+  const noLonger = callAfter(grace * 1000 + 1000, resolve);
   await promise;
-  clearTimeout(force);
-  clearTimeout(give);
+  noForce();
+  noLonger();
 }
 
 /** Why a child has stopped though its rank did not say so: it heard SIGINT (`control_commands.py`). */
@@ -263,7 +267,7 @@ export function describeExit(code: number | null, signal: number | null, lastWor
 
 /**
  * The bytes at which a worker is ended: the fraction of its own limit that its Dask configuration names (a number, or
- * `false`: never), else `planned`.
+ * `false`: never, as for a Nanny, which does so itself), else `planned`.
  */
 export function terminateBytes({
   terminate,

@@ -1,6 +1,6 @@
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { batchSystem } from "../batch/job.ts";
+import { batchSystem, isElsewhere } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import type { JobState } from "../batch/system.ts";
 import { lineTrouble } from "../dask/comm.ts";
@@ -38,12 +38,16 @@ export interface Testimony {
   readonly job: JobState | undefined;
 }
 
-/** What a cluster is, from what it last said and what its witnesses say now. Pure. */
+/**
+ * What a cluster is, from what it last said and what its witnesses say now. Only its process and its batch system can
+ * say for certain that it has ended: an address may be another host's seen from here, or closed by a firewall. Pure.
+ */
 export function verdict(
-  { state, why }: Pick<ClusterEntry, "state" | "why">,
+  { state: last, why, code }: Pick<ClusterEntry, "state" | "why" | "code">,
   seen: Testimony,
 ): Pick<Asked, "state" | "why" | "lost"> {
   const gone = (reason: string): Pick<Asked, "state" | "why" | "lost"> => ({ state: "ended", why: reason, lost: true });
+  const state = last === "ended" && isContradicted(code, seen.process) ? "running" : last;
   if (state === "ended") return { state, ...(why === undefined ? {} : { why }) };
   if (state === "pending") {
     if (seen.job === "gone") return gone("its job ended before the cluster was up");
@@ -59,22 +63,38 @@ export function verdict(
   if (seen.process === true)
     return state === "starting" ? { state } : { state: "silent", why: "its scheduler does not answer" };
   if (seen.job === "gone") return gone("its job is gone without a word");
-  if (seen.scheduler === "another") return gone("another scheduler listens at its address");
-  if (seen.scheduler === "refused") return gone("its scheduler is gone without a word");
+  const heard = portWords(seen.scheduler);
   if (seen.job !== undefined)
-    return { state: state === "starting" ? "starting" : "silent", why: `its job is ${seen.job}` };
-  return { state: "unknown", why: "its host cannot be asked from here" };
+    return {
+      state: state === "starting" ? "starting" : "silent",
+      why: `its job is ${seen.job}${heard === undefined ? "" : `; ${heard}`}`,
+    };
+  return { state: "unknown", why: heard ?? "its host cannot be asked from here" };
 }
+
+/** What the scheduler's port seems to say, where nobody who is certain speaks. */
+function portWords(scheduler: Testimony["scheduler"]): string | undefined {
+  if (scheduler === "another") return "something else answers at its address, seen from here";
+  return scheduler === "refused" ? "its address refuses connections from here" : undefined;
+}
+
+/** Whether a cluster that somebody else has written down as ended lives: its own last word has an exit code. */
+const isContradicted = (code: number | undefined, process: boolean | undefined): boolean =>
+  code === undefined && process === true;
 
 /** Asks each cluster's witnesses, all at once, within `deadline` ms; an ended one is believed. */
 export async function askAll(
   entries: readonly ClusterEntry[],
   { env, deadline = deadlines.askCluster }: { readonly env: NodeJS.ProcessEnv; readonly deadline?: number },
 ): Promise<readonly Asked[]> {
-  const live = entries.filter(({ state }) => state !== "ended");
+  // Whose own last word has an exit code is not looked at: a list has hundreds of them.
+  const processes = new Map(
+    entries.filter(({ state, code }) => state !== "ended" || code === undefined).map((one) => [one, processOf(one)]),
+  );
+  const live = entries.filter((one) => one.state !== "ended" || isContradicted(one.code, processes.get(one)));
   const [jobs, schedulers] = await Promise.all([
     askJobs(
-      live.filter((entry) => processOf(entry) !== false),
+      live.filter((entry) => processes.get(entry) !== false),
       env,
       deadline,
     ),
@@ -89,7 +109,7 @@ export async function askAll(
     const ends = entry.ends ?? job?.ends;
     return {
       entry,
-      ...verdict(entry, { process: processOf(entry), scheduler, job: job?.state }),
+      ...verdict(entry, { process: processes.get(entry), scheduler, job: job?.state }),
       ...(found === undefined ? {} : { identity: found }),
       ...(ends === undefined ? {} : { ends }),
     };
@@ -97,12 +117,18 @@ export async function askAll(
 }
 
 /** Whether its rank 0 lives; undefined where its process is not one of this machine. */
-export function processOf({ state, pid, startTime: began, machine: where, host }: ClusterEntry): boolean | undefined {
+export function processOf(entry: ClusterEntry): boolean | undefined {
+  const { state, pid, startTime: began, machine: where, host, started, job } = entry;
   if (state === "pending" || began === "") return undefined;
   const here = machine();
   if (where === here && here !== "") return startTime(pid) === began;
-  // The same host after a reboot; a container has the boot of its machine, and a space of pids of its own.
-  const rebooted = host === hostname() && where.split(" ")[0] !== here.split(" ")[0];
+  // The same host after a reboot; a container has the boot of its machine, and a space of pids of its own. Hosts of two
+  // systems may have one name: what has a job is asked by its job, and no reboot ends what began after it.
+  const rebooted =
+    host === hostname() &&
+    where.split(" ")[0] !== here.split(" ")[0] &&
+    job.id === undefined &&
+    started < Date.now() / 1000 - uptime();
   return rebooted && here !== "" && where !== "" ? false : undefined;
 }
 
@@ -131,7 +157,7 @@ async function askScheduler({ scheduler, security, folder }: ClusterEntry, deadl
   }
 }
 
-const jobKey = ({ job }: ClusterEntry): string => `${job.system} ${job.id}`;
+const jobKey = ({ job }: ClusterEntry): string => `${job.system} ${job.site ?? ""} ${job.id}`;
 
 interface JobAnswer {
   readonly state: JobState;
@@ -150,17 +176,19 @@ async function askJobs(
   const answers = new Map<string, JobAnswer>();
   const shell = commandShell({ env, deadline });
   const batch = entries.filter(({ job }) => job.id !== undefined && job.system !== "local");
-  const systems = [...new Set(batch.map(({ job }) => job.system))];
-  const asking = systems.map(async (system) => {
-    const ids = [...new Set(batch.filter(({ job }) => job.system === system).map(({ job }) => job.id ?? ""))];
-    const states = await batchSystem(system).states(ids, shell);
-    for (const id of ids) answers.set(`${system} ${id}`, { state: states.get(id) ?? "gone" });
-    const timed = batch.filter((entry) => entry.job.system === system && entry.ends === undefined);
+  const asking = [...Map.groupBy(batch, ({ job }) => `${job.system} ${job.site ?? ""}`).values()].map(async (some) => {
+    const { job } = some[0] as ClusterEntry;
+    const system = batchSystem(job.system);
+    const ids = [...new Set(some.map((entry) => entry.job.id ?? ""))];
+    const [states, elsewhere] = await Promise.all([system.states(ids, shell), isElsewhere(job, shell)]);
+    // Two systems may share the users' homes, and number their jobs alike.
+    if (elsewhere) return;
+    for (const entry of some) answers.set(jobKey(entry), { state: states.get(entry.job.id ?? "") ?? "gone" });
     await Promise.all(
-      timed.map(async (entry) => {
+      some.map(async (entry) => {
         const state = answers.get(jobKey(entry))?.state;
-        if (state !== "running") return;
-        const { endTime } = await batchSystem(system).inquire({ system, jobId: entry.job.id ?? "" }, shell);
+        if (state !== "running" || entry.ends !== undefined) return;
+        const { endTime } = await system.inquire({ system: job.system, jobId: entry.job.id ?? "" }, shell);
         if (endTime !== undefined) answers.set(jobKey(entry), { state, ends: endTime });
       }),
     );

@@ -1,4 +1,4 @@
-import type { BatchName } from "../batch/system.ts";
+import type { NamedJob } from "../batch/system.ts";
 
 /** What is written down of one cluster, for `list` and all commands that take a name. Times are seconds since 1970. */
 export interface ClusterEntry {
@@ -32,7 +32,7 @@ export interface ClusterEntry {
   /** The name by which a proxy of the facility leads there. */
   readonly public?: string;
   readonly security: "tls" | "none";
-  readonly job: { readonly system: BatchName; readonly id?: string };
+  readonly job: NamedJob;
   /** The folder of its logs that are kept. */
   readonly log?: string;
   /** The folder of its list of targets for Prometheus. */

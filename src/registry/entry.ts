@@ -14,13 +14,15 @@ const plain = v.pipe(
   v.string(),
   v.check((text) => !/\p{Cc}/u.test(text), "holds control characters"),
 );
+/** A path, or a sentence that may name one: a folder may have any name, and whoever shows it makes it visible. */
+const text = v.string();
 const Entry = v.object({
   format: v.literal(1),
   name: plain,
   launch: v.pipe(plain, v.regex(/^[\w.-]+$/, "not a launch")),
   version: plain,
   state: v.picklist(["pending", "starting", "running", "ended"]),
-  why: v.optional(plain),
+  why: v.optional(text),
   code: v.optional(v.number()),
   started: v.number(),
   ended: v.optional(v.number()),
@@ -32,19 +34,20 @@ const Entry = v.object({
   hosts: v.array(plain),
   ranks: v.number(),
   workers: v.number(),
-  script: v.optional(plain),
-  cwd: plain,
-  folder: plain,
-  schedulerFile: v.optional(plain),
+  script: v.optional(text),
+  cwd: text,
+  folder: text,
+  schedulerFile: v.optional(text),
   scheduler: v.optional(v.object({ address: plain, id: plain, rank: v.number() })),
   public: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]*$/, "not a host"))),
   security: v.picklist(["tls", "none"]),
   job: v.object({
     system: v.picklist(batchNames),
     id: v.optional(plain),
+    site: v.optional(plain),
   }),
-  log: v.optional(plain),
-  targets: v.optional(plain),
+  log: v.optional(text),
+  targets: v.optional(text),
   grace: v.number(),
 });
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 import { askAll, type Asked } from "./ask.ts";
-import { readEntries } from "./entry.ts";
+import { readEntries, readEntry } from "./entry.ts";
 import { statePaths } from "./place.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 import { keptFor } from "./write.ts";
@@ -27,13 +27,17 @@ export async function listClusters(
     { env },
   );
   const now = Date.now() / 1000;
-  const all = asked.map((one, index) => ({ ...one, path: read[index]?.path ?? "" }));
-  await Promise.all(all.filter(({ lost }) => lost).map((one) => writeLoss(one, now)));
+  const all = await Promise.all(
+    asked.map((one, index) => {
+      const listed = { ...one, path: read[index]?.path ?? "" };
+      return listed.lost ? settled(listed, now) : listed;
+    }),
+  );
   const kept = all.filter((one) => !isForgotten(one, now));
   await Promise.all(all.filter((one) => isForgotten(one, now)).map(({ path }) => unlink(path).catch(() => undefined)));
-  return kept
-    .map((one) => (one.lost ? { ...one, entry: lostEntry(one, now) } : one))
-    .toSorted((a, b) => Number(a.state === "ended") - Number(b.state === "ended") || b.entry.started - a.entry.started);
+  return kept.toSorted(
+    (a, b) => Number(a.state === "ended") - Number(b.state === "ended") || b.entry.started - a.entry.started,
+  );
 }
 
 /** The clusters that a word may mean: by launch, else by name; those that live, else the newest that has ended. */
@@ -93,13 +97,20 @@ async function spoiltEntry(word: string, env: NodeJS.ProcessEnv): Promise<string
   return `Its entry in your list is not believed: ${problem} (${path}).`;
 }
 
-function lostEntry({ entry, why }: Listed, now: number): ClusterEntry {
-  return { ...entry, state: "ended", why: why ?? "", ended: now };
-}
-
-async function writeLoss(one: Listed, now: number): Promise<void> {
+/**
+ * A cluster that was found to have ended without a word, which is written down; or, where it has said how it ended
+ * since its entry was read, what it says: its process and its job are gone only after that.
+ */
+async function settled(one: Listed, now: number): Promise<Listed> {
+  const latest = await readEntry(one.path);
+  if (latest?.state === "ended") {
+    const { lost: _lost, why: _why, ...rest } = one;
+    return { ...rest, entry: latest, ...(latest.why === undefined ? {} : { why: latest.why }) };
+  }
+  const entry: ClusterEntry = { ...(latest ?? one.entry), state: "ended", why: one.why ?? "", ended: now };
   // A home folder that cannot be written now is asked again the next time.
-  await writePrivateFile(one.path, `${JSON.stringify(lostEntry(one, now))}\n`).catch(() => undefined);
+  await writePrivateFile(one.path, `${JSON.stringify(entry)}\n`).catch(() => undefined);
+  return { ...one, entry };
 }
 
 function isForgotten({ entry, state }: Listed, now: number): boolean {

@@ -2,22 +2,28 @@ import { lstatSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
-import { batchSystem } from "../batch/job.ts";
+import { batchSystem, isElsewhere } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { removeSchedulerFile } from "../dask/scheduler-file.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
+import { processOf } from "./ask.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
 import { fields } from "./snapshot.ts";
 import { removeTargetsFile } from "./targets-file.ts";
 
 /**
  * Clears away what a cluster left that was killed with everything in it: the worker jobs it lists, its folder, its
- * scheduler.json, its list of targets for Prometheus, each only if it is still that launch's. Resolves to whether there
- * was anything. Never throws: what cannot be removed stays.
+ * scheduler.json, its list of targets for Prometheus, each only if it is still that launch's. Where its process lives,
+ * or it is not known to have gone and `jobLeft` found its job, nothing is touched. Resolves to whether there was
+ * anything. Never throws: what cannot be removed stays.
  */
-export async function clearLeftovers(entry: ClusterEntry, env: NodeJS.ProcessEnv): Promise<boolean> {
+export async function clearLeftovers(
+  entry: ClusterEntry,
+  { env, job }: { readonly env: NodeJS.ProcessEnv; readonly job: string | undefined },
+): Promise<boolean> {
   let found = false;
+  if (processOf(entry) ?? job !== undefined) return false;
   try {
     if (isOwnFolder(entry)) {
       found = true;
@@ -41,7 +47,9 @@ export async function jobLeft({ job, code, state }: ClusterEntry, env: NodeJS.Pr
   const { system, id } = job;
   if (state !== "ended" || code !== undefined || id === undefined || system === "local") return undefined;
   try {
-    const states = await batchSystem(system).states([id], commandShell({ env, deadline: deadlines.connectCommand }));
+    const shell = commandShell({ env, deadline: deadlines.connectCommand });
+    if (await isElsewhere(job, shell)) return undefined;
+    const states = await batchSystem(system).states([id], shell);
     return ["running", "suspended", "pending", "held"].includes(states.get(id) ?? "gone")
       ? `${system} ${id}`
       : undefined;

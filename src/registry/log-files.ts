@@ -1,7 +1,6 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fields } from "./snapshot.ts";
 
 /** One line of a launch's log, as its file has it. */
@@ -94,14 +93,27 @@ export async function readFrom(
   if (size <= start) return { lines: [], end: start };
   const lines: LogLine[] = [];
   let end = start;
-  const reader = createInterface({ input: createReadStream(path, { start, end: size - 1 }), crlfDelay: Infinity });
-  for await (const text of reader) {
-    const bytes = Buffer.byteLength(text) + 1;
-    // The last line may still be on its way.
-    if (end + bytes > size) break;
-    end += bytes;
-    const line = parseLine(text);
+  for await (const bytes of wholeLines(createReadStream(path, { start, end: size - 1 }))) {
+    end += bytes.length + 1;
+    const line = parseLine(bytes.toString());
     if (line !== undefined && isWanted(line, wanted)) lines.push(line);
   }
   return { lines, end };
+}
+
+/**
+ * The lines that end with a newline; the last one may still be on its way. Node's readline would also split at U+2028
+ * and U+2029, which JSON leaves as they are.
+ */
+async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let pending: Buffer[] = [];
+  for await (const chunk of chunks) {
+    let from = 0;
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, from)) {
+      yield Buffer.concat([...pending, chunk.subarray(from, end)]);
+      pending = [];
+      from = end + 1;
+    }
+    if (from < chunk.length) pending.push(chunk.subarray(from));
+  }
 }

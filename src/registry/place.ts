@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
+import { homeFolder } from "../security/user.ts";
 
 /** Where what is known of the user's clusters lies. */
 export interface StatePaths {
@@ -20,7 +20,7 @@ export interface StatePaths {
  */
 export function statePaths(env: NodeJS.ProcessEnv): StatePaths {
   const xdg = env["XDG_STATE_HOME"] ?? "";
-  const top = join(isAbsolute(xdg) ? xdg : join(env["HOME"] || homedir(), ".local", "state"), "tsdask-mpi");
+  const top = join(isAbsolute(xdg) ? xdg : join(homeFolder(env), ".local", "state"), "tsdask-mpi");
   return { clusters: join(top, "clusters"), logs: join(top, "logs"), opened: join(top, "opened") };
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
-import { batchSystem } from "../batch/job.ts";
+import { batchSystem, isElsewhere } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { callScheduler } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
@@ -71,9 +71,12 @@ async function tellToEnd({ entry, state }: Listed, now: boolean, env: NodeJS.Pro
   return cancelJob(entry, env);
 }
 
-async function cancelJob({ job: { system, id } }: ClusterEntry, env: NodeJS.ProcessEnv): Promise<string | undefined> {
-  if (id === undefined || system === "local") return undefined;
-  await batchSystem(system).cancel([id], commandShell({ env }));
+async function cancelJob({ job }: ClusterEntry, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const { system, id } = job;
+  const shell = commandShell({ env });
+  // The same id is another job at another batch system.
+  if (id === undefined || system === "local" || (await isElsewhere(job, shell))) return undefined;
+  await batchSystem(system).cancel([id], shell);
   return `its job, ${system} ${id}, was cancelled`;
 }
 
@@ -109,7 +112,8 @@ async function isGone({ entry, path }: Listed, patience: number, env: NodeJS.Pro
     if (alive === undefined) {
       const written = await readEntry(path);
       if (written === undefined) return true;
-      const [seen] = await askAll([entry], { env });
+      // A busy batch system answers late; nobody reads a table here.
+      const [seen] = await askAll([entry], { env, deadline: deadlines.batchStatus });
       if (seen?.state === "ended" || (written.state === "ended" && seen?.state !== "running")) return true;
     }
     await sleep(lookEvery);

@@ -1,6 +1,9 @@
 import { hostname } from "node:os";
+import { withSiteHere } from "../batch/job.ts";
+import { commandShell } from "../batch/run.ts";
 import type { BatchName } from "../batch/system.ts";
 import { VERSION } from "../config/version.ts";
+import { deadlines } from "../deadlines.ts";
 import { madeName } from "./names.ts";
 import { pendingLaunch, writeEntry } from "./write.ts";
 
@@ -21,7 +24,7 @@ export async function registerSubmission({
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
 }): Promise<void> {
-  const job = { system, id };
+  const job = await withSiteHere({ system, id }, commandShell({ env, deadline: deadlines.connectCommand }));
   const launch = pendingLaunch(job);
   await writeEntry(
     {

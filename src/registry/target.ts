@@ -1,7 +1,8 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { Failure } from "../errors/failure.ts";
+import { statsOf } from "../security/stats.ts";
 import { ambiguous, clusterNamed, listClusters, type Listed } from "./find.ts";
 
 interface Context {
@@ -16,8 +17,8 @@ export type Target =
 
 /** Whether a word is the path of a file, not a cluster's name: a folder of a cluster's name is often beside it. */
 export function isPath(word: string, cwd: string): boolean {
-  const isFile = (): boolean => statSync(resolve(cwd, word), { throwIfNoEntry: false })?.isFile() ?? false;
-  return word.includes("/") || word.endsWith(".json") || isFile();
+  // `su ada` leaves a shell in the former user's folder, where nothing can be looked at.
+  return word.includes("/") || word.endsWith(".json") || statsOf(resolve(cwd, word))?.isFile() === true;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { readdir, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { commonId } from "../batch/same-job.ts";
 import { writePrivateFile } from "../security/private-files.ts";
 import { entryFile, makeStateFolder, statePaths, type StatePaths } from "./place.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
@@ -36,8 +37,13 @@ async function pruneIsDue(clusters: string): Promise<boolean> {
 }
 
 /** The launch of a job that `script --submit` has submitted and that has not begun. */
-export function pendingLaunch({ system, id = "" }: ClusterEntry["job"]): string {
-  return `job-${system}-${id.replace(/[^\w.-]/g, "_")}`;
+export function pendingLaunch(job: ClusterEntry["job"]): string {
+  return `job-${job.system}-${commonId(job).replace(/[^\w.-]/g, "_")}`;
+}
+
+/** Whether an entry is that of a job which no launch has taken: its folder is the one that it was submitted from. */
+export function hasNoLaunch({ launch, job }: Pick<ClusterEntry, "launch" | "job">): boolean {
+  return launch === pendingLaunch(job);
 }
 
 async function removePending(clusters: string, { job }: ClusterEntry): Promise<void> {
@@ -61,18 +67,29 @@ async function pruneEntries(clusters: string): Promise<void> {
 
 /**
  * Removes logs that nobody has written for a week and whose launch is not in the list any more (one that runs is,
- * however silent), and the oldest beyond the most bytes; never those of this launch.
+ * however silent), and the oldest beyond the most bytes; never those of this launch, nor of one that has not said that
+ * it has ended.
  */
 async function pruneLogs({ clusters, logs }: StatePaths, own: string): Promise<void> {
-  const listed = (await readdir(clusters)).map((name) => name.slice(name.indexOf("~") + 1, -".json".length));
+  const listed = new Map(
+    (await readdir(clusters)).map((name) => [name.slice(name.indexOf("~") + 1, -".json".length), join(clusters, name)]),
+  );
   let bytes = 0;
   for (const { path, name, age } of await aged(logs)) {
     const files = await aged(path);
     bytes += files.reduce((sum, { size }) => sum + size, 0);
     const newest = Math.min(age, ...files.map((file) => file.age));
-    const forgotten = !listed.includes(name) && (newest > keptFor || listed.length >= mostEntries);
-    if (name !== own && (forgotten || bytes > mostLogBytes)) await rm(path, { recursive: true, force: true });
+    const entry = listed.get(name);
+    const forgotten = entry === undefined && (newest > keptFor || listed.size >= mostEntries);
+    if (name === own || !(forgotten || bytes > mostLogBytes)) continue;
+    if (entry === undefined || (await hasEnded(entry))) await rm(path, { recursive: true, force: true });
   }
+}
+
+/** Whether the cluster of an entry's file has ended; one whose entry cannot be read may run. */
+async function hasEnded(path: string): Promise<boolean> {
+  const { readEntry } = await import("./entry.ts");
+  return (await readEntry(path))?.state === "ended";
 }
 
 interface Aged {

@@ -1,14 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
-import { channelPair } from "../protocol/channel.ts";
-import type { FromLeader, ToLeader } from "../protocol/messages.ts";
-import { linkToHub, type Link } from "./link.ts";
+import { endedLink, linkToHub, type Link } from "./link.ts";
 import { anyListens } from "./unreachable.ts";
 import { deadlines } from "../deadlines.ts";
 import { openPmi, type Pmi } from "../launcher/pmi/pmi.ts";
 import type { World } from "../launcher/world.ts";
 import { keyPair, sharedKey } from "../security/tokens.ts";
+import { longestTimer } from "../timers.ts";
 
 /**
  * What rank 0 tells through the launcher's key-value store: where the hub is and what it is known by. A stranger may
@@ -24,15 +23,18 @@ export type Announcement = Omit<v.InferOutput<typeof announcement>, "publicKey">
 
 const hubKey = "tsdask-hub";
 const leaderKey = (rank: number): string => `tsdask-leader-${rank}`;
-const open = (world: World): Promise<Pmi> =>
-  openPmi(world, { deadline: deadlines.pmi, fenceDeadline: deadlines.recordShared });
+/** A fence waits for the launch's last rank as long as `startTimeout` says (s), and for two minutes at the least. */
+const open = (world: World, startTimeout = 0): Promise<Pmi> => {
+  const patience = Math.max(startTimeout * 1000, deadlines.recordShared);
+  return openPmi(world, { deadline: deadlines.pmi, fenceDeadline: Math.min(patience, longestTimer) });
+};
 
 /**
- * Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. Throws TSD-030 to
- * TSD-033.
+ * Takes a rank that is no leader through the exchange: the fence needs every rank of the launch. `startTimeout` in
+ * seconds; a rank whose leader counts the time has none of its own. Throws TSD-030 to TSD-033.
  */
-export async function passThrough(world: World): Promise<void> {
-  const pmi = await open(world);
+export async function passThrough(world: World, startTimeout = 0): Promise<void> {
+  const pmi = await open(world, startTimeout);
   await pmi.fence();
   await pmi.finalize();
 }
@@ -55,11 +57,12 @@ export interface HubExchange {
 }
 
 /**
- * Rank 0's side: announces the hub and, afterwards, knows every leader by its public key. Throws TSD-030 to TSD-033.
+ * Rank 0's side: announces the hub and, afterwards, knows every leader by its public key. `startTimeout` in seconds.
+ * Throws TSD-030 to TSD-033.
  */
-export async function announceHub(world: World, hub: Announcement): Promise<HubExchange> {
+export async function announceHub(world: World, hub: Announcement, startTimeout = 0): Promise<HubExchange> {
   const own = keyPair();
-  const pmi = await open(world);
+  const pmi = await open(world, startTimeout);
   await pmi.put(hubKey, JSON.stringify({ ...hub, publicKey: own.publicKey }));
   await pmi.fence();
   // The store takes one question at a time.
@@ -93,7 +96,7 @@ export async function announceHub(world: World, hub: Announcement): Promise<HubE
 export async function meetByExchange(world: World, host: string, startTimeout: number): Promise<Link> {
   const started = performance.now();
   const own = keyPair();
-  const pmi = await open(world);
+  const pmi = await open(world, startTimeout);
   await pmi.put(leaderKey(world.rank), own.publicKey);
   await pmi.fence();
   const text = await pmi.get(hubKey);
@@ -126,16 +129,4 @@ export async function meetByExchange(world: World, host: string, startTimeout: n
     addresses: addresses.join(", "),
     seconds: Math.round((performance.now() - started) / 1000),
   });
-}
-
-/**
- * A link to a hub that was never opened: it says that the launch ends with this code, and closes when the host is done.
- */
-function endedLink(code: number): Link {
-  const [channel, hub] = channelPair<FromLeader, ToLeader>();
-  hub.onMessage(({ t }) => {
-    if (t === "host-done") hub.close();
-  });
-  hub.send({ t: "end", code, grace: 0 });
-  return { channel, localAddress: undefined };
 }

@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import { WebSocket } from "ws";
 import { deadlines } from "../deadlines.ts";
 import { proof } from "../security/tokens.ts";
-import { inbox, type Channel } from "../protocol/channel.ts";
+import { channelPair, inbox, type Channel } from "../protocol/channel.ts";
 import { joinParts } from "./hub.ts";
 import { controlVersion, type FromLeader, type ToLeader } from "../protocol/messages.ts";
 import { acceptToLeader } from "../protocol/schemas.ts";
@@ -105,4 +105,16 @@ function attempt(
     });
   });
   return { ws, opened };
+}
+
+/**
+ * A link to a hub that was never opened: it says that the launch ends with this code, and closes when the host is done.
+ */
+export function endedLink(code: number): Link {
+  const [channel, hub] = channelPair<FromLeader, ToLeader>();
+  hub.onMessage(({ t }) => {
+    if (t === "host-done") hub.close();
+  });
+  hub.send({ t: "end", code, grace: 0 });
+  return { channel, localAddress: undefined };
 }

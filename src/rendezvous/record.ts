@@ -1,5 +1,5 @@
 import { rmdirSync } from "node:fs";
-import { mkdir, rmdir, statfs } from "node:fs/promises";
+import { mkdir, readdir, rmdir, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
@@ -7,13 +7,13 @@ import { Failure } from "../errors/failure.ts";
 import { deadlines } from "../deadlines.ts";
 import { fileSystem } from "../net/file-systems.ts";
 import { anyListens } from "./unreachable.ts";
-import { linkToHub, type HubPlace, type Link } from "./link.ts";
+import { endedLink, linkToHub, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
 /**
  * The hub's record in the cluster folder: mode 0600 in a folder of mode 0700, so what it holds only its owner can read.
  */
-const recordSchema = v.object({
+const hubSchema = v.object({
   v: v.literal(1),
   launch: v.string(),
   pid: v.number(),
@@ -22,7 +22,18 @@ const recordSchema = v.object({
   fingerprint: v.string(),
   secret: v.string(),
 });
-export type HubRecord = v.InferOutput<typeof recordSchema>;
+export type HubRecord = v.InferOutput<typeof hubSchema>;
+
+/** What rank 0 that has failed writes in its place: the launch's exit code, and when (ms, by its host's clock). */
+const failedSchema = v.object({ v: v.literal(1), launch: v.string(), failed: v.number(), at: v.number() });
+export type FailedRecord = v.InferOutput<typeof failedSchema>;
+
+/**
+ * Nothing tells whether a rank 0 that has failed is still the launch's: its record lies there for some seconds, and one
+ * that is older (ms) was left by a rank 0 that was killed, of a job that was queued again. The hosts' clocks may differ
+ * by half of it.
+ */
+const failedFor = 60_000;
 
 /**
  * Not `hub.json`: Dask takes every `.json` and `.yaml` of a folder that DASK_CONFIG names for its settings, secrets
@@ -30,38 +41,51 @@ export type HubRecord = v.InferOutput<typeof recordSchema>;
  */
 export const recordPath = (folder: string): string => join(folder, "hub");
 
-/** Writes the hub's record where the other hosts' leaders look for it. Throws TSD-072. */
-export async function publishRecord(folder: string, record: HubRecord): Promise<void> {
+/** Writes the record where the other hosts' leaders look for it. Throws TSD-072. */
+export async function publishRecord(folder: string, record: HubRecord | FailedRecord): Promise<void> {
   await writePrivateFile(recordPath(folder), `${JSON.stringify(record)}\n`);
 }
 
-/** Reads a record; undefined when there is none, or none that can be believed. */
-export async function readRecord(folder: string): Promise<HubRecord | undefined> {
+/** Reads the record of this launch; undefined when there is none, or none that can be believed. */
+async function readRecord(folder: string, launch: string): Promise<HubRecord | FailedRecord | undefined> {
   try {
-    const parsed = v.safeParse(recordSchema, JSON.parse(await readPrivateFile(recordPath(folder))));
-    return parsed.success ? parsed.output : undefined;
+    const record = v.parse(v.union([hubSchema, failedSchema]), JSON.parse(await readPrivateFile(recordPath(folder))));
+    const stale = "failed" in record && Math.abs(Date.now() - record.at) > failedFor;
+    return record.launch === launch && !stale ? record : undefined;
   } catch {
     // Not there yet, half visible on a slow file system, or somebody else's: it is looked for again.
     return undefined;
   }
 }
 
+/** So a host says that it has read that rank 0 has failed: `heard-<its leader's rank>.<how many ranks it has>`. */
+const heard = /^heard-\d+\.(\d+)$/;
+
+/** Of how many ranks the hosts have said so. */
+export async function ranksThatHeard(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  return names.reduce((sum, name) => sum + Number(heard.exec(name)?.[1] ?? 0), 0);
+}
+
 /**
  * Finds the hub by its record and links to it. The record is polled gently, at most twice a second, by leaders only;
- * one that was left by a dead launch costs a retry. Throws TSD-021 when no record appears (the folder is not shared),
- * TSD-022 when there is one but no hub answers.
+ * one that was left by a dead launch costs a retry. Where rank 0 has failed, the link only says that the launch ends.
+ * Throws TSD-021 when no record appears (the folder is not shared), TSD-022 when there is one but no hub answers.
  */
 export async function meetByRecord({
   folder,
   launch,
   rank,
   host,
+  localSize = 1,
   startTimeout,
 }: {
   readonly folder: string;
   readonly launch: string;
   readonly rank: number;
   readonly host: string;
+  /** Ranks on this host, where the launcher tells. */
+  readonly localSize?: number | undefined;
   /** Seconds. */
   readonly startTimeout: number;
 }): Promise<Link> {
@@ -70,9 +94,16 @@ export async function meetByRecord({
   const deadline =
     started + (shared.shared ? startTimeout * 1000 : Math.min(startTimeout * 1000, deadlines.recordLocal));
   let seen: HubRecord | undefined;
-  for (let wait = 20; performance.now() < deadline; wait = Math.min(wait * 1.5, 500)) {
-    const record = await readRecord(folder);
-    if (record?.launch === launch) {
+  let wait = 20;
+  // Looked at once at least, however late it is by then.
+  do {
+    const record = await readRecord(folder, launch);
+    if (record !== undefined && "failed" in record) {
+      // The folder may be gone by now.
+      await writeFile(join(folder, `heard-${rank}.${localSize}`), "", { mode: 0o600 }).catch(() => undefined);
+      return endedLink(record.failed);
+    }
+    if (record !== undefined) {
       seen = record;
       const place: HubPlace = {
         launch,
@@ -85,7 +116,8 @@ export async function meetByRecord({
       if (performance.now() - started > deadlines.hubUnreachable && !(await anyListens(record.addresses))) break;
     } else if (performance.now() - started > 2000) await refreshDirectory(dirname(folder), rank);
     await pause(wait);
-  }
+    wait = Math.min(wait * 1.5, 500);
+  } while (performance.now() < deadline);
   const seconds = Math.round((performance.now() - started) / 1000);
   if (seen === undefined)
     throw new Failure("TSD-021", { rank, host, folder: dirname(folder), seconds, filesystem: shared.name });

@@ -134,16 +134,19 @@ function ofMemory({ mostMemory, limit, lostForMemory, killed, seconds }: Used): 
   ];
 }
 
-function ofTime({ ends, started }: LaunchHead, { seconds }: Used, end: End | undefined): readonly string[] {
+/** A job may have done other things before its launch: where its start is not known, nothing is said of its time. */
+function ofTime({ ends, jobStarted, started }: LaunchHead, { seconds }: Used, end: End | undefined): readonly string[] {
   if (end === undefined) return [];
-  const walltime = ends === undefined ? undefined : ends - started / 1000;
   if (end.ending === "walltime")
     return [`Time: it ran out after ${durationText(seconds)}. Ask for more, or have the script save where it is.`];
-  if (walltime === undefined || end.code !== 0) return [];
-  const enough = Math.max(60, seconds * 1.3);
+  if (ends === undefined || jobStarted === undefined || end.code !== 0) return [];
+  const walltime = ends - jobStarted;
+  const before = Math.max(0, started / 1000 - jobStarted);
+  const enough = before + Math.max(60, seconds * 1.3);
   if (walltime < enough * 1.2) return [];
+  const earlier = before < 60 ? "" : `, ${durationText(before)} after the job's start,`;
   return [
-    `Time: it took ${durationText(seconds)} of ${durationText(walltime)}; with ${durationText(Math.ceil(enough / 60) * 60)} it would start sooner.`,
+    `Time: it took ${durationText(seconds)}${earlier} of the job's ${durationText(walltime)}; with ${durationText(Math.ceil(enough / 60) * 60)} the job would start sooner, if nothing comes after it.`,
   ];
 }
 

@@ -81,7 +81,8 @@ export interface LaunchHead {
   /** Options that somebody has set: name, value, and where it was said. */
   readonly options: readonly (readonly [name: string, value: string, from: string])[];
   readonly job: { readonly system: string; readonly id?: string };
-  /** When its job's time is over, seconds since 1970, as far as it was known at the start. */
+  /** When its job began, and when its time is over, seconds since 1970, as far as it was known at the start. */
+  readonly jobStarted?: number;
   readonly ends?: number;
 }
 

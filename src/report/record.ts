@@ -43,6 +43,7 @@ const Line = v.variant("k", [
     python: text,
     options: v.array(v.tuple([text, text, text])),
     job: v.object({ system: text, id: v.optional(text) }),
+    jobStarted: v.optional(number),
     ends: v.optional(number),
   }),
   v.object({ k: v.literal("ranks"), at, host: text, ranks: v.array(number) }),

@@ -72,14 +72,16 @@ export function unwritable(path: string, error: unknown): Failure {
 }
 
 /**
- * The same for what a host keeps in its temporary folder (`<TMPDIR>/tsdask-<uid>/…`), where another working folder
- * would not help.
+ * The same for what a host or a command keeps in the temporary folder (`<TMPDIR>/tsdask-<uid>/…`), where another
+ * working folder would not help.
  */
 function ofTemporary(path: string, code: string): Reason | undefined {
-  const folder = /^(.*)\/tsdask-\d+(?:\/|$)/.exec(path)?.[1];
+  const folder = /^(.*)\/tsdask-(?:\d+(?:\/|$)|(?:open|script|worker-job)-)/.exec(path)?.[1];
   const state = {
     ENOENT: "is not there",
     ENOTDIR: "is not a folder",
+    EACCES: "may not be written by you",
+    EROFS: "is read-only",
     ENOSPC: "is full",
     EDQUOT: "is full (your quota)",
   }[code];

@@ -1,5 +1,6 @@
-import { lstatSync } from "node:fs";
 import { deadlines } from "../deadlines.ts";
+import { statsOf } from "./stats.ts";
+import { systemUserName } from "./user.ts";
 
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
@@ -9,7 +10,7 @@ const STICKY = 0o1000;
  * that others may write in at all is looked at.
  */
 export function sharingGroup(folder: string): string | undefined {
-  const found = lstatSync(`${folder}/.`, { throwIfNoEntry: false });
+  const found = statsOf(`${folder}/.`);
   if (found === undefined || (found.mode & GROUP_WRITE) === 0 || (found.mode & STICKY) !== 0 || isOwnGroup(found.gid))
     return undefined;
   return groupName(found.gid);
@@ -19,8 +20,9 @@ export function sharingGroup(folder: string): string | undefined {
 export function isOwnGroup(gid: number): boolean {
   const group = groupOf(gid);
   if (group === undefined) return false;
-  const { username } = process.getBuiltinModule("node:os").userInfo();
-  return group.name === username && group.members.every((member) => member === username);
+  // Only the system's word counts: a name that the environment gives proves nothing.
+  const name = systemUserName();
+  return name !== undefined && group.name === name && group.members.every((member) => member === name);
 }
 
 /** A group's name, or its number where the system knows none. */

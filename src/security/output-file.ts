@@ -1,4 +1,4 @@
-import { lstatSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { systemCode } from "./file-problems.ts";
@@ -11,6 +11,7 @@ import { systemCode } from "./file-problems.ts";
 export function outputProblem(path: string): string | undefined {
   try {
     if (!statSync(dirname(path)).isDirectory()) return `${dirname(path)} is not a folder`;
+    accessSync(dirname(path), constants.X_OK);
   } catch (error) {
     return systemCode(error) === "ENOENT"
       ? `there is no folder ${dirname(path)}`

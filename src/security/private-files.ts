@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, constants, lstatSync, mkdirSync, statSync, type Stats } from "node:fs";
-import { open, rename, unlink } from "node:fs/promises";
+import { mkdtemp, open, rename, unlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "./file-problems.ts";
@@ -32,6 +33,16 @@ export function privateFolder(path: string, { groupParent = false }: { readonly 
   if (problem !== undefined) throw notPrivate(path, problem);
   if ((found.mode & OTHERS) !== 0) close(path);
   return path;
+}
+
+/** Makes a folder (0700) of a new name in the temporary folder. Throws TSD-072. */
+export async function temporaryFolder(prefix: string): Promise<string> {
+  const path = join(tmpdir(), prefix);
+  try {
+    return await mkdtemp(path);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
 }
 
 /**

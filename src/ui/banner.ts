@@ -1,3 +1,4 @@
+import { visible } from "../errors/visible.ts";
 import { bytesText } from "./format.ts";
 import { count, hostList, numberRanges } from "./ranges.ts";
 
@@ -75,10 +76,13 @@ export function tunnelBlock(lines: readonly string[]): string {
   return said(["from your own computer:", ...lines.map((line) => `  ${line}`)]);
 }
 
-/** Text as everything of ours looks on stderr: each line behind `tsdask-mpi: `, with a newline at the end. */
+/**
+ * Text as everything of ours looks on stderr: each line behind `tsdask-mpi: `, with a newline at the end, and nothing
+ * in it that steers the terminal.
+ */
 export function said(lines: readonly string[] | string): string {
   const all = typeof lines === "string" ? lines.split("\n") : lines.flatMap((line) => line.split("\n"));
-  return all.map((line) => `${`tsdask-mpi: ${line}`.trimEnd()}\n`).join("");
+  return all.map((line) => `${`tsdask-mpi: ${visible(line)}`.trimEnd()}\n`).join("");
 }
 
 function headline({ version, launcher, size, hosts }: BannerFacts): string {

@@ -45,9 +45,9 @@ export function failureText(
   // A message that names its rank needs no second line for it.
   const where = all.length === 1 && messages[report.code].what.includes("{rank}") ? "" : sourcesText(all);
   const [what = "", ...rest] = render(report.code, report.facts).split("\n");
+  const text = said([what, ...(brief ? [] : rest), ...(where === "" ? [] : [`  where: ${where}`])]);
   const tint = isWarning(report.code) ? "\u001b[1;33m" : "\u001b[1;31m";
-  const first = colour ? what.replace(/^\S+/, (code) => `${tint}${code}\u001b[0m`) : what;
-  return said([first, ...(brief ? [] : rest), ...(where === "" ? [] : [`  where: ${where}`])]);
+  return colour ? text.replace(report.code, `${tint}${report.code}\u001b[0m`) : text;
 }
 
 export interface FailureSource {

@@ -22,6 +22,8 @@ export interface Usage {
     readonly seen: number;
     /** Bytes written to the workers' disks. */
     readonly spilled: number;
+    /** Tasks that never ran, since no worker had the resources, or was the worker, that they asked for. */
+    readonly unrunnable: number;
   };
   readonly worked?: {
     /** Seconds of processor of all workers, and threads × seconds that there were. */
@@ -80,10 +82,12 @@ function memoryText({ peak, limit }: NonNullable<Usage["worked"]>): string {
 function unusedText(usage: Usage, ending: Ending): string | undefined {
   const { scheduled, workers } = usage;
   if (scheduled === undefined || !ownEnd.has(ending.kind)) return undefined;
-  const { tasks, used, seen } = scheduled;
+  const { tasks, used, seen, unrunnable } = scheduled;
   const there = Math.max(seen, workers);
   const script = ending.kind === "script" || ending.kind === "script-killed" ? ending.name : undefined;
   const failed = ending.kind === "script-killed" || (ending.kind === "script" && ending.code !== 0);
+  if (unrunnable > 0 && there > 0)
+    return `${count(unrunnable, "task")} waited for a worker in vain: none had the resources (\`--resources GPU=1\`, \`--group\`), or was the worker, that they asked for.`;
   switch (verdict(usage)) {
     case "no-client":
       if (script === undefined) return "no client ever connected.";

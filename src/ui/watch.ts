@@ -32,7 +32,8 @@ export async function watchScreen(
     ended.abort();
   };
   const draw = (): void => {
-    const { columns = 80, rows = 24 } = stdout;
+    // A terminal without a size (a serial console, `docker exec -t`) says 0.
+    const [columns, rows] = [stdout.columns || 80, stdout.rows || 24];
     const fitting = shown.slice(0, rows - 1).map((line) => `${line.slice(0, columns)}${clearLine}`);
     write(`${home}${fitting.join("\r\n")}\r\n${clearRest}`);
   };

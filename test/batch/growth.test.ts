@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { growthPlan, isOfJob, workersOfScript, type JobSeen } from "../../src/batch/growth.ts";
+import {
+  comesBack,
+  firstIn,
+  growthPlan,
+  isOfJob,
+  stillArrives,
+  workersOfScript,
+  type JobSeen,
+} from "../../src/batch/growth.ts";
 
 const worker = (name: string, busy = 0, bytes = 0) => ({ address: `tcp://${name}`, name, busy, bytes });
 const running = (id: string, ...workers: ReturnType<typeof worker>[]): JobSeen => ({
@@ -35,6 +43,51 @@ describe("growing", () => {
       retire: [],
       cancel: [],
     });
+  });
+  it("counts a job in whose workers come back to a scheduler that was started again", () => {
+    const jobs: JobSeen[] = [
+      { ...running("1"), returning: true },
+      { ...running("2", worker("a")), returning: true },
+    ];
+    expect(growthPlan({ target: 4, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(0);
+    expect(growthPlan({ target: 5, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(1);
+  });
+  it.each([
+    [{}, 10, true],
+    [{ workers: [worker("a")] }, 10, true],
+    [{ workers: [worker("a"), worker("b")] }, 10, false],
+    // The scheduler's clock may be a little ahead, the scheduler have been there for long, the job be a newer one.
+    [{}, -2, true],
+    [{}, 15, false],
+    [{}, -100, false],
+    [{ submitted: 1001 }, 10, false],
+    [{ joined: false }, 10, false],
+    [{ state: "pending" as const }, 10, false],
+  ])("workers of a job with %j come back %i s after the scheduler's start: %s", (job, after, expected) => {
+    const seen = { ...running("1"), submitted: 900, ...job };
+    expect(comesBack(seen, { started: 1000, now: 1000 + after })).toBe(expected);
+  });
+  it("counts a job in whose first worker came a moment ago, the others being on their way", () => {
+    const jobs: JobSeen[] = [{ ...running("1", worker("a")), arriving: true }, running("2", worker("b"), worker("c"))];
+    expect(growthPlan({ target: 4, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(0);
+    expect(growthPlan({ target: 5, others: 0, jobs, perJob: 2, busyToo: true }).submit).toBe(1);
+  });
+  it("lets a job go whose workers still arrive before one that has all of its own", () => {
+    const jobs: JobSeen[] = [running("1", worker("a"), worker("b")), { ...running("2", worker("c")), arriving: true }];
+    const { retire } = growthPlan({ target: 2, others: 0, jobs, perJob: 2, busyToo: true });
+    expect(retire.map(({ id }) => id)).toEqual(["2"]);
+  });
+  it("remembers when a job's first worker came until all were in, and takes one that is missing then for lost", () => {
+    const job = { joined: false, expected: 2 };
+    expect(firstIn(job, { workers: 0, now: 100 })).toBeUndefined();
+    expect(firstIn(job, { workers: 1, now: 100 })).toBe(100);
+    expect(firstIn({ ...job, joined: true, firstIn: 100 }, { workers: 1, now: 110 })).toBe(100);
+    expect(firstIn({ ...job, joined: true, firstIn: 100 }, { workers: 2, now: 110 })).toBeUndefined();
+    expect(firstIn({ ...job, joined: true }, { workers: 1, now: 120 })).toBeUndefined();
+    expect(stillArrives("running", 100, 110)).toBe(true);
+    expect(stillArrives("running", 100, 130)).toBe(false);
+    expect(stillArrives("ending", 100, 110)).toBe(false);
+    expect(stillArrives("running", undefined, 110)).toBe(false);
   });
   it("counts a started job by the workers it still has, and one that is held or ending not at all", () => {
     const jobs: JobSeen[] = [

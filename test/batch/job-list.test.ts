@@ -1,14 +1,23 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { endWorkerJobs } from "../../src/batch/end-jobs.ts";
 import { cancelListedJobs, lockJobList, readJobList, writeJobList, type ListedJob } from "../../src/batch/job-list.ts";
+import { markOf } from "../../src/batch/mark.ts";
 import { jobListPath, workerJobs } from "../../src/batch/job-list-path.ts";
+import { deadlines } from "../../src/deadlines.ts";
+
+const changed: { endAsksAgain: number } = deadlines;
+const { endAsksAgain } = deadlines;
 
 let folder = "";
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "tsdask-list-"))));
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  changed.endAsksAgain = endAsksAgain;
+  rmSync(folder, { recursive: true });
+});
 
 const job: ListedJob = { system: "local", id: "local.1.1", host: hostname(), submitted: 1, expected: 2, joined: false };
 
@@ -59,6 +68,21 @@ it("belongs to one command at a time; the lock of a process that is gone is take
   expect(readFileSync(`${path}.lock`, "utf8")).toContain(String(process.pid));
 });
 
+it("a lock that says nothing is another process'", async () => {
+  const path = join(folder, "jobs.json");
+  writeFileSync(`${path}.lock`, "");
+  await expect(lockJobList(path, "scale")).rejects.toThrow(/TSD-098 .*\(another process\)/s);
+});
+
+it("a lock that cannot be written is not left behind", async () => {
+  const path = join(folder, "jobs.json");
+  await using file = await open(join(folder, "any"), "w");
+  const full = Object.assign(new Error("full"), { code: "ENOSPC" });
+  using _full = vi.spyOn(Object.getPrototypeOf(file), "writeFile").mockRejectedValueOnce(full);
+  await expect(lockJobList(path, "scale")).rejects.toThrow(/TSD-099 .*ENOSPC/s);
+  await using _lock = await lockJobList(path, "scale");
+});
+
 it("a lock of another host is not taken over", async () => {
   const path = join(folder, "jobs.json");
   writeFileSync(`${path}.lock`, "1 elsewhere adapt");
@@ -75,4 +99,18 @@ it("an end is not held up by jobs that cannot be cancelled, and says why", async
   expect(await endWorkerJobs(folder, process.env)).toBeUndefined();
   await writeJobList(workerJobs(folder), { key, jobs: [job, { ...job, system: "slurm", id: "12" }] });
   expect(await endWorkerJobs(folder, { PATH: folder })).toMatch(/TSD-091 The command squeue was not found/);
+});
+
+it.each(["squeue", "scancel"])("a controller that is away for a moment is asked again by %s", async (away) => {
+  // A busy machine starts Slurm's commands late.
+  changed.endAsksAgain = 60_000;
+  const script = (name: string, answer: string): void => {
+    const missing = `[ ${name} != ${away} ] || [ -e ${folder}/back ] || { : > ${folder}/back; echo "${name}: error: Unable to contact slurm controller (connect failure)" >&2; exit 1; }`;
+    writeFileSync(join(folder, name), `#!/bin/sh\n${missing}\n${answer}\n`, { mode: 0o755 });
+  };
+  script("squeue", `echo "12|12|${markOf(key)}"`);
+  script("scancel", `echo "$@" >> ${folder}/cancelled`);
+  await writeJobList(workerJobs(folder), { key, jobs: [{ ...job, system: "slurm", id: "12" }] });
+  expect(await endWorkerJobs(folder, { PATH: `${folder}:/usr/bin:/bin` })).toBeUndefined();
+  expect(readFileSync(join(folder, "cancelled"), "utf8")).toBe("12\n");
 });

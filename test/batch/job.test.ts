@@ -136,6 +136,10 @@ describe("labels", () => {
     ["local.5.77", "local.5.77", true],
     ["fM7Zq9AKHno", "fM7Zq9AKHno", true],
     ["dask-x7f2q", "dask-x7f2q", true],
+    ["lab.dask-x7f2q", "lab.dask-x7f2q", true],
+    ["dask-x7f2q", "lab.dask-x7f2q", true],
+    ["lab", "lab.dask-x7f2q", false],
+    ["pbs", "12.pbs", false],
     ["12.0", "12.0", true],
   ])("%s belongs to job %s: %s", (label, id, expected) => {
     expect(labelOf(label, id)).toBe(expected);

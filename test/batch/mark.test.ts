@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { batchSystem } from "../../src/batch/job.ts";
 import type { ListedJob } from "../../src/batch/job-list.ts";
-import { cancelMarked, markOf, newListKey, refuseForeign } from "../../src/batch/mark.ts";
+import { cancelLines, cancelMarked, markOf, newListKey, refuseForeign } from "../../src/batch/mark.ts";
 import type { BatchName, Ran } from "../../src/batch/system.ts";
 import { procStat } from "../../src/launcher/proc-stat.ts";
 import { covers } from "./covers.ts";
@@ -35,6 +35,11 @@ it("is a word that every batch system takes, follows from the key, and does not 
   expect(markOf(key)).toBe(mark);
   expect(foreign).not.toBe(mark);
   expect(mark).not.toContain(key.slice(0, 8));
+});
+
+it("is not needed for the lines with which people cancel jobs, one of each batch system", () => {
+  const jobs = [listed("slurm", "11"), listed("pbs", "12.head"), listed("slurm", "13")];
+  expect(cancelLines(jobs)).toEqual(["scancel 11 13", "qdel 12.head"]);
 });
 
 interface Recorded {
@@ -136,7 +141,7 @@ const recorded: readonly Recorded[] = [
   },
   {
     system: "kubernetes",
-    submitted: [/^kubectl create -f .*w\.sh -o name$/, "mpijob.kubeflow.org/w-11\n"],
+    submitted: [/^kubectl create -f .*w\.sh -o jsonpath=/, "MPIJob|lab|w-11\n"],
     shown: [[/^kubectl get mpijob -o jsonpath=.*labels\.tsdask/, { stdout: `11|${mark}\n12|${foreign}\n13|\n` }]],
     cancelled: /^kubectl delete mpijob --ignore-not-found --wait=false 11$/,
   },
@@ -153,7 +158,7 @@ describe.each(recorded)("$system", ({ system, submitted, shown, cancelled }) => 
     await batchSystem(system).submit({ path, env: { A: "1" }, mark }, shell);
     expect(shell.asked[0]?.line).toMatch(submitted[0]);
     if (system === "pbs") expect(shell.asked[0]?.env).toEqual({ A: "1", TSDASK_WORKER_JOB: mark });
-    if (system === "kubernetes") expect(shell.asked[1]?.line).toBe(`kubectl label mpijob w-11 tsdask=${mark}`);
+    if (system === "kubernetes") expect(shell.asked[1]?.line).toBe(`kubectl label mpijob -n lab w-11 tsdask=${mark}`);
   });
 
   it("has only those jobs cancelled that it shows with the mark", async () => {
@@ -190,9 +195,9 @@ it("keeps the comment and the description that a script asks for", async () => {
 
 it("a Kubernetes job that cannot be marked is deleted, and told of", async () => {
   const shell = recordedShell([
-    [/^kubectl create/, { stdout: "mpijob.kubeflow.org/w-1\n" }],
+    [/^kubectl create/, { stdout: "MPIJob|lab|w-1\n" }],
     [/^kubectl label/, { code: 1, stderr: "forbidden" }],
-    [/^kubectl delete mpijob .* w-1$/, {}],
+    [/^kubectl delete mpijob -n lab .* w-1$/, {}],
   ]);
   await expect(batchSystem("kubernetes").submit({ path: "w.yaml", mark }, shell)).rejects.toMatchObject({
     code: "TSD-090",
@@ -231,5 +236,8 @@ it("says which jobs were left alone, and how to end them", () => {
   refuseForeign([], "/a/jobs");
   expect(() => refuseForeign([listed("slurm", "11"), listed("slurm", "12")], "/a/jobs")).toThrow(
     /TSD-135 .*11 12[\s\S]*scancel 11 12/,
+  );
+  expect(() => refuseForeign([listed("kubernetes", "lab.a"), listed("kubernetes", "b")], "/a/jobs")).toThrow(
+    "kubectl delete mpijob -n lab a; kubectl delete mpijob b",
   );
 });

@@ -227,6 +227,19 @@ describe("HTCondor", () => {
     );
     expect([...states.values()]).toEqual(["running", "running", "held", "gone"]);
   });
+  it("takes a job for running once its program is executed, since its machine may still put it on hold", async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const told = [
+      `20 0 2 ${now - 2} undefined`,
+      `21 0 2 ${now - 2} ${now - 1}`,
+      `22 0 2 ${now - 2} ${now - 500}`,
+      `23 0 2 ${now - 500} undefined`,
+      "24 0 2 undefined undefined",
+    ];
+    const ids = ["20.0", "21.0", "22.0", "23.0", "24.0"];
+    const states = await htcondor.states(ids, recordedShell([[/^condor_q /, { stdout: `${told.join("\n")}\n` }]]));
+    expect([...states.values()]).toEqual(["pending", "running", "pending", "running", "running"]);
+  });
 });
 
 // From the MPI operator's v2beta1 API: Kubernetes does not run here.
@@ -235,9 +248,14 @@ describe("Kubernetes", () => {
     await expect(
       kubernetes.submit(
         { path: "j.yaml" },
-        recordedShell([[/^kubectl create -f j.yaml -o name$/, { stdout: "mpijob.kubeflow.org/dask-x7f2q\n" }]]),
+        recordedShell([
+          [
+            /^kubectl create -f j.yaml -o jsonpath={.kind}.*{.metadata.namespace}.*{.metadata.name}/,
+            { stdout: "ConfigMap|lab|settings\nMPIJob|lab|dask-x7f2q\n" },
+          ],
+        ]),
       ),
-    ).resolves.toBe("dask-x7f2q");
+    ).resolves.toBe("lab.dask-x7f2q");
     const stderr =
       'error: resource mapping not found for name: "" namespace: "" from "j.yaml": no matches for kind "MPIJob" in version "kubeflow.org/v2beta1"\n';
     await expect(
@@ -252,5 +270,30 @@ describe("Kubernetes", () => {
       ]),
     );
     expect([...states.values()]).toEqual(["running", "pending", "gone", "gone"]);
+  });
+  it("labels, asks for and deletes a job in its own namespace, beside those of another and of none", async () => {
+    const shell = recordedShell([
+      [/^kubectl create /, { stdout: "MPIJob|lab|a\n" }],
+      [/^kubectl label mpijob -n lab a tsdask=m$/, {}],
+      [/^kubectl get mpijob -n lab .*labels/, { stdout: "a|m\nb|\n" }],
+      [/^kubectl get mpijob -n lab /, { stdout: "a|Created,Running,\nb|Created,\n" }],
+      [/^kubectl get mpijob -n team /, { stdout: "a|Created,\n" }],
+      [/^kubectl get mpijob -o /, { stdout: "c|Created,Suspended,\n" }],
+      [/^kubectl delete mpijob -n lab --ignore-not-found --wait=false a$/, {}],
+      [/^kubectl delete mpijob -n team --ignore-not-found --wait=false a$/, { code: 1, stderr: "forbidden" }],
+      [/^kubectl delete mpijob --ignore-not-found --wait=false c$/, {}],
+    ]);
+    expect(await kubernetes.submit({ path: "j.yaml", mark: "m" }, shell)).toBe("lab.a");
+    expect([...(await kubernetes.marks(["lab.a"], shell))]).toEqual([["lab.a", "m"]]);
+    const states = await kubernetes.states(["lab.a", "team.a", "c", "lab.d"], shell);
+    expect([...states]).toEqual([
+      ["lab.a", "running"],
+      ["team.a", "pending"],
+      ["c", "held"],
+      ["lab.d", "gone"],
+    ]);
+    const cancelled = kubernetes.cancel(["team.a", "lab.a", "c"], shell);
+    await expect(cancelled).rejects.toThrow(/TSD-095[\s\S]*kubectl delete mpijob -n team a/);
+    expect(shell.asked.filter(({ line }) => line.startsWith("kubectl delete"))).toHaveLength(3);
   });
 });

@@ -150,6 +150,7 @@ describe("why a job waits", () => {
 it.each([
   ["slurm", "PartitionTimeLimit", "never"],
   ["slurm", "PartitionConfig", "never"],
+  ["slurm", "PartitionNodeLimit", "waits"],
   ["slurm", "DependencyNeverSatisfied", "never"],
   ["slurm", "AssocMaxCpuPerJobLimit", "never"],
   ["slurm", "AssocMaxJobsLimit", "limit"],

@@ -1,10 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { commandShell, outsideJob } from "../../src/batch/run.ts";
 
-const shell = commandShell({
-  env: { PATH: process.env["PATH"], SLURM_NTASKS: "4", SLURM_CONF: "/etc/slurm.conf" },
-  deadline: 700,
-});
+const env = { PATH: process.env["PATH"], SLURM_NTASKS: "4", SLURM_CONF: "/etc/slurm.conf" };
+const shell = commandShell({ env, deadline: 60_000 });
 
 describe("commands of a batch system", () => {
   it("return what they said and how they ended", async () => {
@@ -24,7 +22,9 @@ describe("commands of a batch system", () => {
   });
   it("that are not installed, or do not answer in time, are told as such", async () => {
     await expect(shell.run("no-such-command", [])).rejects.toMatchObject({ code: "TSD-091" });
-    await expect(shell.run("sleep", ["30"])).rejects.toMatchObject({ code: "TSD-092" });
+    await expect(shell.run("no-such-command", [], { cwd: "/" })).rejects.toMatchObject({ code: "TSD-091" });
+    await expect(shell.run("true", [], { cwd: "/no/such" })).rejects.toMatchObject({ code: "TSD-208" });
+    await expect(commandShell({ env, deadline: 700 }).run("sleep", ["300"])).rejects.toMatchObject({ code: "TSD-092" });
   });
 });
 

@@ -162,6 +162,12 @@ describe("a script", () => {
                       expect.stringContaining("exec mpirun -np 8 tsdask-mpi --walltime 5400 analysis.py"),
                     ],
                     volumeMounts: [{ name: "shared", mountPath: "/data" }],
+                    // As the submitter's id; what it is made from stands before it.
+                    env: [
+                      { name: "MPIJOB_NAMESPACE" },
+                      { name: "MPIJOB_NAME" },
+                      { name: "TSDASK_MPIJOB", value: "$(MPIJOB_NAMESPACE).$(MPIJOB_NAME)" },
+                    ],
                   },
                 ],
                 volumes: [{ persistentVolumeClaim: { claimName: "data" } }],
@@ -184,9 +190,12 @@ describe("a script", () => {
     (system) => {
       const text = lines(system);
       const at = (line: string): number => text.indexOf(line);
-      expect(at("module load python openmpi")).toBeGreaterThan(0);
-      expect(at("source /opt/venv/bin/activate")).toBeGreaterThan(at("module load python openmpi"));
-      expect(at("export TITLE='it'\\''s'")).toBeGreaterThan(at("source /opt/venv/bin/activate"));
+      const modules = at("module load python openmpi || exit 1");
+      const python = at("source /opt/venv/bin/activate || exit 1");
+      expect(at("command -v module >/dev/null || . /etc/profile")).toBe(modules - 1);
+      expect(modules).toBeGreaterThan(1);
+      expect(python).toBeGreaterThan(modules);
+      expect(at("export TITLE='it'\\''s'")).toBeGreaterThan(python);
       expect(at("ulimit -n 65536")).toBe(text.length - 5);
       expect(text.at(-4)).toMatch(/^ulimit -c 0 /);
     },
@@ -330,7 +339,9 @@ describe("text that means more than itself", () => {
 });
 
 it("a conda environment is activated by its name", () => {
-  expect(lines("slurm", { environment: "dask" })).toContain('eval "$(conda shell.bash hook)" && conda activate dask');
+  expect(lines("slurm", { environment: "dask" })).toContain(
+    'eval "$(conda shell.bash hook)" && conda activate dask || exit 1',
+  );
   expect(renderScript("htcondor", { ...spec, environment: "dask" }).text).toContain("$(DOLLAR)(conda shell.bash hook)");
 });
 

@@ -145,6 +145,14 @@ describe("Slurm", () => {
       slurm.submit({ path: "x" }, recordedShell([[/sbatch/, { stdout: "Submitted!\n" }]])),
     ).rejects.toMatchObject({ code: "TSD-093" });
   });
+  it("finds one's own jobs by their mark, those that are over aside, and each once in a federation", async () => {
+    const shown = ["30_1|PENDING|m1", "30_2|RUNNING|mine|m1", "31|COMPLETING|m1", "32|RUNNING|m2", "33|RUNNING|(null)"];
+    const federated = ["34|REVOKED|m1", "34|RUNNING|m1", "34|RUNNING|m1"];
+    const shell = recordedShell([
+      [/^squeue -h -u \d+ -o %i\|%T\|%k -r$/, { stdout: [...shown, ...federated].join("\n") }],
+    ]);
+    await expect(slurm.marked?.("m1", shell)).resolves.toEqual(["30_1", "30_2", "34"]);
+  });
   it("cancels, and does not mind those that are gone", async () => {
     await slurm.cancel(
       ["1", "2"],

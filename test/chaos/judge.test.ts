@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findings, misplaced } from "./judge.ts";
+import { findings, mayBeHalfStarted, misplaced } from "./judge.ts";
 import type { Fault, Round } from "./plan.ts";
 
 const round = (...faults: Fault[]): Round => ({
@@ -16,8 +16,8 @@ const round = (...faults: Fault[]): Round => ({
 });
 const interrupt: Fault = { kind: "signal", part: "script", signal: "SIGINT", lasts: 0 };
 const cut: Fault = { kind: "cut", lasts: 2_000 };
-const judged = (of: Round, stderr: string, code = 1): readonly string[] =>
-  findings(of, { code, signal: null, stdout: "", stderr, seconds: 3, timedOut: false }, false);
+const judged = (of: Round, stderr: string, code = 1, seconds = 3): readonly string[] =>
+  findings(of, { code, signal: null, stdout: "", stderr, seconds, timedOut: false }, false);
 
 /** As Python 3.11 wrote it. */
 const beforeItsScript = `Fatal Python error: init_import_site: Failed to import the site module
@@ -32,18 +32,32 @@ const inItsScript = `Traceback (most recent call last):
     import os, signal, sys, time
 KeyboardInterrupt
 `;
+const inItsImports = inItsScript.replace(
+  "KeyboardInterrupt",
+  '  File "/x/lib/python3.11/signal.py", line 3, in <module>\n    from enum import IntEnum\n  File "<frozen importlib._bootstrap>", line 1165, in _find_and_load\nKeyboardInterrupt',
+);
 const inDask = inItsScript.replace(
   "KeyboardInterrupt",
-  '  File "/x/distributed/client.py", line 1, in f\n    g()\nKeyboardInterrupt',
+  '  File "/x/lib/python3.11/site-packages/distributed/client.py", line 1, in f\n    g()\nKeyboardInterrupt',
 );
 const ended = "tsdask-mpi: script.py was ended by SIGINT after 0.1 s.\n";
 
 test("a Python that is interrupted before or in its script's own lines may say so, and no other", () => {
-  for (const said of [beforeItsScript, inItsScript]) {
+  for (const said of [beforeItsScript, inItsScript, inItsImports]) {
     expect(judged(round(interrupt), said + ended)).toEqual([]);
     expect(judged(round({ ...interrupt, signal: "SIGTERM" }), said + ended)).toEqual(["a traceback"]);
   }
   expect(judged(round(interrupt), inDask + ended)).toEqual(["a traceback"]);
+});
+
+test("ranks that Hydra started for a launch that it had ended may wait for the others, and say so", () => {
+  const killed: Fault = { kind: "signal", part: "rank 0", signal: "SIGSEGV", lasts: 0 };
+  const half: Round = { ...round(cut, killed), launcher: "mpich" };
+  expect(mayBeHalfStarted(half)).toBe(true);
+  for (const other of [round(cut, killed), { ...half, faults: [cut] }, { ...half, faults: [killed] }])
+    expect(mayBeHalfStarted(other)).toBe(false);
+  expect(judged(half, "tsdask-mpi: TSD-031 Rank 2 waited 120 s\n", 11, 122)).toEqual([]);
+  expect(judged(half, "", 11, 122)).toEqual(["it ended late, and no message says why"]);
 });
 
 test("a launcher that could not start its daemon on a host that was cut off is not ours to judge", () => {
@@ -62,4 +76,14 @@ test("a cluster folder stays that lost the word whose it is, where nobody lived 
   expect(misplaced(round(killed), removed, [...left, "file in TMPDIR: x"])).toEqual(["file in TMPDIR: x"]);
   expect(misplaced(round(killed), [`removed cwd/${folder}/token`], left)).toEqual(left);
   expect(misplaced(round(interrupt), removed, left)).toEqual(left);
+});
+
+test("a launcher that could not make its own folder is not ours to judge, where the temporary folder took nothing", () => {
+  const said = "It looks like orte_init failed for some reason\n\n  orte_session_dir failed\n  --> Returned value\n";
+  const tmp: Fault = { kind: "read-only", place: "tmp", lasts: 300 };
+  expect(judged(round(tmp), said)).toEqual([]);
+  expect(judged(round(interrupt), said)).toContainEqual(expect.stringContaining("no message"));
+  expect(judged(round(tmp), `tsdask-mpi: 0.1.0, 5 ranks\n${said}`)).toContainEqual(
+    expect.stringContaining("no message"),
+  );
 });

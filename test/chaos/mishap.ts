@@ -2,18 +2,20 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { lstatSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { procStat } from "../../src/launcher/proc-stat.ts";
 import type { Hosts } from "../integration/bed/hosts.ts";
 import { type Clean, filesIn } from "../integration/bed/left.ts";
 import { signalAll } from "../integration/bed/processes.ts";
-import type { Part } from "../integration/faults/cast.ts";
-import type { Fault } from "./plan.ts";
+import type { Fault, Target } from "./plan.ts";
 
 /** Where a round takes place. */
 export interface Scene {
   readonly clean: Clean;
   readonly hosts: Hosts | undefined;
   /** The process of a signal's part, as soon as it is there; undefined when the launch has ended before. */
-  readonly find: (one: { readonly part: Part }) => Promise<number | undefined>;
+  readonly find: (one: { readonly part: Target; readonly pick?: number }) => Promise<number | undefined>;
+  /** Resolves when the launcher has ended. */
+  readonly ended: Promise<undefined>;
 }
 
 const folderOf = (clean: Clean, { place }: { readonly place: "cwd" | "tmp" }): string =>
@@ -39,18 +41,21 @@ function immutable(folder: string, flag: "+i" | "-i"): void {
 
 const isFolder = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
+const commandOf = (pid: number): string => procStat(pid)?.command ?? "a process that had ended";
+
 /** Lets it happen, and returns when it is over; says what was done. */
-export async function happen(fault: Fault, { clean, hosts, find }: Scene): Promise<string> {
+export async function happen(fault: Fault, { clean, hosts, find, ended }: Scene): Promise<string> {
   switch (fault.kind) {
     case "signal": {
       const pid = await find(fault);
       if (pid === undefined) return `${fault.part} had ended`;
+      const who = fault.part === "any process" ? `${commandOf(pid)} ${pid}` : `${fault.part} ${pid}`;
       signalAll([pid], fault.signal);
       if (fault.signal === "SIGSTOP") {
         await sleep(fault.lasts);
         signalAll([pid], "SIGCONT");
       }
-      return `${fault.signal} to ${fault.part} ${pid}`;
+      return `${fault.signal} to ${who}`;
     }
     case "remove": {
       const folder = folderOf(clean, fault);
@@ -62,7 +67,7 @@ export async function happen(fault: Fault, { clean, hosts, find }: Scene): Promi
     }
     case "read-only": {
       immutable(folderOf(clean, fault), "+i");
-      await sleep(fault.lasts);
+      await Promise.race([sleep(fault.lasts, undefined, { ref: false }), ended]);
       immutable(folderOf(clean, fault), "-i");
       return `${fault.place} was read-only`;
     }

@@ -13,7 +13,10 @@ export const stormLaunchers = {
 export type StormLauncher = keyof typeof stormLaunchers;
 
 export const signals = ["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGSEGV", "SIGSTOP"] as const;
-const parts: readonly Part[] = [
+/** A part of a launch, or any of its processes: its launcher's own, or one that Python started. */
+export type Target = Part | "any process";
+const parts: readonly Target[] = [
+  "any process",
   "launcher",
   "rank 0",
   "client's rank",
@@ -26,8 +29,14 @@ const parts: readonly Part[] = [
 
 /** What befalls a launch; `lasts` is in ms, after which what can be undone is. */
 export type Fault =
-  | { readonly kind: "signal"; readonly part: Part; readonly signal: (typeof signals)[number]; readonly lasts: number }
-  /** `pick`, from 0 to 1: which of the files that are there. */
+  /** `pick`, from 0 to 1: which of the processes, or of the files, that are there. */
+  | {
+      readonly kind: "signal";
+      readonly part: Target;
+      readonly pick?: number;
+      readonly signal: (typeof signals)[number];
+      readonly lasts: number;
+    }
   | { readonly kind: "remove"; readonly place: "cwd" | "tmp"; readonly pick: number }
   | { readonly kind: "read-only" | "full"; readonly place: "cwd" | "tmp"; readonly lasts: number }
   | { readonly kind: "cut"; readonly lasts: number };
@@ -40,7 +49,8 @@ export interface Round {
   readonly number: number;
   readonly launcher: StormLauncher;
   readonly ranks: number;
-  readonly script: (typeof scripts)[number];
+  /** `ready` is for rounds that tests choose: it says that it runs when all workers have come. */
+  readonly script: (typeof scripts)[number] | "ready";
   /** The script's exit code, and how long it works (s). */
   readonly code: number;
   readonly seconds: number;
@@ -74,7 +84,7 @@ export function planRound(seed: number, number: number, launchers: readonly Stor
     if (kind > 0.86 && means.mounts && launcher !== "srun")
       return { kind: random() < 0.5 ? "full" : "read-only", place, lasts };
     if (kind > 0.78) return { kind: "remove", place, pick: random() };
-    return { kind: "signal", part: one(parts), signal: one(signals), lasts };
+    return { kind: "signal", part: one(parts), pick: random(), signal: one(signals), lasts };
   };
   const script = one(scripts);
   const after = random() < 0.4 || script === "served" ? "start" : "running";
@@ -96,7 +106,7 @@ export function planRound(seed: number, number: number, launchers: readonly Stor
 function named(fault: Fault): string {
   switch (fault.kind) {
     case "signal":
-      return `${fault.signal} to the ${fault.part}${fault.signal === "SIGSTOP" ? `, SIGCONT after ${fault.lasts} ms` : ""}`;
+      return `${fault.signal} to ${fault.part === "any process" ? "" : "the "}${fault.part}${fault.signal === "SIGSTOP" ? `, SIGCONT after ${fault.lasts} ms` : ""}`;
     case "remove":
       return `a file of ${fault.place} removed`;
     case "cut":

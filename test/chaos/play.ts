@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { procStat } from "../../src/launcher/proc-stat.ts";
 import { type Hosts, startHosts } from "../integration/bed/hosts.ts";
 import { launcher } from "../integration/bed/launchers.ts";
 import { type Clean, nothingLeft } from "../integration/bed/left.ts";
@@ -8,7 +9,7 @@ import { type Finished, type Running, start, tell } from "../integration/bed/run
 import { program } from "../integration/launch.ts";
 import { castOf, partOf } from "../integration/faults/cast.ts";
 import { nextLaunch } from "../integration/faults/sweep.ts";
-import { findings, misplaced } from "./judge.ts";
+import { findings, mayBeHalfStarted, misplaced } from "./judge.ts";
 import { happen, prepare, type Scene } from "./mishap.ts";
 import { type Round, stormLaunchers } from "./plan.ts";
 import { scriptTexts } from "./scripts.ts";
@@ -30,6 +31,9 @@ export interface Verdict {
  */
 const startUp = 6;
 
+/** The launches' own `--start-timeout` (s): as long as their ranks wait for each other in PMI's fence at the least. */
+const startTimeout = 120;
+
 /** Plays a round. `within`: so long (s) after the last of its faults a launch has ended that does not go on. */
 export async function playRound(round: Round, within: number): Promise<Verdict> {
   const clean = nothingLeft();
@@ -43,7 +47,7 @@ export async function playRound(round: Round, within: number): Promise<Verdict> 
     await launcher(stormLaunchers[round.launcher]).ready();
     await using running = begin(round, clean, hosts);
     const find = finder(round, clean, running);
-    const done = await strike(round, { clean, hosts, find }, running);
+    const done = await strike(round, { clean, hosts, find, ended: ended(running) }, running);
     const finished = await endOf(round, running, within, find);
     const left = await leftOf(clean, within);
     for (const back of undo.splice(0)) back();
@@ -77,7 +81,7 @@ function begin(round: Round, clean: Clean, hosts: Hosts | undefined): Running {
   const words =
     script === "served"
       ? program()
-      : program(clean.write("script.py", scriptTexts[script]), String(code), String(seconds));
+      : program(clean.write("script.py", scriptTexts[script]), String(code), String(seconds), String(ranks - 2));
   const name = stormLaunchers[round.launcher];
   const half = Math.ceil(ranks / 2);
   const command =
@@ -85,7 +89,8 @@ function begin(round: Round, clean: Clean, hosts: Hosts | undefined): Running {
       ? hosts.mpirun(name, { h1: half, h2: ranks - half }, words)
       : launcher(name).command(ranks, words);
   // What Python keeps beside modules would be left in a folder that is judged.
-  return start(command, { folder: clean.folder, env: { ...clean.env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 120 });
+  const env = { ...clean.env, PYTHONDONTWRITEBYTECODE: "1", TSDASK_START_TIMEOUT: String(startTimeout) };
+  return start(command, { folder: clean.folder, env });
 }
 
 const ended = ({ finished }: Running): Promise<undefined> =>
@@ -95,22 +100,32 @@ const ended = ({ finished }: Running): Promise<undefined> =>
   );
 
 function finder(round: Round, clean: Clean, running: Running): Scene["find"] {
-  return async ({ part }) => {
+  return async ({ part, pick = 0 }) => {
+    if (part === "script" && round.script === "served") return undefined;
     let over = false;
     void ended(running).then(() => {
       over = true;
     });
-    for (const until = performance.now() + 10_000; !over && performance.now() < until; await sleep(10)) {
-      const pid = partOf(castOf(clean, running.pid, stormLaunchers[round.launcher]), part);
+    for (const until = performance.now() + 60_000; !over && performance.now() < until; await sleep(10)) {
+      const pid =
+        part === "any process"
+          ? anyOf(clean, pick)
+          : partOf(castOf(clean, running.pid, stormLaunchers[round.launcher]), part);
       if (pid !== undefined) return pid;
     }
     return undefined;
   };
 }
 
+/** One of a launch's processes; slurmd's are the test's own Slurm, which other rounds need. */
+function anyOf(clean: Clean, pick: number): number | undefined {
+  const all = clean.processes().filter(({ pid }) => !/^slurm(d|ctld|stepd)/.test(procStat(pid)?.command ?? ""));
+  return all[Math.floor(pick * all.length)]?.pid;
+}
+
 /** Waits for the moment, and lets the faults happen. */
 async function strike(round: Round, scene: Scene, running: Running): Promise<readonly string[]> {
-  if (round.after === "running") await running.says(/^running\r?$/m, 40).catch(() => undefined);
+  if (round.after === "running") await running.says(/^running\r?$/m).catch(() => undefined);
   await Promise.race([sleep(round.wait), ended(running)]);
   const faults = sameFolder(round) ? round.faults.slice(0, 1) : round.faults;
   return await Promise.all(faults.map(async (fault) => await happen(fault, scene)));
@@ -125,14 +140,15 @@ async function endOf(
 ): Promise<Finished | undefined> {
   const wait = async (seconds: number): Promise<Finished | undefined> =>
     await Promise.race([running.finished, sleep(seconds * 1000, undefined)]);
-  if (round.script !== "served") return await wait(within + startUp + round.seconds);
+  const patience = within + startUp + (mayBeHalfStarted(round) ? startTimeout : 0);
+  if (round.script !== "served") return await wait(patience + round.seconds);
   const early = await wait(2);
   if (early !== undefined) return early;
   // srun that gets SIGTERM kills its ranks at once; scancel's goes to the ranks.
   const rank0 = round.launcher === "srun" ? await find({ part: "rank 0" }) : undefined;
   if (rank0 === undefined) running.signal("SIGTERM");
   else signalAll([rank0], "SIGTERM");
-  return await wait(within + startUp);
+  return await wait(patience);
 }
 
 /** The processes that are still there so long (s) after the launcher's end. */
@@ -146,7 +162,7 @@ async function sweep(round: Round, clean: Clean): Promise<void> {
   const name = stormLaunchers[round.launcher];
   const next = await nextLaunch(clean, launcher(name));
   if (next.code !== 0) throw new Error(`The next launch in the same folder ended with ${next.code}:\n${tell(next)}`);
-  await leftOf(clean, 5);
+  await leftOf(clean, 20);
 }
 
 const sharedMemory = (): ReadonlySet<string> => new Set(readdirSync("/dev/shm"));

@@ -22,6 +22,12 @@ def rest(until):
         time.sleep(0.02)
     return 28
 
+def ready(until):
+    from dask.distributed import Client
+    client = Client()
+    client.wait_for_workers(int(sys.argv[3]))
+    return rest(until)
+
 def save(number, frame):
     os.write(1, b"saved\\n")
     os._exit(5)
@@ -44,6 +50,7 @@ if __name__ == "__main__":
 export const scriptTexts: Readonly<Record<Exclude<Round["script"], "served">, string>> = {
   steady: main("work"),
   plain: main("rest"),
+  ready: main("ready"),
   saving: main("work", "signal.signal(signal.SIGTERM, save)"),
   deaf: main("work", "signal.signal(signal.SIGTERM, signal.SIG_IGN)"),
 };

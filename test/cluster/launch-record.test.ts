@@ -1,10 +1,21 @@
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openRecord, recordOf } from "../../src/cluster/launch-record.ts";
+import { openRecord, recordHead, recordOf } from "../../src/cluster/launch-record.ts";
 import { sampleOf } from "../../src/cluster/launch-samples.ts";
 import { openPage } from "../../src/cluster/report-page.ts";
+import { readOptions } from "../../src/config/read.ts";
 import { recordName } from "../../src/report/lines.ts";
 import { parseRecord } from "../../src/report/record.ts";
 
@@ -53,6 +64,28 @@ test("what ended well in a moment leaves no record; a link is not followed; a fu
   const kinds = parseRecord(readFileSync(path(), "utf8")).map(({ k }) => k);
   expect(kinds.slice(-2)).toEqual(["full", "end"]);
   expect(lstatSync(path()).size).toBeLessThan(8_300_000);
+});
+
+test("a file system that tells at the close what it could not keep is no failure of the launch", () => {
+  const writer = openRecord(() => folder);
+  writer.add({ k: "leave" });
+  writer.flush();
+  const fds = readdirSync("/proc/self/fd").map(Number);
+  const fd = fds.find((one) => existsSync(`/proc/self/fd/${one}`) && readlinkSync(`/proc/self/fd/${one}`) === path());
+  closeSync(fd ?? -1);
+  expect(() => writer.close({ keep: true })).not.toThrow();
+});
+
+test("the head has when the job began and when its time is over", async () => {
+  const env = { SLURM_JOB_ID: "17", SLURM_JOB_START_TIME: "1700000000", SLURM_JOB_END_TIME: "1700021600" };
+  const { options, sources } = await readOptions({ argv: ["a.py"], env: {}, cwd: "/w", home: "/h" });
+  const plan = { size: 4, schedulerRank: 0, clientRank: 1, workerRanks: [2, 3] };
+  const head = recordHead({
+    ...{ name: "n", launch: "x.1", started: 1_700_010_000_000, host: "h1", cwd: "/w", python: "/p", env },
+    ...{ options, sources, world: { launcher: "slurm", rank: 0, size: 4 }, plan },
+  });
+  expect(head).toMatchObject({ job: { system: "slurm", id: "17" }, jobStarted: 1_700_000_000, ends: 1_700_021_600 });
+  expect(parseRecord(JSON.stringify({ k: "launch", at: 1, ...head }))).toEqual([{ k: "launch", at: 1, ...head }]);
 });
 
 test("what ranks say becomes lines with the names of their hosts", () => {

@@ -37,6 +37,7 @@ import {
 const runs = { numRuns: runsOr(5_000), seed };
 const patience = 20_000 + 10 * runs.numRuns;
 const failure = new Failure("TSD-022", {});
+const jupyter = said(0, 1, { k: "jupyter-ready", host: "10.0.0.1", port: 8888, path: "/lab" });
 
 const anyRank = fc.integer({ min: 0, max: 3 });
 const anyHost = fc.integer({ min: 0, max: 2 });
@@ -82,6 +83,7 @@ const anyCourse: fc.Arbitrary<LaunchEvent> = fc.oneof(
     { e: "published" },
     { e: "retired" },
     { e: "taken-back" },
+    { e: "jobs-listed" },
     { e: "scheduler", facts: { address: "tls://a:1", identity: {}, dashboard: null, host: "a" } },
     schedulerRestarts,
     { e: "sought", address: undefined },
@@ -102,17 +104,17 @@ const anyCourse: fc.Arbitrary<LaunchEvent> = fc.oneof(
 );
 /** What happens to a launch, but for its deadlines. */
 const anyEvent = fc.oneof({ weight: 30, arbitrary: anyCourse }, { weight: 1, arbitrary: anyEnd });
-const anyDeadline: fc.Arbitrary<LaunchEvent> = fc
-  .constantFrom<DeadlineOfLaunch>(
-    "start",
-    "scheduler-back",
-    "dashboard",
-    "too-few",
-    "all-lost",
-    "departed",
-    "hosts-done",
-  )
-  .map(late);
+const allDeadlines: readonly DeadlineOfLaunch[] = [
+  "start",
+  "scheduler-back",
+  "dashboard",
+  "too-few",
+  "all-lost",
+  "departed",
+  "hosts-done",
+  "jobs-cancelled",
+];
+const anyDeadline: fc.Arbitrary<LaunchEvent> = fc.constantFrom(...allDeadlines).map(late);
 const anything = fc.oneof({ weight: 4, arbitrary: anyEvent }, { weight: 1, arbitrary: anyDeadline });
 
 /** A launch with a script or Jupyter, a served cluster, or one that joins. */
@@ -135,11 +137,26 @@ describe("whatever comes in whatever order", () => {
   test("it ends once, with one code, and is done once", { timeout: patience }, () => {
     fc.assert(
       fc.property(anyOptions, fc.array(anything, { maxLength: 60 }), (more, events) => {
-        const { of, state } = play([...events, late("hosts-done")], initialState(more));
+        const { of, state } = play([...events, late("jobs-cancelled"), late("hosts-done")], initialState(more));
         const ended = of("take-back");
         expect(ended.length).toBeLessThanOrEqual(1);
         expect(of("finish").length).toBe(ended.length);
         if (ended.length === 1) expect(state).toMatchObject({ phase: "done", code: ended[0]?.facts.code });
+      }),
+      runs,
+    );
+  });
+
+  test("what has ended publishes nothing, and begins nothing", { timeout: patience }, () => {
+    const some = fc.array(anything, { maxLength: 30 });
+    fc.assert(
+      fc.property(anyOptions, some, anyEnd, some, (more, before, ending, after) => {
+        const { state } = play([...before, ending], initialState(more));
+        fc.pre(hasEnded(state));
+        const { effects } = play([...after, ready, jupyter], state);
+        const begins: readonly Effect["do"][] = ["publish", "renew", "start-client", "seek", "retire", "take-back"];
+        expect(effects.filter((effect) => begins.includes(effect.do))).toEqual([]);
+        expect(effects.filter((effect) => effect.do === "rank-said" && effect.event.k === "jupyter-ready")).toEqual([]);
       }),
       runs,
     );
@@ -280,6 +297,7 @@ class World {
       case "published":
       case "retired":
       case "taken-back":
+      case "jobs-listed":
       case "sought":
       case "deadline":
         return false;
@@ -360,7 +378,7 @@ describe("in any world that is possible", () => {
       fc.property(anyWorld, (input) => {
         const world = worldOf(input);
         fc.pre(hasEnded(world.state));
-        world.settle(["start", "scheduler-back", "dashboard", "too-few", "all-lost", "departed", "hosts-done"]);
+        world.settle(allDeadlines);
         world.hostsLeave();
         const { state } = world;
         if (state.phase !== "done") expect(state.phase === "ending" && state.byItself && hostsToCome(state)).toBe(true);

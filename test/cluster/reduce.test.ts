@@ -92,6 +92,21 @@ describe("a launch that goes well", () => {
   test("does not wait for hosts for ever", () => {
     expect(play([...up, exit(0), late("hosts-done")]).state.phase).toBe("done");
   });
+
+  test("waits for the cancelling of listed jobs longer than for hosts, but not for ever", () => {
+    const { state, of } = play([...up, exit(0), { e: "jobs-listed" }, late("hosts-done")]);
+    expect(of("wait").slice(-2)).toEqual([
+      { do: "wait", deadline: "hosts-done" },
+      { do: "wait", deadline: "jobs-cancelled" },
+    ]);
+    expect(state.phase).toBe("ending");
+    for (const over of [{ e: "taken-back" } as const, late("jobs-cancelled")])
+      expect(play([over], state).of("finish")).toEqual([{ do: "finish", code: 0 }]);
+    // Jobs that take their time keep nobody waiting for hosts.
+    const hosts = play([...up, exit(0), { e: "jobs-listed" }, late("jobs-cancelled")]);
+    expect(hosts.state.phase).toBe("ending");
+    expect(play([late("hosts-done")], hosts.state).state.phase).toBe("done");
+  });
 });
 
 describe("a scheduler that comes back", () => {

@@ -20,7 +20,9 @@ interface Case {
   readonly joined?: boolean;
 }
 
-/** After how many seconds a launch is to leave, looked at for a day; undefined: it stays. */
+const day = 86_400;
+
+/** After how many seconds a launch is to leave, looked at for 200 days; undefined: it stays. */
 function leavesAfter({ options = {}, env = {}, joined = false }: Case): number | undefined {
   let left: number | undefined;
   const stop = watchWalltime({
@@ -31,12 +33,13 @@ function leavesAfter({ options = {}, env = {}, joined = false }: Case): number |
     leave: () => (left ??= (Date.now() - start) / 1000),
     warn: (failure) => expect.unreachable(failure.message),
   });
-  vi.advanceTimersByTime(24 * 3600 * 1000);
+  vi.advanceTimersByTime(200 * day * 1000);
   stop();
   return left;
 }
 
 const slurm = { SLURM_JOB_ID: "7", SLURM_JOB_END_TIME: String(start / 1000 + 1000) };
+const monthLong = { ...slurm, SLURM_JOB_END_TIME: String(start / 1000 + 30 * day) };
 
 describe("when a launch leaves before its job ends", () => {
   test.each<[string, Case, number | undefined]>([
@@ -55,7 +58,10 @@ describe("when a launch leaves before its job ends", () => {
     ["--lifetime-cluster alone", { options: { lifetimeCluster: 60 } }, 60],
     ["--lifetime-cluster before the walltime", { options: { lifetimeCluster: 60, walltime: 1000 } }, 60],
     ["the end is past already", { env: { ...slurm, SLURM_JOB_END_TIME: String(start / 1000 - 5) } }, 0],
-    ["further away than a timer reaches", { options: { walltime: 1e9 } }, undefined],
+    ["30 days, more than a timer of Node's takes", { options: { walltime: 30 * day } }, 30 * day - 5],
+    ["the same by the batch system, to one that joined", { env: monthLong, joined: true }, 30 * day - 300],
+    ["--lifetime-cluster of 100 days", { options: { lifetimeCluster: 100 * day } }, 100 * day],
+    ["30 years", { options: { walltime: 1e9, lifetimeCluster: 1e9 } }, undefined],
   ])("%s", (_, given, seconds) => {
     expect(leavesAfter(given)).toBe(seconds);
   });

@@ -105,7 +105,7 @@ if (which("zsh") !== undefined)
       typed("tsdask-mpi --security n", "none"),
       "zpty -d z",
     ].join("\n");
-    const said = await output(command("zsh", "-f", "-c", shell), { folder, env: withClusters(), deadline: 15 });
+    const said = await output(command("zsh", "-f", "-c", shell), { folder, env: withClusters(), deadline: 100 });
     expect(said).toMatch(/stop calm-otter[\s\S]*--security none/);
   });
 

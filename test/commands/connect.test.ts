@@ -7,9 +7,13 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectCommand } from "../../src/commands/connect.ts";
 import { envCommand } from "../../src/commands/env.ts";
+import { deadlines } from "../../src/deadlines.ts";
 import { identity } from "../../src/dask/rpc.ts";
 import { writeSchedulerFile, type SchedulerFile } from "../../src/dask/scheduler-file.ts";
 import { daskPythons, startDask, type DaskCluster } from "../dask/real-dask.ts";
+
+// A busy machine's scheduler answers late.
+(deadlines as { connectCommand: number }).connectCommand = 60_000;
 
 const run = promisify(execFile);
 const bare = { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" };
@@ -67,8 +71,22 @@ for (const { python, version } of daskPythons()) {
       };
       await writeSchedulerFile(join(cluster.folder, "scheduler.json"), file);
       await writeFile(join(cluster.folder, "token"), "s3cret\n", { mode: 0o600 });
-    }, 30_000);
+    });
     afterAll(() => cluster[Symbol.asyncDispose]());
+
+    test("is said to have a JupyterLab that still starts, which has a link of its own", async () => {
+      const { tsdask } = file;
+      const path = join(cluster.folder, "starting.json");
+      const said = async (changes: object): Promise<string> => {
+        if (tsdask !== undefined) await writeSchedulerFile(path, { ...file, tsdask: { ...tsdask, ...changes } });
+        return (await call(connectCommand, [path], cluster.folder)).out;
+      };
+      const note = /^note: JupyterLab is still starting; run this again in a moment/m;
+      expect(await said({ jupyter: null, jupyterComes: true })).toMatch(note);
+      expect(await said({ jupyter: null, jupyterComes: true, dashboard: null })).toMatch(note);
+      expect(await said({ jupyter: null })).not.toMatch(note);
+      expect(await said({ jupyterComes: true })).not.toMatch(note);
+    });
 
     test("is shown with its workers, ssh lines, links and Python lines", async () => {
       const { code, out, err } = await call(connectCommand, [], cluster.folder);
@@ -86,10 +104,15 @@ for (const { python, version } of daskPythons()) {
     test("is connected by the Python lines", async () => {
       const { out } = await call(connectCommand, ["--json"], cluster.folder);
       const report = JSON.parse(out) as { state: string; python: string[]; workers: unknown[] };
-      expect(report).toMatchObject({ state: "running", launch: "3f9c", workers: [{ threads: 1 }, { threads: 1 }] });
+      expect(report).toMatchObject({
+        state: "running",
+        launch: "3f9c",
+        workers: [{ threads: 1 }, { threads: 1 }],
+        dashboard: "http://10.0.0.1:8787/status?token=s3cret",
+      });
       const source = [...report.python, "print(client.submit(sum, [1, 2]).result())"].join("\n");
       expect((await run(python, ["-c", source], { env: bare })).stdout.trim()).toBe("3");
-    }, 20_000);
+    });
 
     test("is connected by the lines of env, in a shell", async () => {
       const { out } = await call(envCommand, ["--shell", "bash"], "/", {
@@ -100,7 +123,7 @@ for (const { python, version } of daskPythons()) {
       expect(out).not.toContain("s3cret");
       const { out: undone } = await call(envCommand, ["--shell", "bash", "--unset"], "/");
       expect((await run("bash", ["-c", `${out}\n${undone}\nenv`], { env: bare })).stdout).not.toContain("DASK_");
-    }, 20_000);
+    });
 
     test("takes the tunnel and the login host that are said here before the recorded ones", async () => {
       const said = ["--tunnel", "direct", "--login-host", "me@other.org"];
@@ -157,6 +180,13 @@ describe("connect and env", () => {
     await expect(call(envCommand, ["other.json"], folder)).rejects.toThrow(/TSD-023.*other\.json/);
   });
 
+  test("do without what a site's file says of jobs alone", async () => {
+    const site = join(folder, "site.yaml");
+    await writeFile(site, "local-directory: ${JOBS_DISK}\n");
+    for (const command of [connectCommand, envCommand])
+      await expect(call(command, [], folder, { TSDASK_SITE_CONFIG: site })).rejects.toThrow(/TSD-023/);
+  });
+
   test.each([
     [["--jsno"], /TSD-006.*jsno[\s\S]*Did you mean --json/],
     [["--tunnel"], /TSD-008.*--tunnel/],
@@ -191,7 +221,7 @@ describe("connect and env", () => {
         /^set -gx DASK_SCHEDULER_ADDRESS 'tcp:\S+';$/m,
       );
     }
-  }, 20_000);
+  });
 
   test("say when this host has no way to the scheduler, and show the lines all the same", async () => {
     await writeFile(

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { openCommand } from "../../src/commands/open.ts";
-import { differences } from "../../src/commands/open/client-folder.ts";
+import { differences, versionsIn } from "../../src/commands/open/client-folder.ts";
 import { failureTold, readRequest, readTold, written } from "../../src/commands/open/lines.ts";
 import { Failure } from "../../src/errors/failure.ts";
 import { meantByName } from "../../src/commands/open/known.ts";
@@ -171,7 +171,7 @@ describe("a name that was opened from here", () => {
       writePrivateFile(join(clusters, "tame-fox~1.json"), JSON.stringify({ ...entry, ...more }));
     await listed({ state: "ended", ended: Date.now() / 1000 - 90, why: "its script ended with 3" });
     await expect(openCommand(["tame-fox"], context)).rejects.toThrow(
-      /TSD-188.*\(1 min 30 s ago\): its script ended with 3/,
+      /TSD-188.*\(1 min \d+ s ago\): its script ended with 3/,
     );
     await listed({ state: "running", started: Date.now() / 1000 });
     await expect(openCommand(["tame-fox"], context)).rejects.toMatchObject({ code: "TSD-189" });
@@ -192,6 +192,13 @@ describe("a name that was opened from here", () => {
 });
 
 describe("the versions of both sides", () => {
+  it("are found among what a Python writes at its start and end", () => {
+    const line = '{"python": "3.12.4.final.0", "dask": "2026.8.0", "lz4": null}';
+    expect(versionsIn(`sitecustomize: hello\n{not ours\n${line}\nbye\n`)).toEqual(JSON.parse(line));
+    for (const other of ["", "hello\n", '{"python": 3}\n', `${line.slice(0, 20)}\n`])
+      expect(versionsIn(other)).toBeUndefined();
+  });
+
   const here = { python: "3.12.4.final.0", dask: "2026.8.0", distributed: "2026.8.0", numpy: "2.0" };
 
   it("may differ in what does not matter", () => {

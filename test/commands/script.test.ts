@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,6 +92,62 @@ describe("tsdask-mpi script", () => {
     expect((await ran(scriptCommand, "slurm", "--join", "scheduler.json", "--array", "4")).stdout).toContain(
       `--no-scheduler --scheduler-file "\${TSDASK_SCHEDULER_FILE:-${join(folder, "scheduler.json")}}"`,
     );
+  });
+  it("says which of a job's options stand behind the script's name, and are the script's own", async () => {
+    const noted = async (...argv: string[]) => (await ran(scriptCommand, "slurm", ...argv)).stderr;
+    expect(await noted("a.py", "--nodes", "2")).toBe(
+      "note: --nodes stands after a.py, so it is the script's own; the job's options come before it.\n",
+    );
+    expect(await noted("a.py", "--nodes=2", "x", "--ranks-per-node", "8", "--nodes=3")).toMatch(
+      /^note: --nodes and --ranks-per-node stand after a\.py, so they are/,
+    );
+    expect(await noted("--", "a.py", "--nodes", "2")).toBe("");
+    expect(await noted("a.py", "--steps", "2", "--", "--nodes")).toBe("");
+  });
+  it.each([
+    ["TSD-002", /3 are needed[\s\S]*--ranks-per-node/, ["--ranks-per-node", "2", "a.py"]],
+    ["TSD-006", /Did you mean --memory-limit/, ["--", "--memory-limt", "4GiB", "a.py"]],
+    ["TSD-003", /--memory-limit/, ["--", "--memory-limit", "4GIBB", "a.py"]],
+    ["TSD-007", /--jupyter/, ["--", "--jupyter", "lab", "a.py"]],
+    ["TSD-003", /TSDASK_NTHREADS/, ["--env", "TSDASK_NTHREADS=many", "a.py"]],
+  ])("refuses with %s what would only fail in the job", async (code, says, argv) => {
+    await expect(ran(scriptCommand, "slurm", ...argv)).rejects.toMatchObject({ code });
+    await expect(ran(scriptCommand, "slurm", ...argv)).rejects.toThrow(says);
+  });
+  it("reads a launch's words as the job will", async () => {
+    writeFileSync(site, "local-directory: ${JOBS_DISK}\n");
+    for (const argv of [
+      ["slurm", "--ranks-per-node", "2", "--", "--inclusive-workers", "a.py"],
+      ["slurm", "--ranks-per-node", "1", "--nodes", "3", "a.py"],
+      ["htcondor", "--ranks-per-node", "2", "a.py"],
+      ["slurm", "--ranks-per-node", "1", "--env", "TSDASK_EXCLUSIVE_WORKERS=no", "--", "./simulate"],
+      ["slurm", "--", "doctor"],
+    ])
+      expect(await ran(scriptCommand, ...argv)).toMatchObject({ code: 0 });
+  });
+  it("notes a script and an environment that are not there, before it submits", async () => {
+    writeFileSync(join(folder, "here.py"), "");
+    writeFileSync(join(folder, "sbatch"), "#!/bin/sh\necho 17\n", { mode: 0o755 });
+    const submitted = async (...argv: string[]) =>
+      (await ran(scriptCommand, "slurm", "--submit", ...argv)).stderr.replaceAll(/, seen from .*/g, "");
+    expect(await submitted("--environment", "/no/env", "away.py")).toBe(
+      "note: away.py is not there\nnote: /no/env is not there\n",
+    );
+    expect(await submitted("--environment", folder, "here.py")).toBe("");
+    expect(await submitted("--environment", "conda", "--", "hostname")).toBe("");
+  });
+  it.each([
+    ["--modules", "nothing-of-this-name"],
+    ["--environment", "/no/such/environment"],
+    ["--environment", "no-such-environment"],
+  ])("writes a job that ends before its launch where %s %s is not there", async (...asked) => {
+    const { stdout } = await ran(scriptCommand, "slurm", ...asked, "--launcher", "echo launched", "a.py");
+    const ended = spawnSync("/bin/bash", ["-c", stdout], {
+      encoding: "utf8",
+      env: { PATH: "/usr/bin:/bin" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    expect(ended).toMatchObject({ status: 1, stdout: "" });
   });
   it("tells on stderr what a batch system cannot express", async () => {
     expect((await ran(scriptCommand, "flux", "--memory", "1GiB", "a.py")).stderr).toMatch(

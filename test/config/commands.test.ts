@@ -5,6 +5,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { helpText } from "../../src/commands/help.ts";
 import { optionsPage } from "../../src/commands/options-page.ts";
 import { SUBCOMMANDS, type Command } from "../../src/config/options.ts";
+import { clusterTrust } from "../../src/commands/cluster-trust.ts";
+import { readOptions } from "../../src/config/read.ts";
 import { runCommand } from "../../src/commands/run.ts";
 import { edits, nearest } from "../../src/config/suggest.ts";
 import { kebab, variable } from "../../src/config/option-names.ts";
@@ -47,6 +49,25 @@ describe("tsdask-mpi config", () => {
     expect(err).toContain("did you mean TSDASK_NTHREADS");
   });
 
+  test("shows a path whose variable only jobs have, which a launch refuses here", async () => {
+    const site = join(folder, "unset.yaml");
+    writeFileSync(site, "local-directory: ${JOBS_DISK}\ngroup: 'gpu:local-directory=$JOBS_DISK/gpu'\n");
+    const env = { TSDASK_SITE_CONFIG: site };
+    const { code, out } = await config([], env);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^local-directory +\$\{JOBS_DISK\} \(JOBS_DISK is not set here\) +\S+unset\.yaml, line 1$/m);
+    expect(out).toMatch(/^group +gpu: .*\$JOBS_DISK\/gpu.* \(JOBS_DISK is not set here\) /m);
+    const report = JSON.parse((await config(["--json"], env)).out) as { options: Record<string, unknown> };
+    expect(report.options["local-directory"]).toMatchObject({ value: "${JOBS_DISK}", unset: "JOBS_DISK" });
+    expect((await config([], { ...env, JOBS_DISK: "/disk" })).out).toMatch(/^local-directory +\/disk +\S/m);
+    await expect(readOptions({ argv: [], env: { HOME: folder, ...env }, cwd: "/w" })).rejects.toMatchObject({
+      code: "TSD-003",
+    });
+    await expect(clusterTrust({}, { env: { HOME: folder, ...env }, cwd: "/w" })).resolves.toMatchObject({
+      security: "tls",
+    });
+  });
+
   test("says the same to programs", async () => {
     const { out } = await config(["--np", "2", "--json", "tcp://h:1"]);
     const report = JSON.parse(out) as {
@@ -79,6 +100,17 @@ describe("tsdask-mpi config", () => {
   test("refuses what a launch would refuse", async () => {
     await expect(config(["--np", "x"])).rejects.toMatchObject({ code: "TSD-003" });
   });
+});
+
+test.each([
+  [{ kind: "scale", argv: ["4"] }, "scale N"],
+  [{ kind: "adapt", argv: ["--max", "3"] }, "adapt --max N"],
+  [{ kind: "connect", argv: [] }, "connect"],
+  [{ kind: "env", argv: [] }, "env"],
+] as const)("%o without a cluster here says how it is named to that command", async (command, words) => {
+  await expect(run(command)).rejects.toThrow(
+    `\`tsdask-mpi list\` shows yours) or its file: \`tsdask-mpi ${words} NAME\`, \`tsdask-mpi ${words} /path/to`,
+  );
 });
 
 describe("--help and --version", () => {

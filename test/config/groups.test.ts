@@ -72,6 +72,33 @@ describe("--group", () => {
     }
   });
 
+  test.each(["--no-scheduler", "tcp://h:8786"])(
+    "of a variable or a file is not one of a launch that joins a cluster by %s, the command line's is",
+    async (joins) => {
+      const env = { TSDASK_GROUP: "gpu:ranks=2-3,resources=GPU=1" };
+      const groupsOf = async (...argv: string[]): Promise<readonly string[]> =>
+        (await readOptions({ argv, env, cwd: "/w", home: "/h" })).options.group.map(({ name }) => name);
+      expect(await groupsOf(joins)).toEqual([]);
+      expect(await groupsOf("--group", "io:ranks=1", joins)).toEqual(["io"]);
+      expect(await groupsOf()).toEqual(["gpu"]);
+    },
+  );
+
+  const nanny = "distributed.Nanny";
+  test.each([
+    ["", nanny, {}],
+    ["--worker-class my.W", nanny, { worker_class: "my.W" }],
+    ["--worker-class dask_cuda.CUDAWorker", "dask_cuda.CUDAWorker", {}],
+    ["--group g:ranks=2,worker-class=my.W", nanny, { worker_class: "my.W" }],
+    ["--worker-class my.W --group g:ranks=2,worker-class=distributed.Worker", nanny, {}],
+    ["--worker-class my.W --group g:ranks=2,worker-class=dask_cuda.CUDAWorker", "dask_cuda.CUDAWorker", {}],
+    ["--worker-class my.W --group g:ranks=2,nthreads=1", nanny, { worker_class: "my.W" }],
+  ])("--nanny %s puts Dask's Nanny around rank 2's worker, whatever its class", async (words, workerClass, given) => {
+    const { options } = await read("--nanny", ...words.split(" ").filter((word) => word !== ""));
+    expect(optionsOf(options, 2)).toMatchObject({ workerClass, workerOptions: given });
+    expect(Object.keys(optionsOf(options, 2).workerOptions)).toEqual(Object.keys(given));
+  });
+
   test("names workers of the launch only", async () => {
     const { options } = await read("--group", "gpu:ranks=2-3");
     const plan = (size: number, workerRanks: number[]): ReturnType<typeof groupTrouble> =>

@@ -118,19 +118,6 @@ describe("what follows from what", () => {
     expect(options.tls).toEqual({ caFile: "/w/ca.pem", cert: "/w/c.pem", key: "/w/c.pem" });
   });
 
-  test("--nanny puts Dask's Nanny around the worker, whatever its class", async () => {
-    expect((await read("--nanny")).options).toMatchObject({ workerClass: "distributed.Nanny", workerOptions: {} });
-    expect((await read("--nanny --worker-class my.Worker")).options).toMatchObject({
-      workerClass: "distributed.Nanny",
-      workerOptions: { worker_class: "my.Worker" },
-    });
-    expect((await read("--nanny --worker-class dask_cuda.CUDAWorker")).options).toMatchObject({
-      workerClass: "dask_cuda.CUDAWorker",
-      workerOptions: {},
-    });
-    expect((await read("--worker-class my.Worker")).options).toMatchObject({ workerClass: "my.Worker", nanny: false });
-  });
-
   test("one rank may be scheduler and client, with a worker on it or without", async () => {
     expect((await read("--client-rank 0 --inclusive-workers a.py")).options.clientRank).toBe(0);
     expect((await read("--client-rank 2 --scheduler-rank 2 a.py")).options.clientRank).toBe(2);

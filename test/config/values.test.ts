@@ -220,6 +220,14 @@ describe("paths", () => {
     expect(() => path("$EMPTY/x", inFile)).toThrow(/EMPTY, which is not set/);
     expect(() => path("$NONE/x", inFile)).toThrow(/NONE, which is not set/);
   });
+  test("keep the name of a variable that is not set, where that is noted", () => {
+    const unset: string[] = [];
+    const noting = { ...inFile, unset: (name: string) => void unset.push(name) };
+    expect(path("${NONE}/x", noting)).toBe("${NONE}/x");
+    expect(path("x/$NONE", noting)).toBe("/data/here/x/$NONE");
+    expect(program("$NONE/bin/python", noting)).toBe("$NONE/bin/python");
+    expect(unset).toEqual(["NONE", "NONE", "NONE"]);
+  });
 
   test("of programs stay bare names when they are", () => {
     expect(program("python3.12", here)).toBe("python3.12");

@@ -145,15 +145,18 @@ describe("the place for scheduler.json", () => {
         tsdask: own === undefined ? undefined : { ...own, folder: cluster.folder },
       });
       await writeSchedulerFile(path, live);
-      await expect(claimSchedulerFile(path)).rejects.toThrow(/TSD-025.*its scheduler answers/);
+      await expect(claimSchedulerFile(path, { deadline: 60_000 })).rejects.toThrow(/TSD-025.*its scheduler answers/);
       await writeSchedulerFile(path, { ...live, id: "another" });
-      expect(await claimSchedulerFile(path)).toMatchObject({
+      expect(await claimSchedulerFile(path, { deadline: 60_000 })).toMatchObject({
         state: "stale",
         why: expect.stringContaining("another scheduler"),
       });
       await writeSchedulerFile(path, live);
       await chmod(join(cluster.folder, "key.pem"), 0o644);
-      expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale", why: expect.stringContaining("TSD-073") });
-    }, 30_000);
+      expect(await claimSchedulerFile(path, { deadline: 60_000 })).toMatchObject({
+        state: "stale",
+        why: expect.stringContaining("TSD-073"),
+      });
+    });
   }
 });

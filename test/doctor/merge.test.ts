@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { readOptions } from "../../src/config/read.ts";
-import { anonymous, bundleText } from "../../src/doctor/bundle.ts";
+import { anonymous, withoutSecrets } from "../../src/doctor/anonymous.ts";
+import { bundleText } from "../../src/doctor/bundle.ts";
 import { compareRows, type Findings, type Met } from "../../src/doctor/compare.ts";
 import { familyOf, otherFamily } from "../../src/doctor/launcher.ts";
 import { fileSystemName, isShared } from "../../src/net/file-systems.ts";
@@ -149,6 +150,70 @@ test("a bundle has no secrets, no names of others, and only the variables that m
   expect(text).toContain("PYTHONPATH=/home/[user]/lib:~/lib");
   expect(text).not.toMatch(/abc|\/home\/you|MAIL/);
   expect(anonymous("/home/you/x", {})).toBe("/home/[user]/x");
+});
+
+test("a bundle hides secrets by the names before them, wherever they stand", () => {
+  const env = {
+    DASK_FOO__PWD: "hunter3",
+    DASK_SSH__PASSPHRASE: "hunter4",
+    DASK_GATEWAY__PROXY: "https://bob:hun/t@r2@gw.example/",
+    DASK_INTERNAL_INHERIT_CONFIG: "aHVudGVy",
+    DASK_STORAGE: `{"key": "AKhunter", 'client_secret': 'hunter5', "region": "eu"}`,
+    OMPI_MCA_mca_base_env_list: `A=1;AWS_SECRET_ACCESS_KEY=hunter6;MY_TOKEN="hunter 7";B=1`,
+  };
+  const text = bundleText([], { hosts: ["h1"], env, now: new Date(0), launches: ["--db-password=hunter8 ended"] });
+  expect(text).not.toMatch(/hun|AK|aHV/);
+  for (const shown of [
+    "DASK_GATEWAY__PROXY=https://[hidden]@gw.example/",
+    `DASK_STORAGE={"key": [hidden]`,
+    `"region": "eu"`,
+    "OMPI_MCA_mca_base_env_list=A=1;AWS_SECRET_ACCESS_KEY=[hidden];MY_TOKEN=[hidden];B=1",
+    "--db-password=[hidden] ended",
+  ])
+    expect(text).toContain(shown);
+  const harmless = "PATH=/opt/key:/usr/bin tls://10.0.0.1:8786 tcp://h:1, me@login A=b the key: it is closed";
+  expect(withoutSecrets(harmless)).toBe(harmless);
+  const before = process.cpuUsage();
+  withoutSecrets(`${"key".repeat(50_000)} ${"a".repeat(150_000)} ${"//".repeat(2_000)}`);
+  // The processor's time: others may have it meanwhile.
+  expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
+});
+
+describe("paths in a bundle", () => {
+  const env = { HOME: "/home/a/", USER: "me" };
+  const told = (text: string, owners: Readonly<Record<string, number>> = {}): string =>
+    anonymous(text, env, (path) => owners[path]);
+
+  test("have ~ for the own home folder, and for no other", () => {
+    expect(told("/home/a /home/a/x:/home/a, (/home/a) in /home/a.")).toBe("~ ~/x:~, (~) in ~.");
+    expect(told("/home/ada/lib /home/a.b /home/a-2")).toBe("/home/[user]/lib /home/[user] /home/[user]");
+    expect(told("/mnt/home/me/x")).toBe("/mnt/home/me/x");
+  });
+
+  test("name no other users, who are known by the place of a folder", () => {
+    expect(told("L=/work/bob/lib:/scratch/users2/bob/lib:/data/bob/x")).toBe(
+      "L=/work/[user]/lib:/scratch/users2/[user]/lib:/data/[user]/x",
+    );
+    expect(told("file:///gpfs/fs1/home/bob. //lustre//bob/x")).toBe("file:///gpfs/fs1/home/[user]. //lustre//[user]/x");
+    const kept = "/usr/lib/x /opt/sw/bin /cluster/x/y /work /scratch/me/bob https://h/a/b ~/bob a/b /tmp/x";
+    expect(told(kept)).toBe(kept);
+  });
+
+  test("name no other users, who are known by whose the folder is", () => {
+    const uid = process.getuid?.() ?? 0;
+    const others = {
+      "/data": 0,
+      "/data/sw": 0,
+      "/data/sw/py": 0,
+      "/cluster/bob": 54_321,
+      "/tmp": 0,
+      "/tmp/bob": 54_321,
+    };
+    expect(told("/data/sw/py/gone /cluster/bob/x /tmp/bob/x", others)).toBe(
+      "/data/sw/py/gone /cluster/[user]/x /tmp/[user]/x",
+    );
+    expect(told("/work/mine/bob", { "/work": 0, "/work/mine": uid })).toBe("/work/mine/bob");
+  });
 });
 
 describe("hosts that have met", () => {

@@ -10,7 +10,7 @@ export function runsOr(usual: number): number {
 }
 
 /** How long one property may take, in ms: the long run is given what it asks for. */
-export const patience = 15_000 + runs * 40;
+export const patience = 100_000 + runs * 100;
 
 /**
  * Checks a property on `runs` random inputs from `seed`; what fails is shrunk and told with its seed and path, to be

@@ -185,10 +185,11 @@ describe("a parser of foreign bytes ends in a value or in its own failure", { ti
     await holds(
       near(["n[1-3,07]", "login1", "[1-99999]", "[000-999]", "a[1][2]"]),
       (text) => {
-        const started = performance.now();
+        const before = process.cpuUsage();
         const hosts = expandHostlist(text);
         expect(hosts?.length ?? 0).toBeLessThanOrEqual(100_000);
-        expect(performance.now() - started).toBeLessThan(2_000);
+        // The processor's time: others may have it meanwhile.
+        expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
       },
       [deep("["), deep(","), deep("a,", "]"), deep("[1]"), "a[1-99999],".repeat(500), "[0-999][0-999][0-999]"],
     );

@@ -111,13 +111,14 @@ def main():
     seed, runs = int(sys.argv[1]), int(sys.argv[2])
     examples()
     for run in range(runs):
-        started = time.monotonic()
+        # The processor's time: others may have it meanwhile.
+        started = time.process_time()
         try:
             one(random.Random(seed + run))
         except Exception:
             print(f"seed {seed + run} fails: wire.py {seed + run} 1", file=sys.stderr)
             raise
-        assert time.monotonic() - started < 2, f"seed {seed + run} is slow"
+        assert time.process_time() - started < 2, f"seed {seed + run} is slow"
     print("held", runs)
 
 

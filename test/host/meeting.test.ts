@@ -1,5 +1,6 @@
-import { describe, expect, test } from "vitest";
-import { addressOfName } from "../../src/host/meeting.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { deadlines } from "../../src/deadlines.ts";
+import { addressOfName, orToldToEnd } from "../../src/host/meeting.ts";
 import type { InterfaceAddress } from "../../src/net/interfaces.ts";
 
 const known = [
@@ -30,5 +31,26 @@ describe("--contact hostname", () => {
       exitCode: 64,
       facts: { host: "n1", problem },
     });
+  });
+});
+
+describe("a host that has not met rank 0", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  test("and is told to end leaves with the signal's code", async () => {
+    const { up, interrupt } = orToldToEnd(new Promise(() => undefined));
+    interrupt("SIGTERM");
+    vi.advanceTimersByTime(deadlines.toldUnmet);
+    await expect(up).rejects.toMatchObject({ exitCode: 143 });
+  });
+
+  test("and does so soon after it was told to end passes that on", async () => {
+    const { up, interrupt } = orToldToEnd(new Promise((resolve) => setTimeout(resolve, 1000, "rank 0")));
+    interrupt("SIGTERM");
+    vi.advanceTimersByTime(1000);
+    expect(await up).toBe("rank 0");
+    vi.advanceTimersByTime(deadlines.toldUnmet);
+    expect(await up).toBe("rank 0");
   });
 });

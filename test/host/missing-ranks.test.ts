@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { watchMissingRanks } from "../../src/host/missing-ranks.ts";
+import { nobodyComes, watchMissingRanks } from "../../src/host/missing-ranks.ts";
 
 describe("the missing ranks of a host", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -12,10 +12,12 @@ describe("the missing ranks of a host", () => {
   async function play({
     localSize,
     size = localSize,
+    allStarted = false,
     looks,
   }: {
     readonly localSize: number;
     readonly size?: number;
+    readonly allStarted?: boolean;
     readonly looks: readonly { readonly living: readonly number[] | undefined; readonly met: readonly number[] }[];
   }): Promise<number[]> {
     const dead: number[] = [];
@@ -26,6 +28,7 @@ describe("the missing ranks of a host", () => {
       size,
       met: () => new Set(at().met),
       living: () => Promise.resolve(at().living === undefined ? undefined : new Set(at().living)),
+      allStarted: () => allStarted,
       dead: (rank) => dead.push(rank),
     });
     for (now = 0; now < looks.length; now += 1) await vi.advanceTimersByTimeAsync(1_000);
@@ -49,6 +52,15 @@ describe("the missing ranks of a host", () => {
       { living: [0, 1, 3], met: [0, 1] },
     ];
     expect(await play({ localSize: 4, looks })).toEqual([2]);
+  });
+
+  it("knows of the last rank, which was never seen, where its launcher says that it has started all", async () => {
+    const looks = [
+      { living: [0, 1], met: [0, 1] },
+      { living: [0, 1], met: [0, 1] },
+    ];
+    expect(await play({ localSize: 3, allStarted: true, looks })).toEqual([2]);
+    expect(await play({ localSize: 3, looks })).toEqual([]);
   });
 
   it("knows of a rank that was never seen that it was started, when a later one was", async () => {
@@ -84,4 +96,15 @@ describe("the missing ranks of a host", () => {
     ];
     expect(await play({ localSize: 4, looks })).toEqual([]);
   });
+});
+
+it.each([
+  ["is not awaited: all were started, and those that live have met their agent", true, [0, 1], [0, 1, 3], true],
+  ["is awaited while its process lives: it is late", true, [0, 1, 2], [0, 1], false],
+  ["is awaited while it may not have been started yet", false, [0, 1], [0, 1], false],
+  ["is awaited where nobody can tell who lives", true, undefined, [0, 1], false],
+])("at the end a rank that has not come %s", async (_, started, living, met, expected) => {
+  const found = living === undefined ? undefined : new Set(living);
+  const look = { met: () => new Set(met), living: () => Promise.resolve(found), allStarted: () => started };
+  expect(await nobodyComes(look)).toBe(expected);
 });

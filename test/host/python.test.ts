@@ -39,6 +39,19 @@ describe("the Python", () => {
     expect(find({ PATH: env.PATH })).toEqual({ path: own, from: "PATH" });
   });
 
+  it("is PATH's where a module with Dask was loaded over an environment without it", () => {
+    const [base, module] = [program("base/bin/python"), program("module/bin/python3")];
+    const env = { CONDA_PREFIX: join(root, "base"), PATH: `${join(root, "module/bin")}:${join(root, "base/bin")}` };
+    expect(find(env)).toEqual({ path: base, from: "CONDA_PREFIX" });
+    mkdirSync(join(root, "dask/distributed"), { recursive: true });
+    expect(find({ ...env, PYTHONPATH: `:${join(root, "dask")}` })).toEqual({ path: module, from: "PATH" });
+    mkdirSync(join(root, "module/lib/python3.11/site-packages/distributed"), { recursive: true });
+    expect(find(env)).toEqual({ path: module, from: "PATH" });
+    expect(find({ ...env, PATH: join(root, "base/bin") })).toEqual({ path: base, from: "CONDA_PREFIX" });
+    mkdirSync(join(root, "base/lib/python3.12/site-packages/distributed"), { recursive: true });
+    expect(find(env)).toEqual({ path: base, from: "CONDA_PREFIX" });
+  });
+
   it("is the first folder's of PATH, python3 before python, and nothing that cannot be run", () => {
     program("a/python3", 0o644);
     mkdirSync(join(root, "b/python3"), { recursive: true });

@@ -1,31 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { nothingLeft } from "./bed/left.ts";
-import { availableLaunchers, launcher } from "./bed/launchers.ts";
-import { availablePythons, python } from "./bed/pythons.ts";
-import { run, tell, type Finished } from "./bed/run.ts";
-import { tsdask } from "./launch.ts";
-
-/** What every script uses to tell who did its tasks, and whether this process has started another. */
-const seen = `
-import os, psutil
-
-def pid():
-    import os
-    return os.getpid()
-
-def show(client):
-    client.wait_for_workers(2)
-    info = client.scheduler_info()["workers"].values()
-    ran = set(client.gather([client.submit(pid, pure=False, workers=[worker], allow_other_workers=False) for worker in client.scheduler_info()["workers"]]))
-    own = [child for child in psutil.Process().children(recursive=True)]
-    print("names", *sorted(worker["name"] for worker in info), "processes", len(ran), "here", os.getpid() in ran, "own", len(own), flush=True)
-`;
+import { launch, ownSecurity } from "./adopted.ts";
+import { availableLaunchers } from "./bed/launchers.ts";
+import { availablePythons } from "./bed/pythons.ts";
+import { tell } from "./bed/run.ts";
 
 /** Workers are called by their ranks' numbers where the script imports dask_mpi, as dask-mpi calls them. */
 const expected = (text: string): string =>
   `names ${text.includes("dask_mpi") ? "2 3" : "tsdask-2 tsdask-3"} processes 2 here False own 0`;
-const begin = "import os\nfrom seen import pid, show\nfrom dask.distributed import Client\n";
-
 /** Ways to ask for a cluster, as scripts have them. */
 const forms: Readonly<Record<string, string>> = {
   "Client(n_workers=…)": `
@@ -85,6 +66,17 @@ assert [client.submit(pid, workers=rank, pure=False).result() for rank in (2, 3)
 ]
 assert client.submit(pid, workers=[2, 3], pure=False).result() != os.getpid()
 `,
+  "a Security of its own": `
+from distributed import LocalCluster
+${ownSecurity}
+for words in {"address": None}, {"n_workers": 4}:
+    with Client(security=security, **words) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+        with Client(client.cluster, security=security) as again:
+            assert again.submit(sum, [1, 2]).result() == 3
+with LocalCluster(security=security) as cluster, Client(cluster, security=security) as client:
+    show(client)
+`,
   "a class derived from distributed.LocalCluster": `
 import distributed
 
@@ -131,6 +123,16 @@ for system in HTCondorCluster, LSFCluster, MoabCluster, OARCluster, PBSCluster, 
     assert cluster.job_script() and repr(cluster).startswith(system.__name__)
     with Client(cluster) as client:
         assert client.submit(sum, [1, 2]).result() == 3
+from dask_jobqueue.core import Job
+from dask_jobqueue.slurm import SLURMJob
+
+class MyJob(SLURMJob):
+    submit_command = "mine"
+
+class MyCluster(SLURMCluster):
+    job_cls = MyJob
+
+assert issubclass(MyJob, Job) and MyJob(scheduler="x", name="y") and isinstance(MyCluster(cores=1, memory="1GB"), SLURMCluster)
 show(Client(cluster))
 `,
   "SLURMRunner of dask-jobqueue": `
@@ -192,33 +194,6 @@ assert GatewayCluster().scheduler_address == cluster.scheduler_address
   "coiled.Cluster()": 'import coiled\nshow(coiled.Cluster(n_workers=10, region="eu").get_client())\n',
 };
 
-async function launch(
-  text: string,
-  {
-    words = [],
-    via = "local",
-    path = python().path,
-    env = {},
-  }: {
-    readonly words?: readonly string[];
-    readonly via?: "local" | "openmpi4" | "mpich4" | "srun-pmi2";
-    readonly path?: string;
-    readonly env?: Readonly<Record<string, string>>;
-  } = {},
-): Promise<Finished> {
-  await using clean = nothingLeft();
-  // Dask keeps the locks of a script's own cluster in TMPDIR, for the next one.
-  clean.allow(/^scheduler/, /^dask-(scratch|worker)-space(\/\w+\.lock)?$/);
-  clean.write("seen.py", seen);
-  const file = clean.write("script.py", begin + text);
-  const started = launcher(via);
-  await started.ready();
-  return await run(
-    started.command(4, [tsdask, "--python", path, ...words, file], via === "srun-pmi2" ? { nodes: 2 } : {}),
-    { folder: clean.folder, env: { ...clean.env, ...env, PYTHONDONTWRITEBYTECODE: "1" }, deadline: 60 },
-  );
-}
-
 describe.each(availablePythons().map(({ name, path }) => [name, path] as const))(
   "with %s, the launch's own workers do the tasks of a script with",
   (_, path) => {
@@ -271,12 +246,20 @@ it("client.shutdown() ends the launch, and an address of another cluster is that
   const own = `
 from distributed import LocalCluster, Scheduler
 import asyncio
-
+${ownSecurity}
 async def other():
-    async with Scheduler(port=0, dashboard=False) as scheduler:
-        async with Client(scheduler.address, asynchronous=True) as client:
+    async with Scheduler(port=0, dashboard=False, security=security) as scheduler:
+        async with Client(scheduler.address, asynchronous=True, security=security) as client:
             assert client.cluster is None
             print("other", len(client.scheduler_info()["workers"]))
+    async with Scheduler(port=0, dashboard=False, protocol="tcp", security=Security(require_encryption=False)) as scheduler:
+        for address in scheduler.address, scheduler.address.partition("://")[2]:
+            async with Client(address, asynchronous=True) as client:
+                print("tcp", client.security.tls_client_key)
+    try:
+        await Client(os.environ["DASK_SCHEDULER_ADDRESS"].replace("tls", "tcp"), asynchronous=True, timeout=100)
+    except RuntimeError as error:
+        print("refused", "encryption required" in str(error))
 
 asyncio.run(other())
 client = Client(LocalCluster())
@@ -284,15 +267,41 @@ client.shutdown()
 `;
   const finished = await launch(own);
   expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
-  expect(finished.stdout).toBe("other 0\n");
+  expect(finished.stdout).toBe("other 0\ntcp None\ntcp None\nrefused True\n");
 });
+
+it.each(availablePythons())(
+  "after client.shutdown() the next cluster is refused at once, with $name",
+  async ({ path }) => {
+    const text = `
+import dask
+from distributed import LocalCluster
+cluster = LocalCluster()
+Client(cluster).shutdown()
+# Whoever tried to connect would do so for longer than the launch is waited for.
+dask.config.set({"distributed.comm.timeouts.connect": "1000s"})
+for make in LocalCluster, lambda: Client(n_workers=2), Client, lambda: Client(cluster):
+    try:
+        make()
+    except RuntimeError as error:
+        print(error)
+`;
+    const finished = await launch(text, { path });
+    expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
+    const line =
+      /^(LocalCluster|Client): client\.shutdown\(\) has ended this launch's cluster, .+ client\.close\(\) instead/;
+    expect(finished.stdout.trim().split("\n"), tell(finished)).toEqual(Array(4).fill(expect.stringMatching(line)));
+  },
+);
 
 it("warn leaves a script its own cluster and says so; allow says nothing", async () => {
   const text =
     'import os\nif __name__ == "__main__":\n    with Client(n_workers=1, processes=False, dashboard_address=None) as client:\n        print("here", client.submit(os.getpid).result() == os.getpid())\n';
-  const warned = await launch(text, { words: ["--own-clusters", "warn"] });
+  const tcp =
+    '    from distributed import LocalCluster\n    with LocalCluster(processes=False, dashboard_address=None, protocol="tcp") as cluster, Client(cluster) as client:\n        print(cluster.scheduler_address[:3])\n    with Client(processes=False, protocol="tcp", dashboard_address=None) as client:\n        print(client.scheduler.address[:3])\n';
+  const warned = await launch(text + tcp, { words: ["--own-clusters", "warn"] });
   expect(warned, tell(warned)).toMatchObject({ code: 0 });
-  expect(warned.stdout).toBe("here True\n");
+  expect(warned.stdout).toBe("here True\ntcp\ntcp\n");
   expect(warned.stderr).toContain("starts workers of its own on this host; the 2 workers of this launch may stay idle");
   const allowed = await launch(
     text
@@ -330,8 +339,9 @@ it("--script-scale lets the script's scale() start worker jobs", async () => {
   const text = `
 if __name__ == "__main__":
     client = Client()
+    client.wait_for_workers(2, timeout=200)  # The launch's own, which scale() counts when they are in.
     client.cluster.scale(3)
-    client.wait_for_workers(3, timeout=50)
+    client.wait_for_workers(3, timeout=200)
     print("workers", len(client.scheduler_info()["workers"]))
 `;
   const finished = await launch(text, { words: ["--script-scale", "3"] });

@@ -85,7 +85,7 @@ export async function sbatch(clean: Clean, file: string, ...options: string[]): 
   const { code, stdout, stderr } = await run(command("sbatch", "--parsable", ...options, file), {
     folder: clean.folder,
     env: jobEnvironment(clean),
-    deadline: 20,
+    deadline: 100,
   });
   if (code !== 0) throw new Error(`sbatch: ${stderr}`);
   return stdout.trim();

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { covers } from "../batch/covers.ts";
@@ -104,7 +104,7 @@ const recorded: readonly Recorded[] = [
       ],
       condor_q: [
         ["*TsdaskWorkerJob", 'echo "12 0 $mark"'],
-        ["*JobStatus", 'echo "12 0 $state"'],
+        ["*JobCurrentStartExecutingDate", 'echo "12 0 $state 1733140800 1733140801"'],
         ["-better-analyze*", "echo"],
       ],
       condor_rm: [["*", 'echo "$*" > cancelled; echo "Job 12.0 marked for removal"']],
@@ -119,14 +119,14 @@ const recorded: readonly Recorded[] = [
   },
   {
     system: "kubernetes",
-    id: "dask-x7f2q",
+    id: "lab.dask-x7f2q",
     commands: {
       kubectl: [
-        ["create*", `${keep('"$3"')}; echo mpijob.kubeflow.org/dask-x7f2q`],
-        ["label*", 'echo "${4#*=}" > mark'],
-        ["*labels*", 'echo "dask-x7f2q|$mark"'],
-        ["get*", 'echo "dask-x7f2q|$state"'],
-        ["delete*", 'echo "$*" > cancelled'],
+        ["create*", `${keep('"$3"')}; echo "MPIJob|lab|dask-x7f2q"`],
+        ['label*"-n lab "*', 'echo "${6#*=}" > mark'],
+        ['*"-n lab "*labels*', 'echo "dask-x7f2q|$mark"'],
+        ['get*"-n lab "*', 'echo "dask-x7f2q|$state"'],
+        ['delete*"-n lab "*dask-x7f2q', "echo lab.dask-x7f2q > cancelled"],
       ],
     },
     states: ["Created,", "Created,Running,", "Created,Running,Succeeded,"],
@@ -149,31 +149,35 @@ function commandsOf({ commands }: Recorded, clean: Clean): string {
 
 test.runIf(mpiruns.length > 0)(
   "adapt submits, counts and cancels jobs by the commands of each batch system that does not run here, and they join in its environment",
+  { timeout: 600_000 },
   async () => {
     await using clean = nothingLeft({ within: 15 });
     const plain = jobEnvironment(clean);
     await using cluster = start(ours("--np", "2", "--dashboard-address", ":0"), {
       folder: clean.folder,
       env: plain,
-      deadline: 110,
+      deadline: 580,
     });
-    await cluster.says(/the worker is in/, 40);
+    await cluster.says(/the worker is in/);
     clean.allow(/^said\//);
     const said = (name: string): string => readFileSync(join(clean.folder, "said", name), "utf8");
     for (const one of recorded) {
       const { system, id, states, job, words = [] } = one;
       const [waits, runs, ended] = states;
-      const state = (word: string): string => clean.write("said/state", word);
+      // The commands read it at any moment.
+      const state = (word: string): void => {
+        renameSync(clean.write("said/next-state", word), join(clean.folder, "said", "state"));
+      };
       state(waits);
       clean.write("said/cancelled", "");
       const env = { ...plain, PATH: `${commandsOf(one, clean)}:${plain["PATH"]}` };
-      const options = { folder: clean.folder, env, deadline: 60 };
+      const options = { folder: clean.folder, env, deadline: 280 };
       const range = ["--min", "2", "--max", "2", "--interval", "300ms", "--batch", system];
       await using adapting = start(
         ours("adapt", ...range, "--ranks-per-node", "1", "--time", "10m", ...words),
         options,
       );
-      await adapting.says(/1 job \(.*\) submitted/, 20);
+      await adapting.says(/1 job \(.*\) submitted/);
       expect(adapting.stderr()).toContain(`1 job (${id}) submitted`);
       if (job !== undefined) {
         state(runs);
@@ -181,16 +185,17 @@ test.runIf(mpiruns.length > 0)(
         const { worker: name = `tsdask-${id}-0` } = one;
         await until(
           () => `${name}\n${joining.stderr()}`,
-          30,
+          150,
           async () => (await run(ours("connect", "--json"), options)).stdout.includes(name),
         );
         adapting.signal("SIGINT");
-        expect(await joining.finished).toMatchObject({ code: 0 });
+        const joined = await joining.finished;
+        expect(joined, `${system}: ${tell(joined)}\n--- adapt\n${adapting.stderr()}`).toMatchObject({ code: 0 });
         state(ended);
         covers(system, system === "pbs" ? ["array", "join", "adapt"] : ["join", "adapt"]);
       } else {
         adapting.signal("SIGINT");
-        await until("the job is cancelled", 20, () => said("cancelled").includes(id));
+        await until("the job is cancelled", 150, () => said("cancelled").includes(id));
         covers(system, ["adapt"]);
       }
       const finished = await adapting.finished;

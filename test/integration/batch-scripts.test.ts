@@ -29,7 +29,7 @@ if __name__ == "__main__":
 const small: readonly (readonly [RegExp, string])[] = [
   [/--cpus-per-task=\d+/, "--cpus-per-task=1"],
   [/--mem=\S+/, "--mem=800M"],
-  [/--time=\S+/, "--time=2"],
+  [/--time=\S+/, "--time=10"],
 ];
 const launches = ["srun", ...mpiruns];
 
@@ -39,7 +39,7 @@ if (which("shellcheck") !== undefined) {
       readdirSync(join(projectRoot, "scripts", system)).map((name) => join(projectRoot, "scripts", system, name)),
     );
     expect(files.length).toBe(10);
-    await output(command("shellcheck", ...files), { deadline: 60 });
+    await output(command("shellcheck", ...files));
   });
 }
 
@@ -59,7 +59,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     );
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
-    await queueEmpty(90);
+    await queueEmpty(200);
     expect(outputOf(clean, id)).toContain("total 499500");
     expect(await output(command("scontrol", "show", "job", id), { env: jobEnvironment(clean) })).toContain(
       "ExitCode=7:0",
@@ -74,7 +74,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     const edits: readonly (readonly [RegExp, string])[] = [
       [/^#SBATCH --gres.*\n/m, ""],
       [/^#SBATCH --exclusive$/m, "#SBATCH --mem=800M"],
-      [/--time=\S+/, "--time=2"],
+      [/--time=\S+/, "--time=10"],
       [/^gpus=4/m, "gpus=2"],
       [/^script=.*$/m, "script=(analysis.py 4 0)"],
       [/^launch=srun/m, `launch=${launch}`],
@@ -82,7 +82,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     const file = clean.write("gpu.sh", markedScript("slurm", "gpu.sh", edits));
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
-    await queueEmpty(90);
+    await queueEmpty(200);
     const said = outputOf(clean, id);
     expect(said.match(/^worker n\d gpu=\d/gm), said).toEqual([
       "worker n1 gpu=0",
@@ -98,7 +98,9 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await using clean = nothingLeft();
     const domains = Math.max(
       1,
-      readdirSync("/sys/devices/system/node").filter((name) => /^node\d+$/.test(name)).length,
+      readdirSync("/sys/devices/system/node").filter(
+        (name) => /^node\d+$/.test(name) && /\d/.test(readFileSync(`/sys/devices/system/node/${name}/cpulist`, "utf8")),
+      ).length,
     );
     clean.write("analysis.py", analysis);
     const file = clean.write(
@@ -106,14 +108,14 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
       markedScript("slurm", "numa.sh", [
         [/--exclusive/, "--cpus-per-task=1"],
         [/--mem=0/, "--mem=800M"],
-        [/--time=\S+/, "--time=2"],
+        [/--time=\S+/, "--time=10"],
         [/^script=.*$/m, `script=(analysis.py ${2 * domains} 0)`],
         [/^launch=srun/m, `launch=${launch}`],
       ]),
     );
     clean.allow(/\.out$/);
     const id = await sbatch(clean, file);
-    await queueEmpty(90);
+    await queueEmpty(200);
     const said = outputOf(clean, id);
     expect(said.match(/^worker n1 /gm), said).toHaveLength(domains);
     expect(said.match(/^worker n2 /gm), said).toHaveLength(domains);
@@ -128,7 +130,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     );
     clean.allow(/\.out$/, /^node-compile-cache/); // JupyterLab's own Node leaves the second.
     const id = await sbatch(clean, file);
-    const said = await until("the ssh line", 60, () =>
+    const said = await until("the ssh line", 150, () =>
       /ssh .*-N.*-L/.test(outputOf(clean, id)) ? outputOf(clean, id) : undefined,
     );
     const shown = await run(ours("connect", "--json"), { folder: clean.folder, env: jobEnvironment(clean) });
@@ -136,7 +138,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(token, tell(shown)).not.toBe("");
     expect(said).not.toContain(token);
     await output(command("scancel", id), { env: jobEnvironment(clean) });
-    await queueEmpty(60);
+    await queueEmpty();
     covers("slurm", ["notebook"], await slurmVersion());
   });
 
@@ -153,7 +155,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
       "--memory",
       "800MiB",
       "--time",
-      "2m",
+      "10m",
       "--submit",
       "analysis.py",
       "1",
@@ -161,7 +163,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     ];
     const finished = await run(ours(...words), { folder: clean.folder, env: jobEnvironment(clean) });
     expect(finished, tell(finished)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
-    await queueEmpty(60);
+    await queueEmpty();
     expect(outputOf(clean, finished.stdout.trim())).toContain("total 499500");
   });
 
@@ -176,7 +178,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await using clean = nothingLeft({ within: 15 });
     const words = [...step, ...program("--wait-workers", "all", clean.write("analysis.py", analysis), "2", "5")];
     // The other step is there only where this one may overlap it.
-    const beside = step.includes("--overlap") ? "srun --overlap --mpi=none sleep 30 & " : "";
+    const beside = step.includes("--overlap") ? "srun --overlap --mpi=none sleep 280 & " : "";
     const inside = ["bash", "-c", `${beside}"$@"; code=$?; kill $(jobs -p) 2>/dev/null; exit $code`, "bash"];
     const finished = await run(command("salloc", ...allocation, "--mem=500M", ...inside, ...words), {
       folder: clean.folder,
@@ -186,7 +188,7 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     expect(finished.stdout.match(/^worker n2 /gm)).toHaveLength(2);
     expect(finished.stderr).toContain("all 2 workers are in");
     expect(finished.stderr).toContain("500 MiB");
-    await queueEmpty(30);
+    await queueEmpty();
     covers("slurm", ["limits"], await slurmVersion());
   });
 
@@ -199,28 +201,27 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
     await using running = start(command("srun", ...words), {
       folder: clean.folder,
       env: jobEnvironment(clean),
-      deadline: 100,
     });
-    const used = Number((await running.says(/^used (.+)\n/m, 80))[1]);
+    const used = Number((await running.says(/^used (.+)\n/m))[1]);
     const [step = ""] = (await queuedJobs()).slice(-1);
-    const counted = await until("what Slurm has counted", 10, async () => {
+    const counted = await until("what Slurm has counted", 100, async () => {
       const words = ["-n", "-P", "-a", "-j", step, "--format=TRESUsageInTot"];
-      const text = await output(command("sstat", ...words), { env: jobEnvironment(clean) });
-      const [, hours, minutes, seconds] = /cpu=(\d+):(\d+):(\d+)/.exec(text) ?? [];
+      const { stdout } = await run(command("sstat", ...words), { env: jobEnvironment(clean) });
+      const [, hours, minutes, seconds] = /cpu=(\d+):(\d+):(\d+)/.exec(stdout) ?? [];
       const sum = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
       // whole seconds, rounded down
       return sum + 1 > 0.95 * used ? sum : undefined;
     });
     expect(counted).toBeGreaterThan(4);
     covers("slurm", ["accounting"], await slurmVersion());
-    // The launch's own page has it, as of a moment before.
+    // The launch's own page has it, as of a moment before; it is written ever more seldom.
     const page = (): string => readFileSync(join(clean.folder, "page.html"), "utf8");
-    await until("the page has the job's accounting", 20, () =>
+    await until("the page has the job's accounting", 150, () =>
       /JobId=\d+[\s\S]*MaxRSS[\s\S]*while the job ran/.test(page()),
     );
     await output(command("scancel", step), { env: jobEnvironment(clean) });
     await running.finished;
-    await queueEmpty(30);
+    await queueEmpty();
   });
 
   test("--wait says when the job runs, why it does not, and ends at once for one that never will", async () => {
@@ -233,19 +234,19 @@ describe.runIf(slurmAvailable() === true)("scripts/slurm on a real Slurm", () =>
         folder: clean.folder,
         env: jobEnvironment(clean),
       });
-    const runs = await submit("--time", "2m", "--wait", "60s");
+    const runs = await submit("--time", "2m", "--wait", "200s");
     expect(runs, tell(runs)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\n$/) });
     expect(runs.stderr).toMatch(/job \d+ (runs|has ended)\.\n$/);
-    const never = await submit("--queue", "short", "--time", "10m", "--wait", "60s");
+    const never = await submit("--queue", "short", "--time", "10m", "--wait", "200s");
     expect(never, tell(never)).toMatchObject({ code: 69 });
     expect(never.stderr).toMatch(/TSD-141 slurm will not run \d+: Partition/);
-    expect(never.seconds).toBeLessThan(30);
-    const later = await submit("--time", "2m", "--directive=--begin=now+1hour", "--wait", "3s");
+    expect(never.seconds).toBeLessThan(150);
+    const later = await submit("--time", "2m", "--directive=--begin=now+1hour", "--wait", "10s");
     expect(later, tell(later)).toMatchObject({ code: 69 });
-    expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 3\.0 s; it stays in the queue/);
+    expect(later.stderr).toMatch(/waits: BeginTime.*\n.*does not run after 10 s; it stays in the queue/);
     covers("slurm", ["reasons"], await slurmVersion());
     await output(command("scancel", never.stdout.trim(), later.stdout.trim()), { env: jobEnvironment(clean) });
-    await queueEmpty(60);
+    await queueEmpty();
   });
 
   test.each([

@@ -5,7 +5,7 @@ import { jobEnvironment, ours, until } from "./batch-jobs.ts";
 import { command } from "./bed/command.ts";
 import { availableLaunchers, launcher, type Launcher } from "./bed/launchers.ts";
 import { type Clean, nothingLeft } from "./bed/left.ts";
-import { signalAll, tree } from "./bed/processes.ts";
+import { isAlive, signalAll, tree } from "./bed/processes.ts";
 import { type Finished, run, type Running, start, tell } from "./bed/run.ts";
 import { queuedJobs, slurmAvailable, startSlurm } from "./bed/slurm.ts";
 import { program, tsdask } from "./launch.ts";
@@ -24,8 +24,11 @@ if __name__ == "__main__":
     with Client() as client:
         client.submit(loud).result()
         print("computed", flush=True)
-        time.sleep(100)
+        time.sleep(1000)
 `;
+
+/** `stop` waits for so long, and a little more, where the machine is busy; nobody here uses it up. */
+const patience = ["--grace", "100s"];
 
 interface Row {
   readonly name: string;
@@ -36,7 +39,33 @@ interface Row {
 }
 
 const call = (clean: Clean, ...words: string[]): Promise<Finished> =>
-  run(ours(...words), { folder: clean.tmp, env: clean.env, deadline: 60 });
+  run(ours(...words), { folder: clean.tmp, env: clean.env });
+
+/** All clusters of this place are looked at by `list`, which takes not much longer for ten of them than for none. */
+async function quickly(clean: Clean): Promise<readonly Row[]> {
+  await using nobody = nothingLeft();
+  const { seconds: none } = await list(nobody);
+  const { rows, seconds } = await list(clean);
+  // A second look is there for a machine that is busy with other things at the first.
+  const best = seconds < 2 ? seconds : Math.min(seconds, (await list(clean)).seconds);
+  // Asked one after the other, those that do not answer alone would take 1.2 s each.
+  expect(best).toBeLessThan(Math.max(2, 5 * none));
+  return rows;
+}
+
+/** What `list` says of these clusters, as soon as it is this; a scheduler may answer too late on a busy machine. */
+async function listed(clean: Clean, expected: Readonly<Record<string, Partial<Row>>>): Promise<void> {
+  const names = Object.keys(expected);
+  let seen: Record<string, Partial<Row> | undefined> = {};
+  const said = (): string => `list says what it should, but ${JSON.stringify(seen)}`;
+  await until(said, 60, async () => {
+    const { rows } = await list(clean);
+    seen = Object.fromEntries(names.map((name) => [name, named(rows, name)]));
+    return names.every((name) =>
+      Object.entries(expected[name] ?? {}).every(([key, value]) => seen[name]?.[key as keyof Row] === value),
+    );
+  });
+}
 
 async function list(clean: Clean): Promise<{ readonly rows: readonly Row[]; readonly seconds: number }> {
   const { stdout, seconds } = await call(clean, "list", "--json");
@@ -48,9 +77,9 @@ async function cluster(clean: Clean, kind: Launcher, name: string, options: read
   await kind.ready();
   const file = clean.write(`${name}/script.py`, waits);
   mkdirSync(join(clean.folder, name), { recursive: true });
-  const words = program("--cluster-name", name, "--wait-workers", "all", ...options, file);
-  const running = start(kind.command(3, words), { folder: join(clean.folder, name), env: clean.env, deadline: 100 });
-  await running.says(/computed/, 60);
+  const words = program("--cluster-name", name, "--wait-workers", "all", ...patience, ...options, file);
+  const running = start(kind.command(3, words), { folder: join(clean.folder, name), env: clean.env });
+  await running.says(/computed/);
   return running;
 }
 
@@ -58,9 +87,9 @@ const named = (rows: readonly Row[], name: string): Row | undefined => rows.find
 
 /** Starts a cluster without a script and waits until its worker is in. */
 async function server(clean: Clean, kind: Launcher, folder: string, name: string): Promise<Running> {
-  const words = program("--cluster-name", name, "--no-dashboard");
-  const running = start(kind.command(2, words), { folder: join(clean.folder, folder), env: clean.env, deadline: 100 });
-  await running.says(/the worker is in after/, 60);
+  const words = program("--cluster-name", name, "--no-dashboard", ...patience);
+  const running = start(kind.command(2, words), { folder: join(clean.folder, folder), env: clean.env });
+  await running.says(/the worker is in after/);
   return running;
 }
 
@@ -78,12 +107,9 @@ test("each of ten clusters under three launchers in three folders is looked at b
   });
   const servers = await Promise.all(more.map(({ kind, folder, name }) => server(clean, kind, folder, name)));
   const names = [...kinds.map(({ name }) => name), ...more.map(({ name }) => name)];
-  await until("every cluster is written down", 5, async () => (await list(clean)).rows.length === 10);
-
-  const { rows, seconds } = await list(clean);
-  // The second look is there for a machine that is busy with other things at the first.
-  expect(Math.min(seconds, (await list(clean)).seconds)).toBeLessThan(2);
-  for (const name of names) expect(named(rows, name)).toMatchObject({ state: "running", workers: 1 });
+  await listed(clean, Object.fromEntries(names.map((name) => [name, { state: "running", workers: 1 }])));
+  const rows = await quickly(clean);
+  expect(rows).toHaveLength(10);
   for (const { name, folder } of more) expect(named(rows, name)).toMatchObject({ folder: join(clean.folder, folder) });
 
   const openMpi = kinds.findIndex(({ name }) => name === "openmpi4");
@@ -93,12 +119,13 @@ test("each of ten clusters under three launchers in three folders is looked at b
   signalAll(all, "SIGSTOP");
   signalAll(all, "SIGKILL");
   await Promise.all(victims.map(({ finished }) => finished));
-  const after = await list(clean);
-  expect(Math.min(after.seconds, (await list(clean)).seconds)).toBeLessThan(2);
-  for (const name of names)
-    expect(named(after.rows, name)).toMatchObject(
-      killed.includes(name) ? { state: "ended", why: expect.stringContaining("killed") } : { state: "running" },
-    );
+  // The launchers' ends say nothing of the others'.
+  await until("the end of all that were killed", 60, () => !all.some(isAlive));
+  const after = await quickly(clean);
+  for (const name of killed)
+    expect(named(after, name)).toMatchObject({ state: "ended", why: expect.stringContaining("killed") });
+  const alive = names.filter((name) => !killed.includes(name));
+  await listed(clean, Object.fromEntries(alive.map((name) => [name, { state: "running" }])));
   if (openMpi >= 0) {
     const { stdout: log } = await call(clean, "logs", "openmpi4");
     expect(log).toContain("a task prints this");
@@ -118,9 +145,10 @@ describe("one cluster, by its name", () => {
   test("is looked at, followed and stopped; status disturbs nothing and a name that is none is told so", async () => {
     await using clean = nothingLeft();
     await using running = await cluster(clean, launcher("local"), "nightly", ["--report", "page.html"]);
-    const status = await until("status knows it", 5, async () => {
+    const status = await until("status knows it", 60, async () => {
       const found = await call(clean, "status", "nightly", "--json");
-      return found.code === 0 ? (JSON.parse(found.stdout) as Record<string, unknown>) : undefined;
+      const said = found.code === 0 ? (JSON.parse(found.stdout) as Record<string, unknown>) : undefined;
+      return said?.["tasks"] ? said : undefined;
     });
     expect(status).toMatchObject({
       name: "nightly",
@@ -134,7 +162,7 @@ describe("one cluster, by its name", () => {
     expect(wrong).toMatchObject({ code: 64, stderr: expect.stringContaining("Did you mean nightly?") });
 
     await using following = start(ours("logs", "nightly", "--follow"), { folder: clean.tmp, env: clean.env });
-    await following.says(/a task warns of this/, 10);
+    await following.says(/a task warns of this/);
     expect(await call(clean, "stop", "nightly")).toMatchObject({ code: 0 });
     expect(await following.finished).toMatchObject({ code: 0, stdout: expect.stringContaining("stopped by SIGTERM") });
     expect(await running.finished).toMatchObject({ code: 143 });
@@ -161,10 +189,10 @@ describe("one cluster, by its name", () => {
     await using clean = nothingLeft();
     await using running = await cluster(clean, launcher("local"), "elsewhere");
     const folder = join(clean.tmp, "../state/tsdask-mpi/clusters");
-    const name = await until("the entry is written", 5, () => entryIn(folder));
+    const name = await until("the entry is written", 60, () => entryIn(folder));
     const entry = JSON.parse(readFileSync(join(folder, name), "utf8")) as Record<string, unknown>;
     writeFileSync(join(folder, name), JSON.stringify({ ...entry, host: "h9", machine: "another boot" }));
-    expect(named((await list(clean)).rows, "elsewhere")).toMatchObject({ state: "running", workers: 1 });
+    await listed(clean, { elsewhere: { state: "running", workers: 1 } });
     const stopped = await call(clean, "stop", "elsewhere", "--now");
     expect(stopped, tell(stopped)).toMatchObject({ code: 0 });
     await running.finished;
@@ -205,12 +233,15 @@ if (slurmAvailable() === true) {
     ];
     const submitted = await run(ours(...words, "--", "--cluster-name", "later"), { folder: clean.folder, env });
     expect(submitted, tell(submitted)).toMatchObject({ code: 0 });
-    const listed = await run(ours("list"), { folder: clean.tmp, env });
-    expect(listed.stdout).toMatch(new RegExp(`^later +pending +slurm ${submitted.stdout.trim()} `, "m"));
+    const table = await run(ours("list"), { folder: clean.tmp, env });
+    expect(table.stdout).toMatch(new RegExp(`^later +pending +slurm ${submitted.stdout.trim()} `, "m"));
     const stopped = await run(ours("stop", "later"), { folder: clean.tmp, env });
     expect(stopped, tell(stopped)).toMatchObject({ code: 0 });
-    expect(await queuedJobs()).toEqual([]);
-    expect((await run(ours("list"), { folder: clean.tmp, env })).stdout).toMatch(/^later +ended/m);
+    expect(await queuedJobs()).not.toContain(submitted.stdout.trim());
+    // A busy Slurm may answer too late for one table.
+    await until("its end in the table", 60, async () =>
+      /^later +ended/m.test((await run(ours("list"), { folder: clean.tmp, env })).stdout),
+    );
   });
 }
 

@@ -10,18 +10,23 @@ import { output, run, tell } from "./bed/run.ts";
 const original = join(projectRoot, ".tools", "dask-mpi");
 const theirTests = join(original, "dask_mpi", "tests", "test_cli.py");
 
+/** What one of the files of tests may take (s), and a little more for the rest (ms). */
+const deadline = 500;
+const timeout = (deadline + 30) * 1000;
+
 if (existsSync(theirTests)) {
-  describe("dask-mpi's own tests of its command line, unchanged, with our dask-mpi first in PATH", () => {
+  describe("dask-mpi's own tests of its command line, which may take longer, with our dask-mpi first in PATH", () => {
     for (const [name, program] of [
       ["Open MPI", "mpirun.openmpi"],
       ["MPICH", "mpirun.mpich"],
     ] as const) {
       if (which(program) === undefined) continue;
-      it(`pass under ${name}`, { timeout: 320_000 }, async () => {
+      it(`pass under ${name}`, { timeout }, async () => {
         await using clean = nothingLeft();
         clean.allow(/./); // Their tests leave files of their own in the working directory and in TMPDIR.
         const bin = await environmentWith(program, join(clean.tmp, "env"));
-        const finished = await run(pytest(bin, theirTests), {
+        const theirs = copyOfTheirs(join(clean.tmp, "theirs"), patient);
+        const finished = await run(pytest(bin, join(theirs, "test_cli.py")), {
           folder: clean.folder,
           env: {
             ...clean.env,
@@ -30,7 +35,7 @@ if (existsSync(theirTests)) {
             ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
             OMPI_MCA_rmaps_base_oversubscribe: "1",
           },
-          deadline: 300,
+          deadline,
         });
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout).toMatch(/\d+ passed/);
@@ -46,18 +51,20 @@ if (existsSync(theirTests)) {
 const libraries: Readonly<Record<string, string>> = { openmpi: "libmpi.so.40", mpich: "libmpich.so.12" };
 
 if (existsSync(theirTests)) {
-  describe("dask-mpi's own tests of initialize and execute, unchanged but for the import", () => {
+  describe("dask-mpi's own tests of initialize and execute, unchanged but for the import and the time that they may take", () => {
     for (const [name, program, abi] of [
       ["Open MPI", "mpirun.openmpi", "openmpi"],
       ["MPICH", "mpirun.mpich", "mpich"],
     ] as const) {
       const library = which(program) === undefined ? undefined : findLibrary(libraries[abi] ?? "");
       if (library === undefined) continue;
-      it(`pass under ${name}`, { timeout: 320_000 }, async () => {
+      it(`pass under ${name}`, { timeout }, async () => {
         await using clean = nothingLeft();
         clean.allow(/./); // Their copy, and what their tests leave.
         const bin = await environmentWith(program, join(clean.tmp, "env"));
-        const theirs = copyOfTheirs(join(clean.tmp, "theirs"));
+        const theirs = copyOfTheirs(join(clean.tmp, "theirs"), (text) =>
+          patient(text).replaceAll("from dask_mpi import", "from tsdask_mpi import"),
+        );
         const shim = join(clean.tmp, "lib");
         mkdirSync(shim);
         // mpi4py's wheels look for MPICH by the name that its own releases have.
@@ -74,7 +81,7 @@ if (existsSync(theirTests)) {
             ...(isRoot && name === "Open MPI" ? { ALLOW_RUN_AS_ROOT: "1" } : {}),
             OMPI_MCA_rmaps_base_oversubscribe: "1",
           },
-          deadline: 300,
+          deadline,
         });
         expect(finished.code, tell(finished)).toBe(0);
         expect(finished.stdout, tell(finished)).toMatch(/^12 passed/m);
@@ -89,17 +96,25 @@ function pytest(bin: string, ...files: readonly string[]): Command {
   return command(join(bin, "python"), ...words, ...files);
 }
 
-/** Their tests in a folder of their own, with our package's name in the place of theirs where it is imported. */
-function copyOfTheirs(folder: string): string {
+/** Their tests in a folder of their own, with what was changed in each file. */
+function copyOfTheirs(folder: string, changed: (text: string) => string): string {
   mkdirSync(folder);
   const source = dirname(theirTests);
-  for (const file of readdirSync(source).filter((each) => each.endsWith(".py"))) {
-    writeFileSync(
-      join(folder, file),
-      readFileSync(join(source, file), "utf8").replaceAll("from dask_mpi import", "from tsdask_mpi import"),
-    );
-  }
+  for (const file of readdirSync(source).filter((each) => each.endsWith(".py")))
+    writeFileSync(join(folder, file), changed(readFileSync(join(source, file), "utf8")));
   return folder;
+}
+
+/**
+ * A test of theirs that gives a slow machine more than the ten, twenty and five seconds in which a launch must have
+ * come so far, and has its ports below those that the system gives to whoever asks for any.
+ */
+function patient(text: string): string {
+  const waits = "while time() < start + 100 and json.load(open(fn)) == stale_json:\n        sleep(0.2)";
+  return text
+    .replaceAll(/\bstart \+ [12]0\b/g, "start + 100")
+    .replace(/^ {4}sleep\(5\)$/m, `    sleep(5)\n    start = time()\n    ${waits}`)
+    .replaceAll(/\b5(6723|9583)\b/g, "2$1");
 }
 
 /** A shared library of the system's, by its name; undefined when it is not there. */

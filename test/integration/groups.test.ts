@@ -1,3 +1,4 @@
+import { totalmem } from "node:os";
 import { expect, test } from "vitest";
 import { availableLaunchers, type Launcher } from "./bed/launchers.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
@@ -34,12 +35,28 @@ const kinds: readonly (readonly [string, Launcher | undefined, Parts])[] = [
   ["srun --multi-prog", availableLaunchers("srun-pmi2")[0], multiProg],
 ];
 
-async function launched(kind: Launcher, parts: Parts, first: string[], second: string[]): Promise<Finished> {
+const limits = `
+from dask.distributed import Client
+
+if __name__ == "__main__":
+    with Client() as client:
+        client.wait_for_workers(3)
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        print(sum(worker["memory_limit"] for worker in workers), flush=True)
+`;
+
+async function launched(
+  kind: Launcher,
+  parts: Parts,
+  first: string[],
+  second: string[],
+  script = counting,
+): Promise<Finished> {
   await using clean = nothingLeft();
   await kind.ready();
-  clean.write("script.py", counting);
+  clean.write("script.py", script);
   const args = parts(program(...first), program(...second), clean);
-  return await run({ ...kind.command(5, []), args }, { folder: clean.folder, env: clean.env, deadline: 60 });
+  return await run({ ...kind.command(5, []), args }, { folder: clean.folder, env: clean.env });
 }
 
 test.each(kinds.flatMap(([name, kind, parts]) => (kind === undefined ? [] : [[name, kind, parts] as const])))(
@@ -62,4 +79,12 @@ test.runIf(openmpi !== undefined)("a script that only a later part names is refu
   const finished = await launched(openmpi as Launcher, mpirun, [], ["script.py"]);
   expect(finished.code, tell(finished)).toBe(64);
   expect(finished.stderr).toMatch(/TSD-192 .* rank [34] is to run script\.py, rank 0 nothing/);
+});
+
+test.runIf(openmpi !== undefined)("what a part asks for is not given to the others on its host", async () => {
+  const second = ["--memory-limit", "0.4", "script.py"];
+  const finished = await launched(openmpi as Launcher, mpirun, ["script.py"], second, limits);
+  expect(finished.code, tell(finished)).toBe(0);
+  // Two workers with two fifths of the host each leave less than a third to the third one.
+  expect(Number(finished.stdout)).toBeLessThanOrEqual(totalmem());
 });

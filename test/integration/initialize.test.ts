@@ -31,7 +31,7 @@ const started = (
   clean: Clean,
   path = python().path,
 ): Promise<Finished> =>
-  run(one.command(ranks, [path, ...words]), { folder: clean.folder, env: { ...clean.env, ...modules }, deadline: 60 });
+  run(one.command(ranks, [path, ...words]), { folder: clean.folder, env: { ...clean.env, ...modules } });
 
 describe.each(availableLaunchers("openmpi4", "mpich4", "srun-pmi2").map((one) => [one.name, one] as const))(
   "initialize() under %s",
@@ -75,6 +75,23 @@ print("again", client.submit(sum, [1]).result(), flush=True)
       const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
       expect(finished, tell(finished)).toMatchObject({ code: 0, timedOut: false });
       expect(finished.stdout).toContain("again 1");
+    });
+
+    test("a process that the script forks ends by itself alone", async () => {
+      await one.ready();
+      await using clean = nothingLeft();
+      const end = `
+if os.fork() == 0:
+    sys.exit(0)
+os.wait()
+import time
+time.sleep(1)
+print("after", client.submit(sum, [1]).result(), flush=True)
+sys.exit(3)
+`;
+      const finished = await started(one, 4, [clean.write("script.py", script), end], clean);
+      expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
+      expect(finished.stdout).toContain("after 1");
     });
 
     test("with exit=False every rank goes on after the cluster's end", async () => {
@@ -159,7 +176,7 @@ if (hostsAvailable() === true) {
           `PYTHONPATH=${modules.PYTHONPATH}`,
           ...words,
         ]);
-        const finished = await run(started, { folder: clean.folder, env: clean.env, deadline: 60 });
+        const finished = await run(started, { folder: clean.folder, env: clean.env });
         expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
         expect(finished.stdout).toContain("total 499500 tls");
       });
@@ -184,7 +201,6 @@ test("under tsdask-mpi the script has its cluster already, and initialize() says
   const finished = await run(launcher("local").command(4, words), {
     folder: clean.folder,
     env: { ...clean.env, ...modules },
-    deadline: 60,
   });
   expect(finished, tell(finished)).toMatchObject({ code: 5, timedOut: false });
   expect(finished.stdout).toContain("total 499500 tls");
@@ -193,7 +209,7 @@ test("under tsdask-mpi the script has its cluster already, and initialize() says
 test("a script without a launcher is told what is missing", async () => {
   await using clean = nothingLeft();
   const alone = { file: python().path, args: [clean.write("script.py", script), ""], env: {} };
-  const finished = await run(alone, { folder: clean.folder, env: { ...clean.env, ...modules }, deadline: 60 });
+  const finished = await run(alone, { folder: clean.folder, env: { ...clean.env, ...modules } });
   expect(finished, tell(finished)).toMatchObject({ code: 1, timedOut: false });
   expect(finished.stderr).toContain("TSD-105 Not enough ranks to start the cluster: found 1");
   expect(finished.stderr).toContain("mpirun -np 4 python script.py");

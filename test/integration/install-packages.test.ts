@@ -56,7 +56,7 @@ let made: Finished | undefined;
 beforeAll(async () => {
   const kinds = ["tar", ...(hasDpkg ? ["deb"] : []), ...(hasRpm ? ["rpm"] : [])];
   made = await run(command(process.execPath, join(projectRoot, "scripts", "archive.mjs"), ...kinds, "--out", base), {
-    deadline: 110,
+    deadline: 280,
   });
   expect(made.code, tell(made)).toBe(0);
 });

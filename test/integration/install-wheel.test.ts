@@ -70,7 +70,7 @@ function putNode(site: string): void {
 /** Runs a script on four ranks with that command; what `tsdask-mpi` is must come from its own environment. */
 async function computes(clean: Clean, program: string, options: RunOptions = {}, ...words: string[]): Promise<void> {
   const file = clean.write("script.py", script);
-  const line = launcher?.command(4, [program, ...words, file, "7"]) ?? command(program);
+  const line = launcher?.command(4, [program, ...words, "--wait-workers", "all", file, "7"]) ?? command(program);
   const finished = await run(line, {
     folder: clean.folder,
     ...options,

@@ -46,7 +46,7 @@ export async function computes(
   { become = (line) => line, ...options }: RunOptions & { readonly become?: (line: Command) => Command } = {},
 ): Promise<void> {
   const file = clean.write("script.py", script);
-  const line = launcher?.command(4, [...program, file, "7"]) ?? command("false");
+  const line = launcher?.command(4, [...program, "--wait-workers", "all", file, "7"]) ?? command("false");
   const finished = await run(become(line), {
     folder: clean.folder,
     deadline: 60,

@@ -28,7 +28,7 @@ async function byTheCard(lab: Page, workers: number): Promise<void> {
   await picture(lab, "card");
   await dialog.locator("input").fill(String(workers));
   await dialog.getByText("Scale", { exact: true }).click();
-  await lab.getByText("for 1 more worker; 2 are in").waitFor({ timeout: 20_000 });
+  await lab.getByText("for 1 more worker; 2 are in").waitFor({ timeout: 60_000 });
   await picture(lab, "card-scaled");
 }
 
@@ -54,7 +54,7 @@ class SideBar {
   /** What a dialog says that tells of a failure; it is closed. */
   async failure(): Promise<string> {
     const dialog = this.#page.locator(".jp-Dialog", { hasText: "Failed" });
-    const text = await dialog.textContent({ timeout: 20_000 });
+    const text = await dialog.textContent({ timeout: 60_000 });
     await picture(this.#page, "scale-refused");
     await dialog.getByText("Close").click();
     return text ?? "";
@@ -62,7 +62,7 @@ class SideBar {
 
   async shutDown(name: string): Promise<void> {
     await this.entry(name).getByText("SHUTDOWN").click();
-    await this.entry(name).waitFor({ state: "detached", timeout: 20_000 });
+    await this.entry(name).waitFor({ state: "detached", timeout: 60_000 });
   }
 }
 
@@ -83,6 +83,8 @@ test.skipIf(!available)(
       fetch(`${page}/dask/${path}`, { method, headers: { Authorization: `token ${cluster.token}` } });
     const listed = async (): Promise<Model[]> => (await (await ask("clusters")).json()) as Model[];
 
+    // The extension makes its first clusters when JupyterLab listens already: until then it lists none.
+    await expect.poll(async () => (await listed()).length, { timeout: 60_000 }).toBe(1);
     const [launch] = await listed();
     expect(launch).toMatchObject({ name: "this launch", workers: 2, dashboard_link: "/tsdask/status" });
     expect((await fetch(`${page}/dask/dashboard/${launch?.id}/individual-plots.json`)).url).toContain("/login");
@@ -91,7 +93,8 @@ test.skipIf(!available)(
     await using sshd = await startSshd();
     const local = await freePort();
     const forward = ["-N", "-L", `${local}:${host}:${port}`, "login"];
-    await using _ = start(command(join(sshd.path, "ssh"), ...forward), { folder: clean.folder, env: clean.env });
+    const line = command(join(sshd.path, "ssh"), ...forward);
+    await using _ = start(line, { folder: clean.folder, env: clean.env, deadline: 280 });
     await using browser = await launchChromium();
     const lab = await open(browser, `http://127.0.0.1:${local}/lab?token=${cluster.token}`);
     await byTheCard(lab, 3);
@@ -104,12 +107,12 @@ test.skipIf(!available)(
     const bar = new SideBar(lab);
     await bar.scale("this launch", 4);
     expect(await bar.failure()).toContain("--script-scale allows 3 workers");
-    await bar.entry("this launch").getByText("Number of Workers: 3").waitFor({ timeout: 30_000 });
+    await bar.entry("this launch").getByText("Number of Workers: 3").waitFor({ timeout: 60_000 });
     await bar.scale("this launch", 2);
-    await bar.entry("this launch").getByText("Number of Workers: 2").waitFor({ timeout: 30_000 });
+    await bar.entry("this launch").getByText("Number of Workers: 2").waitFor({ timeout: 60_000 });
     await picture(lab, "scaled");
     await lab.locator('jp-button[data-command="dask:launch-cluster"]').click();
-    await bar.entry("this launch 2").getByText("Number of Workers: 2").waitFor({ timeout: 20_000 });
+    await bar.entry("this launch 2").getByText("Number of Workers: 2").waitFor({ timeout: 60_000 });
     for (const { name } of await listed()) await bar.shutDown(name);
     expect(await listed()).toEqual([]);
     await working[Symbol.asyncDispose]();

@@ -1,12 +1,17 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
+import type { SchedulerFile } from "../../src/dask/scheduler-file.ts";
 import { command, isRoot, type Command } from "./bed/command.ts";
 import { inKernel } from "./bed/kernel.ts";
 import { fromLaptop, installed } from "./bed/laptop.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
+import { signalAll } from "./bed/processes.ts";
 import { python } from "./bed/pythons.ts";
 import { output, run, start } from "./bed/run.ts";
 import { sshdAvailable, startSshd } from "./bed/sshd.ts";
@@ -43,8 +48,8 @@ from jupyter_client import BlockingKernelClient
 kernel = BlockingKernelClient(connection_file=sys.argv[1])
 kernel.load_connection_file()
 kernel.start_channels()
-kernel.wait_for_ready(timeout=20)
-kernel.execute_interactive("print('sum', client.submit(sum, range(100)).result())", timeout=20)
+kernel.wait_for_ready(timeout=60)
+kernel.execute_interactive("print('sum', client.submit(sum, range(100)).result())", timeout=60)
 kernel.stop_channels()
 `;
 
@@ -58,9 +63,9 @@ async function fromElsewhere(clean: Clean): Promise<void> {
   const remote = ["--remote-command", installed(clean, join(clean.tmp, "home"), login), "--no-browser"];
   await using sshd = await startSshd();
   const words = [...remote, "--cluster", "pages", "login.example.org"];
-  const options = { folder: clean.folder, env: clean.env, deadline: 100 };
+  const options = { folder: clean.folder, env: clean.env, deadline: 280 };
   await using session = start(fromLaptop(clean, sshd, ...words), options);
-  const [, url = ""] = await session.says(/JupyterLab {2}(http:\S+)/, 30);
+  const [, url = ""] = await session.says(/JupyterLab {2}(http:\S+)/, 90);
   expect(session.stderr()).toContain("ssh goes on to");
   const { origin, searchParams } = new URL(url);
   const said = await inKernel(origin, searchParams.get("token") ?? "", inCell);
@@ -70,10 +75,20 @@ async function fromElsewhere(clean: Clean): Promise<void> {
   // What a killed session leaves goes with the next one, once its ssh has gone as well.
   const left = (): string[] => readdirSync(clean.tmp).filter((name) => name.startsWith("tsdask-open-"));
   expect(left()).toHaveLength(2);
-  for (const { pid, arguments: line } of clean.processes())
-    if ((line.includes("open") && line.includes("pages")) || line.includes("ControlMaster=no") || line.includes("-M"))
-      process.kill(pid, "SIGKILL");
+  const ofSession = clean
+    .processes()
+    .filter(
+      ({ arguments: line }) =>
+        (line.includes("open") && line.includes("pages")) || line.includes("ControlMaster=no") || line.includes("-M"),
+    );
+  // The end of one ends others.
+  signalAll(
+    ofSession.map(({ pid }) => pid),
+    "SIGKILL",
+  );
   await session.finished;
+  const lives = (): boolean => clean.processes().some(({ pid }) => ofSession.some((one) => one.pid === pid));
+  await expect.poll(lives, { timeout: 30_000 }).toBe(false);
   expect(left()).toHaveLength(2);
   const printed = await output(fromLaptop(clean, sshd, "--print", ...words), options);
   expect(left()).toEqual([]);
@@ -111,13 +126,62 @@ async function inPlaceOfTheFile(clean: Clean, file: string, opening: Command): P
     writeFileSync(file, before, { mode: 0o600 });
     if (!told.includes("another user")) rmSync(file);
     await put();
-    const refused = await run(opening, { folder: clean.folder, env: clean.env, deadline: 40 });
+    const refused = await run(opening, { folder: clean.folder, env: clean.env, deadline: 80 });
     expect(refused).toMatchObject({ code: 69, stdout: "" });
     expect(refused.stderr).toMatch(new RegExp(`on login\\.example\\.org:\n.*pages goes on.*\n.*${told}`));
   }
   rmSync(kept);
   rmSync(file);
   writeFileSync(file, before, { mode: 0o600 });
+}
+
+/**
+ * Whoever takes the port of a worker that has died is asked for a proof, and hears nothing that opens anything; also
+ * when he passes on what he hears to the scheduler, and what that answers.
+ */
+async function strangerAtDeadWorker({
+  clean,
+  page,
+  link,
+  token,
+}: {
+  readonly clean: Clean;
+  readonly page: string;
+  readonly link: string;
+  readonly token: string;
+}): Promise<void> {
+  const [, port = "", host = ""] = /^proxy\/(\d+)\/([^/]+)/.exec(link) ?? [];
+  const dead = (await portsOf(clean)).find((one) => one.port === Number(port));
+  for (const pid of dead?.pids ?? []) process.kill(pid, "SIGKILL");
+  const file = JSON.parse(readFileSync(join(clean.folder, "scheduler.json"), "utf8")) as SchedulerFile;
+  const living = file.tsdask?.dashboard;
+  const heard: string[] = [];
+  const stranger = createServer((caller) => {
+    caller.on("error", () => undefined);
+    const scheduler = connect(living?.port ?? 0, living?.host ?? "").on("error", () => undefined);
+    caller.on("data", (data: Buffer) => heard.push(data.toString("latin1")));
+    caller.pipe(scheduler).pipe(caller);
+  });
+  for (const until = performance.now() + 10_000; ; await sleep(50)) {
+    const listens = once(stranger.listen(Number(port), host), "listening").catch((error: unknown) => error as Error);
+    const how = await listens;
+    if (!(how instanceof Error)) break;
+    if (performance.now() > until) throw how;
+  }
+  try {
+    const asOwner = { headers: { Authorization: `token ${token}` }, redirect: "manual" } as const;
+    const answer = await fetch(`${page}/${link}`, asOwner);
+    // By then the scheduler may have said that the worker is gone.
+    expect([404, 502]).toContain(answer.status);
+    expect(await answer.text()).not.toContain("Dask:");
+    const events = `${page.replace("http", "ws")}/${link.replace("status", "eventstream")}`;
+    expect(await firstWord(events, asOwner.headers)).not.toContain("{");
+    expect(heard.join("")).not.toMatch(/cookie|authorization/i);
+    expect(heard.join("")).not.toContain(token);
+    for (const text of heard) expect(text).toMatch(/^GET \/tsdask-proof\/[0-9a-f]{32} /);
+  } finally {
+    stranger.close();
+  }
 }
 
 if (await hasJupyter())
@@ -178,5 +242,6 @@ if (await hasJupyter())
     expect(await firstWord(events, { Cookie: cookie, Origin: "http://evil.example.org" })).toBe(403);
     expect(cluster.running.stderr()).not.toContain(cluster.token);
     if (isRoot && sshdAvailable() === true) await fromElsewhere(clean);
+    await strangerAtDeadWorker({ clean, page, link: links[0] ?? "", token: cluster.token });
     await cluster.stop();
   });

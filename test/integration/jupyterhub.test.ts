@@ -35,7 +35,7 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     await page.locator("input[name=username]").fill(hub.user);
     await page.locator("input[name=password]").fill(hub.password);
     await page.locator("input[type=submit]").click();
-    await page.waitForURL(`${hub.url}/user/${hub.user}/lab*`, { timeout: 60_000 });
+    await page.waitForURL(`${hub.url}/user/${hub.user}/lab*`, { timeout: 150_000 });
     const [job = ""] = await queuedJobs();
     const { tsdask } = JSON.parse(readFileSync(join(home, `scheduler-${job}.json`), "utf8")) as SchedulerFile;
     expect(tsdask?.jupyter).toMatchObject({ hub: true, dashboard: `/user/${hub.user}/tsdask/status` });
@@ -56,15 +56,15 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     const grown = await hub.ask(card, "POST", '{"workers": 6}');
     expect(await grown.json()).toMatchObject({ said: expect.stringContaining("submitted (slurm)") as string });
     const workers = async (): Promise<unknown> => ((await (await hub.ask(card)).json()) as { workers: number }).workers;
-    await expect.poll(workers, { timeout: 30_000 }).toBe(6);
+    await expect.poll(workers, { timeout: 150_000 }).toBe(6);
     expect(await queuedJobs()).toHaveLength(2);
     const spawned = spawnedEnvironment(clean);
     await page.context().close();
     hub.cull();
-    await queueEmpty(40);
+    await queueEmpty();
     const servers = async (): Promise<unknown> =>
       ((await (await hub.ask(`/users/${hub.user}`)).json()) as { readonly servers: unknown }).servers;
-    await expect.poll(servers, { timeout: 10_000 }).toEqual({});
+    await expect.poll(servers, { timeout: 60_000 }).toEqual({});
 
     // The Hub has forgotten the server's token with the server, and never knew another one.
     const here = { ...jobEnvironment(clean), HOME: home, ...spawned };
@@ -77,10 +77,12 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     for (const [env, code, stderr] of refusals) {
       const refused = await run(ours("--np", "3", "--jupyter", "hub"), { folder: clean.folder, env });
       expect(refused).toMatchObject({ code, stderr: expect.stringMatching(stderr) as string });
-      expect(clean.left().filter((one) => !/jupyterhub|configurable-http-proxy/.test(one))).toEqual([]);
+      const left = (): readonly string[] =>
+        clean.left().filter((one) => !/jupyterhub|configurable-http-proxy/.test(one));
+      await expect.poll(left, { timeout: 60_000 }).toEqual([]);
     }
     hub.running.signal("SIGTERM");
     await hub.running.finished;
   },
-  240_000,
+  600_000,
 );

@@ -16,7 +16,6 @@ describe.each(availableLaunchers().map((one) => [one.name, one] as const))("unde
       {
         folder: clean.folder,
         env: clean.env,
-        deadline: 60,
       },
     );
     expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
@@ -46,7 +45,6 @@ describe.each(ofBothKinds)("a late rank under %s", (_, one) => {
     const finished = await run(one.command(4, late(rank, seconds, program("--wait-workers", "all", file, "7"))), {
       folder: clean.folder,
       env: clean.env,
-      deadline: 60,
     });
     expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
     expect(finished.stdout).toMatch(/^workers 2 hosts \S+ total 499500 scheme tls$/m);
@@ -62,7 +60,6 @@ describe.each(slurms.map((one) => [one.name, one] as const))("on two nodes under
     const finished = await run(one.command(6, program("--wait-workers", "all", file, "7"), { nodes: 2 }), {
       folder: clean.folder,
       env: clean.env,
-      deadline: 60,
     });
     expect(finished, tell(finished)).toMatchObject({ code: 7, timedOut: false });
     expect(finished.stdout).toContain("workers 4 ");
@@ -81,7 +78,6 @@ if (hostsAvailable() === true) {
       const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2, h3: 2 }, words), {
         folder: clean.folder,
         env: clean.env,
-        deadline: 60,
       });
       expect(finished, tell(finished)).toMatchObject({ code, timedOut: false });
       expect(finished.stdout).toMatch(/^workers 4 hosts h2,h3 total 499500 scheme tls$/m);
@@ -110,10 +106,29 @@ describe.each(availablePythons().map(({ name, path }) => [name, path] as const))
       const finished = await run(launcher("local").command(4, words), {
         folder: clean.folder,
         env: clean.env,
-        deadline: 60,
       });
       expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
       expect(finished.stdout).toContain(`scheme ${security === "tls" ? "tls" : "tcp"}`);
     }
   });
 });
+
+test.each(ofBothKinds)(
+  "a Python whose headers knew neither pidfds nor prlimit, as conda's, under %s",
+  async (_, one) => {
+    await one.ready();
+    await using clean = nothingLeft();
+    const file = clean.write("script.py", `import os\nassert not hasattr(os, "pidfd_open")\n${script}`);
+    clean.write(
+      "sitecustomize.py",
+      "import os, resource, signal\ndel os.pidfd_open, signal.pidfd_send_signal, resource.prlimit\n",
+    );
+    const finished = await run(one.command(5, program("--wait-workers", "all", file, "3"), { endsItself: true }), {
+      folder: clean.folder,
+      env: { ...clean.env, PYTHONPATH: clean.folder },
+    });
+    expect(finished, tell(finished)).toMatchObject({ code: 3, timedOut: false });
+    expect(finished.stdout).toContain("workers 3");
+    expect(finished.stderr).not.toMatch(/Traceback|AttributeError|pidfd/);
+  },
+);

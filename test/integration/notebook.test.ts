@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { Command } from "./bed/command.ts";
 import { availableLaunchers, launcher, type Launcher } from "./bed/launchers.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { listeners } from "./bed/processes.ts";
@@ -60,13 +61,13 @@ const endedAtTenth = (clean: Clean, error?: string): void => {
   if (error !== undefined) expect(cells[9]?.outputs.map(({ ename }) => ename ?? "")).toContain(error);
 };
 
-const begin = (launching: Launcher, clean: Clean, ...options: readonly string[]): Running => {
+const begin = (launching: Pick<Launcher, "command">, clean: Clean, ...options: readonly string[]): Running => {
   clean.write("n.ipynb", tenCells);
   clean.allow(/^n\.out\.ipynb$/);
   return start(launching.command(3, program(...options, "n.ipynb")), {
     folder: clean.folder,
     env: clean.env,
-    deadline: 90,
+    deadline: 110,
   });
 };
 
@@ -97,7 +98,12 @@ describe.each(availableLaunchers("openmpi4", "local"))("a notebook at its tenth 
 
   test("keeps its outputs when the launcher is told to end", async () => {
     await using clean = nothingLeft({ within: 10 });
-    await using running = begin(launching, clean);
+    // Open MPI 4 leaves ranks one second between SIGTERM and SIGKILL, which saving may take where others compute.
+    const patient = (...words: Parameters<Launcher["command"]>): Command => {
+      const line = launching.command(...words);
+      return { ...line, env: { ...line.env, OMPI_MCA_odls_base_sigkill_timeout: "10" } };
+    };
+    await using running = begin({ command: patient }, clean);
     await pids(running);
     running.signal("SIGTERM");
     const result = await running.finished;
@@ -118,14 +124,31 @@ describe.each(availableLaunchers("openmpi4", "local"))("a notebook at its tenth 
 });
 
 describe("a notebook", () => {
-  test.concurrent("keeps its outputs when its walltime is over", async () => {
-    await using clean = nothingLeft({ within: 10 });
-    await using running = begin(launcher("local"), clean, "--walltime", "30s", "--drain", "4s", "--grace", "4s");
-    const result = await running.finished;
-    expect(result.code, tell(result)).not.toBe(0);
-    expect(result.timedOut).toBe(false);
-    expect(result.seconds).toBeLessThan(35);
-    endedAtTenth(clean, "Terminated");
+  test.concurrent("keeps its outputs when its walltime is over", { timeout: 200_000 }, async () => {
+    // A slow machine may need the second one to come to the tenth cell.
+    for (const walltime of [30, 80]) {
+      await using clean = nothingLeft({ within: 10 });
+      await using running = begin(
+        launcher("local"),
+        clean,
+        "--walltime",
+        `${walltime}s`,
+        "--drain",
+        "4s",
+        "--grace",
+        "4s",
+      );
+      const result = await running.finished;
+      expect(result.code, tell(result)).not.toBe(0);
+      expect(result.timedOut).toBe(false);
+      if (walltime === 30 && !/kernel \d+/.test(result.stdout)) {
+        clean.allow(/./);
+        continue;
+      }
+      expect(result.seconds).toBeLessThan(walltime + 10);
+      endedAtTenth(clean, "Terminated");
+      return;
+    }
   });
 
   test.concurrent("ends with 130 on Ctrl-C, and the cell has the KeyboardInterrupt", async () => {
@@ -274,5 +297,38 @@ describe("what belongs to the cluster's Python", () => {
     });
     expect(result.code, tell(result)).toBe(0);
     expect(result.stdout).toBe(`${python}\n${python}\n`);
+  });
+});
+
+describe("what lies beside is found by workers, too", () => {
+  const helper = "def double(x):\n    return 2 * x\n";
+  const submits = "from dask.distributed import Client\nimport helper\n";
+
+  test.concurrent("a module beside a notebook in another folder", async () => {
+    await using clean = nothingLeft();
+    clean.write("deep/helper.py", helper);
+    clean.write("deep/n.ipynb", notebook(`${submits}Client().submit(helper.double, 4).result()`));
+    clean.allow(/^deep\/(n\.out\.ipynb$|__pycache__)/);
+    const result = await run(launcher("local").command(3, program("deep/n.ipynb")), {
+      folder: clean.folder,
+      env: clean.env,
+    });
+    expect(result.code, tell(result)).toBe(0);
+    expect(cellsOf(clean, "deep/n.out.ipynb").map(shown)).toEqual(["8"]);
+  });
+
+  test.concurrent("a package that `python -m` starts in its own folder", async () => {
+    await using clean = nothingLeft();
+    clean.write("pkg/__init__.py", "");
+    clean.write("pkg/helper.py", helper);
+    const main = "if __name__ == '__main__':\n    print(Client().submit(helper.double, 4).result())\n";
+    clean.write("pkg/__main__.py", submits.replace("import helper", "from pkg import helper") + main);
+    clean.allow(/__pycache__/);
+    const result = await run(launcher("local").command(3, program("--", "python", "-m", "pkg")), {
+      folder: clean.folder,
+      env: clean.env,
+    });
+    expect(result.code, tell(result)).toBe(0);
+    expect(result.stdout).toBe("8\n");
   });
 });

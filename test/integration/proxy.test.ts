@@ -28,7 +28,7 @@ async function outside(clean: Clean, code: string): Promise<{ readonly code: num
   const ran = await run(command("unshare", "-m", "sh", "-c", line, "sh", python().path, "-c", code), {
     folder: clean.folder,
     env: clean.env,
-    deadline: 30,
+    deadline: 60,
   });
   return { code: ran.code, text: `${ran.stdout}${ran.stderr}` };
 }
@@ -52,7 +52,7 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
       const port = await freePort();
       const map = join(clean.folder, "dask.map");
       const ours = (...words: readonly string[]): Promise<string> =>
-        output(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 30 });
+        output(command(tsdask, ...words), { folder: clean.folder, env: clean.env, deadline: 60 });
       await using stack = new AsyncDisposableStack();
 
       // As the facility has it: a proxy that runs all the time, and a map that follows the clusters. The first reload
@@ -64,7 +64,7 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
         start(command(which("haproxy") ?? "", "-W", "-db", "-p", pid, "-f", file), {
           folder: clean.folder,
           env: clean.env,
-          deadline: 110,
+          deadline: 280,
         }),
       );
       const tried = join(clean.tmp, "tried");
@@ -73,7 +73,7 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
         start(command(tsdask, "proxy-map", "--out", map, "--watch", "--reload", reload), {
           folder: clean.folder,
           env: clean.env,
-          deadline: 110,
+          deadline: 280,
         }),
       );
       const clusters: Running[] = [];
@@ -82,9 +82,9 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
         mkdirSync(folder);
         const words = ["--cluster-name", name, "--sni-domain", `AF.example.org:${port}`, "--no-dashboard"];
         const line = launcher("local").command(2, program(...words));
-        clusters.push(stack.use(start(line, { folder, env: clean.env, deadline: 100 })));
+        clusters.push(stack.use(start(line, { folder, env: clean.env, deadline: 280 })));
       }
-      await Promise.all(clusters.map((one) => one.says(/the worker is in/, 40)));
+      await Promise.all(clusters.map((one) => one.says(/the worker is in/, 90)));
 
       await expect
         .poll(async () => (await ours("proxy-map")).split("\n").map((line) => line.split(" ")[0]), {
@@ -92,10 +92,10 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
         })
         .toEqual([...names.map(publicOf).toSorted(), ""]);
       expect(await ours("proxy-map", "--format", "traefik")).toContain("HostSNI(`beta-2.af.example.org`)");
-      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 20_000 }).toBe(await ours("proxy-map"));
+      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 60_000 }).toBe(await ours("proxy-map"));
       expect(statSync(map).mode & 0o777).toBe(0o644);
       expect(readFileSync(map, "utf8")).toMatch(/^alpha\.af\.example\.org \d+\.\d+\.\d+\.\d+\/\d+$/m);
-      for (const name of names) await expect.poll(() => leads(port, publicOf(name)), { timeout: 20_000 }).toBe(true);
+      for (const name of names) await expect.poll(() => leads(port, publicOf(name)), { timeout: 60_000 }).toBe(true);
       expect(proxy.stderr()).not.toContain("ALERT");
 
       // What is printed, as it is printed; each cluster's own folder tells which one answered.
@@ -136,7 +136,7 @@ describe.runIf(isRoot && needs(["haproxy"], "haproxy") === true)(
       await ours("stop", "--all");
       expect(await ours("proxy-map")).toBe("");
       for (const one of clusters) await one.finished;
-      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 20_000 }).toBe("");
+      await expect.poll(() => readFileSync(map, "utf8"), { timeout: 60_000 }).toBe("");
       expect(watching.stderr().match(/TSD-199 .*exit code 3; not yet/g)).toHaveLength(1);
       for (const one of [watching, proxy]) {
         one.signal("SIGTERM");

@@ -23,7 +23,7 @@ test("the examples of the Python part's documentation run", async () => {
   const finished = await run(command(python().path, file), {
     folder: clean.folder,
     env: { ...clean.env, ...environment, XDG_STATE_HOME: clean.tmp },
-    deadline: 110,
+    deadline: 280,
   });
   clean.allow(/^tsdask-mpi/);
   expect(finished.stdout, tell(finished)).toBe("cluster 0 True\nlisting 0 True\njobqueue 0 True\n");

@@ -50,12 +50,12 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
         ]),
       );
       expect(line).toMatch(/^ssh -N -o ExitOnForwardFailure=yes -L 127\.0\.0\.1:\d+:\S+:\d+ \S+@login\.example\.org$/);
-      expect(cluster.running.stderr()).toContain(line);
+      await expect.poll(() => cluster.running.stderr(), { timeout: 30_000 }).toContain(line);
       expect(cluster.running.stderr()).not.toContain(cluster.token);
 
       await using tunnel = start(
         { file: "sh", args: ["-c", `exec ${line}`], env: { PATH: `${sshd.path}:${process.env["PATH"] ?? ""}` } },
-        { deadline: 100 },
+        { deadline: 280 },
       );
       expect(Object.values(links).map((link) => new URL(link).protocol)).toEqual([`${scheme}:`, `${scheme}:`]);
       const trusted = scheme === "https" ? readFileSync(join(cluster.folder, "cert.pem"), "utf8") : undefined;
@@ -70,13 +70,16 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
       await lab.keyboard.insertText(CELL);
       await lab.keyboard.press("Shift+Enter");
       const shownSum = lab.locator(".jp-OutputArea-output", { hasText: "sum 4950 on 2" }).first();
-      await shownSum.waitFor({ timeout: 30_000 }).finally(() => picture(lab, "jupyterlab"));
+      await shownSum.waitFor({ timeout: 60_000 }).finally(() => picture(lab, "jupyterlab"));
 
       // The link in a client's repr leads to the dashboard under Jupyter's own address, with no second token.
-      await lab.locator(".jp-OutputArea-output", { hasText: "dashboard at /tsdask/status" }).first().waitFor();
+      await lab
+        .locator(".jp-OutputArea-output", { hasText: "dashboard at /tsdask/status" })
+        .first()
+        .waitFor({ timeout: 60_000 });
       const repr = lab.locator('.jp-OutputArea-output a[href$="/tsdask/status"]').first();
-      await repr.waitFor({ timeout: 30_000 });
-      const opened = lab.context().waitForEvent("page");
+      await repr.waitFor({ timeout: 60_000 });
+      const opened = lab.context().waitForEvent("page", { timeout: 60_000 });
       await repr.click();
       const dashboard = await opened;
       expect(dashboard.url()).toBe(new URL("/tsdask/status", lab.url()).href);
@@ -85,11 +88,11 @@ if (chromiumAvailable() === true && sshdAvailable() === true && (await hasJupyte
       await dashboard
         .waitForFunction(drawn, '"lambda"', { timeout: 60_000 })
         .finally(() => picture(dashboard, "dashboard"));
-      await dashboard.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
+      await dashboard.waitForFunction(drawn, "total: 300", { timeout: 60_000 });
       await dashboard.waitForFunction(drawn, "in-memory: 300", { timeout: 60_000 });
 
       const linked = await open(browser, links["dashboard"] ?? "");
-      await linked.waitForFunction(drawn, "total: 300", { timeout: 30_000 });
+      await linked.waitForFunction(drawn, "total: 300", { timeout: 60_000 });
       for (const link of Object.values(links)) {
         const outsider = await open(browser, link.replace(/\?.*/, ""));
         expect(outsider.url()).toContain("/login");

@@ -1,8 +1,18 @@
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer as createHttpServer, type Server } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
-import { homedir, userInfo } from "node:os";
+import { homedir, networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
@@ -12,7 +22,7 @@ import { nothingLeft, type Clean } from "./bed/left.ts";
 import { run, start, type Running } from "./bed/run.ts";
 import { sshdAvailable, startSshd, type Sshd } from "./bed/sshd.ts";
 import { asStranger, strangerAvailable } from "./bed/user.ts";
-import { hasJupyter, startCluster, type SecureCluster } from "./security/cluster.ts";
+import { hasJupyter, rankZero, startCluster, type SecureCluster } from "./security/cluster.ts";
 
 /** Modules of the standard library and of Jupyter's own that its start imports, and what a stranger's copy does. */
 const PLANTED = [
@@ -47,7 +57,7 @@ function plant(clean: Clean): string {
 
 /** Waits for what `look` finds. */
 async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  for (const end = performance.now() + 30_000; performance.now() < end; await sleep(100)) {
+  for (const end = performance.now() + 60_000; performance.now() < end; await sleep(100)) {
     const found = await look();
     if (found !== undefined) return found;
   }
@@ -87,6 +97,9 @@ while True:
   return start(asStranger({ file: "/usr/bin/python3", args: ["-c", source], env: {} }), { deadline: 60 });
 }
 
+/** Whether this machine has `::1`. */
+const hasIpv6 = (): boolean => (networkInterfaces()["lo"] ?? []).some(({ family }) => family === "IPv6");
+
 const get = (link: string): Promise<string | undefined> =>
   fetch(link).then(
     (answer) => answer.text(),
@@ -114,12 +127,12 @@ if (sshdAvailable() === true && strangerAvailable() === true) {
         { deadline: 60 },
       );
 
-    test("lead to our page, not to a stranger who listens at the same port of [::1]", async () => {
+    test.runIf(hasIpv6())("lead to our page, not to a stranger who listens at the same port of [::1]", async () => {
       await using sshd = await startSshd({ hosts: "::1 localhost\n127.0.0.1 localhost\n" });
       const page = await ownPage();
       const { port } = page.address() as AddressInfo;
       await using stranger = strangerAt(port);
-      await stranger.says(/listens/, 10);
+      await stranger.says(/listens/);
       const { onLaptop, links } = tunnel(request(port, {}));
       await using line = ssh(onLaptop[0] ?? "", sshd);
       expect(await until("answer", () => get(links[0]?.url ?? ""))).toBe("ours");
@@ -213,6 +226,37 @@ if (await hasJupyter()) {
       await cluster.stop();
     });
 
+    test.each([
+      ["none", 'c.IdentityProvider.token = ""\nc.ServerApp.token = ""\n'],
+      ["another", 'c.IdentityProvider.token = "their-own"\n'],
+    ])("opens to the launch's token alone where the user's configuration has %s", async (_, config) => {
+      await using clean = nothingLeft();
+      clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
+      const home = join(clean.tmp, "home");
+      mkdirSync(join(home, ".jupyter"), { recursive: true });
+      writeFileSync(join(home, ".jupyter", "jupyter_server_config.py"), config);
+      await using cluster = await startCluster(clean, { jupyter: true, env: { HOME: home } });
+      const asked = async (token: string | undefined): Promise<number> =>
+        (await fetch(`${pageOf(cluster)}/api/contents`, token === undefined ? {} : { headers: headers(token) })).status;
+      expect(await Promise.all([undefined, "", "their-own", cluster.token].map(asked))).toEqual([403, 403, 403, 200]);
+      await cluster.running.says(/the token in your Jupyter configuration is not used here/, 30);
+      await cluster.stop();
+    });
+
+    test("leaves no --connection-file, which holds the token, when rank 0 is killed", async () => {
+      await using clean = nothingLeft();
+      clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
+      const home = join(clean.tmp, "home");
+      mkdirSync(home);
+      const words = ["--connection-file", "connection.yml"];
+      await using cluster = await startCluster(clean, { jupyter: true, words, env: { HOME: home } });
+      const file = join(clean.folder, "connection.yml");
+      await until("connection file", () => Promise.resolve(existsSync(file) || undefined));
+      expect(readFileSync(file, "utf8")).toContain(cluster.token);
+      process.kill(rankZero(clean), "SIGKILL");
+      await cluster.running.finished;
+    });
+
     test("is ready where it listens itself, whoever else holds its first port", async () => {
       await using clean = nothingLeft();
       clean.allow(/^node-compile-cache|^home|^\.ipynb_checkpoints|^\.virtual_documents/);
@@ -222,8 +266,13 @@ if (await hasJupyter()) {
         socket.on("data", (data) => heard.push(data.toString("latin1")));
         socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
       });
-      stranger.listen({ host: "127.0.0.1", port: 8888 });
-      await once(stranger, "listening");
+      // A JupyterLab of another test may have it for the moment.
+      await until("free port 8888", () =>
+        once(stranger.listen({ host: "127.0.0.1", port: 8888 }), "listening").then(
+          () => true,
+          () => undefined,
+        ),
+      );
       try {
         await using cluster = await startCluster(clean, {
           jupyter: true,

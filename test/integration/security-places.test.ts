@@ -108,7 +108,7 @@ async function tryAll(clean: Clean, cases: readonly (readonly Case[])[], began: 
 describe.runIf(strangerAvailable() === true && which("strace") !== undefined)(
   `what others put at the names that a command uses, as strace sees them (seed ${seed})`,
   () => {
-    const limit = all ? 6 * 3_600_000 : 240_000;
+    const limit = all ? 6 * 3_600_000 : 480_000;
     const prepared = (): Clean => {
       const clean = nothingLeft({ within: 15 });
       clean.allow(/./);

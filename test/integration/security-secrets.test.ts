@@ -45,7 +45,9 @@ const holds = (text: string, secrets: readonly string[]): boolean => secrets.som
 
 /** Whether nobody but its owner can open a file: its own bits, or those of a folder above it. */
 function isClosed(path: string, top: string): boolean {
-  if ((statSync(path).mode & 0o077) !== 0) return false;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return true; // Gone meanwhile.
+  if ((stat.mode & 0o077) !== 0) return false;
   for (let folder = dirname(path); folder.startsWith(top); folder = dirname(folder)) {
     if ((statSync(folder).mode & 0o077) === 0) return true;
   }

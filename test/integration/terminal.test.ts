@@ -27,7 +27,8 @@ if __name__ == "__main__":
 
 test.each([0.1, 0.6])(
   "Ctrl-C twice, %s s apart, ends a deaf script at once and says by whom",
-  { timeout: 60_000 },
+  // Two that come while a busy machine keeps a process from running are one signal to it.
+  { timeout: 60_000, retry: 1 },
   async (pause) => {
     await using clean = nothingLeft();
     clean.write("script.py", deaf);

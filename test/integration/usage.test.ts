@@ -138,6 +138,20 @@ describe.each(availablePythons())("the summary with $name", ({ path }) => {
     expect(summary["peak_memory"]).toBeLessThan(summary["memory_limit"] as number);
   });
 
+  test("says that tasks waited for resources which no worker has", async () => {
+    const script = python(`
+waiting = [client.submit(where, index, resources={"GPU": 1}, pure=False) for index in range(3)]
+assert client.submit(where, 2, resources={"FPGA": 1}).result() in workers
+states = lambda dask_scheduler: [task.state for task in dask_scheduler.tasks.values() if "GPU" in (task.resource_restrictions or ())]
+while client.run_on_scheduler(states) != ["no-worker"] * 3:
+    time.sleep(0.05)
+`);
+    const { finished } = await summarised(path, script, ["--resources", "FPGA=1"]);
+    expect(finished.stderr, tell(finished)).toMatch(
+      /^tsdask-mpi: 3 tasks waited for a worker in vain: none had the resources \(`--resources GPU=1`, `--group`\), .+$/m,
+    );
+  });
+
   test("counts what was spilled, a worker that was lost, and tasks that failed", { timeout: 90_000 }, async () => {
     const body = `
 def fill(index):
@@ -158,8 +172,8 @@ while time.monotonic() < until and not any(worker["metrics"].get("spilled_bytes"
 client.submit(end_once, os.environ["TMPDIR"] + "/ended", workers=[workers[1]], allow_other_workers=True).result(timeout=60)
 os.unlink(os.environ["TMPDIR"] + "/ended")
 assert isinstance(client.submit(fail).exception(), ValueError)
-# What is counted is told every other second; nobody but the launch sees when it was.
-time.sleep(3)
+# What is on disks is looked at every other second; nobody but the launch sees when it was.
+time.sleep(5)
 `;
     const { finished, summary } = await summarised(path, python(body), ["--memory-limit", "1GiB"], {
       DASK_DISTRIBUTED__WORKER__MEMORY__TARGET: "0.01",

@@ -36,9 +36,9 @@ describe("bin/tsdask-mpi, which tells a launcher without a Node", () => {
     const env = environment(name);
     const world = told(env);
     if (world === undefined) return expect(env).not.toHaveProperty("TSDASK_RANK");
-    const seen = [inShell("rank", env), inShell("place", env)];
+    const seen = [inShell("tsd_rank", env), inShell("tsd_place", env)];
     if (world.localRank === undefined || withoutShells.has(world.launcher)) return expect(seen).toContain("");
-    const wanted = `the variables of ${world.launcher} in the lines rank= and place= of bin/tsdask-mpi`;
+    const wanted = `the variables of ${world.launcher} in the lines tsd_rank= and tsd_place= of bin/tsdask-mpi`;
     return expect(seen, wanted).toEqual([String(world.rank), String(world.localRank)]);
   });
 });

@@ -17,7 +17,7 @@ describe("what npm run contract writes is fresh", () => {
 
 const worker = {
   ...{ event: "ready", kind: "worker", address: "tcp://10.0.0.1:2", name: "w", dashboard: 1, nthreads: 2 },
-  ...{ memory_limit: 1e12, terminate: 0.95 },
+  ...{ memory_limit: 1e12, terminate: 0.95, shared: 40_000_000 },
 };
 
 describe("a message of the fork server or of a child", () => {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createAuthority } from "../../src/security/certificates.ts";
-import { alive, client, pythons, readyHost, until, type Host } from "./host.ts";
+import { alive, client, pythons, readyHost, until, type Host, type Rank } from "./host.ts";
 
 const MINE = `
 from distributed import Worker
@@ -38,7 +38,11 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
       params: { worker_class: "mine.Picky" },
       request,
     });
-    expect([(await own.next("ready"))["name"], (await picky.next("ready"))["name"]]).toEqual(["own", "picky"]);
+    const events = [await own.next("ready"), await picky.next("ready")];
+    expect(events.map(({ name, terminate }) => [name, terminate])).toEqual([
+      ["own", 0.95],
+      ["picky", 0.95],
+    ]);
     const seen = await client(
       python,
       scheduler.address,
@@ -59,17 +63,18 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     await using host = await readyHost(python);
     const scheduler = await host.scheduler();
     const nanny = host.worker(scheduler.address, {
-      kwargs: { name: "n", death_timeout: 20 },
+      kwargs: { name: "n", death_timeout: 50 },
       params: { worker_class: "distributed.Nanny" },
     });
-    expect(await nanny.next("ready")).toMatchObject({ name: "n", nthreads: 1 });
+    // It ends its worker for its memory itself: its rank is not to.
+    expect(await nanny.next("ready")).toMatchObject({ name: "n", nthreads: 1, terminate: false });
     const pid = Number(await client(python, scheduler.address, `print(*client.run(__import__("os").getpid).values())`));
     expect(pid).not.toBe(await nanny.pid());
     expect(
       await client(
         python,
         scheduler.address,
-        `client.restart(timeout=20); print(len(client.scheduler_info()["workers"]))`,
+        `client.restart(timeout=50); print(len(client.scheduler_info()["workers"]))`,
       ),
     ).toBe("1");
     expect(nanny.all.map(({ event }) => event)).toEqual(["forked", "ready"]);
@@ -79,7 +84,28 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     expect([pid, second].map(alive)).toEqual([false, true]);
     nanny.say({ op: "stop", grace: 3 });
     expect(await nanny.next("exit")).toMatchObject({ code: 0 });
-    await until(() => !alive(second), "the worker to go", 3000);
+    await until(() => !alive(second), "the worker to go");
+  });
+
+  test("Dask's Nanny runs a worker of the user's own class, with the user's own arguments", async () => {
+    await using host = await readyHost(python);
+    const path = folder(host, { "mine.py": MINE });
+    const scheduler = await host.scheduler();
+    const under = (inner: string): Rank =>
+      host.worker(scheduler.address, {
+        params: { worker_class: "distributed.Nanny", user_kwargs: { worker_class: inner, colour: "red" } },
+        request: { more: { sys_path: [path] } },
+      });
+    await under("mine.Mine").next("ready");
+    const seen = await client(
+      python,
+      scheduler.address,
+      `print(*client.run(lambda dask_worker: (type(dask_worker).__name__, dask_worker.colour, bool(dask_worker.nanny))).values())`,
+      { PYTHONPATH: path },
+    );
+    expect(seen).toBe("('Mine', 'red', True)");
+    const wrong = { code: "import", message: "module mine has no class Missing" };
+    expect(await under("mine.Missing").next("failed")).toMatchObject(wrong);
   });
 
   test("Dask's Nanny loads what it is to load itself, beside its worker's preloads", async () => {
@@ -94,8 +120,10 @@ describe.each(pythons())("workers of other classes, with %s", (python) => {
     const params = { worker_class: "distributed.Nanny", preload: [[workers]], preload_nanny: [[own]] };
     const nanny = host.worker(scheduler.address, { kwargs: { name: "n" }, params });
     await nanny.next("ready");
-    expect(nanny.output()).toContain("Nanny loads own.py");
-    expect(nanny.output()).toContain("Worker loads workers.py");
+    await until(
+      () => ["Nanny loads own.py", "Worker loads workers.py"].every((line) => nanny.output().includes(line)),
+      "what the preloads print",
+    );
     expect(nanny.output()).not.toContain("Worker loads own.py");
   });
 
@@ -124,6 +152,38 @@ def task():
         return pool.map(squares.square, [1, 2, 3])
 print(list(client.run(task).values())[0])`;
     expect(await client(python, scheduler.address, code, { PYTHONPATH: path })).toBe("[1, 4, 9]");
+  });
+
+  test("multiprocessing's fork in a task ends its processes as elsewhere, and interrupts no worker", async () => {
+    await using host = await readyHost(python);
+    const path = folder(host, { "squares.py": "def square(x):\n    return x * x\n" });
+    const scheduler = await host.scheduler();
+    const worker = host.worker(scheduler.address, { request: { more: { sys_path: [path] } } });
+    await worker.next("ready");
+    const code = `
+def task():
+    import multiprocessing, os, signal, squares, time
+    fork = multiprocessing.get_context("fork")
+    def sleep(begun):
+        begun.set()
+        for _ in range(600):
+            # A signal just before a sleep is seen after it.
+            time.sleep(0.1)
+    with fork.Pool(2) as pool:
+        found = pool.map(squares.square, [1, 2, 3])
+    ended = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        begun = fork.Event()
+        process = fork.Process(target=sleep, args=(begun,))
+        process.start()
+        begun.wait(20)
+        os.kill(process.pid, number)
+        process.join(20)
+        ended.append(process.exitcode)
+    return found, ended
+print(client.submit(task).result(timeout=50), client.submit(abs, -1).result(timeout=30))`;
+    expect(await client(python, scheduler.address, code, { PYTHONPATH: path })).toBe("([1, 4, 9], [-15, 1]) 1");
+    expect(worker.all.map(({ event }) => event)).toEqual(["forked", "ready"]);
   });
 
   test("preloads run in the scheduler and in the workers, with their arguments", async () => {

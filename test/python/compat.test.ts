@@ -66,6 +66,7 @@ from tsdask_mpi import logs
 logs.drop_lost_peers()
 logger = logging.getLogger("distributed.worker")
 logger.handlers[:] = [logging.StreamHandler(sys.stdout)]
+logger.propagate = False
 for error in (distributed.comm.CommClosedError("gone"), ValueError("wrong")):
     for text in ("failed during get data with a -> None", "Failed to communicate with scheduler during heartbeat."):
         try:
@@ -88,7 +89,7 @@ print(reason_of("worker-struck-by-lightning", False), reason_of("scheduler-remov
     expect(say(python, program)).toBe("closed retired");
   });
 
-  test("settings that follow from the size give way to the user's, and to later ones of their own", () => {
+  test("settings that follow from the size give way to the user's, and to larger ones of their own", () => {
     const program = `
 import dask.config, distributed
 from tsdask_mpi.compat import derived_settings
@@ -96,10 +97,56 @@ name = "distributed.comm.timeouts.connect"
 for own in (None, "5s"):
     if own:
         dask.config.set({name: own})
-    for value in ("60s", "90s"):
+    for value in ("60s", "90s", "80s", "90000ms"):
         derived_settings.take({name: value, "distributed.no.such": 1})
         print(dask.config.get(name), dask.config.get("distributed.no.such", None))`;
-    expect(say(python, program).split("\n")).toEqual(["60s None", "90s None", "5s None", "5s None"]);
+    expect(say(python, program).split("\n")).toEqual([
+      ...["60s None", "90s None", "90s None", "90s None"],
+      ...["5s None", "5s None", "5s None", "5s None"],
+    ]);
+  });
+
+  test("a variable is the user's, even when it says what Dask does by itself; a file that does is none", () => {
+    const program = `
+import os
+import dask.config, distributed
+from tsdask_mpi.compat import derived_settings
+connect, tcp, ttl = (f"distributed.{name}" for name in ("comm.timeouts.connect", "comm.timeouts.tcp", "scheduler.worker-ttl"))
+os.environ["DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT"] = dask.config.get(connect)
+os.environ["DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL"] = dask.config.get(ttl)
+os.environ["DASK_INTERNAL_INHERIT_CONFIG"] = dask.config.serialize(dask.config.config)
+dask.config.refresh()
+derived_settings.take({connect: "320s", tcp: "320s", ttl: "600s"})
+print(dask.config.get(connect), dask.config.get(tcp), dask.config.get(ttl))`;
+    expect(say(python, program)).toBe("30s 320s 5 minutes");
+  });
+
+  test("workers of a scheduler that was stopped are not taken for silent when it goes on", () => {
+    using folder = scratch("tsdask-stopped-");
+    const program = `
+FOLDER = ${JSON.stringify(folder.path)}
+import asyncio, time
+import dask, distributed
+from tsdask_mpi.compat import last_seen
+async def stopped(excused):
+    # Silence counts from ten heartbeats on, which is five seconds.
+    with dask.config.set({"distributed.scheduler.worker-ttl": "2s", "temporary-directory": FOLDER}):
+        async with distributed.Scheduler(port=0, dashboard=False) as scheduler:
+            async with distributed.Worker(scheduler.address, nthreads=1, dashboard=False) as worker:
+                if excused:
+                    last_seen.excuse_missed_time(scheduler)
+                before = {one.address for one in scheduler.workers.values()}
+                time.sleep(7)
+                # The look that is due now, before the worker has said anything.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                await scheduler.check_worker_ttl()
+                return bool(before & set(scheduler.workers))
+import logging
+logging.disable(logging.CRITICAL)
+last_seen.EVERY = 0.1
+print(asyncio.run(stopped(True)), asyncio.run(stopped(False)))`;
+    expect(say(python, program)).toBe("True False");
   });
 
   test("a release after the newest tested one is told with the greeting, in both ways of starting children", async () => {

@@ -19,6 +19,8 @@ interface Started {
   readonly channel: Duplex;
   readonly events: readonly Event[];
   readonly output: () => string;
+  /** Resolves when it has ended, and all that it wrote has been read. */
+  readonly gone: Promise<unknown>;
   readonly next: (name: string) => Promise<Event>;
 }
 
@@ -36,6 +38,7 @@ function start(
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
   const channel = child.stdio[3] as Duplex;
+  const gone = once(child, "close");
   const events: Event[] = [];
   let output = "";
   for (const stream of [child.stdout, child.stderr])
@@ -47,14 +50,10 @@ function start(
   );
   const find = (name: string): Event | undefined => events.find(({ event }) => event === name);
   const next = async (name: string): Promise<Event> => {
-    await until(() => find(name) !== undefined, `${name}, so far ${JSON.stringify(events)} ${output}`, 15_000);
+    await until(() => find(name) !== undefined, `${name}, so far ${JSON.stringify(events)} ${output}`);
     return find(name) as Event;
   };
-  return { child, channel, events, output: () => output, next };
-}
-
-async function gone(child: ChildProcess): Promise<void> {
-  await until(() => child.exitCode !== null || child.signalCode !== null, "the child to end");
+  return { child, channel, events, output: () => output, gone, next };
 }
 
 const PLACE = { host: "127.0.0.1", dashboard_address: ":0" };
@@ -74,7 +73,7 @@ describe.each(pythons())("a child that is a program of its own, on %s", (python)
       ),
     ).toBe("(3, '1')");
     for (const { channel } of [worker, scheduler]) channel.write('{"op":"stop","grace":2}\n');
-    await Promise.all([gone(worker.child), gone(scheduler.child)]);
+    await Promise.all([worker.gone, scheduler.gone]);
     expect(
       [worker, scheduler].map(({ child, events, output }) => [
         child.exitCode,
@@ -90,7 +89,7 @@ describe.each(pythons())("a child that is a program of its own, on %s", (python)
   test("ends when its rank does", async () => {
     const waiting = start(python, "worker", { kwargs: PLACE });
     waiting.channel.destroy();
-    await gone(waiting.child);
+    await waiting.gone;
     expect(alive(waiting.child.pid ?? 0)).toBe(false);
   });
 
@@ -114,10 +113,10 @@ if "OTHER_PAGES" in os.environ:
       message: expect.stringMatching(/^distributed \S+ has no .*ResourceTracker \(/) as string,
     });
     convenient.channel.destroy();
-    await gone(convenient.child);
+    await convenient.gone;
     for (const kind of ["scheduler", "worker"] as const) {
       const open = start(python, kind, { kwargs: PLACE }, {}, { ...env, OTHER_PAGES: "1" });
-      await gone(open.child);
+      await open.gone;
       expect([open.child.exitCode, open.events]).toEqual([
         1,
         [
@@ -140,7 +139,7 @@ if "OTHER_PAGES" in os.environ:
       code: "malformed",
       message: expect.stringMatching(message) as string,
     });
-    await gone(refused.child);
+    await refused.gone;
     expect(refused.child.exitCode).toBe(64);
   });
 
@@ -150,7 +149,7 @@ if "OTHER_PAGES" in os.environ:
     let text = "";
     channel.setEncoding("utf8").on("data", (data: string) => (text += data));
     channel.write("no json\n");
-    await once(child, "exit");
+    await once(child, "close");
     expect(JSON.parse(text)).toMatchObject({ event: "failed", code: "malformed" });
     expect(child.exitCode).toBe(64);
   });

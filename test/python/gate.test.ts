@@ -59,7 +59,7 @@ async function webSocket(
 ): Promise<{ readonly status: number; readonly first?: string }> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], { headers });
-    const fail = setTimeout(() => reject(new Error(`no answer from ${path}`)), 10_000);
+    const fail = setTimeout(() => reject(new Error(`no answer from ${path}`)), 30_000);
     const done = (answer: { readonly status: number; readonly first?: string }): void => {
       clearTimeout(fail);
       resolve(answer);
@@ -283,7 +283,8 @@ print(json.dumps([dask_gate.most, min(3000, hard // 4), dask_gate.patience]))`,
     await until(
       async () => (await get(port, "/health", { authorization: `Bearer ${host.token}` })).status === 200,
       "an answer",
-      5000,
+      // Before the gate hangs up by itself (UNPROVED_SECONDS).
+      20_000,
     );
     for (const socket of sockets) socket.destroy();
     expect((await get(port, "/health")).status).toBe(403);

@@ -11,7 +11,8 @@ import { promisify } from "node:util";
 /** The folder with the fork server's and the exec'd child's entry. */
 export const PROGRAMS = join(import.meta.dirname, "../../python/tsdask_mpi");
 
-const EVENT_DEADLINE = 30_000;
+/** How long what is waited for may take (ms), also on a slow machine. */
+const EVENT_DEADLINE = 60_000;
 const POLL = 5;
 
 /** One JSON line of the fork server or of a child. */
@@ -155,7 +156,8 @@ export async function startHost(
       server.stdin.end();
       await until(() => server.exitCode !== null || server.signalCode !== null, "the fork server to end");
       for (const rank of ranks) rank.control.destroy();
-      await rm(folder, { recursive: true, force: true });
+      // What a killed process leaves may end, and write, a moment later.
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   await host.next("listening");
@@ -240,9 +242,9 @@ export async function until(
   what: string,
   deadline = EVENT_DEADLINE,
 ): Promise<void> {
-  const end = Date.now() + deadline;
+  const end = performance.now() + deadline;
   while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`waited ${deadline} ms in vain for ${what}`);
+    if (performance.now() > end) throw new Error(`waited ${deadline} ms in vain for ${what}`);
     await sleep(POLL);
   }
 }
@@ -281,7 +283,7 @@ export async function client(
   code: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
-  const source = `from distributed import Client\nimport dask\nclient = Client(timeout=10)\n${code}`;
+  const source = `from distributed import Client\nimport dask\nclient = Client(timeout=30)\n${code}`;
   const { stdout } = await promisify(execFile)(python, ["-c", source], {
     env: { ...process.env, DASK_SCHEDULER_ADDRESS: address, ...env },
     timeout: 60_000,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { pythons, readyHost, scratch } from "./host.ts";
 
-const MOST_FILE_OPERATIONS = 100;
+const MOST_FILE_OPERATIONS = 80;
 const MOST_ON_DISKS = 60;
 
 const strace = spawnSync("strace", ["-V"]).status === 0;
@@ -26,9 +26,11 @@ describe.runIf(strace).each(pythons())("a forked worker's whole life, with %s", 
       .split("\n")
       .filter((line) => !line.startsWith("+++"));
     expect(own.filter((line) => /\.pyc?"/.test(line))).toEqual([]);
-    expect(own.length).toBeLessThanOrEqual(MOST_FILE_OPERATIONS);
     const onDisks = own.filter((line) => !/"\/(proc|sys)\//.test(line) && !line.includes("AT_EMPTY_PATH"));
     expect(onDisks.length).toBeLessThanOrEqual(MOST_ON_DISKS);
+    // Dask looks at /proc twice a second: the longer a worker lives, the more often.
+    const others = new Set(own.filter((line) => !onDisks.includes(line)));
+    expect(onDisks.length + others.size).toBeLessThanOrEqual(MOST_FILE_OPERATIONS);
     expect(readdirSync(traces)).toContain(`t.${await scheduler.pid()}`);
     const schedulers = readFileSync(join(traces, `t.${await scheduler.pid()}`), "utf8");
     expect(schedulers.split("\n").filter((line) => /\.pyc?"/.test(line))).toEqual([]);

@@ -25,10 +25,10 @@ describe.each(pythons())("a cluster forked from %s", (python) => {
     ).toBe("5050");
 
     const before = Date.now();
-    for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 20 });
+    for (const rank of [...workers, scheduler]) rank.say({ op: "stop", grace: 50 });
     const exits = await Promise.all([...workers, scheduler].map(async (rank) => rank.next("exit")));
     // None waits until its grace is over.
-    expect(Date.now() - before).toBeLessThan(10_000);
+    expect(Date.now() - before).toBeLessThan(40_000);
     expect(exits).toMatchObject(exits.map(() => ({ event: "exit", code: 0, signal: null })));
     expect(workers.map((worker) => worker.all.map(({ event }) => event))).toEqual(
       workers.map(() => ["forked", "ready", "closing", "exit"]),
@@ -143,7 +143,7 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     const scheduler = await host.scheduler();
     const worker = host.worker(scheduler.address, { params: { log_level: "info" } });
     await worker.next("ready");
-    expect(worker.output()).toContain("distributed.worker - INFO");
+    await until(() => worker.output().includes("distributed.worker - INFO"), "its log");
     await client(python, scheduler.address, `client.run(lambda: print("gr\\u00fc\\u00dfe from a task"))`);
     await until(() => worker.output().includes("grüße from a task\n"), "the line");
   });
@@ -170,20 +170,24 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     await host[Symbol.asyncDispose]();
     expect(host.process.exitCode).toBe(0);
     expect(exists(host.folder)).toBe(false);
-    expect(worker.all.at(-1)).toMatchObject({ event: "exit", code: 0 });
+    // It was asked to end, in a second (ORPHANS_SECONDS), which may pass on a slow machine before it says so.
+    const events = worker.all.map(({ event }) => event).filter((event) => event !== "closing");
+    expect(events).toEqual(["forked", "ready", "exit"]);
     expect([worker.output(), scheduler.output(), host.stderr()]).toEqual(["", "", ""]);
   });
 
   test("workers that take long to start hold up the others for a moment only", async () => {
     await using host = await readyHost(python);
     const slow = join(host.folder, "slow.py");
-    writeFileSync(slow, "import time\ntime.sleep(8)\n");
+    const go = join(host.folder, "go");
+    writeFileSync(slow, `import os, time\nwhile not os.path.exists(${JSON.stringify(go)}):\n    time.sleep(0.05)\n`);
     const scheduler = await host.scheduler();
     const places = 4 * availableParallelism();
-    const before = Date.now();
-    for (let number = 0; number < places; number += 1)
-      host.worker(scheduler.address, { kwargs: { name: `slow${number}` }, params: { preload: [[slow]] } });
-    await host.worker(scheduler.address, { kwargs: { name: "quick" } }).next("ready", 7000);
-    expect(Date.now() - before).toBeLessThan(7000);
+    const held = Array.from({ length: places }, (_, number) =>
+      host.worker(scheduler.address, { kwargs: { name: `slow${number}` }, params: { preload: [[slow]] } }),
+    );
+    await host.worker(scheduler.address, { kwargs: { name: "quick" } }).next("ready", 30_000);
+    writeFileSync(go, "");
+    for (const rank of held) await rank.next("ready");
   });
 });

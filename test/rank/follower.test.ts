@@ -82,13 +82,14 @@ describe("a rank that looks for its leader", () => {
         }
       }, 3);
       try {
-        expect(await meetLeader(paths, uid, nobodyThere)).toBeUndefined();
+        // A busy machine may leave the swaps no time beside one search.
+        do expect(await meetLeader(paths, uid, nobodyThere)).toBeUndefined();
+        while (rounds <= 20);
       } finally {
         clearInterval(swap);
       }
-      expect(rounds).toBeGreaterThan(20);
       expect(visits).toBe(0);
-    }, 20_000);
+    });
   }
 
   it("waits for a leader that lives as long as the launch waits for its ranks, and then says that there is none", async () => {
@@ -118,5 +119,5 @@ describe("a rank that looks for its leader", () => {
     chmodSync(paths.folder, 0o755);
     expect(await meetLeader(paths, uid, nobodyThere)).toBeUndefined();
     expect(visits).toBe(0);
-  }, 20_000);
+  });
 });

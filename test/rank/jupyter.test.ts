@@ -21,7 +21,11 @@ afterEach(() => {
  */
 async function reported(time: number, over: number): Promise<readonly RankEvent[]> {
   const reports: RankEvent[] = [];
-  const start = { file: "python", args: ["jupyterlab"], jupyter: { loopback: true } } as unknown as ClientStart;
+  const start = {
+    file: "python",
+    args: ["jupyterlab"],
+    jupyter: { loopback: true, patience: 600 },
+  } as unknown as ClientStart;
   const report = (event: RankEvent): void => void reports.push(event);
   const place = { address: "127.0.0.1", folder, pythonRoot: "/p", cwd: folder };
   const { announce } = await prepareJupyter({ start, env: {}, report, ...place });
@@ -33,8 +37,8 @@ async function reported(time: number, over: number): Promise<readonly RankEvent[
 }
 
 test("a Jupyter that is not ready within its time ends the launch with TSD-062", async () => {
-  const facts = { host: "127.0.0.1", seconds: 120 };
-  expect(await reported(180_000, Infinity)).toEqual([{ k: "failure", code: "TSD-062", facts, exit: 69 }]);
+  const facts = { host: "127.0.0.1", seconds: 600 };
+  expect(await reported(601_000, Infinity)).toEqual([{ k: "failure", code: "TSD-062", facts, exit: 69 }]);
 });
 
 test("one that ends before says so itself", async () => {

@@ -18,6 +18,7 @@ sys.stdin.read()`;
   expect(now).toBeGreaterThan(block);
   expect(peak).toBeGreaterThanOrEqual(now);
   expect(sharedBytes(child)).toBeGreaterThan(block / 2.2);
+  expect(sharedBytes(child, block / 8)).toBeLessThan(sharedBytes(child) - block / 4);
   parent.stdin.end();
   await once(parent, "exit");
   expect(residentBytes(2 ** 22 + 1)).toBeUndefined();
@@ -28,13 +29,13 @@ test("what is shared is measured when a process is over its limit, and else ever
   const process = { resident: 70, shared: 50, now: 0, looks: 0 };
   const own = ownMemory({
     resident: () => process.resident,
-    shared: () => {
+    shared: (_, most = Infinity) => {
       process.looks += 1;
-      return process.shared;
+      return Math.min(process.shared, most);
     },
     now: () => process.now,
   });
-  const look = (limit: number): readonly [own: number, looks: number] => [own(1, limit), process.looks];
+  const look = (limit: number): readonly [own: number, looks: number] => [own(1, limit, 60), process.looks];
   expect(look(80)).toEqual([70, 0]);
   expect(look(60)).toEqual([20, 1]);
   process.now = 9_999;
@@ -50,6 +51,9 @@ test("what is shared is measured when a process is over its limit, and else ever
   expect(look(60)).toEqual([70, 4]);
   // Another process has nothing of the last one's.
   process.now = 10_001;
-  expect(own(2, 60)).toBe(70);
+  expect(own(2, 60, 60)).toBe(70);
   expect(process.looks).toBe(5);
+  // What a task forks shares all that its worker has: that hides none of it.
+  process.shared = 100;
+  expect(own(2, 60, 30)).toBe(80);
 });

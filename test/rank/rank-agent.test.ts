@@ -2,15 +2,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { FromRank, RankEvent, ToRank } from "../../src/protocol/messages.ts";
 import { runRankAgent } from "../../src/rank/rank-agent.ts";
 
-/** A rank of which `told` is all that it hears, and what it says, writes and leaves with. */
+/** A rank of which `told` is all that it hears, and what it says, writes, starts (how often) and leaves with. */
 function startRank(told: readonly ToRank[], cwd: string) {
   const sent: RankEvent[] = [];
   const codes: number[] = [];
   let written = "";
+  let started = 0;
   let take = (_: ToRank): void => undefined;
   let close = (): void => undefined;
   runRankAgent({
@@ -25,7 +26,10 @@ function startRank(told: readonly ToRank[], cwd: string) {
       },
       close: () => undefined,
     },
-    childEnv: () => ({}),
+    childEnv: () => {
+      started += 1;
+      return {};
+    },
     cwd,
     out: { write: (text: string) => void (written += text), hold: () => undefined, release: () => undefined },
     joinPmi: () => undefined,
@@ -33,7 +37,7 @@ function startRank(told: readonly ToRank[], cwd: string) {
     exit: (code: number) => void codes.push(code),
   } as never);
   for (const message of told) take(message);
-  return { sent, codes, written: () => written, take, close };
+  return { sent, codes, written: () => written, started: () => started, take, close };
 }
 
 /**
@@ -99,6 +103,20 @@ test.each([
   },
 );
 
+test("a rank whose agent is gone leaves though what it would say cannot be loaded", async () => {
+  vi.doMock("../../src/ui/failure-text.ts", () => {
+    throw new Error("EMFILE");
+  });
+  try {
+    const rank = startRank([{ t: "assign", roles: [], host: "h", reportsRankZeroLoss: true } as never], tmpdir());
+    rank.close();
+    await expect.poll(() => rank.codes).toEqual([72]);
+    expect(rank.written()).toBe("tsdask-mpi: TSD-036 Rank 0 is gone, says rank 2.\n");
+  } finally {
+    vi.doUnmock("../../src/ui/failure-text.ts");
+  }
+});
+
 /** A rank that is told to start a worker, once its fork server has refused to; disposing ends it. */
 async function refusedRank(reason: string, message: string): Promise<ReturnType<typeof startRank> & AsyncDisposable> {
   const folder = mkdtempSync(join(tmpdir(), "rank-agent-"));
@@ -150,4 +168,16 @@ test("a fork server that refuses to fork is TSD-058, and the worker's own Python
 test("a fork server that refuses because it ends, as its launch does, is not told, and nothing is started", async () => {
   await using rank = await refusedRank("ending", "about to end");
   expect(rank.sent).toEqual([]);
+});
+
+test.each([
+  ["before the launch has ended is begun", 1],
+  ["afterwards is not", 0],
+])("what a rank is told to do %s", async (_, times) => {
+  const worker = { kind: "worker", cpu_count: 1, memory_limit: null, sys_path: [], params: {} };
+  const assign = { t: "assign", roles: ["worker"], host: "h", python: "/nowhere/python", worker, restarts: 0 } as never;
+  const end = { t: "end", code: 0, grace: 0 } as const;
+  const rank = startRank(times === 1 ? [assign, end] : [end, assign], tmpdir());
+  await expect.poll(() => rank.codes).toEqual([0]);
+  expect(rank.started()).toBe(times);
 });

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { RankEvent } from "../../src/protocol/messages.ts";
-import { superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
+import { endChild, superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
 
 const ready = {
   ...({ event: "ready", kind: "worker", address: "tls://h:1", name: "1" } as const),
-  ...{ dashboard: null, nthreads: 2, memory_limit: 1000, terminate: 0.95 },
+  ...{ dashboard: null, nthreads: 2, memory_limit: 1000, terminate: 0.95, shared: null },
 };
 
 it("what a worker used that has just ended by itself is told once its exit says so", async () => {
@@ -34,6 +34,25 @@ it("what a worker used that has just ended by itself is told once its exit says 
   happens({ event: "exit", code: 0, signal: null, cpu: 3, peak: 700 });
   await end;
   expect(usage()).toMatchObject([{ cpu: 3, peak: 700, threads: 2, limit: 1000 }]);
+});
+
+describe("a child that does not end", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it.each([10, 30 * 86_400])("is killed after its grace, and no earlier: %i s", async (grace) => {
+    vi.useFakeTimers();
+    const kill = vi.fn();
+    const end = endChild({ pid: () => 1, tell: () => undefined, kill }, grace, () => undefined);
+    vi.advanceTimersByTime(grace * 1000 - 1);
+    expect(kill).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(kill).toHaveBeenCalledWith("SIGKILL");
+    vi.advanceTimersByTime(1000);
+    await end;
+    expect(vi.getTimerCount()).toBe(0);
+  });
 });
 
 it("a worker is ended at the fraction of its limit that its Dask configuration names, or never", () => {

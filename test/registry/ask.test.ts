@@ -35,8 +35,26 @@ describe("what a cluster is", () => {
     );
   });
 
+  test("what somebody else took for ended and whose process lives is there", () => {
+    const lost = { state: "ended", why: "its job is gone without a word" } as const;
+    expect(verdict(lost, { ...silent, process: true, scheduler: "answers" })).toEqual({ state: "running" });
+    expect(verdict(lost, { ...silent, process: true }).state).toBe("silent");
+    expect(verdict(lost, { ...silent, process: false }).state).toBe("ended");
+    expect(verdict({ ...lost, code: 0 }, { ...silent, process: true }).state).toBe("ended");
+  });
+
+  test("an address that refuses or belongs to another is no proof that a cluster on another host has ended", () => {
+    for (const scheduler of ["refused", "another"] as const) {
+      const alone = verdict({ state: "running" }, { ...silent, scheduler });
+      expect(alone).toMatchObject({ state: "unknown", why: expect.stringContaining("from here") });
+      expect(alone.lost).toBeUndefined();
+      const inJob = verdict({ state: "running" }, { ...silent, scheduler, job: "running" });
+      expect(inJob).toMatchObject({ state: "silent", why: expect.stringMatching(/^its job is running; /) });
+      expect(inJob.lost).toBeUndefined();
+    }
+  });
+
   test("a cluster on another host is asked by its scheduler's port, then by its job", () => {
-    expect(verdict({ state: "running" }, { ...silent, scheduler: "refused" }).state).toBe("ended");
     expect(verdict({ state: "running" }, { ...silent, scheduler: "no way", job: "gone" }).state).toBe("ended");
     expect(verdict({ state: "running" }, { ...silent, scheduler: "no way", job: "running" }).state).toBe("silent");
     expect(verdict({ state: "running" }, { ...silent, scheduler: "no way" })).toMatchObject({ state: "unknown" });

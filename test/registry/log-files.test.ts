@@ -1,4 +1,4 @@
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -27,6 +27,15 @@ test("a line that is still being written is read when it is whole", async () => 
   expect(early.lines.map(({ text }) => text)).toEqual(["first"]);
   appendFileSync(path, second.slice(30));
   expect((await readFrom(path, early.end, {})).lines.map(({ text }) => text)).toEqual(["second, in UTF-8: é"]);
+});
+
+test("a line may hold what Unicode takes for the end of a line, and be longer than one read", async () => {
+  const path = join(folder, "d.jsonl");
+  const texts = ["one\u2028two\u2029three", `${"é".repeat(70_000)}\u2028`, "last"];
+  writeFileSync(path, texts.map((text, index) => record(index, 0, text)).join(""));
+  const read = await readFrom(path, 0, {});
+  expect(read.lines.map(({ text }) => text)).toEqual(texts);
+  expect(read.end).toBe(statSync(path).size);
 });
 
 test("what is no record of ours is passed over; what a record holds besides its text is shown", () => {

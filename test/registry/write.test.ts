@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -76,6 +86,15 @@ test("a launch takes the place of the job that was submitted for it", async () =
   expect(found.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["abc.1", "job-slurm-8"]);
 });
 
+test("a launch takes the place of its jobs that HTCondor calls by their common number, and of no others", async () => {
+  for (const id of ["12", "120", "13.0"])
+    await writeEntry(entry({ state: "pending", launch: pendingLaunch({ system: "htcondor", id }) }), env());
+  await writeEntry(entry({ launch: "lead.1", job: { system: "htcondor", id: "12.0" } }), env());
+  await writeEntry(entry({ launch: "alone.1", job: { system: "htcondor", id: "13.0" } }), env());
+  const found = await readEntries(statePaths(env()).clusters);
+  expect(found.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["alone.1", "job-htcondor-120", "lead.1"]);
+});
+
 test("at an end what is older than a week goes, with its logs; what runs stays however old", async () => {
   const { clusters, logs } = statePaths(env());
   await writeEntry(entry({ launch: "old-ended.1", state: "ended" }), env());
@@ -103,4 +122,22 @@ test("a file that is none of ours is passed over", async () => {
   writeFileSync(join(clusters, "half~1.json"), '{"format": 1, "na', { mode: 0o600 });
   writeFileSync(join(clusters, "open~2.json"), JSON.stringify(entry({ launch: "open.1" })), { mode: 0o644 });
   expect(await readEntries(clusters)).toHaveLength(1);
+});
+
+test("logs beyond the most bytes go, but never those of a cluster that runs", async () => {
+  const { clusters, logs } = statePaths(env());
+  const ended = { state: "ended", ended: Date.now() / 1000 } as const;
+  for (const [launch, more] of [
+    ["runs.1", {}],
+    ["ended.1", ended],
+  ] as const) {
+    await writeEntry(entry({ launch, ...more }), env());
+    mkdirSync(join(logs, launch), { recursive: true });
+    // Sparse: nothing is written.
+    writeFileSync(join(logs, launch, "launch.record"), "");
+    truncateSync(join(logs, launch, "launch.record"), 600_000_000);
+  }
+  rmSync(join(clusters, ".pruned"), { force: true });
+  await writeEntry(entry({ ...ended, launch: "now.1" }), env());
+  expect(readdirSync(logs)).toEqual(["runs.1"]);
 });

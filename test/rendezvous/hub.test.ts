@@ -11,8 +11,11 @@ import { controlVersion } from "../../src/protocol/messages.ts";
 import { proof } from "../../src/security/tokens.ts";
 import { createAuthority, fingerprint } from "../../src/security/certificates.ts";
 
+const changed: { hubProof: number } = deadlines;
+const { hubProof } = deadlines;
 const open: { readonly close: () => void }[] = [];
 afterEach(() => {
+  changed.hubProof = hubProof;
   for (const one of open.splice(0)) one.close();
 });
 
@@ -86,28 +89,35 @@ describe("a hub that strangers crowd", () => {
         strangers.map((socket) => new Promise((met) => socket.once("connect", met).once("close", met))),
       );
     }
-    const link = (await linkToHub(place, { rank: 1, host: "h1" })) ?? (await linkToHub(place, { rank: 1, host: "h1" }));
+    let link = await linkToHub(place, { rank: 1, host: "h1" });
+    // A busy machine may need longer than an attempt has.
+    for (let again = 0; link === undefined && again < 5; again += 1)
+      link = await linkToHub(place, { rank: 1, host: "h1" });
     expect(link).toBeDefined();
     if (link !== undefined) open.push(link.channel);
-    for (const until = performance.now() + 2_000; joined.length === 0 && performance.now() < until; ) await pause(10);
+    for (const until = performance.now() + 30_000; joined.length === 0 && performance.now() < until; ) await pause(10);
     expect(joined).toEqual(["h1"]);
-    expect(Math.max(...(await Promise.all(all)))).toBeLessThan(deadlines.hubProof + 3_000);
+    expect(Math.max(...(await Promise.all(all)))).toBeLessThan(deadlines.hubProof + 30_000);
     // Said once, though hundreds were ended; the rest comes with the close.
     expect(refused).toHaveLength(1);
     hub.close();
     const total = refused.flatMap((counts) => Object.values(counts)).reduce((a, b) => a + b, 0);
     expect(total).toBeGreaterThanOrEqual(600);
     expect(refused).toHaveLength(2);
-  }, 60_000);
+  });
 
   it("ends a connection that says nothing sooner than one that has begun", async () => {
+    // Further away than this process may stand still: both would end at once, in any order.
+    changed.hubProof = 120_000;
     const { hub } = await hubHere();
     const from = performance.now();
-    const silent = connect(hub.port, "127.0.0.1");
-    await closed(silent);
-    const took = performance.now() - from;
-    expect(took).toBeGreaterThan(deadlines.hubFirstWord - 100);
-    expect(took).toBeLessThan(deadlines.hubProof - 500);
+    const begun = connect(hub.port, "127.0.0.1", () => begun.write("\x16"));
+    open.push({ close: () => begun.destroy() });
+    let over = false;
+    void closed(begun).then(() => (over = true));
+    await closed(connect(hub.port, "127.0.0.1"));
+    expect(performance.now() - from).toBeGreaterThan(deadlines.hubFirstWord - 100);
+    expect(over).toBe(false);
   });
 });
 

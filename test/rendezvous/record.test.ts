@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { meetByRecord, publishRecord } from "../../src/rendezvous/record.ts";
+import { meetByRecord, publishRecord, ranksThatHeard } from "../../src/rendezvous/record.ts";
 
 let place = "";
 let folder = "";
@@ -14,7 +14,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(place, { recursive: true }));
 
-const meet = (): Promise<unknown> => meetByRecord({ folder, launch: "x", rank: 3, host: "b", startTimeout: 0.1 });
+const meet = (): ReturnType<typeof meetByRecord> =>
+  meetByRecord({ folder, launch: "x", rank: 3, host: "b", localSize: 5, startTimeout: 0.1 });
 const publish = (launch: string, port: number): Promise<void> =>
   publishRecord(folder, {
     v: 1,
@@ -53,4 +54,23 @@ test("a record of a rank 0 that does not answer is TSD-022, with its addresses",
   await publish("x", port);
   const facts = { rank: 3, host: "b", hub: "a", addresses: `127.0.0.1:${port}` };
   await expect(meet()).rejects.toMatchObject({ code: "TSD-022", exitCode: 69, facts });
+});
+
+test("a rank 0 that has failed ends this launch's hosts with its code, and sees how many ranks know", async () => {
+  await publishRecord(folder, { v: 1, launch: "x", failed: 64, at: Date.now() });
+  const { channel } = await meet();
+  expect(await new Promise((resolve) => channel.onMessage(resolve))).toEqual({ t: "end", code: 64, grace: 0 });
+  const closed = new Promise((resolve) => channel.onClose(resolve));
+  channel.send({ t: "host-done" });
+  await closed;
+  expect(await ranksThatHeard(folder)).toBe(5);
+});
+
+test.each([
+  ["another launch", "y", 0],
+  ["one that was killed long ago", "x", 120_000],
+])("a rank 0 that has failed, of %s, ends nobody", async (_, launch, ago) => {
+  await publishRecord(folder, { v: 1, launch, failed: 64, at: Date.now() - ago });
+  await expect(meet()).rejects.toMatchObject({ code: "TSD-021" });
+  expect(await ranksThatHeard(folder)).toBe(0);
 });

@@ -26,7 +26,8 @@ const head: LaunchHead = {
   python: "/venv/bin/python",
   options: [["nthreads", "2", "the command line"]],
   job: { system: "slurm", id: "17" },
-  ends: began / 1000 + 7200,
+  jobStarted: began / 1000 - 10,
+  ends: began / 1000 - 10 + 7200,
 };
 
 const at = (seconds: number, event: RecordEvent): RecordLine => ({ at: began + seconds * 1000, ...event });
@@ -180,17 +181,25 @@ test("a long run's samples are thinned out, the fullest moment of each worker ke
 });
 
 describe("what to ask for next time", () => {
-  const told = (end: RecordLine, more: readonly RecordLine[] = []): string => {
-    const all = [...lines, ...more, end];
+  const told = (end: RecordLine, of = head): string => {
+    const all = [...lines, end];
     const last = end.k === "end" ? end : undefined;
-    return advice(head, usedBy(head, all, courseOf(began, all), last), last).join(" ");
+    return advice(of, usedBy(of, all, courseOf(began, all), last), last).join(" ");
   };
   test("less memory, workers and time where they were not used", () => {
     const text = told({
       ...ended,
       usage: { ...(ended.k === "end" ? ended.usage : {}), workers: 2, restarts: 0 },
     } as RecordLine);
-    expect(text).toContain("Time: it took 1 h of 2 h");
+    expect(text).toContain("Time: it took 1 h of the job's 2 h; with 1 h 19 min the job would start sooner");
+  });
+  test("the time that the job spent before the launch is asked for, too", () => {
+    const staged = { ...head, jobStarted: began / 1000 - 3 * 3600, ends: began / 1000 + 3 * 3600 };
+    expect(told({ ...ended, at: began + 1_800_000 }, staged)).toContain(
+      "it took 30 min, 3 h after the job's start, of the job's 6 h; with 3 h 39 min the job would start sooner",
+    );
+    const { jobStarted: _, ...unknown } = staged;
+    expect(told({ ...ended, at: began + 1_800_000 }, unknown)).not.toContain("Time:");
   });
   test("more time where it ran out, and nothing after a moment", () => {
     const end = { k: "end", why: "train.py says that its time was over", code: 143 } as const;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Failure } from "../../src/errors/failure.ts";
 import { unwritable } from "../../src/security/file-problems.ts";
-import { privateFolder, readPrivateFile, writePrivateFile } from "../../src/security/private-files.ts";
+import { privateFolder, readPrivateFile, temporaryFolder, writePrivateFile } from "../../src/security/private-files.ts";
 
 const asRoot = process.geteuid?.() === 0;
 const mode = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);
@@ -122,6 +122,14 @@ describe("a place that cannot be written", () => {
   ])("%s is told with its cause and a cure", (code, text) => {
     expect(failed(code).message).toMatch(text);
     expect(failed(code).message).toMatch(/cure: {2}\S/);
+  });
+
+  test("a temporary folder that is not there is told as that", async () => {
+    const before = process.env["TMPDIR"];
+    process.env["TMPDIR"] = join(base, "none");
+    const failed = temporaryFolder("tsdask-script-");
+    process.env["TMPDIR"] = before;
+    await expect(failed).rejects.toThrow(/TSD-072[\s\S]*temporary folder \S+\/none is not there[\s\S]*Set TMPDIR/);
   });
 
   test("an error nobody foresaw is told in its own words", () => {

@@ -55,6 +55,21 @@ test("every line of ours carries our name, so that it can be told from the scrip
   expect(said("a\n\nb")).toBe("tsdask-mpi: a\ntsdask-mpi:\ntsdask-mpi: b\n");
 });
 
+test("no name of a file or host steers the terminal", () => {
+  const evil = "/tmp/evil\u001b]0;x\u0007\u009b31m\u202e";
+  const shown = String.raw`/tmp/evil\u001b]0;x\u0007\u009b31m\u202e`;
+  const text = banner({
+    version: "1",
+    schedulerFile: evil,
+    folder: evil,
+    python: "3",
+    pythonPath: evil,
+    notes: [evil],
+  });
+  expect(text.split(shown)).toHaveLength(5);
+  expect(text + tunnelBlock([evil]) + said(evil)).not.toMatch(/[\u001b\u0007\u009b\u202e]/);
+});
+
 test("a dashboard on another port than the one asked for says so", () => {
   expect(dashboardText({ host: "h1", port: 8787, asked: ":8787" })).toBe("http://h1:8787/status");
   expect(dashboardText({ host: "h1", port: 40001, asked: "h1:8787" })).toBe(

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { endText, type Ending } from "../../src/ui/end.ts";
+import { usageText } from "../../src/ui/usage.ts";
 
 test.each<[Ending, string]>([
   [{ kind: "script", name: "analysis.py", code: 0 }, "analysis.py finished after 12 s on 15 workers."],
@@ -15,6 +16,19 @@ test.each<[Ending, string]>([
   [{ kind: "rank-lost", rank: 4, host: "h2" }, "rank 4 on h2 was lost after 12 s on 15 workers; the launch is over."],
 ])("%j", (ending, sentence) => {
   expect(endText(ending, { seconds: 12, workers: 15 })).toBe(`tsdask-mpi: ${sentence}\n`);
+});
+
+test("a script's name steers no terminal, neither at the end nor in what is said of its use", () => {
+  const script = { kind: "script", name: "s\u001b[32m.py", code: 0 } as const;
+  const usage = {
+    workers: 1,
+    restarts: 0,
+    scheduled: { clients: 0, tasks: 0, used: 0, seen: 1, spilled: 0, unrunnable: 0 },
+  };
+  for (const text of [endText(script, { seconds: 1 }), usageText(usage, script)]) {
+    expect(text).toContain(String.raw`s\u001b[32m.py`);
+    expect(text).not.toContain("\u001b");
+  }
 });
 
 test("the logs are named when they are kept", () => {

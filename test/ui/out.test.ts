@@ -21,7 +21,7 @@ const run = (redirect: string, lines = 3000): Promise<Result> =>
     execFile(
       "bash",
       ["-c", `"$0" "$1" "$2" ${redirect}`, process.execPath, fixture, String(lines)],
-      { timeout: 20_000 },
+      { timeout: 100_000 },
       (error, stdout) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
         if (stdout === "") return reject(error ?? new Error("no output"));
@@ -44,9 +44,9 @@ test("a reader that has gone away costs the text, not the process", async () => 
 });
 
 test("a reader that does not read costs a bounded time and bounded memory", async () => {
-  const result = await run("2> >(sleep 2 >/dev/null 2>&1)");
+  const result = await run("2> >(exec sleep 100 >/dev/null 2>&1); code=$?; kill $!; exit $code");
   expect(result).toMatchObject({ code: 3, stdout: { full: true } });
-  expect(result.seconds).toBeLessThan(4);
+  expect(result.seconds).toBeLessThan(60);
   expect(result.stdout.written).toBeLessThan(400);
 });
 

@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { workerProgress } from "../../src/ui/progress.ts";
 import { memoryOut } from "./memory-out.ts";
 
+// The faked time goes on while a bar is waited for, which is not to be while this is loaded.
+beforeAll(() => import("cli-progress"), 60_000);
 beforeEach(
   () => void vi.useFakeTimers({ now: 0, toFake: ["setInterval", "clearInterval", "setTimeout", "performance"] }),
 );

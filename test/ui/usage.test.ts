@@ -3,7 +3,7 @@ import type { Ending } from "../../src/ui/end.ts";
 import { usageText, type Usage } from "../../src/ui/usage.ts";
 
 const script = { kind: "script", name: "a.py", code: 0 } as const satisfies Ending;
-const scheduled = { clients: 1, tasks: 40, used: 6, seen: 6, spilled: 0 };
+const scheduled = { clients: 1, tasks: 40, used: 6, seen: 6, spilled: 0, unrunnable: 0 };
 const worked = { cpu: 12, threadSeconds: 48, threads: 12, peak: 512 * 2 ** 20, limit: 2 * 2 ** 30 };
 const usage = (change: Partial<NonNullable<Usage["scheduled"]>> = {}, workers = 6): Usage => ({
   workers,
@@ -57,6 +57,12 @@ test.each<[string, Usage, Ending, string | undefined]>([
     usage({ tasks: 0, used: 0, seen: 0 }, 0),
     script,
     "a client connected, no task ran: no worker had registered when it ended (--wait-workers 1 has the script wait for one).",
+  ],
+  [
+    "tasks that no worker could run",
+    usage({ tasks: 0, used: 0, unrunnable: 2 }),
+    { ...script, code: 1 },
+    "2 tasks waited for a worker in vain: none had the resources (`--resources GPU=1`, `--group`), or was the worker, that they asked for.",
   ],
   [
     "fewer tasks than workers",

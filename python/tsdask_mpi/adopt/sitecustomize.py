@@ -11,7 +11,9 @@ import sys
 
 def _begin():
     folder = os.path.dirname(os.path.abspath(__file__))
-    if os.environ.get("TSDASK_CLUSTERS") and os.environ.get("DASK_SCHEDULER_ADDRESS"):
+    # Kernels and processes of older environments inherit these variables. Their Dask is not this launch's.
+    is_known = sys.version_info >= (3, 10)
+    if is_known and os.environ.get("TSDASK_CLUSTERS") and os.environ.get("DASK_SCHEDULER_ADDRESS"):
         try:
             from tsdask_adopt import finder
 

@@ -89,16 +89,21 @@ function inDoubleQuotes(text: string): string {
   return text.replace(/[\\"`$]/g, "\\$&");
 }
 
-/** The shell lines that make the environment: modules, Python environment, variables, the user's own. */
+/**
+ * The shell lines that make the environment: modules, Python environment, variables, the user's own. A job ends where
+ * there is no such environment, and does not go on with another Python. The bash job of a csh user has no `module`.
+ */
 export function environmentLines({ modules, environment, setup, variables }: JobSpec): readonly string[] {
   const python =
     environment === undefined
       ? []
       : environment.includes("/")
-        ? [`source ${quoted(environment.replace(/\/$/, ""))}/bin/activate`]
-        : [`eval "$(conda shell.bash hook)" && conda activate ${quoted(environment)}`];
+        ? [`source ${quoted(environment.replace(/\/$/, ""))}/bin/activate || exit 1`]
+        : [`eval "$(conda shell.bash hook)" && conda activate ${quoted(environment)} || exit 1`];
   return [
-    ...(modules.length === 0 ? [] : [`module load ${modules.map(quoted).join(" ")}`]),
+    ...(modules.length === 0
+      ? []
+      : ["command -v module >/dev/null || . /etc/profile", `module load ${modules.map(quoted).join(" ")} || exit 1`]),
     ...python,
     ...Object.entries(variables).map(([name, value]) => `export ${name}=${quoted(value)}`),
     ...setup,

@@ -32,11 +32,14 @@ export function kubernetesScript(spec: JobSpec): Rendered {
   const launcher = {
     name: "launcher",
     ...pod,
+    // The id as the submitter knows it: `<namespace>.<name>`.
     env: [
+      { name: "MPIJOB_NAMESPACE", valueFrom: { fieldRef: { fieldPath: "metadata.namespace" } } },
       {
-        name: "TSDASK_MPIJOB",
+        name: "MPIJOB_NAME",
         valueFrom: { fieldRef: { fieldPath: "metadata.labels['training.kubeflow.org/job-name']" } },
       },
+      { name: "TSDASK_MPIJOB", value: "$(MPIJOB_NAMESPACE).$(MPIJOB_NAME)" },
     ],
     // Arguments, not a command: the operator's base images wait in their entry point for the workers' names.
     args: ["/bin/bash", "-c", plainDollars(`${launch.join("\n")}\n`)],

@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { execa } from "execa";
+import * as v from "valibot";
 import { daskYaml } from "../../dask/configuration.ts";
 import { deadlines } from "../../deadlines.ts";
 import { visibleLine } from "../../errors/visible.ts";
@@ -10,6 +11,8 @@ import { posixQuoted } from "../shells.ts";
 import { clientFolder } from "./remember.ts";
 import type { Told } from "./lines.ts";
 
+/** Packages' names and versions, null for one that is not there. */
+type Versions = Readonly<Record<string, string | null>>;
 type Credentials = Extract<Told, { event: "credentials" }>;
 
 /** A folder of this computer that connects a plain `Client()` to the cluster. */
@@ -66,10 +69,7 @@ export async function makeClientFolder({
   };
 }
 
-async function versionsHere(
-  python: string,
-  env: NodeJS.ProcessEnv,
-): Promise<Readonly<Record<string, string>> | string> {
+async function versionsHere(python: string, env: NodeJS.ProcessEnv): Promise<Versions | string> {
   const ran = await execa(python, ["-c", versionsProgram], {
     env,
     extendEnv: false,
@@ -83,19 +83,29 @@ async function versionsHere(
         .split("\n")
         .at(-1) ?? "it cannot be run",
     )}); --python names another`;
-  const found: unknown = JSON.parse(ran.stdout);
-  return found as Readonly<Record<string, string>>;
+  return versionsIn(ran.stdout) ?? `note: ${python} here does not say its versions, so that they are not compared`;
+}
+
+const VersionsSchema = v.record(v.string(), v.nullable(v.string()));
+
+/** What a Python has said of its versions; its own start and end may have written to the same stream. Pure. */
+export function versionsIn(stdout: string): Versions | undefined {
+  const line = stdout.split("\n").findLast((one) => one.startsWith("{"));
+  try {
+    const found = v.safeParse(VersionsSchema, JSON.parse(line ?? ""));
+    return found.success ? found.output : undefined;
+  } catch {
+    // Half a line, or something else that begins as one.
+    return undefined;
+  }
 }
 
 /** A line for what differs; none when nothing does. Pure. */
-export function differences(
-  here: Readonly<Record<string, string>>,
-  there: Readonly<Record<string, string | null>>,
-): readonly string[] {
+export function differences(here: Versions, there: Versions): readonly string[] {
   const minor = (version: string): string => version.split(".").slice(0, 2).join(".");
   const differ = compared.flatMap((name) => {
     const [mine, theirs] = [here[name], there[name]];
-    if (mine === undefined || theirs === undefined || theirs === null) return [];
+    if (typeof mine !== "string" || typeof theirs !== "string") return [];
     const same = name === "python" ? minor(mine) === minor(theirs) : mine === theirs;
     return same ? [] : [`${name} ${mine.split(".final")[0]} (the cluster: ${theirs.split(".final")[0]})`];
   });

@@ -1,7 +1,7 @@
-import { Failure } from "../../errors/failure.ts";
 import { BadValue, type ReadContext } from "../../config/values.ts";
 import { jobOptions } from "../script-options.ts";
 import type { CommandContext } from "../context.ts";
+import { EndedByUser } from "./ended-by-user.ts";
 import type { Told } from "./lines.ts";
 import { openPrompt } from "./prompt.ts";
 
@@ -19,18 +19,34 @@ const mostShown = 12;
 
 /**
  * Asks on the terminal for what is missing of a job, with what the batch system offers; Enter leaves it to the batch
- * system. Resolves to all options. Throws TSD-176 when the user has had enough.
+ * system. Resolves to all options. Throws EndedByUser when the user has had enough.
  */
 export async function askForMissing(
   options: readonly string[],
-  { choices, context }: { readonly choices: () => Promise<Choices>; readonly context: CommandContext },
+  {
+    choices,
+    context,
+    asking,
+  }: {
+    readonly choices: () => Promise<Choices>;
+    readonly context: CommandContext;
+    /** Runs what a signal to this program ends. */
+    readonly asking: <T>(run: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+  },
 ): Promise<readonly string[]> {
   const missing = questions.filter(({ key }) => !options.some((word) => word.startsWith(`--${key}=`)));
   if (missing.length === 0) return options;
   const offered = await choices();
   const open = missing.filter(({ key }) => offered.defaults[key] === undefined);
-  const prompt = openPrompt();
   const read: ReadContext = { cwd: context.cwd, home: "", env: context.env, variables: false };
+  return [...options, ...(await asking((signal) => askEach(open, { offered, read, signal })))];
+}
+
+async function askEach(
+  open: readonly (typeof questions)[number][],
+  { offered, read, signal }: { readonly offered: Choices; readonly read: ReadContext; readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  const prompt = openPrompt(signal);
   const said: string[] = [];
   if (open.length > 0) process.stderr.write(`The job on ${offered.system} (Enter: as the batch system has it):\n`);
   try {
@@ -41,8 +57,8 @@ export async function askForMissing(
       if (list.length > mostShown) process.stderr.write(`  and ${list.length - mostShown} more\n`);
       for (;;) {
         const typed = (await prompt.ask(`${text}: `))?.trim();
-        if (typed === undefined)
-          throw new Failure("TSD-176", { name: "The session", why: "it was ended by you before a job was submitted" });
+        signal.throwIfAborted();
+        if (typed === undefined) throw new EndedByUser("SIGINT", "nothing was submitted");
         if (typed === "") break;
         const value = chosen(typed, list);
         const problem = problemOf(key, value, read);
@@ -56,7 +72,7 @@ export async function askForMissing(
   } finally {
     prompt.close();
   }
-  return [...options, ...said];
+  return said;
 }
 
 /** A number means the choice of that number; a choice is its first word. */

@@ -3,6 +3,8 @@ export interface Inbox<T> {
   put(item: T): void;
   /** The next item, as soon as there is one. */
   next(): Promise<T>;
+  /** The first item that fits, of those that nobody has read. */
+  takeOut(fits: (item: T) => boolean): T | undefined;
 }
 
 export function makeInbox<T>(): Inbox<T> {
@@ -18,6 +20,10 @@ export function makeInbox<T>(): Inbox<T> {
     next: () => {
       const [first] = items.splice(0, 1);
       return first === undefined ? new Promise((resolve) => (waiting = resolve)) : Promise.resolve(first);
+    },
+    takeOut: (fits) => {
+      const at = items.findIndex(fits);
+      return at < 0 ? undefined : items.splice(at, 1)[0];
     },
   };
 }

@@ -10,7 +10,7 @@ export type Happening =
   | { readonly kind: "told"; readonly told: Told }
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "lost" }
-  | { readonly kind: "interrupt" }
+  | { readonly kind: "interrupt"; readonly signal: NodeJS.Signals }
   | { readonly kind: "time" };
 
 /** How often (ms) the login host's side hears that this side lives. */
@@ -34,6 +34,8 @@ export interface LinkRequest {
   readonly env: NodeJS.ProcessEnv;
   readonly ask: boolean;
   readonly say: (line: string) => void;
+  /** Ends the attempt, which throws its reason. */
+  readonly signal: AbortSignal;
 }
 
 /** Connects, starts our program there, and hears it. Throws TSD-173 (ssh), TSD-174 (it is not there), TSD-177. */
@@ -67,6 +69,12 @@ export async function connectLink(request: LinkRequest, inbox: Inbox<Happening>)
   };
   channel.once("error", lost).once("close", lost);
   const late = setTimeout(() => put({ kind: "time" }), deadlines.openHello);
+  const abort = (): void => {
+    channel.kill("SIGKILL");
+    put({ kind: "failed", error: request.signal.reason });
+  };
+  request.signal.addEventListener("abort", abort);
+  if (request.signal.aborted) abort();
   const alive = setInterval(() => channel.stdin.write(written({ op: "alive" })), aliveEvery);
   const nodes = new Map<string, Promise<Connection>>();
   const close = async (): Promise<void> => {
@@ -79,7 +87,8 @@ export async function connectLink(request: LinkRequest, inbox: Inbox<Happening>)
   try {
     const item = await first.next();
     clearTimeout(late);
-    if (item.kind !== "told" || item.told.event !== "hello") throw notThere(request, noise, item);
+    request.signal.removeEventListener("abort", abort);
+    if (item.kind !== "told" || item.told.event !== "hello") throw notThere(request, noise, item, channel.exitCode);
     live = true;
     const hello = item.told;
     const toNode = (node: string): Promise<Connection> => {
@@ -132,12 +141,15 @@ async function connectNode(
   }
 }
 
-/** Ends our program there by the end of its input; by force when it does not go. */
+/**
+ * Ends our program there by the end of its input; by force when it does not go. ssh's process in the background has
+ * the channel's pipes, too, for as long as the other end runs.
+ */
 async function ended(channel: Channel): Promise<void> {
   if (channel.exitCode !== null || channel.signalCode !== null) return;
   await new Promise<void>((resolve) => {
     const force = setTimeout(() => channel.kill("SIGKILL"), deadlines.sshControl);
-    channel.once("close", () => {
+    channel.once("exit", () => {
       clearTimeout(force);
       resolve();
     });
@@ -149,10 +161,19 @@ function notThere(
   { login, program }: LinkRequest,
   noise: readonly string[],
   item: { readonly kind: string; readonly error?: unknown },
+  code: number | null,
 ): unknown {
   if (item.kind === "failed") return item.error;
   const said = noise.join("; ");
   const missing = /not found|no such file|command not found/i.test(said);
+  // ssh(1): "exits with the exit status of the remote command or with 255 if an error occurred".
+  if (item.kind === "lost" && !missing && (code === 255 || code === null))
+    return new Failure("TSD-173", {
+      login,
+      problem: `the connection was lost before ${program} answered${said === "" ? "" : ` (${said})`}`,
+      cause: "The network dropped, the login host ended the connection, or what was started there was killed.",
+      cure: "Try again; if it stays so, try the same with plain ssh.",
+    });
   return new Failure("TSD-174", {
     login,
     program,

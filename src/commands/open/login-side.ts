@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { homedir, hostname, userInfo } from "node:os";
+import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { batchSystem } from "../../batch/job.ts";
 import { cannotRun, whyPending } from "../../batch/pending.ts";
 import { commandShell } from "../../batch/run.ts";
+import { sameJob } from "../../batch/same-job.ts";
 import { renderScript } from "../../batch/script/render.ts";
 import type { ScriptSystem } from "../../batch/script/job-spec.ts";
 import { readCommandLine } from "../../config/command-line.ts";
@@ -22,6 +23,7 @@ import { makeStateFolder, statePaths } from "../../registry/place.ts";
 import { stopCluster } from "../../registry/stop.ts";
 import { registerSubmission } from "../../registry/submission.ts";
 import { readClusterCredentials, readClusterToken } from "../../security/cluster-folder.ts";
+import { homeFolder, userName } from "../../security/user.ts";
 import { failureOf } from "../../ui/failure-of.ts";
 import { clusterTrust } from "../cluster-trust.ts";
 import { systemHere } from "../growth-options.ts";
@@ -30,10 +32,7 @@ import { commandIn, nameIn, sectionDefaults, submitText, systemOf } from "../scr
 import { choicesOf } from "./choices.ts";
 import { lastWords } from "./last-words.ts";
 import { readRequest, written, type Request, type Target, type Told } from "./lines.ts";
-
-/** How often (ms) a job that waits, and a cluster that runs, is looked at. */
-const lookEvery = 2_000;
-const lookWhileUp = 10_000;
+import { Pace } from "./pace.ts";
 
 interface Side {
   readonly env: NodeJS.ProcessEnv;
@@ -59,12 +58,13 @@ export async function serveOpen(
   const side = { env, tell, gone: gone.signal };
   const lines = createInterface({ input });
   const silence = setTimeout(() => lines.close(), deadlines.openSilence);
-  tell({ event: "hello", version: VERSION, host: hostname(), user: userInfo().username });
+  tell({ event: "hello", version: VERSION, host: hostname(), user: userName(env) });
+  let submitted: Promise<void> | undefined;
   for await (const line of lines) {
     silence.refresh();
     const request = readRequest(line);
-    if (request !== undefined)
-      void answer(request, side).catch((error: unknown) => {
+    if (request !== undefined) {
+      const answered = answer(request, side).catch((error: unknown) => {
         const { code, facts } = failureOf(error);
         if (gone.signal.aborted) return;
         const told = Object.entries(facts).flatMap(([name, fact]) =>
@@ -72,9 +72,13 @@ export async function serveOpen(
         );
         tell({ event: "failure", code, facts: Object.fromEntries(told) });
       });
+      if (request.op === "submit") submitted = answered;
+    }
   }
   clearTimeout(silence);
   gone.abort();
+  // The batch system may have taken the job: it is written into the list, where its owner finds it.
+  await submitted;
   return 0;
 }
 
@@ -122,12 +126,12 @@ async function defaultsOf(env: NodeJS.ProcessEnv): Promise<Record<string, string
 
 async function submit(request: Extract<Request, { op: "submit" }>, { env, tell }: Side): Promise<void> {
   const system = systemFor(request.system, env);
-  const cwd = resolve(homedir(), request.folder ?? ".");
+  const cwd = resolve(homeFolder(env), request.folder ?? ".");
   const { said } = readCommandLine(request.options, {
     program: "tsdask-mpi open",
     options: jobOptions,
     defaults: await jobDefaults(env),
-    context: { cwd, home: homedir(), env, variables: false },
+    context: { cwd, home: homeFolder(env), env, variables: false },
   });
   const name = nameIn(request.words) ?? madeName(randomUUID());
   const words = [...named(request.words, name), ...placed(request.words, name, env), ...request.words];
@@ -164,7 +168,9 @@ function placed(words: readonly string[], name: string, env: NodeJS.ProcessEnv):
 
 /** Tells how a cluster gets on: why it waits, that it is up and where, and in the end that it has ended. */
 async function follow(target: Target, { env, tell, gone }: Side): Promise<void> {
+  const pace = new Pace();
   let said = "";
+  let reason = "";
   let up = false;
   while (!gone.aborted) {
     const one = await clusterOf(target, env);
@@ -182,20 +188,22 @@ async function follow(target: Target, { env, tell, gone }: Side): Promise<void> 
         up = true;
         await tellUp(one, file, tell);
       } else {
-        const now = await waitsFor(one, env);
-        const state = `${now.state} ${now.reason}`;
-        if (state !== said) tell(now);
+        pace.looked(performance.now(), one.state);
+        if (one.state !== "pending") reason = one.why ?? "";
+        else if (pace.asks(performance.now())) reason = (await whyWaits(one, env)) ?? one.why ?? reason;
+        const state = `${one.state} ${reason}`;
+        if (state !== said) tell({ event: "waits", state: one.state, reason });
         said = state;
       }
     }
-    await sleep(up ? lookWhileUp : lookEvery, undefined, { signal: gone }).catch(() => undefined);
+    await sleep(pace.next(performance.now(), up), undefined, { signal: gone }).catch(() => undefined);
   }
 }
 
 async function clusterOf(target: Target, env: NodeJS.ProcessEnv): Promise<Listed | undefined> {
   if ("name" in target) return clusterNamed(target.name, env);
   const { system, id } = target.job;
-  const found = await listClusters(env, ({ job }) => job.system === system && job.id === id);
+  const found = await listClusters(env, ({ job }) => sameJob(job, target.job));
   if (found.length > 0) return found[0];
   // A list that could not be written: the batch system knows the job all the same.
   const state = (await batchSystem(system).states([id], commandShell({ env }))).get(id);
@@ -237,24 +245,21 @@ async function tellUp({ entry, ends }: Listed, { address, tsdask }: SchedulerFil
   });
 }
 
-/** Throws TSD-141 for a job that will never run. */
-async function waitsFor(
-  { entry, state, why }: Listed,
-  env: NodeJS.ProcessEnv,
-): Promise<Extract<Told, { event: "waits" }>> {
-  const { system, id } = entry.job;
-  if (state !== "pending" || id === undefined) return { event: "waits", state, reason: why ?? "" };
+/** Why its job waits, where the batch system says it. Throws TSD-141 for a job that will never run. */
+async function whyWaits({ entry: { job } }: Listed, env: NodeJS.ProcessEnv): Promise<string | undefined> {
+  const { system, id } = job;
+  if (id === undefined) return undefined;
   const pending = await whyPending([{ system, id }], commandShell({ env }));
   const stuck = cannotRun(pending, { limits: false });
   if (stuck !== undefined) throw stuck;
-  return { event: "waits", state, reason: pending[0]?.reason ?? why ?? "" };
+  return pending[0]?.reason;
 }
 
 async function tellCredentials(target: Target, { env, tell }: Side): Promise<void> {
   const one = await clusterOf(target, env);
   const file = one === undefined ? undefined : await upAt(one, env);
   if (file?.tsdask === undefined) throw new Failure("TSD-176", { name: "The cluster", why: "it does not answer" });
-  const tls = await credentialsFor(file, await clusterTrust({}, { env, cwd: homedir() }));
+  const tls = await credentialsFor(file, await clusterTrust({}, { env, cwd: homeFolder(env) }));
   const { packages } = await versions({ address: file.address, tls }, { deadline: deadlines.connectCommand });
   const pems = file.tsdask.security === "tls" ? await readClusterCredentials(file.tsdask.folder) : {};
   tell({ event: "credentials", ...pems, packages });

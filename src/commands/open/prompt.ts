@@ -7,10 +7,11 @@ export interface Prompt {
   readonly close: () => void;
 }
 
-/** Asks on stderr, reads from stdin. */
-export function openPrompt(): Prompt {
+/** Asks on stderr, reads from stdin; `signal` is as Ctrl-C. */
+export function openPrompt(signal: AbortSignal): Prompt {
   const asking = createInterface({ input: process.stdin, output: process.stderr });
   const over = new AbortController();
+  signal.addEventListener("abort", () => over.abort());
   asking.once("SIGINT", () => over.abort()).once("close", () => over.abort());
   return {
     ask: async (text) => {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rmdir, unlink } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { isAlive } from "../../launcher/proc-stat.ts";
 import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
 import { listens } from "../../net/connection-check.ts";
-import { systemCode } from "../../security/file-problems.ts";
+import { systemCode, unwritable } from "../../security/file-problems.ts";
 import { privateFolder } from "../../security/private-files.ts";
 
 /** The socket of ssh's own process in the background, in its folder: short, since a socket's path is. */
@@ -21,13 +21,37 @@ export const pageName = "open.html";
 const ofHost = (): string => `tsdask-open-${createHash("sha256").update(hostname()).digest("hex").slice(0, 4)}-`;
 
 /**
- * Makes a folder (0700) of this session's on this computer; those of killed sessions go. Throws TSD-071 where nothing
- * can be kept private.
+ * Makes a folder (0700) of this session's on this computer; those of killed sessions go. XDG_RUNTIME_DIR may name a
+ * folder that is not there, or another user's (WSL without systemd, tmux after a logout, `sudo -E -u`): the temporary
+ * folder is taken then. Throws TSD-071 and TSD-072 where nothing can be kept private.
  */
 export async function makeSessionFolder(env: NodeJS.ProcessEnv): Promise<string> {
-  const base = env["XDG_RUNTIME_DIR"] || tmpdir();
+  const runtime = env["XDG_RUNTIME_DIR"] ?? "";
+  if (isAbsolute(runtime))
+    try {
+      return await sessionFolderIn(runtime);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+    }
+  return sessionFolderIn(tmpdir());
+}
+
+/** The same in a certain folder. Throws TSD-071 and TSD-072. */
+export async function sessionFolderIn(base: string): Promise<string> {
   await sweep(base);
-  return privateFolder(await mkdtemp(join(base, `${ofHost()}${process.pid}-`)));
+  const path = join(base, `${ofHost()}${process.pid}-`);
+  let made: string;
+  try {
+    made = await mkdtemp(path);
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+  try {
+    return privateFolder(made);
+  } catch (error) {
+    await rmdir(made).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function sweep(base: string): Promise<void> {

@@ -1,3 +1,4 @@
+import { heardOf } from "../../launcher/signals.ts";
 import { Failure } from "../../errors/failure.ts";
 import { visibleLine } from "../../errors/visible.ts";
 import { clusterTunnel, tunnelLines } from "../../net/cluster-tunnel.ts";
@@ -5,69 +6,32 @@ import { requirePort } from "../../net/ports.ts";
 import { durationText } from "../../ui/format.ts";
 import type { CommandContext } from "../context.ts";
 import { openBrowser } from "./browser.ts";
-import { makeClientFolder, type ClientFolder } from "./client-folder.ts";
+import { makeClientFolder } from "./client-folder.ts";
+import {
+  endIfInterrupted,
+  expected,
+  failureThere,
+  interrupted,
+  interruptible,
+  nothingYet,
+  type Asked,
+  type Desk,
+} from "./desk.ts";
+import { EndedByUser } from "./ended-by-user.ts";
 import { askForMissing } from "./form.ts";
-import { makeInbox, type Inbox } from "./inbox.ts";
-import { failureTold, type Target, type Told } from "./lines.ts";
-import { connectLink, type Happening, type Link } from "./link.ts";
-import { forwardPages, forwardScheduler, type Forwarded } from "./pages.ts";
-import { openPrompt } from "./prompt.ts";
+import { makeInbox } from "./inbox.ts";
+import { leave, leftText, stop } from "./leave.ts";
+import type { Target, Told } from "./lines.ts";
+import type { Happening } from "./link.ts";
+import { forwardPages, forwardScheduler } from "./pages.ts";
+import { connect, connectAgain } from "./reconnect.ts";
 import { remember, rememberEnd, type Session } from "./remember.ts";
 import { canAsk } from "./ssh.ts";
 import { usualProgram, usualWords } from "./words.ts";
 
-/** What was asked of `open`, checked. */
-export interface Asked {
-  readonly login: string;
-  /** Our program's name there. */
-  readonly program: string;
-  /** A cluster that is there already. */
-  readonly target?: Target | undefined;
-  readonly name?: string | undefined;
-  /** The job to submit otherwise: its options as words, what its ranks run, where. */
-  readonly system?: string | undefined;
-  readonly options: readonly string[];
-  readonly words: readonly string[];
-  readonly folder?: string | undefined;
-  /** A port that must be had, and one that would be good. */
-  readonly port?: number | undefined;
-  readonly usualPort?: number | undefined;
-  readonly browser: boolean;
-  readonly print: boolean;
-  readonly form: boolean;
-  /** The words that opened the one that is gone back to. */
-  readonly again?: readonly string[] | undefined;
-  readonly client?: { readonly python: string } | undefined;
-  readonly atEnd: "ask" | "stop" | "leave";
-}
-
-interface Desk {
-  readonly asked: Asked;
-  readonly context: CommandContext;
-  readonly inbox: Inbox<Happening>;
-  readonly say: (line: string) => void;
-  link: Link | undefined;
-  target: Target | undefined;
-  name: string;
-  again: readonly string[] | undefined;
-  /** The login host has answered once. */
-  met: boolean;
-  ended: boolean;
-  /** The job is this session's own, and no cluster has come of it yet. */
-  owns: boolean;
-  pages: readonly Forwarded[];
-  client: ClientFolder | undefined;
-  closePage: (() => Promise<void>) | undefined;
-}
-
-/** Waits (ms) between attempts to connect again. */
-const retries = [1_000, 2_000, 5_000, 10_000, 20_000, 30_000];
-/** A connection that is lost sooner (ms) counts as one more attempt. */
-const soon = 10_000;
-
 /**
  * One session with a cluster behind a login host, from the connection to its end; resolves to the exit code. Throws
- * TSD-173 to 178, and what the login host tells.
+ * TSD-173 to 178, and what the login host tells. 128 + n where the user ends it by a signal before there is a cluster.
  */
 export async function openSession(asked: Asked, context: CommandContext): Promise<number> {
   const inbox = makeInbox<Happening>();
@@ -75,6 +39,7 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     asked,
     context,
     inbox,
+    underWay: undefined,
     say: (line) => void context.stderr.write(`tsdask-mpi: ${line}\n`),
     link: undefined,
     target: asked.target,
@@ -87,8 +52,11 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     client: undefined,
     closePage: undefined,
   };
-  const interrupt = (): void => inbox.put({ kind: "interrupt" });
-  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const interrupt = (signal: NodeJS.Signals): void => {
+    if (desk.underWay === undefined) inbox.put({ kind: "interrupt", signal });
+    else desk.underWay.abort(new EndedByUser(signal, nothingYet(desk)));
+  };
+  const names = heardOf(["SIGINT", "SIGTERM", "SIGHUP"]);
   for (const name of names) process.on(name, interrupt);
   try {
     // Before a job is submitted for nothing.
@@ -96,7 +64,9 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
     return await attend(desk);
   } catch (error) {
     if (desk.met && !(error instanceof Failure && error.code === "TSD-176") && !desk.ended) leftText(desk);
-    throw error;
+    if (!(error instanceof EndedByUser)) throw error;
+    desk.say(`ended by you; ${error.message}`);
+    return error.exitCode;
   } finally {
     for (const name of names) process.off(name, interrupt);
     await desk.client?.remove();
@@ -106,19 +76,22 @@ export async function openSession(asked: Asked, context: CommandContext): Promis
 }
 
 async function attend(desk: Desk): Promise<number> {
-  const { asked, context, inbox, say } = desk;
+  const { context, inbox, say } = desk;
   let from = performance.now();
   const since = (): string => durationText((performance.now() - from) / 1000);
-  desk.link = await connectLink({ ...asked, env: context.env, ask: canAsk(context.env), say }, inbox);
+  desk.link = await connect(desk, canAsk(context.env));
   desk.met = true;
   say(`connected to ${desk.link.hello.host} as ${desk.link.hello.user} (${since()})`);
   if (desk.target === undefined) desk.target = await submit(desk);
+  const early = interrupted(desk);
+  const over = early === undefined ? undefined : await leave(desk, early.signal);
+  if (over !== undefined) return over;
   from = performance.now();
   desk.link.request({ op: "follow", target: desk.target });
   for (;;) {
     const item = await inbox.next();
     if (item.kind === "interrupt") {
-      const code = await leave(desk);
+      const code = await leave(desk, item.signal);
       if (code !== undefined) return code;
     } else if (item.kind === "lost") {
       if (!(await connectAgain(desk))) return leftText(desk);
@@ -142,8 +115,10 @@ async function submit(desk: Desk): Promise<Target> {
           return expected(desk, "choices");
         },
         context,
+        asking: (run) => interruptible(desk, run),
       })
     : asked.options;
+  endIfInterrupted(desk);
   const from = performance.now();
   link?.request({
     op: "submit",
@@ -186,33 +161,6 @@ function sessionOf({ asked: { login, program }, name, target, again, pages: [fir
   };
 }
 
-/** A failure that the login host tells of; where it was is said before it. */
-function failureThere({ asked, say }: Desk, told: Extract<Told, { event: "failure" }>): Failure {
-  say(`on ${asked.login}:`);
-  return failureTold(told);
-}
-
-/** The next thing of a kind that the login host tells; notes are shown, a failure is thrown. */
-async function expected<const K extends Told["event"]>(desk: Desk, event: K): Promise<Extract<Told, { event: K }>> {
-  for (;;) {
-    const item = await desk.inbox.next();
-    if (item.kind === "failed") throw item.error;
-    if (item.kind === "interrupt") throw new Failure("TSD-176", { name: "The session", why: "it was ended by you" });
-    if (item.kind === "lost")
-      throw new Failure("TSD-173", {
-        login: desk.asked.login,
-        problem: "the connection was lost",
-        cause: "The network dropped, or the login host ended the connection.",
-        cure: "Look with `tsdask-mpi list` there whether a job was submitted; then open it, or try again.",
-      });
-    if (item.kind !== "told") continue;
-    const { told } = item;
-    if (told.event === event) return told as Extract<Told, { event: K }>;
-    if (told.event === "failure") throw failureThere(desk, told);
-    if (told.event === "note") desk.say(told.text);
-  }
-}
-
 /** What people are told of a cluster that is not up. */
 const stateWords: Readonly<Record<string, string>> = {
   pending: "the job waits",
@@ -242,8 +190,10 @@ async function take(desk: Desk, told: Told, since: () => string): Promise<number
     case "failure": {
       const failure = failureThere(desk, told);
       // A job that can never run would stay in the queue for good.
-      if (desk.owns && failure.code === "TSD-141") await stop(desk);
-      throw failure;
+      if (!desk.owns || failure.code !== "TSD-141") throw failure;
+      await stop(desk);
+      const todo = String(failure.facts["hint"]).replace(/^Cancel it,(?: and)? /, "");
+      throw new Failure("TSD-141", { ...failure.facts, hint: `\`open\` has cancelled it: ${todo}` });
     }
     default:
       return undefined;
@@ -274,8 +224,11 @@ async function takeUp(
   if (asked.client !== undefined) await openClient(desk, up, asked.client);
   const fresh = desk.pages.filter(({ url }) => !before.some((old) => old.url === url));
   for (const { name, url } of fresh) context.stdout.write(`${name}  ${visibleLine(url)}\n`);
-  if (first !== undefined && asked.browser && fresh.includes(first) && desk.closePage === undefined)
+  if (first !== undefined && asked.browser && fresh.includes(first) && desk.closePage === undefined) {
     desk.closePage = await openBrowser(first.url, context.env);
+    if (desk.closePage !== undefined)
+      say(`the browser opens ${first.name}; if it shows nothing, or may not read its file, open the link above in it`);
+  }
   if (!again)
     say(`Ctrl-C ${{ ask: "asks whether it ends", stop: "ends the cluster", leave: "leaves it running" }[asked.atEnd]}`);
   return undefined;
@@ -299,83 +252,4 @@ async function openClient(
 
 function endText(ends: number | undefined): string {
   return ends === undefined ? "" : `; its job ends in ${durationText(ends - Date.now() / 1000)}`;
-}
-
-/** Connects again until it works; false when the user has had enough. Throws TSD-173 where nobody can log in. */
-async function connectAgain(desk: Desk): Promise<boolean> {
-  const { asked, context, inbox, say } = desk;
-  const from = performance.now();
-  say(`the connection to ${asked.login} is lost; connecting again (the cluster goes on there)`);
-  await desk.link?.close();
-  desk.link = undefined;
-  for (let round = 0; ; round += 1) {
-    let ask = false;
-    try {
-      desk.link = await connectLink({ ...asked, env: context.env, ask: false, say }, inbox);
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code !== "TSD-173") throw error;
-      ask = error.facts["person"] === 1;
-      if (ask && !canAsk(context.env)) throw error;
-    }
-    // Not by itself: a second factor that nobody asked for locks accounts.
-    if (ask && (await question("it asks you to log in again: press Enter, or Ctrl-C to leave. ")) === undefined)
-      return false;
-    if (ask) desk.link = await connectLink({ ...asked, env: context.env, ask: true, say }, inbox).catch(ifSsh);
-    if (desk.link !== undefined) {
-      say(`connected again after ${durationText((performance.now() - from) / 1000)}`);
-      return true;
-    }
-    const timer = setTimeout(() => inbox.put({ kind: "time" }), retries[Math.min(round, retries.length - 1)] ?? soon);
-    const item = await inbox.next();
-    clearTimeout(timer);
-    if (item.kind === "interrupt") return false;
-  }
-}
-
-function ifSsh(error: unknown): undefined {
-  if (!(error instanceof Failure) || error.code !== "TSD-173") throw error;
-}
-
-/** Ctrl-C: the cluster ends, or stays, as was asked; undefined to go on. */
-async function leave(desk: Desk): Promise<number | undefined> {
-  const { asked } = desk;
-  let { atEnd } = asked;
-  if (atEnd === "ask") {
-    const answer = process.stdin.isTTY
-      ? await question("end the cluster (e), leave it running (l), or go on (g)? [l] ")
-      : "l";
-    if (answer?.trim().toLowerCase().startsWith("g")) return undefined;
-    atEnd = answer?.trim().toLowerCase().startsWith("e") ? "stop" : "leave";
-  }
-  if (atEnd === "stop") return stop(desk);
-  return leftText(desk);
-}
-
-function leftText({ name, asked, say }: Desk): number {
-  if (name !== "")
-    say(
-      `${name} goes on; back to it with \`tsdask-mpi open ${name}\`, and its end with \`tsdask-mpi stop ${name}\` on ${asked.login}`,
-    );
-  return 0;
-}
-
-async function stop(desk: Desk): Promise<number> {
-  const { link, target, say, name, context } = desk;
-  if (link === undefined || target === undefined) return 0;
-  link.request({ op: "stop", target });
-  const { how } = await expected(desk, "stopped");
-  desk.ended = true;
-  say(`${name === "" ? "the cluster" : name} has ended${how === "" ? "" : ` (${how})`}`);
-  await rememberEnd(name, "you ended it", context.env);
-  return 0;
-}
-
-/** What is typed; undefined for Ctrl-C, and at the end of the input. */
-async function question(text: string): Promise<string | undefined> {
-  const prompt = openPrompt();
-  try {
-    return await prompt.ask(`tsdask-mpi: ${text}`);
-  } finally {
-    prompt.close();
-  }
 }

@@ -57,6 +57,8 @@ export interface ConnectRequest {
   readonly say: (line: string) => void;
   /** The connection that leads to this host, where the network does not. */
   readonly via?: Connection;
+  /** Ends the attempt, which throws its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** Whether there is a terminal on which ssh can ask, or a program that asks for it. */
@@ -72,7 +74,8 @@ export function canAsk(env: NodeJS.ProcessEnv): boolean {
 }
 
 /** Connects and authenticates, once. Throws TSD-173, with the fact `person` set where only a person can help. */
-export async function connectSsh({ login, env, ask, say, via }: ConnectRequest): Promise<Connection> {
+export async function connectSsh({ login, env, ask, say, via, signal }: ConnectRequest): Promise<Connection> {
+  signal?.throwIfAborted();
   const folder = await makeSessionFolder(env);
   const socket = join(folder, socketName);
   const control = ["-o", `ControlPath=${socket.replaceAll("%", "%%")}`];
@@ -93,9 +96,16 @@ export async function connectSsh({ login, env, ask, say, via }: ConnectRequest):
     master.stderr.destroy();
     await rm(folder, { recursive: true, force: true });
   };
+  // ssh gives the terminal its echo back, as after Ctrl-C at a password. What it has started keeps its stderr open.
+  const abort = (): void => void master.kill("SIGTERM");
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted === true) abort();
   const code = await exitOf(master);
+  signal?.removeEventListener("abort", abort);
   if (code !== 0) {
+    master.stderr.destroy();
     await rm(folder, { recursive: true, force: true });
+    signal?.throwIfAborted();
     throw notConnected(login, heard, ask, code);
   }
   connected = true;

@@ -25,6 +25,8 @@ export async function launchChromium({ trusted }: { readonly trusted?: string } 
   ];
   return await chromium.launch({
     executablePath,
+    // Ten times what it takes on a quiet machine.
+    timeout: 120_000,
     args: [
       ...quiet,
       ...(trusted === undefined ? [] : [`--ignore-certificate-errors-spki-list=${keyDigest(trusted)}`]),

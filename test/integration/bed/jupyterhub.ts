@@ -71,6 +71,7 @@ exec '${python().path}' -m jupyterhub_idle_culler --timeout=1 --cull-every=1"""]
 c.JupyterHub.services += [{"name": "tests", "api_token": "${serviceToken}"}]
 c.JupyterHub.load_roles += [{"name": "tests", "services": ["tests"], "scopes": ${JSON.stringify(scopes)}}]
 c.Spawner.env_keep = ["PATH", "SLURM_CONF", "LANG"]
+c.Spawner.http_timeout = 200
 c.SlurmSpawner.req_nprocs = "4"
 c.SlurmSpawner.exec_prefix = ""  # no sudo: the Hub is the user's own
 for old, new in (("set -eu", """${lines.join("\n")}"""), ("{{homedir}}", "${home}"), ("--mem-per-cpu=4G", "--mem-per-cpu=400M")):
@@ -84,7 +85,7 @@ c.Spawner.default_url = "/lab"
   const running = start(command("unshare", "-m", "sh", "-c", line, "sh", ...hub), {
     folder: clean.folder,
     env: { ...clean.env, ...env },
-    deadline: 110,
+    deadline: 580,
   });
   const url = `http://127.0.0.1:${port}`;
   const healthy = (): Promise<boolean> =>
@@ -93,7 +94,7 @@ c.Spawner.default_url = "/lab"
       () => false,
     );
   // Its proxy answers before it does.
-  for (const until = performance.now() + 30_000; !(await healthy()); await sleep(100))
+  for (const until = performance.now() + 150_000; !(await healthy()); await sleep(100))
     if (performance.now() > until) throw new Error(`JupyterHub does not answer: ${running.stderr()}`);
   const ask = (path: string, method = "GET", body?: string): Promise<Response> =>
     fetch(`${url}${path.startsWith("/user/") ? path : `/hub/api${path}`}`, {

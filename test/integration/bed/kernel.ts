@@ -5,12 +5,12 @@ import { WebSocket } from "ws";
 /** What names the bearer of a Jupyter server's token to it. */
 export const headers = (token: string): Record<string, string> => ({ Authorization: `token ${token}` });
 
-/** The longest (ms) that a kernel may take to start and to say its first word. */
-const patience = 40_000;
+/** The longest (ms) that a kernel may take to start and to run what it is given. */
+const patience = 80_000;
 
 /**
  * Starts a kernel in the folder that Jupyter shows, by the server's own interface as VS Code and JupyterLab do, runs
- * Python in it, and returns what it prints first. `page` is the server's address up to where its paths begin.
+ * Python in it, and returns what it prints. `page` is the server's address up to where its paths begin.
  */
 export async function inKernel(page: string, token: string, code: string): Promise<string> {
   const made = await fetch(`${page}/api/sessions`, {
@@ -24,12 +24,17 @@ export async function inKernel(page: string, token: string, code: string): Promi
     headers: headers(token),
   });
   const said: string[] = [];
+  let over = false;
   socket.on("message", (data: Buffer) => {
-    const { msg_type, content } = JSON.parse(data.toString("utf8")) as {
+    const { msg_type, parent_header, content } = JSON.parse(data.toString("utf8")) as {
       msg_type: string;
-      content: { text?: string; traceback?: string[] };
+      parent_header: { msg_id?: string };
+      content: { name?: string; text?: string; traceback?: string[]; execution_state?: string };
     };
-    if (msg_type === "stream" || msg_type === "error") said.push(content.text ?? (content.traceback ?? []).join("\n"));
+    // A line may come in pieces: what was printed is there when the kernel is idle again.
+    if (msg_type === "status" && content.execution_state === "idle" && parent_header.msg_id === "1") over = true;
+    if ((msg_type === "stream" && content.name === "stdout") || msg_type === "error")
+      said.push(content.text ?? (content.traceback ?? []).join("\n"));
   });
   await once(socket, "open");
   const header = {
@@ -49,7 +54,7 @@ export async function inKernel(page: string, token: string, code: string): Promi
     stop_on_error: true,
   };
   socket.send(JSON.stringify({ channel: "shell", header, parent_header: {}, metadata: {}, content }));
-  await expect.poll(() => said.join(""), { timeout: patience }).not.toBe("");
+  await expect.poll(() => over, { timeout: patience }).toBe(true);
   socket.close();
   return said.join("").trim();
 }

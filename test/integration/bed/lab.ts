@@ -18,13 +18,14 @@ export async function picture(page: Page, name: string): Promise<void> {
 /** Opens a link until the tunnel behind it stands. */
 export async function open(browser: Browser, link: string): Promise<Page> {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   for (let round = 0; ; round += 1) {
     try {
-      await page.goto(link, { timeout: 30_000, waitUntil: "domcontentloaded" });
+      await page.goto(link, { waitUntil: "domcontentloaded" });
       return page;
     } catch (error) {
-      if (round === 40 || !String(error).includes("ERR_CONNECTION")) throw error;
+      if (round === 240 || !String(error).includes("ERR_CONNECTION")) throw error;
       await sleep(250);
     }
   }
@@ -68,8 +69,9 @@ with Client() as client:
 export async function workForPanes(clean: Clean, folder: string): Promise<Running> {
   const file = clean.write("work.py", work);
   const env = { ...clean.env, DASK_CONFIG: folder, DASK_TEMPORARY_DIRECTORY: clean.tmp };
-  const working = start(command("sh", "-c", `sleep 60 | ${python().path} ${file}`), { folder: clean.folder, env });
-  await working.says(/^sum 1770$/m, 40);
+  const line = `sleep 600 | ${python().path} ${file}`;
+  const working = start(command("sh", "-c", line), { folder: clean.folder, env, deadline: 280 });
+  await working.says(/^sum 1770$/m, 80);
   return working;
 }
 
@@ -88,7 +90,7 @@ export async function openPanes(lab: Page, cluster: string): Promise<void> {
     await lab.reload();
     await sideBar(lab, cluster);
   }
-  for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 30_000 });
+  for (const pane of panes) await lab.locator(`button[value="${pane}"]`).click({ timeout: 60_000 });
 }
 
 /**
@@ -127,7 +129,7 @@ export async function panesDraw(lab: Page, name: string): Promise<readonly strin
     const frame = lab.frames().find((one) => one.url().endsWith(`/individual-${pane}`));
     if (frame === undefined) throw new Error(`There is no pane ${title}: ${lab.frames().map((one) => one.url())}`);
     await frame
-      .waitForFunction(drawn, texts[title], { timeout: 30_000, polling: 250 })
+      .waitForFunction(drawn, texts[title], { timeout: 60_000, polling: 250 })
       .finally(() => picture(lab, `${name}-${pane}`));
     addresses.push(frame.url());
   }

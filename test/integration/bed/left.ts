@@ -30,7 +30,10 @@ export interface Clean {
   processes(): Process[];
   /** What is left at this moment, one line each. */
   left(): string[];
-  /** Waits until nothing is left; throws with a list when something still is after `seconds` (5 by default). */
+  /**
+   * Waits until nothing is left; throws with a list when something still is after `seconds` (60 by default: others may
+   * use the machine).
+   */
   check(seconds?: number): Promise<void>;
   /** Checks, kills what is left, and removes the folder. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -42,7 +45,7 @@ export interface Clean {
  *
  * Usage: `await using clean = nothingLeft(); await run(command, { folder: clean.folder, env: clean.env })`.
  */
-export function nothingLeft({ within = 5 }: { readonly within?: number } = {}): Clean {
+export function nothingLeft({ within = 60 }: { readonly within?: number } = {}): Clean {
   const base = mkdtempSync(join(tmpdir(), "bed-"));
   const id = randomBytes(8).toString("hex");
   const folder = join(base, "cwd");

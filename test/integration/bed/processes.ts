@@ -95,6 +95,19 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
   }
 }
 
+/** Kills a process and all below it; they are stopped first, and looked for again: who is stopped starts no more. */
+export function killTree(pid: number): void {
+  if (pid <= 0) return;
+  const stopped = new Set<number>();
+  for (let look = 0; look < 20; look += 1) {
+    const others = tree(pid).flatMap((one) => (stopped.has(one.pid) ? [] : [one.pid]));
+    if (others.length === 0) break;
+    signalAll(others, "SIGSTOP");
+    for (const one of others) stopped.add(one);
+  }
+  signalAll([...stopped], "SIGKILL");
+}
+
 function withDescendants(all: readonly Process[], found: Set<number>): Process[] {
   for (let size = -1; size !== found.size; ) {
     size = found.size;

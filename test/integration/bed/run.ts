@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { type Command, plainEnvironment } from "./command.ts";
-import { signalAll, tree } from "./processes.ts";
+import { killTree } from "./processes.ts";
 
 export interface RunOptions {
   /** Working directory; a test takes it from `nothingLeft()`. */
   readonly folder?: string;
   /** Added to the plain environment, after the command's own additions; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Seconds after which the command and all its descendants are killed; 60 by default. */
+  /** Seconds after which the command and all its descendants are killed; 280 by default. */
   readonly deadline?: number;
   /** What it reads on stdin; nothing by default. */
   readonly input?: string;
@@ -63,17 +63,12 @@ export function start({ file, args, env }: Command, options: RunOptions = {}): R
 
   const pid = child.pid ?? 0;
   let timedOut = false;
-  const killTree = (): void =>
-    signalAll(
-      tree(pid).map((process) => process.pid),
-      "SIGKILL",
-    );
   const deadline = setTimeout(
     () => {
       timedOut = true;
-      killTree();
+      killTree(pid);
     },
-    (options.deadline ?? 60) * 1000,
+    (options.deadline ?? 280) * 1000,
   );
 
   const exited = new Promise<Omit<Finished, "stdout" | "stderr">>((resolve, reject) => {
@@ -87,6 +82,8 @@ export function start({ file, args, env }: Command, options: RunOptions = {}): R
   const finished = exited
     .then(async (how) => {
       await Promise.race([closed, sleep(500)]);
+      // Whoever was kept from running for so long reads first what is there.
+      await nextTurn();
       child.stdout?.destroy();
       child.stderr?.destroy();
       return { ...how, ...written };
@@ -100,7 +97,7 @@ export function start({ file, args, env }: Command, options: RunOptions = {}): R
     stdout: () => written.stdout,
     stderr: () => written.stderr,
     seconds: () => (performance.now() - began) / 1000,
-    async says(pattern, seconds = 30) {
+    async says(pattern, seconds = 150) {
       const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
       const look = (): void => {
         const match = pattern.exec(written.stdout) ?? pattern.exec(written.stderr);
@@ -123,7 +120,7 @@ export function start({ file, args, env }: Command, options: RunOptions = {}): R
     signalGroup: (name) => void process.kill(-pid, name),
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return;
-      killTree();
+      killTree(pid);
       await finished;
     },
   };

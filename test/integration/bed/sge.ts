@@ -51,7 +51,7 @@ export async function startSge(): Promise<Sge> {
     const placed = hosts.on(host, program);
     return { ...placed, env: { ...placed.env, ...env } };
   };
-  const tell = (...words: string[]): Promise<string> => output(on(words), { folder, deadline: 30 });
+  const tell = (...words: string[]): Promise<string> => output(on(words), { folder, deadline: 100 });
   const configure = (option: string, name: string, text: string): Promise<string> => {
     writeFileSync(inFolder(name), text);
     return tell("qconf", option, inFolder(name));
@@ -75,7 +75,7 @@ export async function startSge(): Promise<Sge> {
     await tell(join(lib, "spooldefaults"), "usersets", join(share, "util/resources/usersets"));
     await tell(join(lib, "spooldefaults"), "managers", "root");
     await tell(join(lib, "sge_qmaster"));
-    await until("qmaster answers", async () => (await run(on(["qconf", "-sh"]), { folder, deadline: 30 })).code === 0);
+    await until("qmaster answers", async () => (await run(on(["qconf", "-sh"]), { folder, deadline: 100 })).code === 0);
     await tell("qconf", "-as", host);
     await configure("-Ae", "host", hostText(host));
     await configure("-Ap", "pe", parallelEnvironmentText());
@@ -106,9 +106,9 @@ export async function startSge(): Promise<Sge> {
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const last = performance.now() + 30_000;
+  const last = performance.now() + 150_000;
   while (!(await holds())) {
-    if (performance.now() > last) throw new Error(`Grid Engine did not start: waited 30 s until ${what}`);
+    if (performance.now() > last) throw new Error(`Grid Engine did not start: waited 150 s until ${what}`);
     await sleep(100);
   }
 }

@@ -86,7 +86,7 @@ async function removeOrphans(): Promise<void> {
 
 /** The version of the controller that runs, as it says itself. */
 export async function slurmVersion(): Promise<string> {
-  const said = await output(command("scontrol", "show", "config"), { env: slurm.env, deadline: 20 });
+  const said = await output(command("scontrol", "show", "config"), { env: slurm.env, deadline: 100 });
   const version = /^SLURM_VERSION\s*=\s*(\S+)/m.exec(said)?.[1];
   if (version === undefined) throw new Error("Slurm's controller does not say its version");
   return version;
@@ -94,7 +94,7 @@ export async function slurmVersion(): Promise<string> {
 
 /** Ids of the jobs that are in the queue, whatever their state. */
 export async function queuedJobs(): Promise<string[]> {
-  const text = await output(command("squeue", "--noheader", "--format=%i"), { env: slurm.env, deadline: 20 });
+  const text = await output(command("squeue", "--noheader", "--format=%i"), { env: slurm.env, deadline: 100 });
   return text.split("\n").filter((line) => line !== "");
 }
 
@@ -103,12 +103,12 @@ export async function queuedJobs(): Promise<string[]> {
  * forgotten.
  */
 export async function jobState(id: string): Promise<string | undefined> {
-  const { stdout } = await run(command("scontrol", "show", "job", id), { env: slurm.env, deadline: 20 });
+  const { stdout } = await run(command("scontrol", "show", "job", id), { env: slurm.env, deadline: 100 });
   return /JobState=(\w+)/.exec(stdout)?.[1];
 }
 
 /** Waits until the queue is empty; throws with what is in it after `seconds`. */
-export async function queueEmpty(seconds = 30): Promise<void> {
+export async function queueEmpty(seconds = 150): Promise<void> {
   const until = performance.now() + seconds * 1000;
   for (;;) {
     const jobs = await queuedJobs();
@@ -136,7 +136,7 @@ async function startDaemons(): Promise<void> {
   ];
   const files = [`--log-file=${inMunge("log")}`, `--seed-file=${inMunge("seed")}`];
   const start = async (file: string, ...args: string[]): Promise<void> => {
-    await output(command(which(file) ?? file, ...args), { env: { ...slurm.env, TMPDIR: "/tmp" }, deadline: 20 });
+    await output(command(which(file) ?? file, ...args), { env: { ...slurm.env, TMPDIR: "/tmp" }, deadline: 100 });
   };
   await start("munged", ...munged, ...files);
   await start("slurmctld", "-f", configuration);
@@ -149,11 +149,11 @@ async function startDaemons(): Promise<void> {
       await start("slurmd", ...slurmd.slice(1));
     }
   }
-  const until = performance.now() + 30_000;
+  const until = performance.now() + 150_000;
   for (;;) {
     const { stdout } = await run(command("sinfo", "--noheader", "--Node", "--states=idle", "--partition=main"), {
       env: slurm.env,
-      deadline: 20,
+      deadline: 100,
     });
     if (stdout.trim().split("\n").filter(Boolean).length === slurm.nodes.length) return;
     if (performance.now() > until) throw new Error(`Slurm's nodes did not become idle; see the logs in ${folder}`);
@@ -192,6 +192,8 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,bf_interval=1
 KillWait=${killWait}
+MessageTimeout=60
+BatchStartTimeout=100
 MinJobAge=300
 JobRequeue=1
 PropagateResourceLimits=NONE

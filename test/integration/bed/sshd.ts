@@ -102,7 +102,7 @@ AllowTcpForwarding yes
     rmSync(folder, { recursive: true, force: true });
   };
   for (let round = 0; !(await answers(port)); round += 1) {
-    if (child.exitCode !== null || round === 100) {
+    if (child.exitCode !== null || round === 600) {
       await dispose();
       throw new Error(`sshd did not start: ${written.join("")}`);
     }

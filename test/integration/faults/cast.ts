@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { procStat } from "../../../src/launcher/proc-stat.ts";
 import type { BedLauncher } from "../bed/launchers.ts";
 import type { Clean } from "../bed/left.ts";
 import { environmentOf, isAlive, listeners, type Process } from "../bed/processes.ts";
@@ -58,18 +59,20 @@ function isRank([program = "", file = "", ...words]: readonly string[]): boolean
 /** Who is who in the launch of this place. */
 export function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast {
   const all = clean.processes();
+  const ofRanks = new Map(all.filter(({ arguments: words }) => isRank(words)).map((one) => [one.pid, one]));
   const ranks = new Map<number, number>();
-  for (const { pid, arguments: words } of all) {
-    if (!isRank(words)) continue;
+  for (const { pid, ppid } of ofRanks.values()) {
     const rank = rankOf(environmentOf(pid));
-    if (rank !== undefined) ranks.set(rank, pid);
+    // What a shell has forked looks as the shell does until its exec.
+    const forked = ofRanks.has(ppid) && rankOf(environmentOf(ppid)) === rank;
+    if (rank !== undefined && !forked) ranks.set(rank, pid);
   }
   const python = ({ arguments: words }: Process, file: string): boolean =>
     (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
   const engines = all.filter((one) => python(one, "tsdask_mpi/forkserver.py") || python(one, "tsdask_mpi/child.py"));
   const pids = new Set(engines.map(({ pid }) => pid));
   const server = engines.find((one) => !pids.has(one.ppid) && python(one, "forkserver.py"))?.pid;
-  const children = engines.filter(({ ppid }) => ppid === server).sort((a, b) => a.pid - b.pid);
+  const children = engines.filter(({ ppid }) => ppid === server).sort(byStart);
   const port = schedulerPort(join(clean.folder, "scheduler.json"));
   // Before scheduler.json is there: the scheduler is forked first.
   const scheduler =
@@ -84,6 +87,13 @@ export function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast 
     workers: children.filter(({ pid }) => pid !== scheduler).map(({ pid }) => pid),
     script: all.find((one) => python(one, "script.py") && !one.arguments.some((word) => word.endsWith("main.js")))?.pid,
   };
+}
+
+/** The older process first: its number says so only until the system's numbers begin anew. */
+function byStart(a: Process, b: Process): number {
+  const since = ({ pid }: Process): number => Number(procStat(pid)?.start ?? Number.POSITIVE_INFINITY);
+  const [first, second] = [since(a), since(b)];
+  return first === second ? a.pid - b.pid : first - second;
 }
 
 function rankOf(env: ReadonlyMap<string, string>): number | undefined {

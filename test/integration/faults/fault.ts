@@ -1,5 +1,7 @@
+import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import { deadlines } from "../../../src/deadlines.ts";
 import type { Command } from "../bed/command.ts";
 import { availableLaunchers, type Launcher, type LaunchOptions } from "../bed/launchers.ts";
 import { type Clean, nothingLeft } from "../bed/left.ts";
@@ -12,8 +14,11 @@ import { nextLaunch } from "./sweep.ts";
 /** The launchers that the table of faults is run under: each treats signals and exit codes in its own way. */
 export const faultLaunchers: readonly Launcher[] = availableLaunchers("openmpi4", "mpich4", "srun-pmi2", "local");
 
-/** Whatever goes wrong, a launch that does not go on has ended after so long (s). */
-export const endsWithin = 10;
+/**
+ * Whatever goes wrong, a launch that does not go on has ended after so long (s): ten seconds, of which two are usual,
+ * its start included, and as many more for each process that waits for a processor of this machine.
+ */
+export const endsWithin = (): number => Math.min(100, 10 * (1 + (loadavg()[0] ?? 0) / availableParallelism()));
 
 /** Whether a launch goes on under this launcher when one of its ranks is killed: mpirun ends all of them. */
 export function survivesAKilledRank({ name }: Launcher): boolean {
@@ -53,7 +58,7 @@ export interface Launched extends AsyncDisposable {
   readonly clean: Clean;
   readonly running: Running;
   readonly cast: () => Cast;
-  /** The process of a part, as soon as it is there; throws when it is not within 10 s. */
+  /** The process of a part, as soon as it is there; throws when it is not within 100 s. */
   readonly find: (part: Part) => Promise<number>;
   /** Kills a part outright. */
   readonly kill: (part: Part) => Promise<void>;
@@ -98,11 +103,10 @@ export async function launch(
   const running = start(wrap(launcher.command(ranks, words, more)), {
     folder: place.folder,
     env: { ...place.env, ...env },
-    deadline: 60,
   });
   const cast = (): Cast => castOf(place, running.pid, launcher.name);
   const find = async (part: Part): Promise<number> => {
-    const until = performance.now() + 10_000;
+    const until = performance.now() + 100_000;
     for (;;) {
       const pid = partOf(cast(), part);
       if (pid !== undefined) return pid;
@@ -119,7 +123,7 @@ export async function launch(
     cast,
     find,
     kill: async (part) => signalAll([await find(part)], "SIGKILL"),
-    ends: async (seconds = endsWithin) => {
+    ends: async (seconds = endsWithin()) => {
       const began = performance.now();
       const late = new Promise<never>((_, reject) => {
         setTimeout(
@@ -133,7 +137,7 @@ export async function launch(
         ).unref();
       });
       const finished = await Promise.race([running.finished, late]);
-      await place.check(Math.max(1, seconds - (performance.now() - began) / 1000)).catch((error: unknown) => {
+      await place.check(Math.max(20, seconds - (performance.now() - began) / 1000)).catch((error: unknown) => {
         // It is said here, with what the launch wrote: not a second time at the end.
         signalAll(
           place.processes().map(({ pid }) => pid),
@@ -174,7 +178,9 @@ export function killsAll({ name }: Launcher): boolean {
  * them.
  */
 export async function endsOrIsSwept({ clean, running }: Launched, launcher: Launcher): Promise<Finished> {
-  const until = performance.now() + endsWithin * 1000;
+  // A rank that was killed before it met its agent is waited for, where nobody tells that it comes no more.
+  const seconds = endsWithin() + deadlines.lateShells / 1000;
+  const until = performance.now() + seconds * 1000;
   let over: Finished | undefined;
   void running.finished.then((finished) => {
     over = finished;
@@ -182,7 +188,7 @@ export async function endsOrIsSwept({ clean, running }: Launched, launcher: Laun
   while (over === undefined || clean.processes().length > 0) {
     if (performance.now() > until)
       throw new Error(
-        `Left after ${endsWithin} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`,
+        `Left after ${seconds} s:\n${clean.left().join("\n")}\n${tell({ stdout: running.stdout(), stderr: running.stderr() })}`,
       );
     await sleep(20);
   }

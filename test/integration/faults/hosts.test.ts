@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostsAvailable, startHosts, type Hosts } from "../bed/hosts.ts";
@@ -106,8 +106,8 @@ if __name__ == "__main__":
     time.sleep(60)
 `;
 
-/** Each is told within this time (s). */
-const toldWithin = 15;
+/** Each is told within this time (s); three are usual where no others compute. */
+const toldWithin = 30;
 
 if (hostsAvailable() === true) {
   describe("a fault of the second host alone is told once, on rank 0, at once", () => {
@@ -121,7 +121,11 @@ if (hostsAvailable() === true) {
     const start = (
       clean: Clean,
       kind: (typeof kinds)[number],
-      { there = {}, options = [] }: Partial<Fault>,
+      {
+        there = {},
+        options = [],
+        ranks = { h1: 2, h2: 2 },
+      }: Partial<Fault> & { ranks?: Readonly<Record<string, number>> },
       env: Readonly<Record<string, string>> = {},
     ): Promise<Finished> => {
       const set = Object.entries(there).map(([name, value]) => `export ${name}=${value}`);
@@ -129,10 +133,10 @@ if (hostsAvailable() === true) {
       clean.write("site.yaml", "nthreads: [2\n");
       clean.write("rank.sh", `if [ "$(hostname)" = h2 ]; then :; ${set.join("; ")}\nfi\nexec "$@"\n`);
       const words = ["sh", "rank.sh", tsdask, ...options, "--no-dashboard", "script.py"];
-      return run(hosts.mpirun(kind, { h1: 2, h2: 2 }, words), {
+      return run(hosts.mpirun(kind, ranks, words), {
         folder: clean.folder,
         env: { ...clean.env, ...env, TSDASK_PYTHON: python().path },
-        deadline: 40,
+        deadline: 100,
       });
     };
 
@@ -160,10 +164,10 @@ if (hostsAvailable() === true) {
         "--no-dashboard",
         "script.py",
       ];
-      const finished = await run(hosts.mpirun(kind, { h1: 2, h2: 2 }, words), {
+      const finished = await run(hosts.mpirun(kind, { h1: 3, h2: 2 }, words), {
         folder: clean.folder,
         env: { ...clean.env, TSDASK_PYTHON: python().path },
-        deadline: 40,
+        deadline: 100,
       });
       expect(finished.code, tell(finished)).toBe(0);
       expect(finished.stdout).toBe("done\n");
@@ -222,7 +226,7 @@ if (hostsAvailable() === true) {
       const [port = 0, other = 0] = await freePorts(2);
       await using _ = await hosts.firewall("h1", "h2", String(port));
       const begin = (...options: string[]): Promise<Finished> =>
-        start(clean, "openmpi4", { options: [...options, "--start-timeout", "18s"] });
+        start(clean, "openmpi4", { options: [...options, "--start-timeout", "25s"] });
       const failed = await begin("--scheduler-port", String(port));
       expect(failed.stderr, tell(failed)).toMatch(
         new RegExp(`TSD-165 h2 cannot reach the scheduler at tls://10\\.77\\.0\\.1:${port}: `),
@@ -242,12 +246,24 @@ if (hostsAvailable() === true) {
         { OMPI_MCA_oob_tcp_dynamic_ipv4_ports: "20000-20100" },
       );
       expect(failed.code, tell(failed)).toBe(69);
-      expect(failed.seconds, tell(failed)).toBeLessThan(25);
+      expect(failed.seconds, tell(failed)).toBeLessThan(60);
       expectTold(failed.stderr, {
         code: "TSD-022",
         names: /on h2 could not connect to rank 0 on h1 \(10\.77\.0\.1:\d+\)/,
         says: /Name the network that the hosts share/,
       });
+    });
+
+    test.each(kinds)("a Python that hangs on one host does not keep a launch that is over, under %s", async (kind) => {
+      await using clean = nothingLeft();
+      // As where the mount of an environment has stalled.
+      const hangs = `#!/bin/sh\ncase " $* " in *forkserver.py*) exec sleep 600 ;; esac\nexec ${python().path} "$@"\n`;
+      const wrapper = clean.write("python", hangs);
+      chmodSync(wrapper, 0o755);
+      const ended = await start(clean, kind, { there: { TSDASK_PYTHON: wrapper }, ranks: { h1: 3, h2: 2 } });
+      expect(ended.code, tell(ended)).toBe(0);
+      expect(ended.stdout).toContain("total 499500");
+      expect(ended.seconds, tell(ended)).toBeLessThan(60);
     });
 
     test.each(kinds)("the cure of each, which is to leave it out, works under %s", async (kind) => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { availableLaunchers } from "../bed/launchers.ts";
 import { python } from "../bed/pythons.ts";
 import { nothingLeft } from "../bed/left.ts";
 import { run, tell } from "../bed/run.ts";
@@ -30,7 +31,7 @@ describe.each(faultLaunchers)("the script under $name", (launcher) => {
       {
         folder: clean.folder,
         env: clean.env,
-        deadline: endsWithin,
+        deadline: endsWithin(),
       },
     );
     expect(finished.code, tell(finished)).toBe(64);
@@ -54,6 +55,28 @@ describe.each(faultLaunchers)("the script under $name", (launcher) => {
   });
 });
 
+// Without a PMI, the hosts meet by a file.
+test.each(availableLaunchers("srun-pmi2", "srun-none"))(
+  "a script that is not there ends all hosts with 64, under $name on two nodes",
+  async (launcher) => {
+    await using clean = nothingLeft();
+    await launcher.ready();
+    const finished = await run(
+      launcher.command(4, [tsdask, "--python", python().path, "absent.py"], {
+        nodes: 2,
+        options: ["--kill-on-bad-exit=0"],
+      }),
+      {
+        folder: clean.folder,
+        env: clean.env,
+        deadline: endsWithin(),
+      },
+    );
+    expect(finished.code, tell(finished)).toBe(64);
+    expect(codes(finished), tell(finished)).toEqual(["TSD-015"]);
+  },
+);
+
 describe.each(faultLaunchers.filter(({ name }) => name === "local"))("the Python under $name", (launcher) => {
   const start = async (words: readonly string[], env: Readonly<Record<string, string | undefined>> = {}) => {
     await using clean = nothingLeft();
@@ -64,7 +87,7 @@ describe.each(faultLaunchers.filter(({ name }) => name === "local"))("the Python
     const finished = await run(launcher.command(4, [tsdask, ...words, "script.py"]), {
       folder: clean.folder,
       env: { ...clean.env, VIRTUAL_ENV: undefined, CONDA_PREFIX: undefined, ...env },
-      deadline: endsWithin,
+      deadline: endsWithin(),
     });
     await clean.check();
     return finished;

@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { deadlines } from "../../../src/deadlines.ts";
+import { jobEnvironment, ours } from "../batch-jobs.ts";
 import type { Command } from "../bed/command.ts";
+import { nothingLeft } from "../bed/left.ts";
+import { environmentOf, signalAll, tree } from "../bed/processes.ts";
 import { python } from "../bed/pythons.ts";
-import { tell } from "../bed/run.ts";
-import { codes, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo } from "./fault.ts";
+import { start, tell } from "../bed/run.ts";
+import { codes, endsItself, endsOrIsSwept, faultLaunchers, killsAll, launch, letGo } from "./fault.ts";
 
 /** A script that saves what it has when it is asked to end, and takes a moment for it. */
 const saving = `
@@ -23,7 +27,7 @@ if __name__ == "__main__":
     client.wait_for_workers(2)
     # Past Python's buffers: the signal may come as soon as this is read, and print is not for use in both.
     os.write(1, b"running\\n")
-    time.sleep(60)
+    time.sleep(1000)
 `;
 
 /** Says that it was asked to end, and goes on. */
@@ -64,16 +68,33 @@ describe.each(faultLaunchers.filter((one) => !killsAll(one)))("signals to the la
     expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
   });
 
+  // Without a fork server rank 0 leaves, with a code for which a launcher other than ours ends all ranks.
+  test.each(launcher.name === "local" ? (["scheduler", "fork server"] as const) : (["scheduler"] as const))(
+    "so it is where the %s is lost under it; the launch's exit code tells of that",
+    async (part) => {
+      // Longer than the fork server lives without a leader.
+      const script = saving.replace("time.sleep(0.5)", "time.sleep(3)");
+      await using one = await launch(launcher, { ...endsItself, script });
+      await one.running.says(/^running$/m);
+      await one.kill(part);
+      const finished = await one.ends();
+      expect(finished.stdout, tell(finished)).toMatch(/^saving SIGTERM\nsaved$/m);
+      expect(finished.code, tell(finished)).toBe(72);
+    },
+  );
+
   test("a script that does not listen is ended when its grace is over", async () => {
-    await using one = await launch(launcher, { script: deaf, options: ["--grace", "1s"] });
+    // Any other grace than its own would be longer than is waited for its end.
+    const env = { TSDASK_GRACE: "200s" };
+    await using one = await launch(launcher, { script: deaf, options: ["--grace", "1s"], env });
     await one.running.says(/^running$/m);
     one.running.signal("SIGTERM");
-    const finished = await one.ends(5);
+    const finished = await one.ends();
     expect(expected(launcher.name, 143), tell(finished)).toContain(finished.code);
   });
 
   test("a second Ctrl-C does not wait for it", async () => {
-    await using one = await launch(launcher, { script: deaf, options: ["--grace", "60s"] });
+    await using one = await launch(launcher, { script: deaf, options: ["--grace", "200s"] });
     await one.running.says(/^running$/m);
     one.running.signalGroup("SIGINT");
     await one.running.says(/^asked$/m);
@@ -118,10 +139,32 @@ test.each(faultLaunchers.filter(({ name }) => name === "local" || name === "open
     const finished = await one.ends();
     expect(finished.stdout, tell(finished)).toMatch(/saving SIG(INT|TERM)\r$/m);
     expect(finished.stdout, tell(finished)).toMatch(/^saved\r$/m);
-    expect(finished.stdout.match(/saving/g)).toHaveLength(1);
+    // A Python that takes longer than the grace to end, as Dask closes its client, is told again: by another signal,
+    // and when it has saved.
+    const told = finished.stdout.match(/saving SIG\w+/g) ?? [];
+    expect(new Set(told).size, tell(finished)).toBe(told.length);
+    expect(finished.stdout, tell(finished)).not.toMatch(/saving \w+\r\nsaving/);
     expect(expected(launcher.name, 5), tell(finished)).toContain(finished.code);
   },
 );
+
+test("a Ctrl-C that the built-in launcher passes on late is not a second one", async () => {
+  await using clean = nothingLeft();
+  const file = clean.write("saving.py", saving.replace("time.sleep(0.5)", "time.sleep(3)"));
+  await using running = start(ours("--np", "4", "--no-dashboard", "--grace", "100s", file), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+  });
+  await running.says(/^running$/m);
+  running.signal("SIGSTOP");
+  running.signalGroup("SIGINT");
+  await running.says(/^saving SIG/m);
+  await sleep(500);
+  running.signal("SIGCONT");
+  const finished = await running.finished;
+  expect(finished.stdout, tell(finished)).toMatch(/^saving SIGINT\nsaved$/m);
+  expect(finished.code, tell(finished)).toBe(5);
+});
 
 describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $name", (launcher) => {
   test("SIGTERM ends all at once, as srun does", async () => {
@@ -149,8 +192,50 @@ describe.each(faultLaunchers.filter(killsAll))("signals to the launcher under $n
     await one.running.says(/^running$/m);
     one.running.signalGroup("SIGINT");
     await one.running.says(/sending Ctrl-C|interrupt|one more within/);
-    one.running.signalGroup("SIGINT");
-    const finished = await endsOrIsSwept(one, launcher);
+    let over = false;
+    void one.running.finished.then(() => {
+      over = true;
+    });
+    const ended = endsOrIsSwept(one, launcher);
+    // srun takes it for a second one within a second of the first, which may be over where the machine is busy.
+    for (const pause of [3000, 200, 3000, 200, 3000, 200, 3000]) {
+      if (!over) signalAll([-one.running.pid], "SIGINT");
+      await Promise.race([ended, sleep(pause)]);
+    }
+    const finished = await ended;
     expect(finished.code, tell(finished)).not.toBe(0);
   });
+});
+
+/** How long (s) a launch takes to end when it is told to; a rank of it may be killed before it comes. */
+async function endingOf({ withoutRank }: { readonly withoutRank?: string }): Promise<number> {
+  await using clean = nothingLeft();
+  await using running = start(ours("--np", "3", "--no-dashboard"), {
+    folder: clean.folder,
+    env: jobEnvironment(clean),
+  });
+  const ofRank = (rank: string): number | undefined =>
+    tree(running.pid).find(({ pid, ppid }) => ppid === running.pid && environmentOf(pid).get("TSDASK_RANK") === rank)
+      ?.pid;
+  if (withoutRank !== undefined) {
+    let pid = ofRank(withoutRank);
+    for (; pid === undefined; pid = ofRank(withoutRank)) await sleep(1);
+    signalAll([pid], "SIGKILL");
+  }
+  await running.says(/scheduler.json/);
+  const before = running.seconds();
+  running.signal("SIGTERM");
+  const finished = await running.finished;
+  expect(finished.code, tell(finished)).toBe(143);
+  return finished.seconds - before;
+}
+
+test("a launch that is told to end does not wait for a rank that died before it came", async () => {
+  const limit = deadlines.lateShells / 1000;
+  const first = await endingOf({ withoutRank: "2" });
+  if (first < limit) return;
+  // On a busy machine, one that has all its ranks needs long, too; and it may have been busy for the first one alone.
+  const usual = await endingOf({});
+  const again = await endingOf({ withoutRank: "2" });
+  expect(Math.min(first, again)).toBeLessThan(Math.max(limit, 3 * usual));
 });

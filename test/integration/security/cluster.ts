@@ -86,7 +86,7 @@ export async function startCluster(
           file: "/bin/sh",
           args: ["-c", `ulimit -n ${files}; exec "$@"`, "sh", launch.file, ...launch.args],
         };
-  const running = start(limited, { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 110 });
+  const running = start(limited, { folder: clean.folder, env: { ...clean.env, ...env }, deadline: 280 });
   const content = await begun(running, join(clean.folder, "scheduler.json"), jupyter);
   const folder = content.tsdask?.folder ?? "";
   const token = content.tsdask?.security === "tls" ? readFileSync(join(folder, "token"), "utf8").trim() : "";
@@ -99,7 +99,7 @@ export async function startCluster(
     token,
     async compute() {
       clean.write(`go${asked}`, "");
-      await running.says(new RegExp(`^computed ${asked} 5050$`, "m"), 20);
+      await running.says(new RegExp(`^computed ${asked} 5050$`, "m"), 60);
       asked += 1;
     },
     async stop() {
@@ -125,8 +125,8 @@ function launchLine(hosts: Hosts | undefined, words: readonly string[]): Command
  */
 async function begun(running: Running, path: string, jupyter: boolean): Promise<SchedulerFile> {
   try {
-    if (!jupyter) await running.says(/^ready$/m, 40);
-    for (const until = performance.now() + 40_000; performance.now() < until; await sleep(50)) {
+    if (!jupyter) await running.says(/^ready$/m, 80);
+    for (const until = performance.now() + 80_000; performance.now() < until; await sleep(50)) {
       if (!existsSync(path)) continue;
       const content = JSON.parse(readFileSync(path, "utf8")) as SchedulerFile;
       if (!jupyter || (content.tsdask?.jupyter ?? null) !== null) return content;

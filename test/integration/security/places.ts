@@ -145,8 +145,8 @@ async function plant(clean: Clean, { place, kind, who }: Case, ran: string): Pro
     const planted = await run(line, { env: clean.env });
     return planted.stdout.startsWith("planted") ? start(command("true")) : undefined;
   }
-  const running = start(line, { env: clean.env, deadline: 70 });
-  await running.says(/^planted$/m, 10);
+  const running = start(line, { env: clean.env, deadline: 140 });
+  await running.says(/^planted$/m);
   return running;
 }
 
@@ -170,7 +170,7 @@ export async function tryCase(clean: Clean, one: Case): Promise<readonly string[
   if (readdirSync(ran).length > 0) wrong.push(`what was planted was run: ${readdirSync(ran).join(" ")}`);
   rmSync(ran, { recursive: true });
   if (before !== undefined) wrong.push(...untouched(path, before.ino, before.size, one.kind));
-  for (const until = performance.now() + 8_000; clean.processes().length > 0 && performance.now() < until; )
+  for (const until = performance.now() + 20_000; clean.processes().length > 0 && performance.now() < until; )
     await new Promise((done) => setTimeout(done, 100));
   wrong.push(...clean.processes().map(({ arguments: words }) => `still runs: ${words.join(" ").slice(0, 100)}`));
   return wrong.length === 0 ? [] : [...wrong, tell(finished).slice(-1500)];
@@ -197,9 +197,9 @@ export async function meetStranger(clean: Clean): Promise<readonly string[]> {
   const order = { kind: "race", path: folder, bait: join(clean.folder, "private"), ran, pause: 0.0005 };
   await using racing = start(asStranger(command("/usr/bin/python3", "-I", "-c", planter, JSON.stringify(order))), {
     env: clean.env,
-    deadline: 70,
+    deadline: 140,
   });
-  await racing.says(/^planted$/m, 10);
+  await racing.says(/^planted$/m);
   const [line, options] = started(clean, tried);
   const finished = await run(line, { ...options, env: { ...clean.env, ...job } });
   const visited = readFileSync(ran, "utf8") === "" ? [] : ["the rank connected to the stranger"];

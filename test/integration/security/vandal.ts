@@ -35,7 +35,7 @@ const ATONCE = 40;
  * How long a connection is held open when the other side does not end it, in ms: the hub must end all, the owner's own
  * sockets need not.
  */
-const PATIENCE: Readonly<Record<Raid["wire"], number>> = { hub: 9_000, lines: 1_500 };
+const PATIENCE: Readonly<Record<Raid["wire"], number>> = { hub: 30_000, lines: 1_500 };
 const MEGABYTE = 1024 * 1024;
 
 type Attack = (door: Door) => Socket | WebSocket;

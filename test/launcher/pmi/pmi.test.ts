@@ -5,7 +5,7 @@ import { afterEach, expect, it } from "vitest";
 import { openPmi, type Pmi } from "../../../src/launcher/pmi/pmi.ts";
 import { pmiServer, wellBehaved, type Server } from "./server.ts";
 
-const deadline = { deadline: 300 };
+const deadline = { deadline: 60_000 };
 let server: Server | undefined;
 
 afterEach(async () => {
@@ -58,8 +58,8 @@ it("asks the launcher to end all ranks with a code", async () => {
   await expect.poll(() => server?.heard()).toContain("cmd=abort exitcode=69\n");
 });
 
-it.each<[string, (line: string) => string | undefined, string]>([
-  ["never answers", () => undefined, "TSD-031"],
+it.each<[string, (line: string) => string | undefined, string, number?]>([
+  ["never answers", () => undefined, "TSD-031", 300],
   ["closes the connection", () => "close", "TSD-032"],
   ["speaks something else", () => "HTTP/1.1 400 Bad Request\n", "TSD-033"],
   ["answers another request", () => "cmd=finalize_ack\n", "TSD-033"],
@@ -71,9 +71,9 @@ it.each<[string, (line: string) => string | undefined, string]>([
     "TSD-033",
   ],
   ["knows no store", (line) => (line.includes("get_my_kvsname") ? "cmd=my_kvsname\n" : wellBehaved()(line)), "TSD-033"],
-])("reports a launcher that %s", async (_, answer, code) => {
+])("reports a launcher that %s", async (_, answer, code, within = deadline.deadline) => {
   server = await pmiServer(answer);
-  await expect(openPmi(server.world, deadline)).rejects.toMatchObject({ code, exitCode: 69 });
+  await expect(openPmi(server.world, { deadline: within })).rejects.toMatchObject({ code, exitCode: 69 });
 });
 
 it("reports a launcher that dies in a fence", async () => {

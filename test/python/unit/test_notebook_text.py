@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tsdask_mpi.notebook_text import is_variable, literal, own_target, typed, write
+from tsdask_mpi.notebook_text import is_variable, literal, own_target, typed, visible, write
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,10 @@ from tsdask_mpi.notebook_text import is_variable, literal, own_target, typed, wr
 )
 def test_a_parameter_is_what_papermill_makes_of_it(text: str, value: object) -> None:
     assert typed(text) == value and type(typed(text)) is type(value)
+
+
+def test_text_on_a_terminal_does_not_steer_it() -> None:
+    assert visible("a\x1b]0;x\x07\x9b\u202eé\t\n") == r"a\u001b]0;x\u0007\u009b\u202e" + "é\t\n"
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "a'b\n", None, True, [1, "x"]])
@@ -42,6 +46,45 @@ def test_a_file_is_replaced_in_one_step_with_its_mode(tmp_path: Path) -> None:
     write(str(file), "new")
     assert file.read_text() == "new" and file.stat().st_mode & 0o777 == 0o640 and file.stat().st_ino != before
     assert os.listdir(tmp_path) == ["a.ipynb"]
+
+
+def test_a_link_put_in_the_drafts_place_changes_no_other_files_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, private, wide = tmp_path / "shared", tmp_path / "private", tmp_path / "wide"
+    folder.mkdir()
+    private.write_text("mine")
+    private.chmod(0o600)
+    wide.write_text("a colleague's")
+    wide.chmod(0o4777)
+    file = folder / "a.ipynb"
+    umask = os.umask
+
+    def swap(mask: int) -> int:
+        for draft in folder.glob(".a.ipynb.*"):
+            draft.unlink()
+            draft.symlink_to(private)
+        file.unlink(missing_ok=True)
+        file.symlink_to(wide)
+        return umask(mask)
+
+    monkeypatch.setattr(os, "umask", swap)
+    for before in (0o640, None):
+        if before is not None:
+            file.write_text("old")
+            file.chmod(before)
+        write(str(file), "new")
+        assert (private.stat().st_mode & 0o7777, wide.stat().st_mode & 0o7777) == (0o600, 0o4777)
+        assert private.read_text() == "mine"
+        file.unlink()
+
+
+def test_a_mode_that_runs_as_its_owner_is_not_passed_on(tmp_path: Path) -> None:
+    file = tmp_path / "a.ipynb"
+    file.write_text("old")
+    file.chmod(0o6750)
+    write(str(file), "new")
+    assert file.stat().st_mode & 0o7777 == 0o750
 
 
 def test_the_users_own_link_is_followed_and_a_ring_of_links_is_no_hang(tmp_path: Path) -> None:

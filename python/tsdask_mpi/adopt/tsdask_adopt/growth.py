@@ -4,13 +4,19 @@ line.
 """
 
 import atexit
+import json
+import math
+import numbers
 import os
 import subprocess
+import sys
 import threading
 
 from . import notes
 
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), *[os.pardir] * 4, "bin", "tsdask-mpi")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PROGRAM = os.path.join(_HERE, *[os.pardir] * 4, "bin", "tsdask-mpi")
+_KEEPER = os.path.join(_HERE, *[os.pardir] * 2, "keeper.py")
 #: Seconds that `tsdask-mpi adapt` gets to cancel its jobs when the script ends.
 _END = 20
 #: Seconds in which `tsdask-mpi scale` has its jobs submitted, or is given up.
@@ -40,7 +46,8 @@ def scale(cluster, n, jobs=None, memory=None, cores=None):
     """
     present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
     asked = f"scale({_first(n=n, jobs=jobs, memory=memory, cores=cores)})"
-    wanted = n if isinstance(n, int) else None
+    # NumPy's integers and floats are numbers of workers, too.
+    wanted = None if n is None else math.ceil(n)
     if not limit():
         if wanted != present:
             notes.note(
@@ -48,6 +55,8 @@ def scale(cluster, n, jobs=None, memory=None, cores=None):
             )
         return
     if wanted is None:
+        if jobs is None and memory is None and cores is None:
+            return
         wanted = _from_sizes(cluster, jobs, memory, cores)
     if wanted > limit():
         notes.note(f"{asked}: --script-scale allows {notes.count(limit(), 'worker')}.")
@@ -62,35 +71,54 @@ def adapt(cluster, words):
             f"adapt(): this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more."
         )
         return Adapting(None)
-    most = min(most if isinstance(most, int) else limit(), limit())
+    finite = isinstance(most, numbers.Real) and math.isfinite(most)
+    most = min(math.ceil(most) if finite else limit(), limit())
     return adapting(min(int(least or 0), most), max(most, 1))
 
 
 def adapting(minimum, maximum):
     """`tsdask-mpi adapt` between these numbers of workers, until it is stopped."""
-    return Adapting(_start(["adapt", "--min", str(minimum), "--max", str(maximum)]), minimum, maximum)
+    return Adapting(_keep(["adapt", "--min", str(minimum), "--max", str(maximum)]), minimum, maximum)
 
 
 class Adapting:
     """What adapt() returns; `stop()` ends it."""
 
-    def __init__(self, child, minimum=0, maximum=0):
-        self._child = child
+    def __init__(self, keeper, minimum=0, maximum=0):
+        self._keeper = keeper
         self.minimum, self.maximum = minimum, maximum
-        self.periodic_callback = child
-        if child is not None:
+        #: Dask's widget takes it for on while this is something.
+        self.periodic_callback = keeper
+        if keeper is not None:
+            threading.Thread(target=self._watch, args=(keeper,), daemon=True).start()
             atexit.register(self.stop)
 
-    def stop(self):
-        child, self._child = self._child, None
+    def _watch(self, keeper):
+        # It says so when the command has ended, and nothing when it is gone itself.
+        waits = keeper.stdout.read(1)
         self.periodic_callback = None
-        if child is None or child.poll() is not None:
+        if waits:
+            _release(keeper)
+        keeper.wait()
+
+    def stop(self):
+        keeper, self._keeper = self._keeper, None
+        self.periodic_callback = None
+        if keeper is None or keeper.poll() is not None:
             return
-        child.terminate()
+        _release(keeper)
         try:
-            child.wait(_END)
+            keeper.wait(_END)
         except subprocess.TimeoutExpired:
-            child.kill()
+            keeper.kill()
+
+
+def _release(keeper):
+    """Has it end its command. A word, not the pipe's end: a process that the script has forked holds that, too."""
+    try:
+        keeper.stdin.write(b"\n")
+    except OSError:
+        return  # it is gone
 
 
 def _first(**words):
@@ -100,12 +128,12 @@ def _first(**words):
 
 
 def _from_sizes(cluster, jobs, memory, cores):
-    from dask.utils import parse_bytes
-
     workers = list(cluster.scheduler_info["workers"].values())
     if cores is not None:
         return -(-int(cores) // max([worker["nthreads"] for worker in workers], default=1))
     if memory is not None:
+        from dask.utils import parse_bytes
+
         each = max([worker.get("memory_limit") or 0 for worker in workers], default=0)
         return -(-parse_bytes(memory) // each) if each else len(workers)
     return int(jobs or 0)
@@ -148,12 +176,31 @@ def _command(words):
 
 
 def _start(words):
-    """Runs our own command beside the script."""
+    """Runs our own command beside the script, out of reach of what interrupts a notebook's cell."""
     command, env = _command(words)
     try:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env)
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, start_new_session=True
+        )
     except OSError as error:
         notes.warn(f"`{' '.join(command)}` did not start: {error}")
         return None
     threading.Thread(target=child.wait, daemon=True).start()
     return child
+
+
+def _keep(words):
+    """Runs our own command likewise, until the keeper that is returned is told to end it, or this process is gone."""
+    command, env = _command(words)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", _KEEPER, json.dumps({"command": command})],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=env,
+            start_new_session=True,
+        )
+    except OSError as error:
+        notes.warn(f"`{' '.join(command)}` did not start: {error}")
+        return None

@@ -13,7 +13,7 @@ from distributed.deploy.cluster import Cluster
 from distributed.objects import SchedulerInfo
 from distributed.security import Security
 
-from . import growth, notes
+from . import changes, growth, notes
 from .compat import clients
 from .compat.cluster_objects import OwnCluster
 from .scheduler_view import SchedulerView
@@ -211,6 +211,8 @@ def adopt(cluster, asked):
     connects it.
     """
     who = type(cluster).__name__
+    notes.refuse_after_shutdown(who)
+    changes.tell()
     cluster.__class__ = _handled(type(cluster))
     common = {name: asked[name] for name in _COMMON if asked.get(name) is not None}
     Cluster.__init__(cluster, **common)
@@ -251,6 +253,9 @@ class LaunchCluster(Shared):
     def scheduler_info(self):
         # What wait_for_workers and the like have asked for is newer than what the client was told when it connected.
         told = clients.told_identity(self._client)
+        if self.asynchronous and self.status == Status.running:
+            # Newer Dask tells a client that connects of no worker.
+            self.loop.add_callback(self._refresh_often)
         if not self._may_ask and "address" not in self._latest and told:
             return SchedulerInfo(told)
         return super().scheduler_info
@@ -262,6 +267,12 @@ class LaunchCluster(Shared):
     @property
     def _may_ask(self):
         return self._client.status == "running" and not self.asynchronous
+
+    async def _refresh(self):
+        if self._client.status in ("closing", "closed"):
+            self.status = Status.closed
+        else:
+            await super()._refresh()
 
     def __await__(self):
         async def ready():

@@ -59,6 +59,9 @@ def _replace_init(cls):
     def begin(original, parameters, cluster, args, words):
         if not _is_ours(type(cluster)):
             _say_own(type(cluster).__name__)
+            if {"security", "protocol"} <= parameters.parameters.keys():
+                asked = _asked(parameters, cluster, args, words)
+                _as_asked(words, asked.get("security"), "for_protocol", asked.get("protocol"))
             original(cluster, *args, **words)
             return
         from .compat import cluster_objects
@@ -95,6 +98,17 @@ def _asked(parameters, self, args, words):
     return {**bound, **words}
 
 
+def _as_asked(words, security, which, *asked):
+    """Gives a cluster that is not the launch's, or its client, a Security where none is given and that matters."""
+    if security:
+        return
+    from . import other_clusters
+
+    found = getattr(other_clusters, which)(*asked)
+    if found is not None:
+        words["security"] = found
+
+
 def _say_own(who):
     """Says once that the script starts workers of its own: a Client(n_workers=…) makes a LocalCluster in turn."""
     if notes.said_own:
@@ -126,39 +140,53 @@ def _client(module):
 
         address = args[0] if args else words.get("address")
         here = environ.get("DASK_SCHEDULER_ADDRESS")
+        # Certificates made for a cluster of the script's own open no other: the handle brings the launch's.
+        if isinstance(address, getattr(sys.modules.get("tsdask_adopt.handle"), "Shared", ())):
+            words.pop("security", None)
+            notes.refuse_after_shutdown(type(client).__name__)
         if (
             address is not None
             or words.get("scheduler_file") is not None
             or dask.config.get("scheduler-address", None) != here
         ):
+            if len(args) < 2:
+                _as_asked(words, words.get("security"), "for_client", address, words.get("scheduler_file"))
             init(client, *args, **words)
             return
         more = {name: words[name] for name in words if name not in known}
+        if adopting() or not more:
+            notes.refuse_after_shutdown(type(client).__name__)
         if not adopting():
             if not more:
                 init(client, *args, **words)
                 return
             _say_own(f"Client({', '.join(sorted(more))})")
+            _as_asked(words, words.get("security"), "for_protocol", more.get("protocol"))
             with dask.config.set({"scheduler-address": None}):
                 init(client, *args, **words)
             return
         theirs = {name: words[name] for name in words if name in known}
-        if theirs.get("security") is True:
-            theirs["security"] = None  # a certificate made for a cluster of one's own opens no other
+        theirs.pop("security", None)  # likewise: the launch's are in Dask's configuration
         init(client, *args, **theirs)
-        from . import handle
+        from . import changes, handle
 
         client.cluster = handle.LaunchCluster(client)
+        changes.tell()
         if more:
             told = None if client.asynchronous else client.cluster.scheduler_info
             notes.differences(type(client).__name__, more, told)
 
     def before_shutdown(client):
+        from os import environ
+
         from . import handle
 
         if isinstance(client.cluster, handle.Shared):
             # With a cluster, distributed closes that; this launch's ends when its scheduler is asked to.
             client.cluster = None
+            notes.shut_down = True
+        elif getattr(client.scheduler, "address", None) == environ.get("DASK_SCHEDULER_ADDRESS"):
+            notes.shut_down = True
 
     # As its workers do, the script's clients wait longer for the scheduler of a large launch.
     if "connect" in notes.settings:

@@ -65,17 +65,41 @@ def _jobqueue():
     jobqueue_defaults.add()
     systems = ("HTCondor", "LSF", "Moab", "OAR", "PBS", "SGE", "SLURM")
     clusters = {f"{system}Cluster": _cluster_class(f"{system}Cluster", "dask_jobqueue") for system in systems}
-    core = {"JobQueueCluster": _cluster_class("JobQueueCluster", "dask_jobqueue")}
+    core = {"JobQueueCluster": _cluster_class("JobQueueCluster", "dask_jobqueue"), "Job": _job_class("Job")}
     runner = {"BaseRunner": _cluster_class("BaseRunner", "dask_jobqueue")}
     slurm_runner = {"SLURMRunner": _cluster_class("SLURMRunner", "dask_jobqueue")}
-    modules = {system.lower(): {f"{system}Cluster": clusters[f"{system}Cluster"]} for system in systems}
+    modules = {
+        system.lower(): {
+            f"{system}Cluster": clusters[f"{system}Cluster"],
+            f"{system}Job": _job_class(f"{system}Job", core["Job"]),
+        }
+        for system in systems
+    }
+    modules["local"] = {"LocalCluster": _local(), "LocalJob": _job_class("LocalJob", core["Job"])}
     modules["slurm"].update(slurm_runner)
     return {
-        "": {**clusters, **core, **runner, **slurm_runner, "LocalCluster": _local()},
+        "": {
+            **clusters,
+            "JobQueueCluster": core["JobQueueCluster"],
+            **runner,
+            **slurm_runner,
+            "LocalCluster": _local(),
+        },
         "core": core,
         "runner": runner,
         **modules,
     }
+
+
+def _job_class(name, base=object):
+    """What a script derives its own jobs from: no job is submitted, so there is nothing in it."""
+    doc: dict[str, object] = {
+        "__module__": "dask_jobqueue",
+        "__doc__": "A job of dask-jobqueue's, of which none is submitted here.",
+    }
+    if base is object:
+        doc["__init__"] = lambda self, *_, **__: None
+    return type(name, (base,), doc)
 
 
 def _local():
@@ -121,16 +145,19 @@ def _dask_mpi():
 
 
 def _say_words(who, words):
-    asked = {"threads_per_worker": words.get("nthreads")} if isinstance(words.get("nthreads"), int) else {}
-    unlike = {
-        name: value
-        for name, value in words.items()
-        if name in ("nthreads", "memory_limit") and value not in (None, 1, "auto")
+    """Says what of dask-mpi's words the launch cannot follow any more, and warns of resources that it lacks."""
+    default = {
+        "nthreads": (None, 0, 1),
+        "memory_limit": (None, "auto"),
+        "local_directory": (None, ""),
+        "worker_class": (None, "distributed.Worker", "distributed.Nanny"),
     }
-    if asked and unlike:
+    unlike = {name: words[name] for name in default if name in words and words[name] not in default[name]}
+    if unlike:
         notes.note(
             f"{who}({', '.join(f'{name}={value!r}' for name, value in unlike.items())}): the launch has begun; give these words to tsdask-mpi."
         )
+    notes.differences(who, {"worker_options": words.get("worker_options")}, None)
 
 
 def _gateway():

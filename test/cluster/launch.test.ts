@@ -1,0 +1,57 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { createLaunch, type LaunchContext, type LaunchHooks } from "../../src/cluster/launch.ts";
+import type { Log } from "../../src/ui/log.ts";
+import { options } from "./play.ts";
+
+const hour = 3_600_000;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test.each([["5 minutes", 1 / 12] as const, ["600 hours, more than a timer of Node's takes", 600] as const])(
+  "--start-timeout is as long as it says: %s",
+  (_, hours) => {
+    vi.useFakeTimers();
+    const failed = vi.fn<LaunchHooks["onFailure"]>();
+    const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined } as unknown as Log;
+    const hooks = { onFailure: failed, onWaiting: () => undefined, onEnd: async () => undefined };
+    createLaunch({
+      ...options({ startTimeout: hours * 3600 }),
+      log: quiet,
+      hooks: { ...hooks, finished: () => undefined } as unknown as LaunchHooks,
+    } as unknown as LaunchContext);
+    vi.advanceTimersByTime(hours * hour - 1);
+    expect(failed).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    expect(failed.mock.calls.map(([{ code }]) => code)).toEqual(["TSD-034"]);
+  },
+);
+
+test("a publication that is under way when the launch ends is waited for before it is taken back, but not for ever", async () => {
+  vi.useFakeTimers();
+  for (const hangs of [false, true]) {
+    const done: string[] = [];
+    const publication = Promise.withResolvers<void>();
+    const hooks = {
+      onScheduler: () => publication.promise.then(() => void done.push("published")),
+      onEnd: async () => void done.push("taken back"),
+      finished: () => undefined,
+    };
+    const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    const facts = { address: "tls://a:1", identity: {}, dashboard: null, host: "a" };
+    const launch = createLaunch({
+      ...options({ joins: true, client: false }),
+      log: quiet as unknown as Log,
+      join: Promise.resolve(facts),
+      hooks: hooks as unknown as LaunchHooks,
+    } as unknown as LaunchContext);
+    await vi.advanceTimersByTimeAsync(0);
+    launch.interrupt("SIGTERM");
+    await vi.advanceTimersByTimeAsync(500);
+    expect(done).toEqual([]);
+    if (!hangs) publication.resolve();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(done).toEqual(hangs ? ["taken back"] : ["published", "taken back"]);
+  }
+});

@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { writeJobList } from "../../src/batch/job-list.ts";
+import { workerJob } from "../../src/commands/growth-options.ts";
+import { writeSchedulerFile } from "../../src/dask/scheduler-file.ts";
+
+let folder = "";
+beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "tsdask-growth-"))));
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const key = "0123456789abcdef0123456789abcdef";
+
+it.each([
+  [{ expects: undefined, listed: 0, target: 60 }, undefined],
+  [{ expects: undefined, listed: 0, target: 150 }, 150],
+  // What it was launched for, and what other groups' jobs bring, count more than the group that grows.
+  [{ expects: 3000, listed: 0, target: 150 }, 3000],
+  [{ expects: undefined, listed: 2900, target: 150 }, 3050],
+  [{ expects: 3000, listed: 2900, target: 150 }, 3050],
+])("a group's jobs are told how large the whole cluster may be: %j", async ({ expects, listed, target }, told) => {
+  const schedulerFile = join(folder, "scheduler.json");
+  await writeSchedulerFile(schedulerFile, {
+    ...{ type: "Scheduler", id: "S", address: "tls://127.0.0.1:1", services: {}, started: 1, workers: {} },
+    tsdask: {
+      ...{ version: "0.1.0", launch: "3f9c", pid: 1, host: "h", hub: { addresses: [], fingerprint: "" }, folder },
+      ...{ dashboard: null, jupyter: null, hosts: ["h"], security: "tls", started: 1, expects },
+      groups: [{ name: "gpu", resources: { GPU: 1 }, options: {} }],
+    },
+  });
+  const job = { system: "local", id: "local.1.1", host: "h", submitted: 1, expected: listed, joined: true } as const;
+  if (listed > 0) await writeJobList(join(folder, "jobs"), { key, jobs: [job] });
+  const silent = { write: () => undefined };
+  const place = { env: { HOME: folder }, cwd: folder, stdout: silent, stderr: silent };
+  const asked = { group: "gpu", script: import.meta.filename, workersPerJob: 1 };
+  await using made = await workerJob(asked, { schedulerFile, expected: target, place });
+  expect(made.submission.env?.["TSDASK_EXPECTED_WORKERS"]).toBe(told === undefined ? told : String(told));
+  expect(made.expected).toBe(told ?? target);
+});

@@ -1,0 +1,41 @@
+"""A script that has started its rank itself, and who may speak with it."""
+
+import os
+import secrets
+import socket
+
+import pytest
+from tsdask_mpi.started import _accept_own
+
+
+def strangers_connection(name: str) -> int:
+    """Connect as another user, in a process that leaves with 0 once it was sent away; return its process id."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setuid(65534)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+                stranger.settimeout(10)
+                stranger.connect("\0" + name)
+                os._exit(0 if stranger.recv(1) == b"" else 1)
+        finally:
+            os._exit(2)
+    return pid
+
+
+def test_another_user_who_connects_first_is_sent_away() -> None:
+    if os.getuid() != 0:
+        pytest.skip("another user's process takes root")
+    name = f"tsdask-mpi-test-{secrets.token_hex(8)}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind("\0" + name)
+        listener.listen(128)
+        listener.settimeout(10)
+        pid = strangers_connection(name)
+        assert _accept_own(listener) is None
+        assert os.waitpid(pid, 0) == (pid, 0)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as own:
+            own.connect("\0" + name)
+            accepted = _accept_own(listener)
+            assert accepted is not None
+            accepted.close()
