@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { signalNumber } from "../../../src/launcher/signals.ts";
 import { procStat } from "../../../src/launcher/proc-stat.ts";
 
 /** A process as /proc shows it. Zombies are left out: they are nobody's any more. */
@@ -82,6 +83,15 @@ export function workingFolder(pid: number): string | undefined {
 export function isAlive(pid: number): boolean {
   const state = procStat(pid)?.state;
   return state !== undefined && !["Z", "X"].includes(state);
+}
+
+/**
+ * Whether this signal waits for the process to take it (proc(5), ShdPnd in status): the same one sent again meanwhile
+ * would be one with it (signal(7)). False where the process has ended.
+ */
+export function isPending(pid: number, signal: NodeJS.Signals): boolean {
+  const mask = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1] ?? "0";
+  return ((BigInt(`0x${mask}`) >> BigInt(signalNumber(signal) - 1)) & 1n) === 1n;
 }
 
 /** Sends a signal to each of these processes; those that have ended meanwhile are no error. */
