@@ -124,7 +124,9 @@ export async function workerJob(
   };
   const found = { system, trust, group, listPath, expected: all };
   if (script !== undefined) {
-    const perJob = workersPerJob ?? workersOfScript(await textOf(script)) ?? 1;
+    // Also where its directives are not asked: LSF's submission reads the file itself, and has no message of its own.
+    const text = await textOf(script);
+    const perJob = workersPerJob ?? workersOfScript(text) ?? 1;
     return {
       ...found,
       perJob,
