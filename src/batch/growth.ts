@@ -162,28 +162,6 @@ export function isOfJob(workerName: string, jobId: string): boolean {
   return match !== null && parts.some((_, i) => i > 0 && labelOf(parts.slice(i).join("-"), jobId));
 }
 
-/**
- * The number of workers that each job of a worker script brings, read from its directives; undefined when they do not
- * say.
- */
-export function workersOfScript(text: string): number | undefined {
-  const number = (pattern: RegExp): number | undefined => {
-    const found = pattern.exec(text)?.[1];
-    return found === undefined ? undefined : Number(found);
-  };
-  const select = number(/^#PBS\s+.*\bselect=(\d+)/m);
-  if (select !== undefined || /^#PBS\s.*\bmpiprocs=/m.test(text))
-    return (select ?? 1) * (number(/^#PBS\s.*\bmpiprocs=(\d+)/m) ?? 1);
-  const perNode = number(/^#SBATCH\s+--(?:n)?tasks-per-node[= ](\d+)/m);
-  if (perNode !== undefined) return perNode * (number(/^#SBATCH\s+(?:--nodes[= ]|-N ?)(\d+)/m) ?? 1);
-  return (
-    number(/^#SBATCH\s+(?:--ntasks[= ]|-n ?)(\d+)/m) ??
-    number(/^#BSUB\s+-n\s+(\d+)/m) ??
-    number(/^# ?flux:.*--nslots[= ](\d+)/m) ??
-    number(/--np[= ](\d+)/)
-  );
-}
-
 function compare(a: readonly number[], b: readonly number[]): number {
   const i = a.findIndex((value, at) => value !== b[at]);
   return i < 0 ? 0 : (a[i] ?? 0) - (b[i] ?? 0);

@@ -1,11 +1,11 @@
 import { constants, accessSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { workersOfScript } from "../batch/growth.ts";
 import { batchSystem, describeJob } from "../batch/job.ts";
 import { batchNames } from "../dask/scheduler-file.ts";
 import { localWorkerScript, renderScript } from "../batch/script/render.ts";
 import { readJobList } from "../batch/job-list.ts";
+import { workersOfScript } from "../batch/script-workers.ts";
 import { allWorkerJobs, jobListPath } from "../batch/job-list-path.ts";
 import type { BatchName, Submission } from "../batch/system.ts";
 import { groupName } from "../config/groups.ts";
@@ -48,7 +48,7 @@ export const growthOptions = {
   workersPerJob: option({
     value: "<n>",
     read: integer(1, 100_000),
-    help: "workers that a job brings [what the script's directives say]",
+    help: "workers that a job brings [what the script's -np or its directives say]",
   }),
   batch: option({
     value: "<system>",
@@ -98,7 +98,7 @@ export async function readGrowthLine<const O extends CommandOptions>(
 /**
  * The worker job that was asked for, of a cluster, or a group of it, that is to have so many workers. Throws Failure
  * TSD-096 when its script cannot be read, TSD-101 when none can be written for this system, TSD-201 for a group that
- * the cluster does not know.
+ * the cluster does not know, TSD-203 when the script does not say how many workers a job of it brings.
  */
 export async function workerJob(
   said: Said<typeof growthOptions>,
@@ -124,9 +124,7 @@ export async function workerJob(
   };
   const found = { system, trust, group, listPath, expected: all };
   if (script !== undefined) {
-    // Also where its directives are not asked: LSF's submission reads the file itself, and has no message of its own.
-    const text = await textOf(script);
-    const perJob = workersPerJob ?? workersOfScript(text) ?? 1;
+    const perJob = await workersPer(script, { said: workersPerJob, system, wanted: expected });
     return {
       ...found,
       perJob,
@@ -247,6 +245,21 @@ function isInPath(command: string, env: NodeJS.ProcessEnv): boolean {
       return false; // Not in this folder.
     }
   });
+}
+
+/**
+ * How many workers each job of the user's own script brings; where none are wanted, no job is submitted, and any number
+ * will do. Throws Failure TSD-096, TSD-203.
+ */
+async function workersPer(
+  script: string,
+  { said, system, wanted }: { readonly said: number | undefined; readonly system: BatchName; readonly wanted: number },
+): Promise<number> {
+  // Also where the number was said: LSF's submission reads the file itself, and has no message of its own.
+  const text = await textOf(script);
+  const workers = said ?? workersOfScript(system, text) ?? (wanted === 0 ? 1 : undefined);
+  if (workers === undefined) throw new Failure("TSD-203", { path: script, system });
+  return workers;
 }
 
 async function textOf(file: string): Promise<string> {

@@ -1005,6 +1005,13 @@ export const messages = define({
     cause: "A task asks for a group by the resources that it needs, as in `client.submit(f, resources={'GPU': 1})`.",
     cure: "Start the cluster with `--group {group}:resources=GPU=1`, or say the number of workers: `tsdask-mpi scale 4 --group {group}`.",
   },
+  "TSD-203": {
+    exit: 64,
+    what: "{path} does not say how many workers a job of it brings.",
+    cause:
+      "Neither the `-np` of its launch nor a directive of its batch system ({system}) gives one number of ranks: there is none, it is a range, or the launcher decides. With a number that is too small, too many jobs would be submitted.",
+    cure: "Give the number with --workers-per-job: the ranks of one job, or of all tasks where the script is an array.",
+  },
 });
 
 export type MessageCode = keyof typeof messages;

@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  comesBack,
-  firstIn,
-  growthPlan,
-  isOfJob,
-  stillArrives,
-  workersOfScript,
-  type JobSeen,
-} from "../../src/batch/growth.ts";
+import { comesBack, firstIn, growthPlan, isOfJob, stillArrives, type JobSeen } from "../../src/batch/growth.ts";
 
 const worker = (name: string, busy = 0, bytes = 0) => ({ address: `tcp://${name}`, name, busy, bytes });
 const running = (id: string, ...workers: ReturnType<typeof worker>[]): JobSeen => ({
@@ -156,17 +148,4 @@ it.each([
   ["tcp://10.0.0.1:1234", "1234", false],
 ])("the worker %s is of job %s: %s", (name, job, expected) => {
   expect(isOfJob(name, job)).toBe(expected);
-});
-
-it.each([
-  ["#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=4\n", 8],
-  ["#SBATCH --ntasks-per-node=4\n", 4],
-  ["#SBATCH -n 6\n", 6],
-  ["#PBS -l select=2:ncpus=8:mpiprocs=4:mem=1gb\n#PBS -l walltime=1:0:0\n", 8],
-  ["#BSUB -n 12\n", 12],
-  ["# flux: --nodes=2 --nslots=8 --cores-per-slot=2\n", 8],
-  ["exec tsdask-mpi --np 3 --no-scheduler\n", 3],
-  ["mpirun tsdask-mpi\n", undefined],
-])("the workers of a script's directives: %j", (text, workers) => {
-  expect(workersOfScript(text)).toBe(workers);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -51,3 +51,15 @@ it.each(["lsf", "slurm"] as const)(
     await expect(made({ batch, script, workersPerJob: 4 })).rejects.toThrow(`TSD-096 The worker job script ${script}`);
   },
 );
+
+it("a script that does not say how many workers a job brings is refused, unless none are wanted", async () => {
+  const script = join(folder, "workers.sh");
+  writeFileSync(script, "#!/bin/bash\n#SBATCH --nodes=2\nsrun tsdask-mpi --no-scheduler\n");
+  const refusal = made({ batch: "slurm", script });
+  await expect(refusal).rejects.toThrow(`TSD-203 ${script} does not say how many workers a job of it brings`);
+  await expect(refusal).rejects.toThrow("--workers-per-job");
+  await using told = await made({ batch: "slurm", script, workersPerJob: 16 });
+  expect(told.perJob).toBe(16);
+  await using none = await made({ batch: "slurm", script }, { expected: 0 });
+  expect(none.submission.path).toBe(script);
+});

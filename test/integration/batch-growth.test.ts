@@ -242,10 +242,11 @@ describe("without a batch system", () => {
     await using clean = nothingLeft();
     await using running = await cluster(clean);
     const file = clean.write("broken.sh", "#!/bin/bash\necho no module >&2\nexit 3\n");
-    const finished = await run(
-      ours("adapt", "--min", "2", "--max", "2", "--interval", "300ms", "--batch", "local", "--script", file),
-      { folder: clean.folder, env: jobEnvironment(clean) },
-    );
+    const job = ["--batch", "local", "--script", file, "--workers-per-job", "1"];
+    const finished = await run(ours("adapt", "--min", "2", "--max", "2", "--interval", "300ms", ...job), {
+      folder: clean.folder,
+      env: jobEnvironment(clean),
+    });
     expect(finished, tell(finished)).toMatchObject({ code: 69 });
     expect(finished.stderr).toMatch(/TSD-097 3 worker job\(s\) ended before their workers joined: local\./);
     running.signal("SIGTERM");
