@@ -11,8 +11,8 @@ export interface LaunchSecrets extends Secrets {
 /**
  * Makes what a launch's connections prove themselves with: a certificate authority in this process's memory, a
  * certificate for Dask's processes and clients, one for the hub, and the token for web pages. With `--security none`
- * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-074 and
- * TSD-079 when they cannot be used.
+ * only the hub gets its certificate, and with a site's own certificates (`--tls-*`) Dask gets those. Throws TSD-079
+ * when they cannot be used.
  */
 export async function makeSecrets({
   options,
@@ -60,7 +60,7 @@ async function token(): Promise<string> {
   return randomToken();
 }
 
-/** The site's own certificates, as `--tls-*` name them; null without. Throws TSD-074 and TSD-079. */
+/** The site's own certificates, as `--tls-*` name them; null without. Throws TSD-079. */
 export async function siteCredentials({ security, tls }: Options): Promise<Credentials | null> {
   if (security !== "tls" || tls === undefined) return null;
   const { readSiteCertificates } = await import("../security/site-certificates.ts");

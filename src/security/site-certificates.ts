@@ -16,8 +16,8 @@ const CLIENT = "1.3.6.1.5.5.7.3.2";
 
 /**
  * Reads a site's own certificates and checks what would otherwise fail on every rank, and less clearly: that they are
- * PEM, belong together, are valid now, and serve both sides of a connection. Throws TSD-074 (a file cannot be read) and
- * TSD-079 (it cannot be used).
+ * PEM, belong together, are valid now, and serve both sides of a connection. Throws TSD-079 (a file cannot be read or
+ * used).
  */
 export function readSiteCertificates({ caFile, cert, key }: CertificateFiles): ClusterCredentials {
   const texts = { ca: read(caFile), cert: read(cert), key: read(key) };
@@ -38,11 +38,7 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw new Failure(
-      "TSD-074",
-      { path, problem: error instanceof Error ? error.message : String(error) },
-      { cause: error },
-    );
+    throw unusable(path, `it cannot be read (${error instanceof Error ? error.message : String(error)})`, error);
   }
 }
 

@@ -346,7 +346,7 @@ const faults: readonly Foretold[] = [
     name: "certificates of the site's that are not there",
     options: ["--tls-ca-file", "ca.pem", "--tls-cert", "cert.pem", "--tls-key", "key.pem"],
     state: "error",
-    code: "TSD-074",
+    code: "TSD-079",
     names: /ca\.pem|cert\.pem|key\.pem/,
     says: /.+/,
     cure: {},
