@@ -50,7 +50,7 @@ async function linked(from: string, to: string): Promise<boolean> {
   } catch (error) {
     if (systemCode(error) === "EEXIST") return false;
     // A file system without hard links: the last one to rename wins, as it was before.
-    if (systemCode(error) === "EPERM" || systemCode(error) === "EOPNOTSUPP") {
+    if (["EPERM", "EOPNOTSUPP", "ENOSYS"].includes(systemCode(error) ?? "")) {
       await rename(from, to);
       return true;
     }
