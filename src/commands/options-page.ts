@@ -73,7 +73,8 @@ and so is \`--protocol tcp\` or \`ws\` where a file or a variable says \`securit
 and a scheduler's address. Its defaults are dask-mpi's: \`distributed.Nanny\`, workers called \`dask_mpi-<rank>\`, no encryption, and no scheduler file
 unless one is named. Configuration files are not read. Of the variables only those count that say how a launch is run:
 \`TSDASK_PYTHON\`, \`TSDASK_SPAWN\`, \`TSDASK_WARM\`, \`TSDASK_NP\`, \`TSDASK_START_TIMEOUT\`, \`TSDASK_RENDEZVOUS\`, \`TSDASK_LAUNCH_ID\`, \`TSDASK_GRACE\`, \`TSDASK_RESTARTS\`,
-\`TSDASK_LOG_LEVEL\`, \`TSDASK_LOG_DIR\`, \`TSDASK_QUIET\`.
+\`TSDASK_SCHEDULER_RESTARTS\`, \`TSDASK_EXPECTED_WORKERS\`, \`TSDASK_LOG_LEVEL\`, \`TSDASK_LOG_DIR\`, \`TSDASK_JSON_SUMMARY\`, \`TSDASK_REPORT\`,
+\`TSDASK_QUIET\`.
 
 Where it differs: \`--no-nanny\` gives plain workers (in dask-mpi it is deprecated, and its workers fail to start); an address means
 \`--no-scheduler\` (dask-mpi starts a second scheduler that nobody uses); a worker's threads and memory are its fair share of the host (in dask-mpi

@@ -259,13 +259,20 @@ const reconcileUnused = ({ values, sources, warnings }: Draft, script: Script | 
     if (values.jupyter === undefined && said(key)) warnings.push(`--${kebab(key)} has no effect without --jupyter.`);
   if (values.jupyter === undefined && said("afterNotebook"))
     warnings.push("--after-notebook has no effect without --jupyter; --idle-timeout ends a cluster without work.");
-  if (values.scheduler) return;
+  if (values.scheduler) {
+    if (!values.dashboard && said("prometheusTargets"))
+      warnings.push("--prometheus-targets has no effect with --no-dashboard: Prometheus asks the dashboard.");
+    return;
+  }
   for (const key of [
     "schedulerPort",
     "schedulerRestarts",
     "schedulerOptions",
     "idleTimeout",
     "dashboardAddress",
+    "prometheusTargets",
+    "report",
+    "clusterName",
   ] as const) {
     if (said(key))
       warnings.push(`--${kebab(key)} has no effect here: the cluster that is joined has its scheduler already.`);

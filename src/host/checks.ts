@@ -11,13 +11,21 @@ import { namesWorkingFolder } from "../launcher/strip.ts";
 import type { Plan } from "../cluster/plan.ts";
 import { openClusterNote } from "../dask/open-cluster.ts";
 import { statsOf } from "../security/stats.ts";
+import { count } from "../ui/ranges.ts";
 import type { LeadContext } from "./lead-context.ts";
 
 /** Says what is odd about the options and the environment, on rank 0 for all. */
-export function sayWarnings({ world, program, env, out }: LeadContext, { options, warnings }: ReadResult): void {
+export function sayWarnings(
+  { world, program, env, out }: LeadContext,
+  { options, warnings, sources }: ReadResult,
+): void {
   if (world.rank !== 0) return;
   const note = openClusterNote({ ...options, program });
-  for (const warning of note === undefined ? warnings : [...warnings, note])
+  const unused =
+    sources.np.kind === "command-line" && world.launcher !== "tsdask"
+      ? `--np ${options.np} has no effect here: the launcher has started ${count(world.size, "rank")}.`
+      : undefined;
+  for (const warning of [...warnings, note, unused].filter((one) => one !== undefined))
     out.write(`tsdask-mpi: ${visible(warning)}\n`);
   if (!namesWorkingFolder(env["PYTHONPATH"])) return;
   void import("../ui/failure-text.ts").then(({ failureText }) => out.write(failureText(new Failure("TSD-127", {}))));

@@ -130,5 +130,9 @@ describe("what follows from what", () => {
     expect((await read("--no-scheduler --scheduler-port 1 --idle-timeout 5m")).warnings).toHaveLength(2);
     expect((await read("--preload-nanny m a.py")).warnings[0]).toContain("--nanny");
     expect((await read("--np 3 a.py")).warnings).toEqual([]);
+    expect(
+      (await read("--no-scheduler --cluster-name a --report r.html --prometheus-targets .")).warnings,
+    ).toHaveLength(3);
+    expect((await read("--no-dashboard --prometheus-targets . a.py")).warnings[0]).toContain("--prometheus-targets");
   });
 });
