@@ -59,7 +59,12 @@ def failed(error: BaseException) -> ChildEvent:
         message = diagnosis.with_place(error)
     elif innermost is not error and str(innermost) and str(innermost) not in message:
         message = f"{message}: {innermost}"
-    return {"event": "failed", "code": code_of(error), "message": message}
+    return {"event": "failed", "code": code_of(error), "message": _shortened(message)}
+
+
+def _shortened(text: str) -> str:
+    """Return what can be shown of a text that may be endless, as that of an exception with a whole table in it."""
+    return text if len(text) <= 4000 else f"{text[:3000]} … {text[-900:]}"
 
 
 def _in_preload(error: BaseException) -> bool:

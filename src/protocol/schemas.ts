@@ -10,13 +10,18 @@ import type { FromLeader, FromRank, RankEvent, ToLeader } from "./messages.ts";
 
 const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const short = text(4096);
+/** A text that is only shown: of an endless one, as an exception of the user's may have, the beginning. */
+const shown = v.pipe(
+  v.string(),
+  v.transform((said) => (said.length > 65_536 ? `${said.slice(0, 65_536)} …` : said)),
+);
 const rank = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10_000_000));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const port = v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)));
 /** A length of time, in what unit the message says. */
 const seconds = v.pipe(v.number(), v.minValue(0));
 const code = v.custom<MessageCode>((value) => typeof value === "string" && Object.hasOwn(messages, value));
-const facts = v.record(short, v.optional(v.union([text(65_536), v.number()])));
+const facts = v.record(short, v.optional(v.union([shown, v.number()])));
 /** A word of one of the enumerations of the fork server's contract; one that is not in it is the plainest. */
 const word = (name: string, plainest: string) =>
   v.pipe(
@@ -37,7 +42,7 @@ const event = v.variant("k", [
     k: v.literal("scheduler-exit"),
     code: v.nullable(v.number()),
     signal: v.nullable(v.number()),
-    why: text(65_536),
+    why: shown,
     kind: v.optional(word("ChildFailure", "other")),
     reason: v.optional(word("CloseReason", "closed")),
     restarting: v.optional(v.literal(true)),
@@ -54,7 +59,7 @@ const event = v.variant("k", [
   }),
   v.object({
     k: v.literal("worker-lost"),
-    why: text(65_536),
+    why: shown,
     restarting: v.boolean(),
     cause: v.optional(v.picklist(["memory", "killed"])),
   }),
@@ -95,7 +100,7 @@ const event = v.variant("k", [
   v.object({
     k: v.literal("note"),
     level: v.picklist(["debug", "info", "warn", "error"]),
-    text: text(65_536),
+    text: shown,
     child: v.optional(v.literal(true)),
   }),
 ]);
@@ -139,7 +144,7 @@ const fromLeader = v.variant("t", [
   }),
   v.object({ t: v.literal("event"), rank, event }),
   v.object({ t: v.literal("gone"), rank }),
-  v.object({ t: v.literal("findings"), text: text(65_536) }),
+  v.object({ t: v.literal("findings"), text: shown }),
   v.object({ t: v.literal("host-done") }),
 ]);
 

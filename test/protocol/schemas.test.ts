@@ -68,6 +68,11 @@ describe("a message that crosses a socket", () => {
     expect(accept[side](message)).toBeUndefined();
   });
 
+  test("is taken with the beginning of a text that is only shown, however long it is", () => {
+    const lost = (why: string): unknown => acceptEvent({ k: "worker-lost", why, restarting: false });
+    expect(lost("x".repeat(100_000))).toMatchObject({ why: `${"x".repeat(65_536)} …` });
+  });
+
   test("has the plainest word for one that no enumeration has", () => {
     const away = (why: string): unknown => acceptEvent({ k: "worker-away", why });
     expect(away("retired")).toEqual({ k: "worker-away", why: "retired" });
