@@ -53,6 +53,11 @@ export const deadlines = {
   retire: 25_000,
   /** The batch system is asked for the job's end this long after the start, when nothing else is in a hurry. */
   askBatchSystem: 3_000,
+  /**
+   * The same so long before a launch leaves for the job's end, which may have moved; it leaves in time without an
+   * answer.
+   */
+  jobEndMoves: 20_000,
   /** The batch system is asked what each host was granted, before the hosts divide that among their ranks. */
   grants: 5_000,
   /** The built-in launcher looks a second time for a script that was piped in without `-`, so long after the start. */

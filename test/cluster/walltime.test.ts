@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Job } from "../../src/batch/system.ts";
 import { watchWalltime } from "../../src/cluster/walltime.ts";
 import type { Options } from "../../src/config/options.ts";
 import type { Failure } from "../../src/errors/failure.ts";
@@ -18,22 +19,39 @@ interface Case {
   readonly options?: Partial<Options>;
   readonly env?: NodeJS.ProcessEnv;
   readonly joined?: boolean;
+  /** What the batch system says of the job's end when it is asked. */
+  readonly ask?: (job: Job) => Promise<Job>;
+  /** What happens on the way. */
+  readonly meanwhile?: () => Promise<unknown>;
 }
 
 const day = 86_400;
 
-/** After how many seconds a launch is to leave, looked at for 200 days; undefined: it stays. */
-function leavesAfter({ options = {}, env = {}, joined = false }: Case): number | undefined {
+/** The batch system tells an end so many seconds after the start. */
+const ends =
+  (after: number | undefined) =>
+  async (job: Job): Promise<Job> => ({ ...job, ...(after === undefined ? {} : { endTime: start / 1000 + after }) });
+
+/** After how many whole seconds a launch is to leave, looked at for 200 days; undefined: it stays. */
+async function leavesAfter({
+  options = {},
+  env = {},
+  joined = false,
+  ask = async (job) => ({ ...job, endTime: Number(env["SLURM_JOB_END_TIME"]) }),
+  meanwhile = async () => undefined,
+}: Case): Promise<number | undefined> {
   let left: number | undefined;
   const stop = watchWalltime({
     options: { grace: 5, ...options } as Options,
     env,
     joined,
     log,
-    leave: () => (left ??= (Date.now() - start) / 1000),
+    ask,
+    leave: () => (left ??= Math.round((Date.now() - start) / 1000)),
     warn: (failure) => expect.unreachable(failure.message),
   });
-  vi.advanceTimersByTime(200 * day * 1000);
+  await meanwhile();
+  await vi.advanceTimersByTimeAsync(200 * day * 1000);
   stop();
   return left;
 }
@@ -62,8 +80,53 @@ describe("when a launch leaves before its job ends", () => {
     ["the same by the batch system, to one that joined", { env: monthLong, joined: true }, 30 * day - 300],
     ["--lifetime-cluster of 100 days", { options: { lifetimeCluster: 100 * day } }, 100 * day],
     ["30 years", { options: { walltime: 1e9, lifetimeCluster: 1e9 } }, undefined],
-  ])("%s", (_, given, seconds) => {
-    expect(leavesAfter(given)).toBe(seconds);
+  ])("%s", async (_, given, seconds) => {
+    expect(await leavesAfter(given)).toBe(seconds);
+  });
+
+  const never = (): Promise<Job> => new Promise(() => undefined);
+  test.each<[string, Case, number | undefined]>([
+    ["its limit was raised", { env: slurm, ask: ends(5000) }, 4995],
+    ["the same for one that joined, which is drained later", { env: slurm, ask: ends(5000), joined: true }, 4700],
+    [
+      "a past end of the environment's is an old one",
+      { env: { ...slurm, SLURM_JOB_END_TIME: "5" }, ask: ends(60) },
+      55,
+    ],
+    ["its limit was taken away", { env: slurm, ask: ends(undefined) }, undefined],
+    ["a few seconds are none", { env: slurm, ask: ends(1004) }, 995],
+    ["the batch system refuses to say", { env: slurm, ask: () => Promise.reject(new Error("away")) }, 995],
+    ["the batch system does not answer in time", { env: slurm, ask: never }, 995],
+    ["what --walltime says is not asked for", { options: { walltime: 1000 }, env: slurm, ask: ends(5000) }, 995],
+  ])("where the end has moved by then: %s", async (_, given, seconds) => {
+    expect(await leavesAfter(given)).toBe(seconds);
+  });
+
+  test("asks again each time that the end has moved", async () => {
+    const told = [2000, 3000, 3000].map(ends);
+    const ask = vi.fn((job: Job) => (told.shift() ?? never)(job));
+    expect(await leavesAfter({ env: slurm, ask })).toBe(2995);
+    expect(ask).toHaveBeenCalledTimes(3);
+    expect(ask.mock.calls.map(([job]) => job.endTime)).toEqual([undefined, undefined, undefined]);
+  });
+
+  /** The job is suspended for an hour. Its clock runs on: a timer with so many seconds left is due as it resumes. */
+  const suspendedAt = (seconds: number, left: number) => async (): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(seconds * 1000);
+    vi.setSystemTime(Date.now() + (3600 - left) * 1000);
+  };
+  const movesWithIt = (job: Job): Promise<Job> => ends(Date.now() > start + 3_600_000 ? 4600 : 1000)(job);
+  test.each([
+    ["before it is asked", suspendedAt(500, 475)],
+    ["after it was asked", suspendedAt(990, 5)],
+  ])("does not leave at the old end of a job that was suspended %s", async (_, meanwhile) => {
+    expect(await leavesAfter({ env: slurm, ask: movesWithIt, meanwhile })).toBe(4595);
+  });
+
+  test("leaves as a suspended job resumes whose end has not moved", async () => {
+    const ask = vi.fn(ends(1000));
+    expect(await leavesAfter({ env: slurm, ask, meanwhile: suspendedAt(990, 5) })).toBe(4590);
+    expect(ask).toHaveBeenCalledTimes(2);
   });
 
   test("is not known where the batch system does not answer: TSD-063, and the launch goes on", async () => {
