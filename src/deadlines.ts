@@ -53,9 +53,11 @@ export const deadlines = {
   retire: 25_000,
   /** The batch system is asked for the job's end this long after the start, when nothing else is in a hurry. */
   askBatchSystem: 3_000,
+  /** One that did not answer is asked again after this, and then each time after four times as long. */
+  jobEndUnknown: 30_000,
   /**
-   * The same so long before a launch leaves for the job's end, which may have moved; it leaves in time without an
-   * answer.
+   * It is asked so long before a launch leaves for the job's end, which may have moved; no answer leaves it where it
+   * was.
    */
   jobEndMoves: 20_000,
   /** The batch system is asked what each host was granted, before the hosts divide that among their ranks. */

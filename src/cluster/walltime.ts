@@ -1,6 +1,7 @@
 import { jobOf } from "../batch/describe.ts";
 import { drainPlan } from "../batch/drain.ts";
 import { describeJob, inquireJob } from "../batch/job.ts";
+import { firstLine } from "../batch/patience.ts";
 import type { Job } from "../batch/system.ts";
 import type { Options } from "../config/options.ts";
 import { deadlines } from "../deadlines.ts";
@@ -22,8 +23,8 @@ interface WalltimeInput {
 /**
  * Watches the job's time: from `--walltime`, else from what the batch system says of this job. `leave` is called once,
  * when the workers should be drained (a launch that joined) or the script told (one that has the scheduler, whose data
- * has nowhere to go). Returns how to stop watching. A batch system that does not answer is a warning (TSD-063), no
- * failure.
+ * has nowhere to go). Returns how to stop watching. A batch system that does not answer is asked again, and a warning
+ * (TSD-063), no failure.
  */
 export function watchWalltime(input: WalltimeInput): () => void {
   const { options, env, leave, log } = input;
@@ -49,6 +50,9 @@ export function watchWalltime(input: WalltimeInput): () => void {
 
 /** By so many seconds an end that is told again may differ, and a timer be late, without anything having happened. */
 const jitter = 5;
+
+/** So often a batch system that did not say when the job ends is asked again: after half a minute, two, and eight. */
+const asksAgain = 3;
 
 /** Leaves before the end of a job, which may move: its limit can be changed, and a suspended job has its time later. */
 class JobEndWatch {
@@ -80,12 +84,18 @@ class JobEndWatch {
     this.#unwatch?.();
   }
 
-  async #learn(job: Job): Promise<void> {
+  /** Servers are busiest when jobs start: one that fails to answer is asked again, and only its second failure told. */
+  async #learn(job: Job, failures = 0): Promise<void> {
     try {
       this.#leaveInTime(await this.#ask(job, this.#input.env, deadlines.batchCommand), job);
     } catch (error) {
-      const problem = error instanceof Failure ? (error.message.split("\n", 1)[0] ?? "") : String(error);
-      this.#input.warn(new Failure("TSD-063", { problem }));
+      if (this.#over.signal.aborted) return;
+      const missing = error instanceof Failure && error.code === "TSD-091";
+      const problem = error instanceof Failure ? firstLine(error) : String(error);
+      if (missing || failures === 1) this.#input.warn(new Failure("TSD-063", { problem }));
+      if (missing || failures === asksAgain) return;
+      const pause = (deadlines.jobEndUnknown / 1000) * 4 ** failures;
+      this.#after(pause, () => void this.#learn(job, failures + 1));
     }
   }
 

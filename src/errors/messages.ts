@@ -351,7 +351,8 @@ export const messages = define({
   "TSD-063": {
     exit: 0,
     what: "The end of this job is not known: {problem}",
-    cause: "The batch system did not answer, so its workers cannot be drained before the walltime ends.",
+    cause:
+      "The batch system did not answer, so its workers cannot be drained before the walltime ends. A launch asks it a few times more, where its command is there.",
     cure: "Say it yourself: `--walltime 2h`.",
   },
   "TSD-064": {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Job } from "../../src/batch/system.ts";
 import { watchWalltime } from "../../src/cluster/walltime.ts";
 import type { Options } from "../../src/config/options.ts";
-import type { Failure } from "../../src/errors/failure.ts";
+import { Failure } from "../../src/errors/failure.ts";
 import type { Log } from "../../src/ui/log.ts";
 
 const log = { info: () => undefined } as unknown as Log;
@@ -129,7 +129,53 @@ describe("when a launch leaves before its job ends", () => {
     expect(ask).toHaveBeenCalledTimes(2);
   });
 
-  test("is not known where the batch system does not answer: TSD-063, and the launch goes on", async () => {
+  describe("a batch system that does not say the end", () => {
+    const away = (): Promise<Job> =>
+      Promise.reject(new Failure("TSD-092", { command: "qstat", seconds: 60, cure: "" }));
+
+    /** Launches in a PBS job, whose batch system answers so at first, and goes on with the last of these. */
+    async function asked(answers: readonly ((job: Job) => Promise<Job>)[]) {
+      const times: number[] = [];
+      const warnings: [number, string][] = [];
+      let left: number | undefined;
+      const since = (): number => Math.round((Date.now() - start) / 1000);
+      const stop = watchWalltime({
+        options: { grace: 5 } as Options,
+        env: { PBS_JOBID: "7.pbs" },
+        joined: false,
+        log,
+        leave: () => (left ??= since()),
+        warn: ({ code }) => warnings.push([since(), code]),
+        ask: (job) => (answers[Math.min(times.push(since()), answers.length) - 1] ?? away)(job),
+      });
+      await vi.advanceTimersByTimeAsync(day * 1000);
+      stop();
+      return { times, warnings, left };
+    }
+
+    test("is asked again without a word, and the end is kept", async () => {
+      expect(await asked([away, ends(1000)])).toEqual({ times: [3, 33, 975], warnings: [], left: 995 });
+    });
+
+    test("is told with its second failure: TSD-063; a later answer counts", async () => {
+      expect(await asked([away, away, away, ends(1000)])).toEqual({
+        times: [3, 33, 153, 633, 975],
+        warnings: [[33, "TSD-063"]],
+        left: 995,
+      });
+    });
+
+    test("is asked four times", async () => {
+      const { times, warnings, left } = await asked([away]);
+      expect({ times, warnings, left }).toEqual({
+        times: [3, 33, 153, 633],
+        warnings: [[33, "TSD-063"]],
+        left: undefined,
+      });
+    });
+  });
+
+  test("is not known where the batch system's command is missing: TSD-063, and the launch goes on", async () => {
     const warnings: Failure[] = [];
     const stop = watchWalltime({
       options: { grace: 5 } as Options,
