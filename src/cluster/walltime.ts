@@ -38,7 +38,7 @@ export function watchWalltime(input: WalltimeInput): () => void {
       : callAfter(options.lifetimeCluster * 1000, lifetimeOver, { ref: false });
   const watch = new JobEndWatch(input);
   if (options.walltime !== undefined) watch.leaveAfter(options.walltime);
-  else {
+  else if (options.drain !== 0) {
     const job = describeJob(env);
     if (job.jobId !== undefined && job.system !== "local") watch.follow(job);
   }

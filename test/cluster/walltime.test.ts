@@ -191,6 +191,12 @@ describe("when a launch leaves before its job ends", () => {
     stop();
   });
 
+  test("nobody asks for the end with --drain 0", async () => {
+    const ask = vi.fn(ends(1000));
+    expect(await leavesAfter({ options: { drain: 0 }, env: { PBS_JOBID: "7.pbs" }, ask })).toBeUndefined();
+    expect(ask).not.toHaveBeenCalled();
+  });
+
   test("nothing is left to do when it has stopped to watch", () => {
     const stop = watchWalltime({
       options: { grace: 5, walltime: 10, lifetimeCluster: 10 } as Options,
