@@ -139,7 +139,7 @@ export const deadlines = {
   schedulerCall: 10_000,
   /** A command of a batch system answers: a busy server answers late, a dead one never. */
   batchCommand: 60_000,
-  /** One that was ended because it did not answer has ended, before it is killed. */
+  /** One that was ended has ended, before it is killed; what it left behind may have its pipes as long. */
   batchCommandEnds: 2_000,
   /** A batch system that is away comes back, where a cluster that ends has jobs to cancel; and a look at that. */
   endAsksAgain: 4_000,

@@ -1,3 +1,6 @@
+import { readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { commandShell, outsideJob } from "../../src/batch/run.ts";
 
@@ -25,6 +28,23 @@ describe("commands of a batch system", () => {
     await expect(shell.run("no-such-command", [], { cwd: "/" })).rejects.toMatchObject({ code: "TSD-091" });
     await expect(shell.run("true", [], { cwd: "/no/such" })).rejects.toMatchObject({ code: "TSD-208" });
     await expect(commandShell({ env, deadline: 700 }).run("sleep", ["300"])).rejects.toMatchObject({ code: "TSD-092" });
+  });
+  it.each([
+    ["in time", "echo 77; exit 3", { code: 3, stdout: "77", stderr: "" }],
+    ["too late", "exec sleep 300", undefined],
+  ])("are not waited for by what they leave behind with their pipes, having ended %s", async (_, line, answer) => {
+    const begun = performance.now();
+    const mark = `${process.pid}.${Math.round(begun)}`;
+    const left = `(trap "" TERM; exec sleep 40) & echo $! > ${join(tmpdir(), mark)}; `;
+    const ran = commandShell({ env, deadline: 3_000 }).run("sh", ["-c", left + line]);
+    try {
+      if (answer === undefined) await expect(ran).rejects.toMatchObject({ code: "TSD-092" });
+      else expect(await ran).toEqual(answer);
+      expect(performance.now() - begun).toBeLessThan(15_000);
+    } finally {
+      process.kill(Number(readFileSync(join(tmpdir(), mark), "utf8")), "SIGKILL");
+      rmSync(join(tmpdir(), mark));
+    }
   });
 });
 
