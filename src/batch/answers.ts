@@ -24,7 +24,9 @@ const serverAway =
 
 /** Failure TSD-093: an answer that has another form than the known one. */
 export function notUnderstood(system: BatchName, command: string, text: string): Failure {
-  return new Failure("TSD-093", { system, command, words: shorten(text) || "(nothing)" });
+  const cure =
+    "Please report it with these words. Submit and cancel by hand until then; give the end of the job with --walltime.";
+  return new Failure("TSD-093", { system, command, words: shorten(text) || "(nothing)", cure });
 }
 
 /** Failure TSD-094: the batch system did not answer a question. */
@@ -54,6 +56,16 @@ export function lines(text: string): readonly string[] {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
+}
+
+/**
+ * What `form` finds in the line of an answer that names the job: the last one, else the only one of this form, as a
+ * site's wrapper may add lines of its own. Null where there is none. Pure.
+ */
+export function jobLine(answer: string, form: RegExp): RegExpExecArray | null {
+  const found = lines(answer).map((line) => form.exec(line));
+  const [only = null, ...more] = found.filter((match) => match !== null);
+  return found.at(-1) ?? (more.length === 0 ? only : null);
 }
 
 /**

@@ -1,4 +1,5 @@
 import {
+  jobLine,
   lines,
   noAnswer,
   notCancelled,
@@ -58,7 +59,7 @@ async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shel
     ...(cwd === undefined ? {} : { cwd }),
   });
   if (ran.code !== 0) throw refused("flux", "flux batch", ran, hints);
-  const id = /^[ƒf][1-9A-HJ-NP-Za-km-z]+$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
+  const id = jobLine(ran.stdout, /^[ƒf][1-9A-HJ-NP-Za-km-z]+$/)?.[0];
   if (id === undefined) throw notUnderstood("flux", "flux batch", ran.stdout);
   return asciiId(id);
 }

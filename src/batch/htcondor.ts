@@ -1,4 +1,5 @@
 import {
+  jobLine,
   lines,
   noAnswer,
   notCancelled,
@@ -75,7 +76,7 @@ async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shel
   const words = ["-terse", ...attribute, ...args, ...macros, path];
   const ran = await shell.run("condor_submit", words, cwd === undefined ? {} : { cwd });
   if (ran.code !== 0) throw refused("htcondor", "condor_submit", ran, hints);
-  const match = /^(\d+)\.(\d+) - (\d+)\.(\d+)$/.exec(lines(ran.stdout).at(-1) ?? "");
+  const match = jobLine(ran.stdout, /^(\d+)\.(\d+) - (\d+)\.(\d+)$/);
   if (match === null) throw notUnderstood("htcondor", "condor_submit", ran.stdout);
   return match[2] === match[4] ? `${match[1]}.${match[2]}` : `${match[1]}`;
 }

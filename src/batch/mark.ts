@@ -75,6 +75,20 @@ export const cancelLines = (jobs: readonly KnownJob[]): readonly string[] =>
     ),
   );
 
+/** The command line that shows one's own jobs. Pure. */
+export const queueLine = (system: BatchName): string => queueCommands[system];
+
+const queueCommands: Readonly<Record<BatchName, string>> = {
+  slurm: "squeue -u $USER",
+  pbs: "qstat -u $USER",
+  sge: "qstat -u $USER",
+  lsf: "bjobs",
+  flux: "flux jobs",
+  htcondor: "condor_q",
+  kubernetes: "kubectl get mpijobs",
+  local: "ps -o pid,args",
+};
+
 const cancelCommands: Readonly<Record<Exclude<BatchName, "kubernetes">, string>> = {
   slurm: "scancel",
   pbs: "qdel",

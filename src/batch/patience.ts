@@ -106,25 +106,31 @@ export function isAway(error: unknown): boolean {
 
 /**
  * Whether the jobs of a submission may have been taken though `command` failed: it did not end in time, it was killed
- * (code 128 of `run.ts`), or Slurm's controller was reached and its answer did not come. Not where the controller was
- * not reached at all.
+ * (code 128 of `run.ts`), its answer was not understood, or Slurm's controller was reached and its answer did not come.
+ * Not where the controller was not reached at all.
  */
 export function isAnswerLost(error: unknown, command: string): error is Failure {
   if (!(error instanceof Failure)) return false;
   const { code, facts } = error;
   if (code === "TSD-092") return facts["command"] === command;
+  if (code === "TSD-093") return true;
   const lost = /socket timed out on send\/recv|zero bytes were transmitted or received/i;
   return code === "TSD-090" && (facts["code"] === 128 || lost.test(String(facts["words"])));
 }
 
 /**
- * The failure of a submission whose jobs may have been taken, with that for a cure. Where they cannot be `asked` for,
- * nobody is to submit again: that might bring ever more of them.
+ * The failure of a submission whose jobs may have been taken, with that for a cure; `look` is the command that shows
+ * them. Where they cannot be `asked` for, nobody is to submit again: that might bring ever more of them.
  */
-export function withLostJobs(failure: Failure, { asked }: { readonly asked: boolean }): Failure {
-  const cure =
-    "The job may have been taken all the same, and is then on no list: look into the queue before you submit again, and cancel what is too many.";
+export function withLostJobs(
+  failure: Failure,
+  { asked, look }: { readonly asked: boolean; readonly look: string },
+): Failure {
   const { code, facts } = failure;
+  const odd = code === "TSD-093";
+  const fate = odd ? "was probably taken, and is" : "may have been taken all the same, and is then";
+  const report = odd ? " Please report the quoted words." : "";
+  const cure = `The job ${fate} on no list: look into the queue (\`${look}\`) before you submit again, and cancel what is too many.${report}`;
   const lost = asked ? {} : { answer: "lost" };
   return new Failure(code, { ...facts, ...lost, cure, hint: cure }, { cause: failure });
 }

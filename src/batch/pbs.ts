@@ -1,5 +1,5 @@
 import {
-  lines,
+  jobLine,
   noAnswer,
   notCancelled,
   notUnderstood,
@@ -90,7 +90,7 @@ async function submit({ path, args = [], env: given = {}, cwd, mark }: Submissio
   const variables = names.length === 0 ? [] : ["-v", names.join(",")];
   const ran = await shell.run("qsub", [...variables, ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
   if (ran.code !== 0) throw refused("pbs", "qsub", ran, hints);
-  const id = /^\d+(?:\[\])?(?:\.\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[0];
+  const id = jobLine(ran.stdout, /^\d+(?:\[\])?(?:\.\S+)?$/)?.[0];
   if (id === undefined) throw notUnderstood("pbs", "qsub", ran.stdout);
   return id;
 }

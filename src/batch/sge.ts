@@ -1,4 +1,14 @@
-import { lines, noAnswer, notCancelled, notUnderstood, onlySays, refused, statesOf, type Hint } from "./answers.ts";
+import {
+  jobLine,
+  lines,
+  noAnswer,
+  notCancelled,
+  notUnderstood,
+  onlySays,
+  refused,
+  statesOf,
+  type Hint,
+} from "./answers.ts";
 import { jobOf, wholeNumber } from "./describe.ts";
 import { rangeNumbers } from "./task-ranges.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
@@ -93,10 +103,11 @@ async function qsub(
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
-  // With a warning, qsub ends with exit code 1 and puts the id of the job it did submit among its words on stderr.
+  // With a warning, qsub ends with exit code 1 and puts the id of the job it did submit among its words on stderr. A
+  // site's wrapper may leave out -terse.
   const id =
-    /^(\d+)(?:\.[\d:-]+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1] ??
-    /Your job(?:-array)? (\d+)\S* .*has been submitted/.exec(ran.stderr)?.[1];
+    jobLine(ran.stdout, /^(\d+)(?:\.[\d:-]+)?$/)?.[1] ??
+    /Your job(?:-array)? (\d+)\S* .*has been submitted/.exec(`${ran.stderr}\n${ran.stdout}`)?.[1];
   if (id !== undefined) return id;
   throw ran.code === 0 ? notUnderstood("sge", "qsub", ran.stdout) : refused("sge", "qsub", ran, hints);
 }

@@ -1,4 +1,5 @@
 import {
+  jobLine,
   lines,
   noAnswer,
   notCancelled,
@@ -115,8 +116,9 @@ async function sbatch(
   });
 }
 
+/** A site's wrapper may leave out --parsable. */
 function jobIdOf(ran: Ran): string {
-  const id = /^(\d+)(?:;\S+)?$/.exec(lines(ran.stdout).at(-1) ?? "")?.[1];
+  const id = jobLine(ran.stdout, /^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?$/)?.[1];
   if (id === undefined) throw notUnderstood("slurm", "sbatch", ran.stdout);
   return id;
 }

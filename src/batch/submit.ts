@@ -1,6 +1,6 @@
 import { Failure } from "../errors/failure.ts";
 import { batchSystem } from "./job.ts";
-import { cancelLine } from "./mark.ts";
+import { cancelLine, queueLine } from "./mark.ts";
 import { isAnswerLost, withLostJobs } from "./patience.ts";
 import type { BatchName, Shell, Submission } from "./system.ts";
 
@@ -63,15 +63,15 @@ export class Submitter {
       return await submission();
     } catch (error) {
       if (!isAnswerLost(error, submitCommand)) throw error;
-      const asked = marked !== undefined;
+      const told = { asked: marked !== undefined, look: queueLine(this.#input.system) };
       // One that was killed was so by the Ctrl-C that ends this process, too.
-      if (!asked) throw error.code === "TSD-092" ? withLostJobs(error, { asked }) : error;
+      if (!told.asked) throw error.code === "TSD-090" ? error : withLostJobs(error, told);
       this.#answerLost = true;
       const found = await this.#unlisted().catch((failure: unknown) => {
         if (failure instanceof Failure) return [];
         throw failure;
       });
-      if (found.length === 0) throw withLostJobs(error, { asked });
+      if (found.length === 0) throw withLostJobs(error, told);
       return found;
     }
   }
@@ -83,6 +83,20 @@ export class Submitter {
     const ids = await batchSystem(system).marked?.(work.mark, shell);
     // A script that is an array itself is listed by the array's id.
     return (ids ?? []).filter((id) => !known.has(id) && !known.has(id.replace(/_\d+$/, "")));
+  }
+}
+
+/**
+ * Submits a job that is to be on no list of worker jobs; returns its id. Throws as `submit` of its batch system; where
+ * the job may have been taken all the same, the failure says so.
+ */
+export async function submitOne(system: BatchName, submission: Submission, shell: Shell): Promise<string> {
+  const { submit, submitCommand } = batchSystem(system);
+  try {
+    return await submit(submission, shell);
+  } catch (error) {
+    if (!isAnswerLost(error, submitCommand)) throw error;
+    throw withLostJobs(error, { asked: false, look: queueLine(system) });
   }
 }
 

@@ -5,6 +5,7 @@ import { cannotRun, whyPending } from "../batch/pending.ts";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { renderScript, scriptSystems } from "../batch/script/render.ts";
+import { submitOne } from "../batch/submit.ts";
 import type { ScriptSystem } from "../batch/script/job-spec.ts";
 import { Failure } from "../errors/failure.ts";
 import { flagName, optionLines, readCommandLine, type Defaults } from "../config/command-line.ts";
@@ -190,12 +191,12 @@ export async function submitText(
   { env, cwd }: CommandPlace,
 ): Promise<string> {
   const shell = commandShell({ env });
-  if (file !== undefined) return batchSystem(system).submit({ path: file, cwd }, shell);
+  if (file !== undefined) return submitOne(system, { path: file, cwd }, shell);
   const folder = await temporaryFolder("tsdask-script-");
   try {
     const path = join(folder, system === "kubernetes" ? "job.yaml" : "job.sh");
     await writeFile(path, text, { mode: 0o700 });
-    return await batchSystem(system).submit({ path, cwd }, shell);
+    return await submitOne(system, { path, cwd }, shell);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -471,7 +471,7 @@ export const messages = define({
     what: "The answer of {system}'s {command} was not understood: {words}",
     cause:
       "This version of {system} writes another form than the known ones, or a site's wrapper around {command} adds words of its own.",
-    cure: "Please report it with these words. Submit and cancel by hand until then; give the end of the job with --walltime.",
+    cure: "{cure}",
   },
   "TSD-094": {
     exit: 69,

@@ -59,6 +59,8 @@ describe("Grid Engine", () => {
       'Unable to run job: warning: ada\'s job is not allowed to run in any queue\nYour job 1 ("t1") has been submitted\nExiting.\n';
     await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { code: 1, stderr }]]))).resolves.toBe("1");
     await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { stdout: "8.1-3:1\n" }]]))).resolves.toBe("8");
+    const stdout = 'Your job 9 ("t1") has been submitted\n';
+    await expect(sge.submit({ path: "w.sh" }, recordedShell([[/qsub/, { stdout }]]))).resolves.toBe("9");
   });
   it.each([
     ['Unable to run job: Job was rejected because job requests unknown queue "nope"\nExiting.\n', "qconf -sql"],

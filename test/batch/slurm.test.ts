@@ -52,6 +52,19 @@ describe("Slurm", () => {
     expect(shell.asked[0]?.env).toEqual({ TSDASK_SCHEDULER_FILE: "/a/s.json" });
   });
   it.each([
+    ["77\nYour balance is 12 hours.\n", "77"],
+    ["Welcome to 2 clusters\n77;cluster2\nUse them well.\n", "77"],
+    ["Submitted batch job 77\n", "77"],
+    ["Submitted batch job 77 on cluster c2\n", "77"],
+    ["12\n77\n", "77"],
+    ["12\n77\nwell done\n", undefined],
+    ["Submitted!\n", undefined],
+  ])("finds the id among the lines of a site's wrapper: %j", async (stdout, id) => {
+    const submitted = slurm.submit({ path: "/a/w.sh" }, recordedShell([[/sbatch/, { stdout }]]));
+    if (id === undefined) await expect(submitted).rejects.toMatchObject({ code: "TSD-093" });
+    else expect(await submitted).toBe(id);
+  });
+  it.each([
     [
       "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
       "sinfo -s",
@@ -141,9 +154,6 @@ describe("Slurm", () => {
         ]),
       ),
     ).rejects.toMatchObject({ code: "TSD-094" });
-    await expect(
-      slurm.submit({ path: "x" }, recordedShell([[/sbatch/, { stdout: "Submitted!\n" }]])),
-    ).rejects.toMatchObject({ code: "TSD-093" });
   });
   it("finds one's own jobs by their mark, those that are over aside, and each once in a federation", async () => {
     const shown = ["30_1|PENDING|m1", "30_2|RUNNING|mine|m1", "31|COMPLETING|m1", "32|RUNNING|m2", "33|RUNNING|(null)"];

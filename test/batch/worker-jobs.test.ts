@@ -212,6 +212,7 @@ describe("a submission whose answer is lost", () => {
     ["Slurm's own time-out", { code: 1, stderr: timedOut }],
     ["a command that does not end", tooSlow],
     ["a command that was killed", { code: 128 }],
+    ["an answer that is not understood", { stdout: "Submitted!\n" }],
   ])("%s: the jobs that were taken are found by their mark, and listed", async (_, lost) => {
     const batch = deaf(lost);
     await using bed = await opened("slurm", batch.answer);
@@ -270,6 +271,13 @@ describe("a submission whose answer is lost", () => {
     await using bed = await opened("slurm", batch.answer);
     await expect(bed.workers.submit(3)).rejects.not.toThrow(/may have been taken/);
     expect(bed.asked.filter((line) => line.startsWith("squeue"))).toEqual([]);
+  });
+
+  test("is not to be tried again where it was not understood and no job is found", async () => {
+    const batch = deaf({ stdout: "Submitted!\n" }, { takes: false });
+    await using bed = await opened("slurm", batch.answer);
+    const failure = await bed.workers.submit(1).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "TSD-093", message: expect.stringContaining("`squeue -u $USER`") });
   });
 
   test("is not to be tried again where jobs cannot be asked for by their mark", async () => {

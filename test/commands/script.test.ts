@@ -137,6 +137,14 @@ describe("tsdask-mpi script", () => {
     expect(await submitted("--environment", "conda", "--", "hostname")).toBe("");
   });
   it.each([
+    ["TSD-093", "echo Submitted!", /was probably taken.*`squeue -u \$USER`.*report/],
+    ["TSD-090", "echo 'Socket timed out on send/recv operation' >&2; exit 1", /may have been taken all the same/],
+  ])("says that the job may be there where its answer is lost (%s)", async (code, line, cure) => {
+    writeFileSync(join(folder, "sbatch"), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+    const failure = await ran(scriptCommand, "slurm", "--submit", "--", "hostname").catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code, message: expect.stringMatching(cure) });
+  });
+  it.each([
     ["--modules", "nothing-of-this-name"],
     ["--environment", "/no/such/environment"],
     ["--environment", "no-such-environment"],
