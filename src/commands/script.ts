@@ -75,7 +75,9 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
     stderr.write(`Written to ${out}.\n`);
   }
   if (submit === true) {
-    const id = await submitText(system, text, out, place);
+    // Some batch systems pass the environment on: this process may be another cluster's, whose file the job would take.
+    const joined = schedulerFile === undefined ? {} : { TSDASK_SCHEDULER_FILE: schedulerFile };
+    const id = await submitText(system, text, out, { ...place, env: { ...env, ...joined } });
     stdout.write(`${id}\n`);
     // Workers for a cluster that runs, and the tasks of an array, are no cluster of their own.
     if (schedulerFile === undefined && array === undefined) {

@@ -17,13 +17,17 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+/** Variables that a test adds to the command's environment. */
+let more: Readonly<Record<string, string>> = {};
+afterEach(() => void (more = {}));
+
 async function ran(
   command: typeof scriptCommand,
   ...argv: string[]
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const said = { stdout: "", stderr: "" };
   const sink = (name: "stdout" | "stderr") => ({ write: (text: string) => void (said[name] += text) });
-  const env = { PATH: folder, HOME: folder, XDG_CONFIG_HOME: folder, TSDASK_SITE_CONFIG: site };
+  const env = { PATH: folder, HOME: folder, XDG_CONFIG_HOME: folder, TSDASK_SITE_CONFIG: site, ...more };
   const code = await command(argv, { env, cwd: folder, stdout: sink("stdout"), stderr: sink("stderr") });
   return { code, ...said };
 }
@@ -92,6 +96,12 @@ describe("tsdask-mpi script", () => {
     expect((await ran(scriptCommand, "slurm", "--join", "scheduler.json", "--array", "4")).stdout).toContain(
       `--no-scheduler --scheduler-file "\${TSDASK_SCHEDULER_FILE:-${join(folder, "scheduler.json")}}"`,
     );
+  });
+  it("submits workers for the cluster of a file where the environment names another one", async () => {
+    writeFileSync(join(folder, "sbatch"), '#!/bin/sh\necho "$TSDASK_SCHEDULER_FILE" >seen\necho 17\n', { mode: 0o755 });
+    more = { TSDASK_SCHEDULER_FILE: "/cluster-A/scheduler.json" };
+    await ran(scriptCommand, "slurm", "--join", "/cluster-B/scheduler.json", "--submit");
+    expect(readFileSync(join(folder, "seen"), "utf8")).toBe("/cluster-B/scheduler.json\n");
   });
   it("says which of a job's options stand behind the script's name, and are the script's own", async () => {
     const noted = async (...argv: string[]) => (await ran(scriptCommand, "slurm", ...argv)).stderr;
