@@ -1,12 +1,15 @@
 import { chmod, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { BatchPatience, isBatchFailure } from "../batch/patience.ts";
 import { cannotRun, whyPending } from "../batch/pending.ts";
 import { batchSystem } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
 import { renderScript, scriptSystems } from "../batch/script/render.ts";
 import { submitOne } from "../batch/submit.ts";
+import type { JobState } from "../batch/system.ts";
 import type { ScriptSystem } from "../batch/script/job-spec.ts";
+import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { flagName, optionLines, readCommandLine, type Defaults } from "../config/command-line.ts";
 import { readConfigFiles } from "../config/config-files.ts";
@@ -33,7 +36,7 @@ const askEvery = 2_000;
 /**
  * `tsdask-mpi script SYSTEM [options] [job…]`: writes a job script to stdout or a file, or submits it. Returns the exit
  * code, 0. Throws Failure TSD-002, 003, 006 to 010 (the command line, the launch's included, and files), TSD-090 to 093
- * (submitting), TSD-100 (the file exists), TSD-141 (`--wait`).
+ * (submitting), TSD-100 (the file exists), TSD-091 to 094 and 141 (`--wait`).
  */
 export async function scriptCommand(argv: readonly string[], place: CommandPlace): Promise<number> {
   const { env, cwd, stdout, stderr } = place;
@@ -63,7 +66,13 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   const slip = misplaced(argv, words, Object.keys(scriptOptions).map(flagName));
   const missing = schedulerFile === undefined ? await checkLaunch(system, spec, { env, cwd }) : [];
   const { text, notes } = renderScript(system, spec);
-  for (const note of [...(slip === undefined ? [] : [slip]), ...(submit === true ? missing : []), ...notes])
+  const own = argv.slice(0, argv.length - words.length);
+  for (const note of [
+    ...(slip === undefined ? [] : [slip]),
+    ...idle(own, said),
+    ...(submit === true ? missing : []),
+    ...notes,
+  ])
     stderr.write(`note: ${note}\n`);
   if (Object.keys(said.env ?? {}).length > 0) {
     stderr.write(
@@ -90,6 +99,15 @@ export async function scriptCommand(argv: readonly string[], place: CommandPlace
   return 0;
 }
 
+/** Notes on options that need another one, where the command's own words have them: a file's defaults need not. */
+function idle(own: readonly string[], { submit, out }: { readonly submit?: boolean; readonly out?: string }): string[] {
+  const has = (flag: string): boolean => own.some((word) => word.split("=")[0] === flag);
+  return [
+    ...(has("--wait") && submit !== true ? ["--wait has no effect without --submit."] : []),
+    ...(has("--force") && out === undefined ? ["--force has no effect without -o."] : []),
+  ];
+}
+
 /** How a job's script calls this program. */
 export function commandIn(system: ScriptSystem, env: NodeJS.ProcessEnv): string {
   return system === "kubernetes" ? "tsdask-mpi" : programName(env, { absolute: noEnvironment.includes(system) });
@@ -102,8 +120,9 @@ export function nameIn(words: readonly string[]): string | undefined {
 }
 
 /**
- * Waits until a job runs, or has run; returns 0, or 69 when the time is over. Throws Failure TSD-141 for a job that
- * will not run.
+ * Waits until a job runs, or has run; returns 0, or 69 when the time is over. A batch system that does not answer for a
+ * while is asked again. Throws Failure TSD-141 for a job that will not run, and TSD-091 to TSD-094 where there is no
+ * answer for too long, or when the time is over.
  */
 async function waitForStart({
   system,
@@ -120,9 +139,24 @@ async function waitForStart({
 }): Promise<number> {
   const shell = commandShell({ env });
   const until = performance.now() + seconds * 1000;
+  const pause = (): Promise<void> => sleep(Math.min(askEvery, Math.max(100, until - performance.now())));
+  const batch = new BatchPatience({ silence: deadlines.batchSilence, pause: deadlines.batchAgain });
+  batch.begin();
   let said = "";
   for (;;) {
-    const state = (await batchSystem(system).states([id], shell)).get(id) ?? "gone";
+    let state: JobState;
+    try {
+      state = (await batchSystem(system).states([id], shell)).get(id) ?? "gone";
+    } catch (error) {
+      if (!isBatchFailure(error)) throw error;
+      const verdict = batch.failed("look", error, { now: performance.now(), jobs: 1 });
+      if (verdict.givesUp || performance.now() > until) throw error;
+      if (verdict.say !== undefined) say(`tsdask-mpi: ${verdict.say}\n`);
+      await pause();
+      continue;
+    }
+    const again = batch.done("look");
+    if (again !== undefined) say(`tsdask-mpi: ${again}\n`);
     if (state !== "pending" && state !== "held") {
       const now = state === "gone" ? "has ended" : state === "suspended" ? "has started, and is suspended" : "runs";
       say(`tsdask-mpi: job ${id} ${now}.\n`);
@@ -138,7 +172,7 @@ async function waitForStart({
       say(`tsdask-mpi: job ${id} does not run after ${durationText(seconds)}; it stays in the queue.\n`);
       return 69;
     }
-    await sleep(Math.min(askEvery, Math.max(100, until - performance.now())));
+    await pause();
   }
 }
 

@@ -103,6 +103,31 @@ describe("tsdask-mpi script", () => {
     await ran(scriptCommand, "slurm", "--join", "/cluster-B/scheduler.json", "--submit");
     expect(readFileSync(join(folder, "seen"), "utf8")).toBe("/cluster-B/scheduler.json\n");
   });
+  it("waits on where a question about the job is not answered, and says so", async () => {
+    writeFileSync(join(folder, "sbatch"), "#!/bin/sh\necho 17\n", { mode: 0o755 });
+    const deaf = `[ -e ${folder}/asked ] || { : >${folder}/asked; echo Socket timed out >&2; exit 1; }`;
+    writeFileSync(join(folder, "squeue"), `#!/bin/sh\n${deaf}\necho '17|17|RUNNING|None'\n`, { mode: 0o755 });
+    const waited = await ran(scriptCommand, "slurm", "--submit", "--wait", "1m", "--", "hostname");
+    expect(waited).toMatchObject({ code: 0, stdout: "17\n" });
+    expect(waited.stderr).toMatch(
+      /TSD-094 .*Socket timed out.* asked again\.\n.*the batch system answers again\.\n.*job 17 runs\.\n$/,
+    );
+  });
+  it("does not wait longer than it was told for answers that do not come", async () => {
+    writeFileSync(join(folder, "sbatch"), "#!/bin/sh\necho 17\n", { mode: 0o755 });
+    writeFileSync(join(folder, "squeue"), "#!/bin/sh\necho Socket timed out >&2; exit 1\n", { mode: 0o755 });
+    const waited = ran(scriptCommand, "slurm", "--submit", "--wait", "1s", "--", "hostname");
+    await expect(waited).rejects.toMatchObject({ code: "TSD-094" });
+  });
+  it("notes options that need another one, those of a file's defaults aside", async () => {
+    const noted = async (...argv: string[]) => (await ran(scriptCommand, "slurm", ...argv)).stderr;
+    expect(await noted("--wait", "1m", "--force", "a.py")).toBe(
+      "note: --wait has no effect without --submit.\nnote: --force has no effect without -o.\n",
+    );
+    expect(await noted("--", "a.py", "--wait", "--force")).toBe("");
+    writeFileSync(site, "script:\n  wait: 1m\n  force: true\n");
+    expect(await noted("a.py")).toBe("");
+  });
   it("says which of a job's options stand behind the script's name, and are the script's own", async () => {
     const noted = async (...argv: string[]) => (await ran(scriptCommand, "slurm", ...argv)).stderr;
     expect(await noted("a.py", "--nodes", "2")).toBe(
