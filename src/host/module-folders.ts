@@ -1,13 +1,32 @@
+import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Options } from "../config/options.ts";
 import { Failure } from "../errors/failure.ts";
 import { statsOf } from "../security/stats.ts";
 import { refuseReplaceable } from "../security/trusted-file.ts";
 
-/** The folder that Python puts first on the script's path; undefined for commands and notebooks. */
-export function scriptFolderOf({ script }: Options, cwd: string): string | undefined {
+/** Asked for each rank. */
+const foldersOfScripts = new Map<string, string>();
+
+/**
+ * The folder that Python puts first on the script's path: the one of the file that a link leads to; a folder with a
+ * `__main__.py`, or an archive, itself. Undefined for commands and notebooks.
+ */
+export function scriptFolderOf({ script }: Pick<Options, "script">, cwd: string): string | undefined {
   if (script?.kind !== "python" && script?.kind !== "stdin") return undefined;
-  return dirname(resolve(cwd, script.words[0] ?? ""));
+  const path = resolve(cwd, script.words[0] ?? "");
+  const folder = foldersOfScripts.get(path) ?? firstOnPath(path);
+  foldersOfScripts.set(path, folder);
+  return folder;
+}
+
+function firstOnPath(path: string): string {
+  if (/\.(pyzw?|zip)$/.test(path) || statsOf(path)?.isDirectory() === true) return path;
+  try {
+    return dirname(realpathSync.native(path));
+  } catch {
+    return dirname(path);
+  }
 }
 
 /**

@@ -1,9 +1,9 @@
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Options } from "../../src/config/options.ts";
-import { laterFoldersOf } from "../../src/host/module-folders.ts";
+import { laterFoldersOf, scriptFolderOf } from "../../src/host/module-folders.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -24,6 +24,16 @@ test("a notebook's folder, and the one that JupyterLab or a command was started 
   expect(found({ jupyter: "lab" })).toEqual([folder]);
   expect(found(command("python", "-m", "pkg", "tests"))).toEqual([folder]);
   expect(found({})).toEqual([]);
+});
+
+test("the first folder is, as Python has it, the one of the file that a link leads to, or the folder or archive itself", () => {
+  symlinkSync(join(folder, "tests", "test_x.py"), join(folder, "link.py"));
+  const first = (word: string): string | undefined =>
+    scriptFolderOf({ script: { kind: "python", words: [word] } }, folder);
+  expect(first("link.py")).toBe(join(folder, "tests"));
+  expect(first("none.py")).toBe(folder);
+  expect(first("tests")).toBe(join(folder, "tests"));
+  expect(first("app.pyz")).toBe(join(folder, "app.pyz"));
 });
 
 test("a script has its own folder before all others", () => {
