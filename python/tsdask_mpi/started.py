@@ -60,11 +60,14 @@ def environment(world: World, extra: dict[str, str]) -> dict[str, str]:
 
 def _modules() -> dict[str, str]:
     """Workers import what lies beside the script, as they do where it is `tsdask-mpi` that starts it."""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if main is None:
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    # With `python -m`, the folder in which it was started is Python's first, and not the inside of the package.
+    spec = getattr(main, "__spec__", None)
+    if file is None or (spec is not None and spec.name != "__main__"):
         return {}
     path = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.path.dirname(os.path.abspath(main)) + (os.pathsep + path if path else "")}
+    return {"PYTHONPATH": os.path.dirname(os.path.realpath(file)) + (os.pathsep + path if path else "")}
 
 
 def become(world: World, words: list[str]) -> NoReturn:

@@ -3,9 +3,13 @@
 import os
 import secrets
 import socket
+import sys
+import types
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import pytest
-from tsdask_mpi.started import _accept_own
+from tsdask_mpi.started import _accept_own, _modules
 
 
 def strangers_connection(name: str) -> int:
@@ -39,3 +43,24 @@ def test_another_user_who_connects_first_is_sent_away() -> None:
             accepted = _accept_own(listener)
             assert accepted is not None
             accepted.close()
+
+
+def modules_of(file: str, spec: str | None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return what workers get where the script is this file, run as the module `spec` where that is given."""
+    main = types.ModuleType("__main__")
+    main.__file__ = file
+    main.__spec__ = None if spec is None else ModuleSpec(spec, None)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    return _modules()
+
+
+def test_workers_look_where_python_does_for_the_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "run.py").write_text("")
+    (tmp_path / "run.py").symlink_to(tmp_path / "project" / "run.py")
+    beside = {"PYTHONPATH": os.path.realpath(tmp_path / "project")}
+    assert modules_of(str(tmp_path / "run.py"), None, monkeypatch) == beside
+    assert modules_of(str(tmp_path / "project" / "__main__.py"), "__main__", monkeypatch) == beside
+    # The inside of a package would hide what the standard library has by the same name.
+    assert modules_of(str(tmp_path / "project" / "run.py"), "project.run", monkeypatch) == {}
