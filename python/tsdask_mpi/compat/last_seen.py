@@ -42,7 +42,8 @@ def excuse_missed_time(scheduler: Any) -> None:
         missed = time() - before - EVERY
         if missed > MISSED:
             for worker in scheduler.workers.values():
-                worker.last_seen += missed
+                # One whose word was waiting when the process was stopped has been heard since.
+                worker.last_seen = min(worker.last_seen + missed, time())
         before = time()
         loop.call_later(EVERY, look)
 
