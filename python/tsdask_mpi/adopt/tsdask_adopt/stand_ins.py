@@ -145,7 +145,15 @@ def _dask_mpi():
 
 
 def _say_words(who, words):
-    """Says what of dask-mpi's words the launch cannot follow any more, and warns of resources that it lacks."""
+    """
+    Says what of dask-mpi's words the launch cannot follow any more, warns of resources that it lacks, and of a rank
+    that is no other's: with dask-mpi every rank runs the script.
+    """
+    if "mpi4py.MPI" in sys.modules:
+        notes.warn(
+            f"MPI says rank 0 of 1 here, where the script runs once: what asks for its rank must go by what {who}()"
+            " returns, or run as `mpirun … python` with tsdask_mpi.initialize()."
+        )
     default = {
         "nthreads": (None, 0, 1),
         "memory_limit": (None, "auto"),
