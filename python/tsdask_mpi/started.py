@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tsdask_mpi import stand_in
+from tsdask_mpi import set_before, stand_in
 from tsdask_mpi.ranks import World
 
 HERE = Path(__file__).resolve().parent
@@ -53,9 +53,19 @@ def command(options: list[str], client: bool) -> list[str]:
 
 
 def environment(world: World, extra: dict[str, str]) -> dict[str, str]:
-    """Return what `tsdask-mpi` gets: this process's variables, and its rank where the launcher's do not tell it."""
+    """
+    Return what `tsdask-mpi` gets: this process's variables, what it has set of Dask's configuration, and its rank where
+    the launcher's variables do not tell it.
+    """
     shown = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] not in ("", "-c", "-m") else "the script"
-    return {**os.environ, **_modules(), **world.environment, "TSDASK_SCRIPT_NAME": shown, **extra}
+    return {
+        **os.environ,
+        **set_before.variables(),
+        **_modules(),
+        **world.environment,
+        "TSDASK_SCRIPT_NAME": shown,
+        **extra,
+    }
 
 
 def _modules() -> dict[str, str]:
