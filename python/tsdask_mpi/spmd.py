@@ -7,6 +7,7 @@ end are `tsdask-mpi`'s.
 from __future__ import annotations
 
 import atexit
+import builtins
 import functools
 import os
 import sys
@@ -204,12 +205,16 @@ def execute(
         _be_rank(world, words, leave=False, client=with_client)
         return
     _be_client(world, words)
+    code = 1
     try:
         run_client()
-    except BaseException:
-        _finish(1)
+        code = 0
+    except SystemExit as error:
+        code = _code([error.code])
         raise
-    _finish(0)
+    finally:
+        _close_clients()
+        _finish(code)
 
 
 def send_close_signal() -> None:
@@ -306,17 +311,24 @@ def _finish_at_exit() -> None:
     """
     End the cluster when the interpreter ends. The process's exit code is its own; the launch is told it, to say it.
     """
-    leave = sys.exit
     codes: list[str | int | None] = []
 
-    def noted(status: str | int | None = None, /) -> None:
-        codes.append(status)
-        leave(status)
+    def noting(leave: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(code: str | int | None = None) -> None:
+            codes.append(code)
+            leave(code)
 
-    sys.exit = noted  # type: ignore[assignment]
+        return noted
+
+    # `exit` and `quit` are there unless Python was started without its `site`.
+    ways = ((sys, "exit"), (builtins, "exit"), (builtins, "quit"))
+    before = [(module, name, getattr(module, name)) for module, name in ways if hasattr(module, name)]
+    for module, name, leave in before:
+        setattr(module, name, noting(leave))
 
     def end() -> None:
-        sys.exit = leave
+        for module, name, leave in before:
+            setattr(module, name, leave)
         if _cluster is not None and not _cluster.is_own():
             return
         _close_clients()
