@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { constants, accessSync } from "node:fs";
+import { constants, accessSync, type StatsFs } from "node:fs";
 import { open, stat, statfs, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { probeCluster } from "../dask/live-cluster.ts";
@@ -25,16 +25,19 @@ const quickness: readonly (readonly [number, string])[] = [
   [slowWrite, "a file takes under 0.5 s"],
 ];
 
-/** The working folder, where `scheduler.json` goes, and the host's temporary folder. */
-export async function fileRows({ cwd, env, uid, host, options }: DoctorContext): Promise<Row[]> {
+/** The working folder, where `scheduler.json` goes, and the host's temporary folder; `look` asks for a file system. */
+export async function fileRows(
+  { cwd, env, uid, host, options }: DoctorContext,
+  { look = (path) => statfs(path) }: { readonly look?: (path: string) => Promise<StatsFs> } = {},
+): Promise<Row[]> {
   const schedulerFile = options.schedulerFile?.replaceAll("{job_id}", "job") ?? join(cwd, "scheduler.json");
   const folder = dirname(schedulerFile);
   const tmp = dirname(hostPaths({ key: "doctor", tmpdir: env["TMPDIR"], uid }).base);
   const rows = [
     await checked("files", "cluster's folder", () =>
-      folderRow("cluster's folder", folder, "TSD-072", join(folder, ".tsdask")),
+      folderRow("cluster's folder", folder, { made: join(folder, ".tsdask"), look }),
     ),
-    await checked("files", "TMPDIR", () => folderRow("TMPDIR", tmp, "TSD-072", join(tmp, `tsdask-${uid}`))),
+    await checked("files", "TMPDIR", () => folderRow("TMPDIR", tmp, { made: join(tmp, `tsdask-${uid}`), look })),
     await spillRow(
       options.localDirectory ?? tmp,
       options.localDirectory === undefined ? "TMPDIR" : "--local-directory",
@@ -64,7 +67,11 @@ export async function fileRows({ cwd, env, uid, host, options }: DoctorContext):
  * Whether a folder takes a file, how quickly, and what space is left. `made` is the path that a launch would make
  * there.
  */
-async function folderRow(name: string, folder: string, code: "TSD-072", made: string): Promise<Row> {
+async function folderRow(
+  name: "cluster's folder" | "TMPDIR",
+  folder: string,
+  { made, look }: { readonly made: string; readonly look: (path: string) => Promise<StatsFs> },
+): Promise<Row> {
   const probe = join(folder, `.tsdask-doctor-${randomBytes(6).toString("hex")}`);
   const began = performance.now();
   try {
@@ -77,11 +84,11 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
     await unlink(probe).catch(() => undefined);
   }
   const took = performance.now() - began;
-  const { bavail, bsize, ffree, files, type } = await statfs(folder);
+  const { bavail, bsize, ffree, files, type } = await look(folder);
   const space = bavail * bsize;
   if (space < littleSpace || (files > 0 && ffree < fewFiles))
     return {
-      ...message("files", name, code, {
+      ...message("files", name, "TSD-072", {
         path: folder,
         problem: space < littleSpace ? `${bytesText(space)} are left` : `${ffree} more files are left`,
         cause: "The file system is nearly full.",
@@ -102,7 +109,7 @@ async function folderRow(name: string, folder: string, code: "TSD-072", made: st
       }),
       code: "TSD-034",
     };
-  if (made.includes("/tsdask-") && isShared(type))
+  if (name === "TMPDIR" && isShared(type))
     return {
       group: "files",
       name,
