@@ -31,7 +31,7 @@ export interface PythonLook {
 export async function pythonRows(context: DoctorContext): Promise<Row[]> {
   const { env, cwd, host, options } = context;
   try {
-    const found = findPython({ requested: options.python, env, cwd, host });
+    const found = findPython({ requested: options.python, env, cwd, host, pythonRoot: context.pythonRoot });
     const began = performance.now();
     const ran = await execa(
       found.path,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readOptions } from "../../src/config/read.ts";
@@ -31,6 +31,27 @@ test("a folder in which nothing can be started is not taken for a Python that ca
 
 test("of a Python that ends without a word, the doctor says how it ended", async () => {
   expect(await silent("/")).toMatchObject({ code: "TSD-047", text: expect.stringContaining("exit code 1") });
+});
+
+test("the Python is the one that a launch takes: its own environment's, where it was installed into one with Dask", async () => {
+  const prefix = mkdtempSync(join(tmpdir(), "doctor-"));
+  try {
+    for (const name of ["bin", "lib/python3.11/site-packages/distributed"])
+      mkdirSync(join(prefix, name), { recursive: true });
+    const python = join(prefix, "bin", "python");
+    writeFileSync(python, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
+    const context = await contextIn(prefix);
+    const options = { ...context.options, python: undefined };
+    const rows = await pythonRows({
+      ...context,
+      options,
+      env: { PATH: "/none" },
+      pythonRoot: join(prefix, "share", "tsdask-mpi", "python"),
+    });
+    expect(rows[0]).toMatchObject({ code: "TSD-047", text: expect.stringContaining(python) });
+  } finally {
+    rmSync(prefix, { recursive: true });
+  }
 });
 
 test("a folder in the place of the scheduler file is said as a launch would say it", async () => {
