@@ -6,6 +6,8 @@ import { show } from "./values.ts";
 
 const SITE_FILE = "/etc/tsdask-mpi.yaml";
 const MOST_BYTES = 1_000_000;
+/** The number of the device /dev/null, which stands for no file (Linux's admin-guide/devices.txt). */
+const NULL_DEVICE = 0x103;
 
 /** Where a file is looked for, and whether its absence is an error. */
 export interface ConfigPlace {
@@ -49,6 +51,7 @@ export function configPlaces({ env, home, userFile, siteFile }: ConfigPlaces): r
 const readText = (file: string, mustExist: boolean): string | undefined => {
   try {
     const about = statSync(file);
+    if (about.isCharacterDevice() && about.rdev === NULL_DEVICE) return undefined;
     if (!about.isFile()) throw new Error("it is not a file");
     if (about.size > MOST_BYTES) throw new Error(`it is larger than ${MOST_BYTES} bytes`);
     return readFileSync(file, "utf8");

@@ -18,25 +18,29 @@ import { fine, foretold, groups, type Group, type HostReport, type Row } from ".
 import { securityRows } from "./security.ts";
 
 /**
- * Reads what the checks start from. Where the options cannot be read, those of the environment and the files are left
- * out. Never throws.
+ * Reads what the checks start from, by `reader`. Where the options cannot be read, those of the environment and the
+ * files are left out. Never throws.
  */
-export async function doctorContext({
-  argv,
-  env,
-  cwd,
-}: {
-  readonly argv: readonly string[];
-  readonly env: NodeJS.ProcessEnv;
-  readonly cwd: string;
-}): Promise<DoctorContext> {
+export async function doctorContext(
+  {
+    argv,
+    env,
+    cwd,
+  }: {
+    readonly argv: readonly string[];
+    readonly env: NodeJS.ProcessEnv;
+    readonly cwd: string;
+  },
+  reader: typeof readOptions = readOptions,
+): Promise<DoctorContext> {
   let readProblem: unknown;
-  const read: ReadResult | undefined = await readOptions({ argv, env, cwd }).catch((error: unknown) => {
+  const read: ReadResult | undefined = await reader({ argv, env, cwd }).catch((error: unknown) => {
     readProblem = error;
     return undefined;
   });
-  const bare = { PATH: env["PATH"], HOME: "/nonexistent" };
-  const options = read?.options ?? (await readOptions({ argv: [], env: bare, cwd })).options;
+  // No file at all: the site's may be what cannot be read.
+  const bare = { PATH: env["PATH"], HOME: "/nonexistent", TSDASK_SITE_CONFIG: "/dev/null" };
+  const options = read?.options ?? (await reader({ argv: [], env: bare, cwd })).options;
   let world: World | undefined;
   let worldProblem: unknown;
   try {

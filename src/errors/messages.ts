@@ -67,7 +67,7 @@ export const messages = define({
     exit: 64,
     what: "The configuration file {file}{line} cannot be read: {problem}.",
     cause: "The file is missing, is not readable for you, or is not YAML.",
-    cure: "Mend it, one `name: value` to a line (names as in `tsdask-mpi --help`, without the dashes); the site's file can be replaced by setting TSDASK_SITE_CONFIG.",
+    cure: "Mend it, one `name: value` to a line (names as in `tsdask-mpi --help`, without the dashes); in place of the site's file TSDASK_SITE_CONFIG names another (/dev/null: none), and XDG_CONFIG_HOME the folder of the user's, where a home may not be entered.",
   },
   "TSD-010": {
     exit: 64,

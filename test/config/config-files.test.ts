@@ -125,6 +125,13 @@ describe("hostile and broken files", () => {
 });
 
 describe("where files are looked for", () => {
+  test("/dev/null stands for no file, also by a link", async () => {
+    const userFile = join(folder, "masked.yaml");
+    symlinkSync("/dev/null", userFile);
+    const env = { TSDASK_SITE_CONFIG: "/dev/null" };
+    expect(await readConfigFiles({ env, home, userFile })).toEqual([]);
+  });
+
   test("the user's under XDG_CONFIG_HOME or ~/.config, the site's where a variable says or in /etc", () => {
     const files = (env: NodeJS.ProcessEnv): string[] => configPlaces({ env, home: "/h" }).map(({ file }) => file);
     expect(files({})).toEqual(["/h/.config/tsdask-mpi.yaml", "/etc/tsdask-mpi.yaml"]);

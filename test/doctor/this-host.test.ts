@@ -7,7 +7,7 @@ import type { DoctorContext } from "../../src/doctor/context.ts";
 import { fileRows } from "../../src/doctor/files.ts";
 import { pythonRows } from "../../src/doctor/python.ts";
 import type { Row } from "../../src/doctor/row.ts";
-import { pythonFolder } from "../../src/doctor/this-host.ts";
+import { doctorContext, pythonFolder } from "../../src/doctor/this-host.ts";
 
 test("our Python modules are found in a folder of any name", () => {
   expect(pythonFolder("file:///opt/my%20tools/caf%C3%A9/dist/doctor.js")).toBe("/opt/my tools/café/python");
@@ -64,6 +64,25 @@ test("a folder in the place of the scheduler file is said as a launch would say 
     expect(await row()).toMatchObject({ state: "ok" });
     mkdirSync(join(cwd, "scheduler.json"));
     expect(await row()).toMatchObject({ state: "error", code: "TSD-026" });
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+});
+
+test("a site's file that cannot be read is told, and the rest is looked at with what is right without files", async () => {
+  const cwd = mkdtempSync(join(tmpdir(), "doctor-"));
+  try {
+    // It stands for /etc/tsdask-mpi.yaml, which is read where no variable names another.
+    const broken = join(cwd, "site.yaml");
+    writeFileSync(broken, "nthreads: [2\n");
+    const context = await doctorContext({ argv: [], env: { PATH: "/none", HOME: cwd, TMPDIR: cwd }, cwd }, (input) =>
+      readOptions({ ...input, siteFile: input.env["TSDASK_SITE_CONFIG"] ?? broken }),
+    );
+    expect(context).toMatchObject({
+      readProblem: { code: "TSD-009" },
+      read: undefined,
+      options: { jupyter: undefined },
+    });
   } finally {
     rmSync(cwd, { recursive: true });
   }
