@@ -33,3 +33,14 @@ test("the index of the documentation lists every page", () => {
   );
   expect(unlisted).toEqual([]);
 });
+
+test("nobody is told to install by its name what no registry has: the name would be whoever takes it first", () => {
+  const others = globSync(["src/**/*.ts", "python/**/*.py", "packaging/**/*.*", "bin/*"], { cwd: root });
+  const byName = /\b(install|add|npx|uvx) [^`\n]*?(?<=[ '"])tsdask[-_]mpi(?=[\s'"`[=<>)@]|$)|\bpypi *=/gm;
+  const commands = [...pages, ...others].flatMap((file) =>
+    (readFileSync(join(root, file), "utf8").match(/`[^`\n]+`|^ *\w+ *= .*$/gm) ?? [])
+      .flatMap((text) => text.match(byName) ?? [])
+      .map((command) => `${file}: ${command}`),
+  );
+  expect(commands).toEqual([]);
+});

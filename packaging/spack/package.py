@@ -10,11 +10,13 @@ class TsdaskMpi(PythonPackage):
     """A Dask cluster from any MPI launcher, without an MPI library."""
 
     homepage = "https://www.npmjs.com/package/tsdask-mpi"
-    pypi = "tsdask-mpi/tsdask_mpi-0.1.0.tar.gz"
+    # The sdist that `npm run wheel` makes, where the site keeps it. No registry has it, and what had its name there
+    # would be somebody else's.
+    url = "file:///path/to/packages/tsdask_mpi-0.1.0.tar.gz"
 
     license("BSD-3-Clause")
 
-    # The checksum is that of the sdist which `npm run wheel` makes: `spack checksum tsdask-mpi`.
+    # `spack checksum tsdask-mpi` writes the sdist's checksum here.
     version("0.1.0")
 
     depends_on("python@3.10:", type=("build", "run"))

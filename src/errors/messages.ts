@@ -835,7 +835,7 @@ export const messages = define({
     exit: 69,
     what: "{program} does not answer on {login}: {problem}.",
     cause: "{cause}",
-    cure: "Install tsdask-mpi there, of the same version (`pip install --user tsdask-mpi`), or name it: --remote-command /path/to/tsdask-mpi.",
+    cure: "Install tsdask-mpi there, of the same version: the site's module, or the wheel that `npm run wheel` makes in a clone (`pip install --user ./tsdask_mpi-….whl`; the registries do not have it). Or name it: --remote-command /path/to/tsdask-mpi.",
   },
   "TSD-175": {
     exit: 69,
