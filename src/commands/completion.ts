@@ -68,7 +68,7 @@ _tsdask_mpi() {
   COMPREPLY=()
   case $prev in
 ${chosen.map(([flag, choices]) => `    ${flag}) COMPREPLY=($(compgen -W '${choices.join(" ")}' -- "$cur")); return ;;`).join("\n")}
-    ${[...new Set(files)].join("|")}) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    ${[...new Set(files)].join("|")}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     ${[...new Set(free)].join("|")}) return ;;
   esac
   case \${COMP_WORDS[1]} in
@@ -93,7 +93,8 @@ ${cases.join("\n")}
     compopt -o filenames
     local before=$(shopt -p extglob)
     shopt -s extglob
-    COMPREPLY+=($(compgen -f -X "!$files" -- "$cur") $(compgen -d -- "$cur"))
+    # A name is a line, whatever blanks it has.
+    mapfile -t -O \${#COMPREPLY[@]} COMPREPLY < <(compgen -f -X "!$files" -- "$cur"; compgen -d -- "$cur")
     $before
   fi
 }

@@ -46,6 +46,7 @@ describe("bash completes", () => {
     expect(await completed("an")).toEqual(["analysis.py"]);
     expect(await completed("--np", "4", "b")).toEqual(["book.ipynb"]);
     expect(await completed("no")).toEqual([]);
+    expect(await completed("a ")).toEqual(["a file.py"]);
   });
 
   test("values, and the options and words of each command", async () => {
@@ -57,6 +58,7 @@ describe("bash completes", () => {
     expect(await completed("script", "s")).toEqual(["slurm", "sge"]);
     expect(await completed("completion", "")).toEqual(["bash", "zsh", "fish"]);
     expect(await completed("--python", "n")).toEqual(["notes.txt"]);
+    expect(await completed("--python", "a f")).toEqual(["a file.py"]);
     expect(await completed("--np", "")).toEqual([]);
   });
 
