@@ -3,14 +3,20 @@
 // Usage: node scripts/archive.mjs [tar|tar.gz|deb|rpm …] [--node FILE] [--out FOLDER]        (default: tar, the running
 // Node, packages/)
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
-import { build, fail, outFolder, outputOf, python, root, run, wordAfter } from "./lib/pack.mjs";
+import { build, fail, outFolder, outputOf, python, root, run, wordAfter, workFolder } from "./lib/pack.mjs";
 
 const { version, description } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const kinds = process.argv.slice(2).filter((word) => ["tar", "tar.gz", "deb", "rpm"].includes(word));
+const known = ["tar", "tar.gz", "deb", "rpm"];
+const named = ["--node", "--out"];
+const kinds = process.argv
+  .slice(2)
+  .filter((word, at, words) => !named.includes(word) && !named.includes(words[at - 1] ?? ""));
+const unknown = kinds.find((kind) => !known.includes(kind));
+if (unknown !== undefined)
+  fail(`${unknown} is nothing that is made here: ${known.join(", ")}, --node FILE, --out FOLDER.`);
 const folder = outFolder("packages");
 const node = wordAfter("--node") ?? process.execPath;
 const { arch, shared, nodeVersion } = JSON.parse(
@@ -31,14 +37,10 @@ if (shared)
     `${node} needs libraries of this system; name one of nodejs.org or of the npm package node-linux-${arch} with --node.`,
   );
 
-const work = mkdtempSync(join(tmpdir(), "tsdask-mpi-archive-"));
-try {
-  build();
-  mkdirSync(folder, { recursive: true });
-  for (const kind of kinds.length === 0 ? ["tar"] : kinds) console.log(make(kind));
-} finally {
-  rmSync(work, { recursive: true, force: true });
-}
+const work = workFolder("tsdask-mpi-archive-");
+build();
+mkdirSync(folder, { recursive: true });
+for (const kind of kinds.length === 0 ? ["tar"] : kinds) console.log(make(kind));
 
 function make(kind) {
   if (kind === "deb") return deb();

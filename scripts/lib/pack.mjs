@@ -1,6 +1,8 @@
 // What the scripts that make packages share.
 import { spawnSync } from "node:child_process";
-import { dirname, resolve } from "node:path";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -31,6 +33,13 @@ export function outputOf(file, ...args) {
   });
   if (status !== 0) fail(`${[file, ...args].join(" ")} failed${error === undefined ? "" : `: ${error.message}`}.`);
   return stdout;
+}
+
+/** A new folder in the temporary one, which goes with this process, also where that ends by `fail`. */
+export function workFolder(prefix) {
+  const folder = mkdtempSync(join(tmpdir(), prefix));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** dist/, up to date. */
