@@ -200,13 +200,16 @@ def _epoch() -> int:
 
 
 def _is_built() -> bool:
-    """Whether dist/ is there and not older than its sources."""
-    main = ROOT / "dist" / "any-node.cjs"
-    if not main.is_file():
-        return False
-    newest = max((path.stat().st_mtime for path in (ROOT / "src").rglob("*.ts")), default=0)
-    # What an archive unpacks has one time for all.
-    return main.stat().st_mtime >= newest
+    """Whether dist/ is there and was made of these sources, which no time tells: uv and a copy keep none."""
+    made_of = ROOT / "dist" / "sources.sha256"
+    return made_of.is_file() and made_of.read_text().strip() == _sources()
+
+
+def _sources() -> str:
+    """Return the digest of the names and the content of all files in src/, as scripts/lib/sources.mjs makes it."""
+    paths = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "src").rglob("*") if path.is_file())
+    lines = (f"{path} {hashlib.sha256((ROOT / path).read_bytes()).hexdigest()}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _recent_node() -> str | None:
@@ -228,7 +231,7 @@ def _wheel_node(path: str) -> str | None:
 
 
 def _ensure_built() -> None:
-    """Make dist/ with Node where it is not there or older than its sources."""
+    """Make dist/ with Node where it is not there or was made of other sources."""
     if _is_built():
         return
     node = _recent_node()
@@ -247,7 +250,6 @@ def _ensure_built() -> None:
             _give_up("dist/ is not built, and there is no npm to install what builds it.")
         run(*npm, "ci", "--include=dev", "--no-audit", "--no-fund")
     run(node, "scripts/build.mjs")
-    os.utime(ROOT / "dist" / "any-node.cjs")
 
 
 def _give_up(problem: str) -> NoReturn:

@@ -7,6 +7,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { checkBundled, sbom } from "./dependencies.mjs";
+import { sourcesDigest } from "./lib/sources.mjs";
 
 const runFile = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -73,6 +74,8 @@ files.set("any-node.cjs", await readFile(join(root, "src", "any-node.cjs")));
 const lock = await readFile(join(root, "package-lock.json"), "utf8");
 checkBundled(lock, Object.keys(result.metafile.inputs));
 files.set("sbom.cdx.json", Buffer.from(sbom(lock)));
+// By which packaging/backend.py knows whether this is the bundle of the sources beside it.
+files.set("sources.sha256", Buffer.from(`${sourcesDigest(root)}\n`));
 
 for (const [name, text] of await sharedFiles(files)) files.set(join("share", name), text);
 

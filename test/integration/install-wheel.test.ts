@@ -179,6 +179,8 @@ describe("pip install <folder>", () => {
     const sources = join(base, "sources");
     mkdirSync(sources);
     await output(command("tar", "xzf", join(packages, `tsdask_mpi-${version()}.tar.gz`), "-C", sources));
+    // As uv unpacks it: each file with the time at which it was written.
+    await output(command("find", join(sources, `tsdask_mpi-${version()}`, "src"), "-exec", "touch", "{}", "+"));
     const here = await environment(join(base, "from-sources"));
     await output(
       command(
