@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { localWorkerScript, renderScript, scriptSystems } from "../../src/batch/script/render.ts";
@@ -118,15 +119,15 @@ describe("a script", () => {
       ]),
     );
     const [first = "", second = ""] = text.filter((line) => line.startsWith("arguments"));
-    expect(first).toContain("exec tsdask-mpi --np 4 analysis.py --title ''a b''");
-    expect(second).toContain("exec tsdask-mpi --np 4 --no-scheduler'");
+    expect(first).toContain("\\nexec tsdask-mpi --np 4 analysis.py --title \\''a b\\''");
+    expect(second).toContain("\\nexec tsdask-mpi --np 4 --no-scheduler''");
     expect(first).toMatch(/^arguments = "-lc '.*'"$/);
     // The first machine's ranks are all that scheduler and script have; HTCondor's own default of memory is too little
     // for a worker.
     const small = { queue: undefined as never, memory: undefined as never, ranksPerNode: 2 };
     const [lead = "", joins = ""] = lines("htcondor", small).filter((line) => line.startsWith("arguments"));
     expect(lead).toContain("exec tsdask-mpi --np 2 --inclusive-workers analysis.py");
-    expect(joins).toContain("exec tsdask-mpi --np 2 --no-scheduler'");
+    expect(joins).toContain("exec tsdask-mpi --np 2 --no-scheduler''");
     expect(lines("htcondor", small)).toContain("request_memory = 2048MB");
     const joining = { queue: undefined as never, array: 5, join: { schedulerFile: "s.json" } };
     expect(lines("htcondor", joining)).toContain("queue 10");
@@ -213,6 +214,15 @@ describe("a script", () => {
     covers(system, ["notebook"]);
   });
 });
+
+/** The text that HTCondor gives bash for a line of `arguments`. */
+const condorScript = (line: string): string =>
+  line
+    .slice("arguments = \"-lc '".length, -2)
+    .replaceAll('""', '"')
+    .replaceAll("$$(DOLLARDOLLAR)", "$$$$")
+    .replaceAll("$(DOLLAR)", "$$")
+    .replaceAll("''", "'");
 
 describe("text that means more than itself", () => {
   const words = (word: string): Partial<JobSpec> => ({ words: ["analysis.py", word] });
@@ -326,15 +336,19 @@ describe("text that means more than itself", () => {
         words: hostile,
       }).find((line) => line.startsWith("arguments = ")) ?? "";
     expect(argument.replaceAll("$(DOLLAR)", "").replaceAll("$$(DOLLARDOLLAR)", "")).not.toContain("$");
-    const inner = argument
-      .slice("arguments = ".length + 1, -1)
-      .replaceAll('""', '"')
-      .replaceAll("$$(DOLLARDOLLAR)", "$$$$")
-      .replaceAll("$(DOLLAR)", "$$");
-    expect(inner.slice("-lc '".length, -1).replaceAll("''", "'")).toBe(
-      `exec tsdask-mpi --np 4 ${hostile.map(quoted).join(" ")}`,
-    );
+    expect(condorScript(argument)).toBe(`exec tsdask-mpi --np 4 ${hostile.map(quoted).join(" ")}`);
     expect(() => lines("htcondor", { join: { schedulerFile: "/x\\" } })).toThrow(/TSD-131/);
+  });
+  it("for HTCondor ends with its line of --setup, and hides no launch", () => {
+    const loop = ["for word in a b; do", "A=$A$word", "done"];
+    const setup = ["A='1 # 2'; # a comment", "B='it'\\''s';", "sleep 0 &", ...loop];
+    const change = { queue: undefined as never, environment: undefined as never, modules: [], setup };
+    const argument = lines("htcondor", { ...change, ...words("a\\b # y") }).find((line) =>
+      line.startsWith("arguments"),
+    );
+    // The launch shows what came before it, and its own words.
+    const text = condorScript(argument ?? "").replace("exec tsdask-mpi", 'exec printf "%s|" "$A" "$B"');
+    expect(execFileSync("bash", ["-c", text], { encoding: "utf8" })).toBe("1 # 2ab|it's|--np|4|analysis.py|a\\b # y|");
   });
 });
 

@@ -72,11 +72,18 @@ const gibi = 1024 ** 3;
 
 /**
  * `-lc '…'` in the new syntax of `arguments`: double quotes around all, single quotes around a word, each doubled where
- * it is meant.
+ * it is meant. A line of the user's own may end in a comment, a `;` or a `&`, or go on in the next one, so that only a
+ * newline can follow it; `arguments` is one line, and bash makes the newlines.
  */
 function bashArguments(spec: JobSpec, launch: string): string {
-  const script = [...environmentLines(spec), `exec ${launch}`].join("; ");
+  const all = [...environmentLines(spec), `exec ${launch}`];
+  const script = spec.setup.length === 0 ? all.join("; ") : `eval $'${all.map(inDollarQuotes).join("\\n")}'`;
   return `"-lc '${condorText(script)}'"`;
+}
+
+/** Text inside bash's `$'…'`, with nothing in it special. */
+function inDollarQuotes(text: string): string {
+  return text.replace(/[\\']/g, "\\$&");
 }
 
 /**
