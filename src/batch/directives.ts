@@ -9,3 +9,15 @@ export function directiveIn(text: string, pattern: RegExp): string | undefined {
     ?.slice(1)
     .find((found) => found !== undefined);
 }
+
+const word = String.raw`((?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'\\])+)`;
+
+/**
+ * The word of an option that a script's directives give last, without its quotes, as a submit command reads it: of the
+ * lines before the first command alone. `option` is the source of a pattern with all that stands before the word. Pure.
+ */
+export function optionIn(text: string, prefix: "#SBATCH" | "#PBS", option: string): string | undefined {
+  const head = /^(?:[ \t]*(?:#[^\n]*)?\n)*/.exec(text)?.[0] ?? "";
+  const lines = head.matchAll(new RegExp(`^${prefix}\\s(?:[^#\\n]*\\s)?${option}${word}`, "gm"));
+  return [...lines].at(-1)?.[1]?.replace(/"([^"]*)"|'([^']*)'|\\(.)/g, "$1$2$3");
+}

@@ -12,7 +12,7 @@ import {
 } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
-import { directiveIn, withMark } from "./directives.ts";
+import { directiveIn, optionIn, withMark } from "./directives.ts";
 import { rangesText } from "./task-ranges.ts";
 import type { BatchSystem, Job, JobState, Ran, Shell, Submission } from "./system.ts";
 
@@ -108,12 +108,26 @@ async function sbatch(
   more: readonly string[],
   shell: Shell,
 ): Promise<Ran> {
-  const own = mark === undefined ? undefined : directiveIn(await scriptText(path), commentDirective);
-  const comment = mark === undefined ? [] : [`--comment=${withMark(own, mark)}`];
-  return shell.run("sbatch", ["--parsable", ...comment, ...more, ...args, path], {
+  const text = await scriptText(path);
+  const comment = mark === undefined ? [] : [`--comment=${withMark(directiveIn(text, commentDirective), mark)}`];
+  const exports = exportOf(shell.env["SBATCH_EXPORT"] || optionIn(text, "#SBATCH", "--export(?:=|\\s+)"), env);
+  return shell.run("sbatch", ["--parsable", ...comment, ...exports, ...more, ...args, path], {
     env,
     ...(cwd === undefined ? {} : { cwd }),
   });
+}
+
+/**
+ * Has the job's variables pass where `--export` (`own`) keeps the submitter's environment out: a name alone takes the
+ * value from sbatch's own, so that no value has to be quoted. NONE and NIL go with no names; names alone keep all else
+ * out as well.
+ */
+function exportOf(own: string | undefined, env: Readonly<Record<string, string>>): readonly string[] {
+  const names = Object.keys(env);
+  const words = (own ?? "ALL").split(",");
+  if (names.length === 0 || words.some((word) => /^all$/i.test(word))) return [];
+  const kept = words.filter((word) => !/^(?:none|nil)$/i.test(word));
+  return [`--export=${[...kept, ...names].join(",")}`];
 }
 
 /** A site's wrapper may leave out --parsable. */

@@ -1,8 +1,15 @@
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isOfJob } from "../../src/batch/growth.ts";
 import { describeJob } from "../../src/batch/job.ts";
 import { slurm } from "../../src/batch/slurm.ts";
 import { recordedShell } from "./recorded.ts";
+
+let folder = "";
+beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "tsdask-slurm-"))));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 // All recorded on Slurm 22.05.
 describe("Slurm", () => {
@@ -63,6 +70,27 @@ describe("Slurm", () => {
     const submitted = slurm.submit({ path: "/a/w.sh" }, recordedShell([[/sbatch/, { stdout }]]));
     if (id === undefined) await expect(submitted).rejects.toMatchObject({ code: "TSD-093" });
     else expect(await submitted).toBe(id);
+  });
+  it.each([
+    ["#SBATCH --export=NONE\n", undefined, "--export=TSDASK_RESOURCES "],
+    ["#SBATCH --export=ALL\n#SBATCH -N 1 --export nil # --export=ALL\n", undefined, "--export=TSDASK_RESOURCES "],
+    ['#SBATCH --export=A,B="b c","C=\'c,c\'"\n', undefined, "--export=A,B=b c,C='c,c',TSDASK_RESOURCES "],
+    ["#SBATCH --export=ALL,A=1\n", undefined, ""],
+    ["#SBATCH --export=ALL\n", "NONE", "--export=TSDASK_RESOURCES "],
+    ["#SBATCH --export=NONE\n", "ALL", ""],
+    ["module load dask\n#SBATCH --export=NONE\n", undefined, ""],
+    ["", undefined, ""],
+  ])("has the job's variables pass where its script keeps the environment out: %s, %s", async (text, said, option) => {
+    const path = join(folder, "w.sh");
+    writeFileSync(path, `#!/bin/bash\n\n# Workers.\n${text}srun true\n`);
+    const env = said === undefined ? {} : { SBATCH_EXPORT: said };
+    const shell = recordedShell([[/^sbatch/, { stdout: "21\n" }]], { env });
+    await slurm.submit({ path, env: { TSDASK_RESOURCES: "GPU=1,MEM=2" } }, shell);
+    await slurm.submit({ path }, shell);
+    expect(shell.asked.map(({ line }) => line)).toEqual([
+      `sbatch --parsable ${option}${path}`,
+      `sbatch --parsable ${path}`,
+    ]);
   });
   it.each([
     [
