@@ -10,6 +10,12 @@ export function directiveIn(text: string, pattern: RegExp): string | undefined {
     .find((found) => found !== undefined);
 }
 
+/** A script; empty when it cannot be read: the submit command says why. */
+export async function scriptText(path: string): Promise<string> {
+  const { readFile } = await import("node:fs/promises");
+  return readFile(path, "utf8").catch(() => "");
+}
+
 const word = String.raw`((?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'\\])+)`;
 
 /**

@@ -10,6 +10,7 @@ import {
   type Hint,
 } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
+import { optionIn, scriptText } from "./directives.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
 /**
@@ -81,13 +82,14 @@ async function inquire(job: Job, shell: Shell): Promise<Job> {
 
 /**
  * The mark is a variable of the job: qstat shows them all, and a name or project may be cut or have a meaning of the
- * site.
+ * site. The variables go behind those that the script's own directive asks for: the command line's `-v` replaces it.
  */
 async function submit({ path, args = [], env: given = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
   const env = mark === undefined ? given : { ...given, [markVariable]: mark };
   // A name alone after -v takes the value from qsub's own environment, so that no value has to be quoted.
   const names = Object.keys(env);
-  const variables = names.length === 0 ? [] : ["-v", names.join(",")];
+  const own = names.length === 0 ? undefined : optionIn(await scriptText(path), "#PBS", "-v\\s*");
+  const variables = names.length === 0 ? [] : ["-v", [own, ...names].filter((one) => one !== undefined).join(",")];
   const ran = await shell.run("qsub", [...variables, ...args, path], { env, ...(cwd === undefined ? {} : { cwd }) });
   if (ran.code !== 0) throw refused("pbs", "qsub", ran, hints);
   const id = jobLine(ran.stdout, /^\d+(?:\[\])?(?:\.\S+)?$/)?.[0];

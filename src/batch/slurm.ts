@@ -12,7 +12,7 @@ import {
 } from "./answers.ts";
 import { jobOf, once, wholeNumber } from "./describe.ts";
 import { expandHostlist } from "./hostlist.ts";
-import { directiveIn, optionIn, withMark } from "./directives.ts";
+import { directiveIn, optionIn, scriptText, withMark } from "./directives.ts";
 import { rangesText } from "./task-ranges.ts";
 import type { BatchSystem, Job, JobState, Ran, Shell, Submission } from "./system.ts";
 
@@ -135,12 +135,6 @@ function jobIdOf(ran: Ran): string {
   const id = jobLine(ran.stdout, /^(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?$/)?.[1];
   if (id === undefined) throw notUnderstood("slurm", "sbatch", ran.stdout);
   return id;
-}
-
-/** A script; empty when it cannot be read: sbatch says why. */
-async function scriptText(path: string): Promise<string> {
-  const { readFile } = await import("node:fs/promises");
-  return readFile(path, "utf8").catch(() => "");
 }
 
 const commentDirective = /^#SBATCH\s[^#\n]*--comment(?:=|\s+)(?:"([^"\n]*)"|'([^'\n]*)'|(\S+))/m;

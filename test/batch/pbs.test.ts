@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseQstat, pbs } from "../../src/batch/pbs.ts";
 import { recordedShell } from "./recorded.ts";
@@ -50,6 +53,24 @@ describe("PBS", () => {
     });
     const old = await pbs.inquire({ system: "pbs", jobId: "548.moab" }, recordedShell([[/qstat/, { stdout: torque }]]));
     expect(old).toMatchObject({ startTime: started, endTime: started + 3600, hosts: ["n003"], requeues: 0 });
+  });
+  it.each([
+    ["#PBS -v A=1\n#PBS -N name -v B=2,C\n", "B=2,C,"],
+    [`#PBS -v "A='x, y',B"\n`, "A='x, y',B,"],
+    ["#PBS -V\n", ""],
+    ["cd /\n#PBS -v A=1\n", ""],
+  ])("keeps the variables that its script asks for: %s", async (text, own) => {
+    const folder = mkdtempSync(join(tmpdir(), "tsdask-pbs-"));
+    const path = join(folder, "w.sh");
+    writeFileSync(path, `#!/bin/bash\n${text}`);
+    const shell = recordedShell([[/^qsub/, { stdout: "1236.pbs01\n" }]]);
+    await pbs.submit({ path, env: { TSDASK_SCHEDULER_FILE: "s.json" }, mark: "m" }, shell);
+    await pbs.submit({ path }, shell);
+    expect(shell.asked.map(({ line }) => line)).toEqual([
+      `qsub -v ${own}TSDASK_SCHEDULER_FILE,TSDASK_WORKER_JOB ${path}`,
+      `qsub ${path}`,
+    ]);
+    rmSync(folder, { recursive: true });
   });
   it("submits with the names of the job's variables, so that no value needs quotes", async () => {
     const shell = recordedShell([[/^qsub -v TSDASK_SCHEDULER_FILE \/a\/w.sh$/, { stdout: "1236.pbs01\n" }]]);
