@@ -62,6 +62,8 @@ describe("a script", () => {
     expect(lines("pbs").at(-2)).toContain(
       '-np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi analysis.py',
     );
+    expect(lines("pbs", { array: 2 })).toContain("#PBS -J 1-2");
+    expect(lines("pbs", { array: 1 }).join("\n")).not.toContain("-J");
   });
   it("for Grid Engine asks as qsub(1) says, and tells what a site must know", () => {
     expect(lines("sge", { pe: "orte" })).toEqual(

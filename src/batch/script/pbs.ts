@@ -25,7 +25,8 @@ export function pbsScript(spec: JobSpec): Rendered {
     given(spec.time, (seconds) => `-l walltime=${clock(seconds)}`),
     given(spec.queue, (name) => `-q ${name}`),
     given(spec.account, (name) => `-A ${name}`),
-    given(spec.array, (n) => `-J 1-${n}`),
+    // An array of one is a job: OpenPBS takes no range that ends where it begins.
+    given(spec.array === 1 ? undefined : spec.array, (n) => `-J 1-${n}`),
     "-j oe",
     given(spec.output, (file) => `-o ${file}`),
     ...spec.directives,
