@@ -3,6 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { JobSpec } from "../src/batch/script/job-spec.ts";
+import { renderScript } from "../src/batch/script/render.ts";
 import { command, projectRoot, which } from "./integration/bed/command.ts";
 import { run } from "./integration/bed/run.ts";
 
@@ -27,6 +29,41 @@ if (which("shellcheck") !== undefined) {
 test("the scripts that start the commands and the project are POSIX sh", () => {
   for (const path of scripts.filter((name) => /^bin\/|^scripts\/(start|test)$/.test(name)))
     expect(text(path)).toMatch(/^#!\/bin\/sh\n/);
+});
+
+const spec: JobSpec = {
+  ...{ name: "dask", nodes: 1, ranksPerNode: 3, threads: 1 },
+  ...{ modules: [], setup: [], variables: {}, directives: [], command: "tsdask-mpi", words: ["a.py"] },
+};
+
+/** Job scripts with this launcher: those to copy, and those that are written. */
+const withLauncher = (launcher: string): readonly (readonly [name: string, script: string])[] => [
+  ...scripts
+    .filter((path) => path.startsWith("scripts/pbs/"))
+    .map((path) => [path, text(path).replace("mpirun=(mpirun)", `mpirun=(${launcher})`)] as const),
+  ...(["pbs", "sge", "lsf"] as const).map((name) => [name, renderScript(name, { ...spec, launcher }).text] as const),
+];
+
+test("job scripts name a job's variables to Open MPI in a list, or by -x where their launcher has that: it refuses both", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tsdask-x-"));
+  try {
+    const shown = `echo "$OMPI_MCA_mca_base_env_list |" "$@"`;
+    writeFileSync(join(folder, "mpirun"), `#!/bin/bash\n${shown}\n`, { mode: 0o755 });
+    writeFileSync(join(folder, "hosts"), "h1 3\n");
+    const env = {
+      PATH: `${folder}:/usr/bin:/bin`,
+      ...{ PBS_JOBID: "1", JOB_ID: "1", LSB_JOBID: "1", TSDASK_JOB: "local.1.1" },
+      ...{ PBS_O_WORKDIR: folder, PBS_NODEFILE: join(folder, "hosts"), PE_HOSTFILE: join(folder, "hosts") },
+    };
+    const ran = (script: string): string =>
+      execFileSync("bash", ["-c", script], { encoding: "utf8", env, stdio: ["ignore", "pipe", "inherit"] });
+    for (const [name, script] of withLauncher("mpirun"))
+      expect(ran(script), name).toMatch(/^(PBS_JOBID|JOB_ID|LSB_JOBID);TSDASK_JOB;? \|(?!.* -x )/);
+    for (const [name, script] of withLauncher("mpirun -x PATH"))
+      expect(ran(script), name).toMatch(/^ \| -x PATH -x (PBS_JOBID|JOB_ID|LSB_JOBID) -x TSDASK_JOB /);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.each(["slurm", "pbs"])("numa.sh for %s gives ranks the domains that have cores, in their order", (system) => {

@@ -25,8 +25,11 @@ cd "$PBS_O_WORKDIR" || exit 1
 export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none
 # Open MPI 4 kills the ranks one second after it is told to end; this leaves the script nine to save what it has.
 export OMPI_MCA_odls_base_sigkill_timeout="${OMPI_MCA_odls_base_sigkill_timeout:-9}"
-# Open MPI over ssh: the ranks on other nodes are to know their job, too.
-export OMPI_MCA_mca_base_env_list="PBS_JOBID;${TSDASK_JOB:+TSDASK_JOB}"
+# Open MPI over ssh: the ranks on other nodes are to know their job, too. It takes a list, or -x, and with both it starts nothing.
+case " ${mpirun[*]} " in
+  *" -x "*) mpirun+=(-x PBS_JOBID ${TSDASK_JOB:+-x TSDASK_JOB}) ;;
+  *) export OMPI_MCA_mca_base_env_list="PBS_JOBID;${TSDASK_JOB:+TSDASK_JOB}" ;;
+esac
 
 # The file has one line for each rank, whatever MPI this is and whether it knows PBS or not.
 exec "${mpirun[@]}" -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" tsdask-mpi "${script[@]}"

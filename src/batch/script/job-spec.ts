@@ -148,12 +148,18 @@ export const unbound =
   "export OMPI_MCA_hwloc_base_binding_policy=none PRTE_MCA_hwloc_default_binding_policy=none OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-9}";
 
 /**
- * What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set; other MPIs take all
- * variables.
+ * What has Open MPI take a job's variables to nodes that it reaches over ssh, where they are set, and the launcher's
+ * words with it; other MPIs take all variables. Open MPI takes a list of them, or `-x`, and starts nothing with both.
  */
-export function passedOn(...names: readonly string[]): string {
-  const words = [...names, "TSDASK_JOB"].map((name) => `\${${name}:+${name};}`);
-  return `export OMPI_MCA_mca_base_env_list="${words.join("")}"`;
+export function passedOn(
+  launcher: string,
+  ...names: readonly string[]
+): { readonly before: readonly string[]; readonly launcher: string } {
+  const all = [...names, "TSDASK_JOB"];
+  if (launcher.split(/\s+/).includes("-x"))
+    return { before: [], launcher: [launcher, ...all.map((name) => `\${${name}:+-x ${name}}`)].join(" ") };
+  const list = all.map((name) => `\${${name}:+${name};}`).join("");
+  return { before: [`export OMPI_MCA_mca_base_env_list="${list}"`], launcher };
 }
 
 /** Whole mebibytes, rounded up. */

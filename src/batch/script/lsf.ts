@@ -28,14 +28,15 @@ export function lsfScript(spec: JobSpec): Rendered {
     ...spec.directives,
   ];
   const jsrun = spec.launcher === "jsrun";
+  const passed = passedOn(spec.launcher ?? "mpirun", "LSB_JOBID", "LSB_JOBINDEX");
   const shape = jsrun
     ? `jsrun -n ${ranksOf(spec)} -a 1 -c ${threads}${spec.gpus === undefined ? "" : ` -g ${Math.floor(spec.gpus / ranksPerNode)}`}`
-    : (spec.launcher ?? "mpirun");
+    : passed.launcher;
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#BSUB ${text}`)),
       spec,
-      before: jsrun ? [] : [unbound, passedOn("LSB_JOBID", "LSB_JOBINDEX")],
+      before: jsrun ? [] : [unbound, ...passed.before],
       launch: `${shape} ${launched(spec)}`,
     }),
     notes:

@@ -31,12 +31,13 @@ export function pbsScript(spec: JobSpec): Rendered {
     given(spec.output, (file) => `-o ${file}`),
     ...spec.directives,
   ];
+  const passed = passedOn(spec.launcher ?? "mpirun", "PBS_JOBID");
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#PBS ${text}`)),
       spec,
-      before: ['cd "$PBS_O_WORKDIR" || exit 1', unbound, passedOn("PBS_JOBID")],
-      launch: `${spec.launcher ?? "mpirun"} -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" ${launched(spec)}`,
+      before: ['cd "$PBS_O_WORKDIR" || exit 1', unbound, ...passed.before],
+      launch: `${passed.launcher} -np "$(wc -l < "$PBS_NODEFILE")" -machinefile "$PBS_NODEFILE" ${launched(spec)}`,
     }),
     notes: [],
   };

@@ -34,6 +34,7 @@ export function sgeScript(spec: JobSpec): Rendered {
     given(spec.output, (file) => `-o ${file}`),
     ...spec.directives,
   ];
+  const passed = passedOn(spec.launcher ?? "mpirun", "JOB_ID", "SGE_O_HOST", "SGE_TASK_ID");
   return {
     text: bashScript({
       directives: directives.map((line) => given(line, (text) => `#$ ${text}`)),
@@ -42,9 +43,9 @@ export function sgeScript(spec: JobSpec): Rendered {
         `# One line per rank: a host has a rank for every ${threads === 1 ? "slot" : `${threads} slots`} that it gives.`,
         `hosts=$(awk '{ for (i = 0; i < int($2 / ${threads}); i++) print $1 }' "$PE_HOSTFILE")`,
         unbound,
-        passedOn("JOB_ID", "SGE_O_HOST", "SGE_TASK_ID"),
+        ...passed.before,
       ],
-      launch: `${spec.launcher ?? "mpirun"} -np "$(wc -l <<< "$hosts")" -machinefile <(echo "$hosts") ${launched(spec)}`,
+      launch: `${passed.launcher} -np "$(wc -l <<< "$hosts")" -machinefile <(echo "$hosts") ${launched(spec)}`,
     }),
     notes: [
       ...(spec.pe === undefined
