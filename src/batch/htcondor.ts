@@ -10,6 +10,7 @@ import {
   statesOf,
   type Hint,
 } from "./answers.ts";
+import { condorText } from "./condor-text.ts";
 import { jobOf, wholeNumber } from "./describe.ts";
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
 
@@ -69,9 +70,12 @@ export function parseJobAd(text: string): Partial<Job> {
   });
 }
 
-/** A submit description cannot see our environment; values go in as macros (`$(TSDASK_SCHEDULER_FILE)`). */
+/**
+ * A submit description cannot see our environment; values go in as macros, to stand between quotes as
+ * `'$(TSDASK_SCHEDULER_FILE)'` does in scripts of ours.
+ */
 async function submit({ path, args = [], env = {}, cwd, mark }: Submission, shell: Shell): Promise<string> {
-  const macros = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const macros = Object.entries(env).map(([name, value]) => `${name}=${condorText(value)}`);
   const attribute = mark === undefined ? [] : ["-append", `+TsdaskWorkerJob = "${mark}"`];
   const words = ["-terse", ...attribute, ...args, ...macros, path];
   const ran = await shell.run("condor_submit", words, cwd === undefined ? {} : { cwd });

@@ -213,11 +213,14 @@ describe("HTCondor", () => {
   });
   it("submits with its variables as macros; one job has its process in the id, several have not", async () => {
     const shell = recordedShell([
-      [/^condor_submit -terse TSDASK_SCHEDULER_FILE=\/a\/s.json w.sub$/, { stdout: "12.0 - 12.0\n" }],
+      // As they must stand between quotes in a description.
+      [
+        /^condor_submit -terse TSDASK_SCHEDULER_FILE=\/ada''s \$\(DOLLAR\)\(x\)\/s.json w.sub$/,
+        { stdout: "12.0 - 12.0\n" },
+      ],
     ]);
-    await expect(htcondor.submit({ path: "w.sub", env: { TSDASK_SCHEDULER_FILE: "/a/s.json" } }, shell)).resolves.toBe(
-      "12.0",
-    );
+    const env = { TSDASK_SCHEDULER_FILE: "/ada's $(x)/s.json" };
+    await expect(htcondor.submit({ path: "w.sub", env }, shell)).resolves.toBe("12.0");
     await expect(
       htcondor.submit({ path: "w.sub" }, recordedShell([[/condor_submit/, { stdout: "13.0 - 13.3\n" }]])),
     ).resolves.toBe("13");

@@ -1,3 +1,4 @@
+import { condorText } from "../condor-text.ts";
 import { environmentLines, given, mebibytes, quoted, type Rendered, type JobSpec } from "./job-spec.ts";
 
 /**
@@ -84,14 +85,4 @@ function bashArguments(spec: JobSpec, launch: string): string {
 /** Text inside bash's `$'…'`, with nothing in it special. */
 function inDollarQuotes(text: string): string {
   return text.replace(/[\\']/g, "\\$&");
-}
-
-/**
- * Text inside both quotes of the new syntax, each doubled. A `$` could start a macro or a function of the submit file,
- * and `$$(` one that is filled in when a machine is matched: both have a macro of their own that stands for the plain
- * characters (condor_submit(1), "Macros").
- */
-function condorText(text: string): string {
-  const quotes = text.replaceAll("'", "''").replaceAll('"', '""');
-  return quotes.replace(/\$\$(?=\()|\$/g, (dollars) => (dollars === "$" ? "$(DOLLAR)" : "$$(DOLLARDOLLAR)"));
 }
