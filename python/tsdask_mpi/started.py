@@ -21,16 +21,18 @@ from tsdask_mpi.ranks import World
 HERE = Path(__file__).resolve().parent
 
 
-def _program() -> Path:
+def _program(here: Path = HERE) -> Path:
     """
     Return `bin/tsdask-mpi` of this installation: of a clone, or of the wheel or system package with these modules.
     """
-    clone = HERE.parent.parent / "bin" / "tsdask-mpi"
-    if clone.exists():
-        return clone
-    # Beside lib/pythonX/site-packages, or beside the package itself (`pip install --target`).
-    packaged = (folder / "share" / "tsdask-mpi" / "bin" / "tsdask-mpi" for folder in list(HERE.parents)[:5])
-    return next((path for path in packaged if path.exists()), clone)
+    # Beside the package itself (`pip install --target`), or beside lib/pythonX/site-packages. Nowhere else: what lies
+    # above an installation may be a folder in which everybody can write.
+    above = list(here.parents)
+    folders = above[:1] + (above[3:4] if above[0].name in ("site-packages", "dist-packages") else [])
+    places = [folder / "share" / "tsdask-mpi" / "bin" / "tsdask-mpi" for folder in folders]
+    if above[0].name == "python":
+        places.append(above[1] / "bin" / "tsdask-mpi")
+    return next((path for path in places if path.exists()), places[-1])
 
 
 PROGRAM = _program()

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
-from tsdask_mpi.started import _accept_own, _modules
+from tsdask_mpi.started import _accept_own, _modules, _program
 
 
 def strangers_connection(name: str) -> int:
@@ -64,3 +64,31 @@ def test_workers_look_where_python_does_for_the_script(tmp_path: Path, monkeypat
     assert modules_of(str(tmp_path / "project" / "__main__.py"), "__main__", monkeypatch) == beside
     # The inside of a package would hide what the standard library has by the same name.
     assert modules_of(str(tmp_path / "project" / "run.py"), "project.run", monkeypatch) == {}
+
+
+@pytest.mark.parametrize(
+    ("modules", "program"),
+    [
+        ("ada/clone/python", "ada/clone/bin"),
+        ("ada/env/lib/python3.12/site-packages", "ada/env/share/tsdask-mpi/bin"),
+        ("local/lib/python3.12/dist-packages", "local/share/tsdask-mpi/bin"),
+        ("target", "target/share/tsdask-mpi/bin"),
+        ("python", "python/share/tsdask-mpi/bin"),
+    ],
+)
+def test_the_command_is_that_of_the_installation_with_these_modules(tmp_path: Path, modules: str, program: str) -> None:
+    own = tmp_path / program / "tsdask-mpi"
+    for path in (own, tmp_path / "bin" / "tsdask-mpi"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert _program(tmp_path / modules / "tsdask_mpi") == own
+
+
+@pytest.mark.parametrize("modules", ["target", "ada/modules", "a/b/c/d", "lib/python3.12/site-packages"])
+def test_a_command_above_the_installation_is_a_strangers(tmp_path: Path, modules: str) -> None:
+    stranger = tmp_path / "public"
+    for folder in ("bin", "share/tsdask-mpi/bin"):
+        (stranger / folder).mkdir(parents=True)
+        (stranger / folder / "tsdask-mpi").touch()
+    own = stranger / "own" if modules.startswith("lib") else stranger
+    assert not _program(own / modules / "tsdask_mpi").exists()
