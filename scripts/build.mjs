@@ -23,7 +23,7 @@ if (!isRecent(process.versions.node)) {
   );
 }
 const esbuild = await import("esbuild").catch(() =>
-  fail("esbuild is missing: run `npm ci` first (npm start does it for you)."),
+  fail("esbuild is missing: run `npm ci --ignore-scripts` first (npm start does it for you)."),
 );
 const settings = {
   absWorkingDir: root,

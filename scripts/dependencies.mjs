@@ -77,7 +77,7 @@ export function dependenciesPage(text) {
     "# What tsdask-mpi is made of",
     "",
     "Written by `node scripts/docs.mjs` from `package-lock.json`; a test keeps it fresh. All of it is bundled into `dist/` when it is built: a running launch opens nothing in",
-    "`node_modules`. `dist/sbom.cdx.json` has the same list, with hashes, in CycloneDX. No package's own scripts are run when it is installed (`.npmrc`), and a build of",
+    "`node_modules`. `dist/sbom.cdx.json` has the same list, with hashes, in CycloneDX. No package's own scripts are run when it is installed (`npm ci --ignore-scripts`), and a build of",
     "the same sources is the same byte for byte. `npm run advisories` asks npm's list of advisories about them, where it can be reached. The Python side needs nothing",
     "beyond what Dask itself brings.",
     "",

