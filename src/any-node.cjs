@@ -5,7 +5,8 @@ var version = process.versions.node.split(".");
 
 if (Number(version[0]) > 22 || (Number(version[0]) === 22 && Number(version[1]) >= 15)) {
   process.argv[1] = path.join(__dirname, "main.js");
-  import("./main.js");
+  // A word that a Node before 12 cannot read, wherever it stands in a file: this one could not tell what is wrong.
+  new Function("file", "return import(file)")(require("url").pathToFileURL(process.argv[1]).href);
 } else {
   // The words of TSD-004 in src/errors/messages.ts; a test compares the two.
   process.stderr.write(

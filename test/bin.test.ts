@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { transformSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { render } from "../src/errors/failure.ts";
 import { command, projectRoot, which } from "./integration/bed/command.ts";
@@ -138,13 +139,15 @@ describe("bin/tsdask-mpi", () => {
     for (const env of [
       { PATH: `${dirname(oldNode)}:/usr/bin:/bin` },
       { TSDASK_NODE: "/nowhere/node" },
+      { TSDASK_NODE: "nowhere/node" },
+      { TSDASK_NODE: dirname(oldNode) },
       { TSDASK_NODE: oldNode },
     ]) {
       const { stderr, code } = await start(program, [], env);
       expect(code).toBe(64);
       expect(firstLine(stderr)).toMatch(/^TSD-004 No Node from 22.15 on was found on \S+\.$/);
       const why = /\n {2}cause: (.*)\n/.exec(stderr)?.[1] ?? "";
-      expect(why).toMatch(/20\.20\.2|\/nowhere\/node/);
+      expect(why).toMatch(/20\.20\.2|nowhere\/node|names \S+\/old,/);
       expect(stderr.trimEnd()).toBe(render("TSD-004", { host: hostname(), why }));
       // That would put itself in the place of the machine's Node.
       expect(stderr).not.toContain("--global");
@@ -166,6 +169,11 @@ describe("bin/tsdask-mpi", () => {
     rmSync(place, { recursive: true });
     return stdout === "" ? `${firstLine(stderr).split(" ")[0]}` : String(said(stdout));
   };
+
+  test("has words for a Node of any age: what looks at its version is what the oldest can read", () => {
+    const text = readFileSync(join(projectRoot, "src", "any-node.cjs"), "utf8");
+    expect(transformSync(text, { target: "es5" }).code).toBe(transformSync(text, { target: "esnext" }).code);
+  });
 
   test("takes the Node that came with it before any of PATH, in the place of each kind of package", async () => {
     build("/nowhere/node");
