@@ -21,7 +21,7 @@ function machine() {
     writeFileSync(join(folder, path), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   };
   mkdirSync(bin);
-  for (const name of "sh cat chmod cut date find grep id mkdir mv rm sed tail uname".split(" "))
+  for (const name of "sh cat chmod cp cut date find grep id mkdir mv rm sed tail uname".split(" "))
     symlinkSync(which(name) ?? `/bin/${name}`, join(bin, name));
   const setup = (script: string, env: Record<string, string> = {}) => {
     const { status, stdout, stderr } = spawnSync(
@@ -92,5 +92,40 @@ describe("Node", () => {
     const { code, told } = setup(find);
     expect(code).toBe(1);
     expect(told).toContain("neither npm nor pip could bring one that runs here");
+  });
+});
+
+describe("Python", () => {
+  // It makes environments with pip in them or without, and has a pip that may be too old.
+  const python = (lacks: string): string => `
+case "$*" in
+  ${lacks}) exit 1 ;;
+  *'-m venv'*) for last; do :; done; mkdir -p "$last/bin"; cp "$0" "$last/bin/python" ;;
+  *'import dask'*) echo made ;;
+esac`;
+  const make = "wrap_system_dask() { return 1; }; make_python; cat .venv/holds";
+
+  test("without ensurepip takes a pip that can install into another environment", () => {
+    const { write, setup } = machine();
+    write("bin/python3", python("*ensurepip* | *'-m venv .venv'"));
+    expect(setup(make)).toMatchObject({ code: 0, out: "made" });
+  });
+
+  test("without ensurepip and such a pip says so, and not that there is no network", () => {
+    const { write, setup } = machine();
+    write("bin/python3", python("*ensurepip* | *'-m venv .venv' | *'pip --python'*"));
+    const { code, told } = setup(make);
+    expect(code).toBe(1);
+    expect(told).toContain("its ensurepip is missing");
+    expect(told).toContain("apt-get install python3-venv");
+    expect(told).not.toContain("network");
+  });
+
+  test("whose pip cannot install says that there may be no network", () => {
+    const { write, setup } = machine();
+    write("bin/python3", python("*install*"));
+    const { code, told } = setup(make);
+    expect(code).toBe(1);
+    expect(told).toContain("no network");
   });
 });

@@ -176,9 +176,22 @@ make_venv() {
   if install_debian python3-venv && quietly "$python" -m venv .venv; then
     return 0
   fi
-  # Without ensurepip, a pip that lives elsewhere can still install into the environment.
+  # Without ensurepip, a pip that lives elsewhere can still install into the environment, from 22.3 on.
   rm -rf .venv
-  quietly "$python" -m pip --version && quietly "$python" -m venv --without-pip .venv
+  if ! quietly "$python" -c 'import ensurepip' && ! quietly "$python" -m pip --python "$python" --version; then
+    no_pip_for_venv=yes
+    return 1
+  fi
+  quietly "$python" -m venv --without-pip .venv
+}
+
+give_up_on_dask() {
+  what='No Python with Dask could be made.'
+  [ -z "${no_pip_for_venv-}" ] || give_up "$what" \
+    "$python makes no virtual environment with pip in it: its ensurepip is missing, which Debian and Ubuntu have in a package of its own; and it has no pip from 22.3 on, which could do without." \
+    "Let root install it (\`apt-get install python3-venv\`), or put another Python in PATH (\`module load python\`, conda), then start again."
+  give_up "$what" "pip could not install Dask (see above: no network, or no PyPI mirror set up), and the system's Python has none." \
+    "Let pip reach PyPI or a mirror (\`pip config set global.index-url …\`), or install Dask for $python, then start again."
 }
 
 fill_venv() {
@@ -227,9 +240,7 @@ make_python() {
     install_debian jupyter-notebook jupyter-nbconvert python3-ipykernel
   else
     rm -rf .venv
-    give_up "No Python with Dask could be made." \
-      "pip could not install Dask (see above: no network, or no PyPI mirror set up), and the system's Python has none." \
-      "Let pip reach PyPI or a mirror (\`pip config set global.index-url …\`), or install Dask for ${python}, then start again."
+    give_up_on_dask
   fi
   .venv/bin/python -c 'import dask, platform; print(f"Dask {dask.__version__} on Python {platform.python_version()} in .venv")' >.venv/holds
   if grep -q '^include-system-site-packages = true' .venv/pyvenv.cfg; then
