@@ -128,4 +128,16 @@ esac`;
     expect(code).toBe(1);
     expect(told).toContain("no network");
   });
+
+  test("is none of .venv, which is removed before it is made, active or not", () => {
+    const { folder, write, setup } = machine();
+    for (const name of ["python3", "python3.13"]) write(`.venv/bin/${name}`, "");
+    write("bin/python3", "exit 1");
+    write("bin/python3.14", "");
+    write("bin/python3.12", "");
+    symlinkSync(join(folder, ".venv"), join(folder, "linked"));
+    const bin = join(folder, "bin");
+    for (const active of [join(folder, ".venv", "bin"), ".venv/bin", join(folder, "linked", "bin")])
+      expect(setup('find_python; echo "$python"', { PATH: `${active}:${bin}` }).out).toBe(join(bin, "python3.14"));
+  });
 });

@@ -156,12 +156,27 @@ build() {
   end "$(tail -n 1 "$logs/$step.log")"
 }
 
-# Sets python: the newest of the Pythons in PATH that Dask runs on, without a virtual environment of ours.
+# PATH without .venv, which may be active.
+path_without_venv() (
+  venv=$(cd .venv/bin 2>/dev/null && pwd -P)
+  others=
+  set -f
+  IFS=:
+  for place in $PATH; do
+    [ -n "$venv" ] && [ "$(cd "$place" 2>/dev/null && pwd -P)" = "$venv" ] || others=$others:$place
+  done
+  printf '%s' "${others#:}"
+)
+
+# Sets python: PATH's, else the newest that Dask runs on of those with a version in their name. Not that of .venv, which
+# make_venv removes first.
 find_python() {
   [ -z "${python-}" ] || return 0
-  for candidate in python3 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
-    if have "$candidate" && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-      python=$(command -v "$candidate")
+  others=$(path_without_venv)
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10 /usr/bin/python3; do
+    candidate=$(PATH=$others && command -v "$candidate") || continue
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+      python=$candidate
       return 0
     fi
   done
