@@ -17,9 +17,10 @@ def probe() -> str | None:
     return lacking("threading", threading, "_shutdown")
 
 
-def before_waiting(tell: Callable[[], None]) -> None:
+def while_waiting(tell: Callable[[], Callable[[], None]]) -> None:
     """
-    Call `tell` before the interpreter waits for such threads, if there are any; without what this relies on, nothing.
+    Call `tell` before the interpreter waits for such threads, if there are any, and what it returned when they have
+    ended; without what this relies on, nothing.
     """
     if probe() is not None:
         return
@@ -27,8 +28,11 @@ def before_waiting(tell: Callable[[], None]) -> None:
 
     def _shutdown() -> None:
         main = threading.main_thread()
-        if any(not thread.daemon and thread is not main for thread in threading.enumerate()):
-            tell()
+        if not any(not thread.daemon and thread is not main for thread in threading.enumerate()):
+            original()
+            return
+        over = tell()
         original()
+        over()
 
     threading._shutdown = _shutdown  # type: ignore[attr-defined]
