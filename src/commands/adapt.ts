@@ -102,7 +102,7 @@ export async function adaptAndEnd(
     if (how === "signal") await releaseAll(workers);
     const ids = how === "signal" ? await workers.cancelAll() : await cancelPatiently(input);
     say(
-      `${how === "signal" ? "ended by a signal" : "the cluster has ended"}${ids.length === 0 ? "" : `; ${jobsText(ids)} cancelled`}.`,
+      `${how === "signal" ? "stopped" : "the cluster has ended"}${ids.length === 0 ? "" : `; ${jobsText(ids)} cancelled`}.`,
     );
     return how;
   } catch (error) {

@@ -366,7 +366,7 @@ test("adapt that is ended by a signal retires its jobs' workers, and cancels the
   stop();
   await over;
   expect([how(), cluster.retired, cluster.jobs]).toEqual(["signal", ["1", "2"], []]);
-  expect(said).toEqual(["ended by a signal."]);
+  expect(said).toEqual(["stopped."]);
 });
 
 test("scale tells the jobs that were taken before one was refused", async () => {
