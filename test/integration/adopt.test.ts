@@ -44,6 +44,11 @@ from distributed import LocalCluster, Status
 cluster = LocalCluster()
 client = Client(cluster)
 show(client)
+for one in cluster, client.cluster:
+    entry = next(iter(one.workers.values()))
+    assert entry["nthreads"] == entry.nthreads and entry.worker_address in one.scheduler_info["workers"]
+    assert one.worker_spec[0]["options"]["memory_limit"] == entry.memory_limit and len(one.worker_spec) == 2
+    assert one.new_worker_spec() and one.new_spec["options"]["nthreads"] and "cls" in one.scheduler_spec
 for scheduler in cluster.scheduler, client.cluster.scheduler:
     assert scheduler.address == cluster.scheduler_address and scheduler.port > 0 and scheduler.total_nthreads >= 2
     assert set(scheduler.services) == set(scheduler.identity()["services"])

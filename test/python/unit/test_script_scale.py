@@ -72,6 +72,54 @@ def test_adapt(started: list[list[str]], maximum: Any, most: str) -> None:
     assert started == [["adapt", "--min", "0", "--max", most]]
 
 
+@pytest.mark.parametrize(
+    ("words", "bounds"),
+    [
+        ({"maximum_cores": 5}, ["0", "2"]),
+        ({"maximum_memory": "3GB", "maximum": 4}, ["0", "3"]),
+        ({"minimum_cores": 5, "maximum": 4}, ["3", "4"]),
+        ({"minimum_jobs": 1, "maximum_jobs": 3}, ["1", "3"]),
+        ({"maximum": 0}, ["0", "1"]),
+    ],
+)
+def test_adapt_keeps_to_every_bound(started: list[list[str]], words: dict[str, Any], bounds: list[str]) -> None:
+    pytest.importorskip("dask")
+    growth.adapt(CLUSTER, words)
+    assert started == [["adapt", "--min", bounds[0], "--max", bounds[1]]]
+
+
+def test_jobs_of_several_processes(started: list[list[str]]) -> None:
+    jobs = types.SimpleNamespace(_asked=("SLURMCluster", {"processes": 2}), **vars(CLUSTER))
+    growth.scale(jobs, None, jobs=2)
+    growth.adapt(jobs, {"minimum_jobs": 1, "maximum_jobs": 2})
+    assert started == [["scale", "4"], ["adapt", "--min", "2", "--max", "4"]]
+
+
+def test_the_last_call_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, adapts = tmp_path / "log", tmp_path / "adapts"
+    program = tmp_path / "tsdask-mpi"
+    program.write_text(
+        f"#!/bin/sh\necho begins $2 >> {log}\nif [ $1 = adapt ]; then touch {adapts}; exec sleep 60; fi\n"
+        f"sleep 0.3\necho ends $2 >> {log}\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(growth, "_PROGRAM", str(program))
+    monkeypatch.setattr(notes, "settings", {"mode": "adopt", "workers": "1", "script-scale": "4", "quiet": ""})
+    monkeypatch.setenv("TSDASK_SCHEDULER_FILE", "scheduler.json")
+    for n in (1, 2, 3):
+        growth.scale(CLUSTER, n)
+        if n == 1:
+            assert waited(log.exists)
+    adapting = growth.adapt(CLUSTER, {"minimum": 1, "maximum": 2})
+    assert waited(adapts.exists)
+    # Another handle's: the number that is asked for now ends what adapts.
+    growth.scale(CLUSTER, 4)
+    assert not adapting.periodic_callback
+    assert waited(lambda: log.read_text().endswith("ends 4\n"))
+    assert log.read_text().split("\n")[:2] == ["begins 1", "ends 1"]
+    assert "begins 2" not in log.read_text()
+
+
 def waited(look: Callable[[], Any]) -> Any:
     until = time.monotonic() + 10
     while not (found := look()) and time.monotonic() < until:

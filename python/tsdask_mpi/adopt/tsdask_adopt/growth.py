@@ -23,6 +23,65 @@ _END = 20
 _SUBMITTED = 120
 
 
+class _Queue:
+    """
+    The process's calls of `tsdask-mpi scale`, one after the other: each goes by what the one before it has submitted. A
+    number that waits is replaced by the next.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._next = None
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def put(self, words):
+        with self._lock:
+            self._next = words
+            if not self._idle.is_set():
+                return
+            self._idle.clear()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def settle(self):
+        """Forgets what waits, and waits until what runs is over."""
+        with self._lock:
+            self._next = None
+        self._idle.wait(_SUBMITTED)
+
+    def _work(self):
+        while True:
+            with self._lock:
+                words, self._next = self._next, None
+                if words is None:
+                    self._idle.set()
+                    return
+            child = _run(words)
+            if child is not None:
+                child.wait()
+
+
+_queue = _Queue()
+#: What the last adapt() of this process returned, whichever handle was asked.
+_adapting = None
+
+
+def _begin_anew():
+    # The threads of the parent, and what it keeps, are not the forked process's.
+    global _queue, _adapting
+    _queue, _adapting = _Queue(), None
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def _stop_adapting():
+    global _adapting
+    stopped, _adapting = _adapting, None
+    if stopped is not None:
+        stopped.stop()
+
+
 def limit():
     """How many workers a script may ask for (--script-scale); 0: it may not."""
     words = notes.settings.get("script-scale", "0")
@@ -60,25 +119,51 @@ def scale(cluster, n, jobs=None, memory=None, cores=None):
         wanted = _from_sizes(cluster, jobs, memory, cores)
     if wanted > limit():
         notes.note(f"{asked}: --script-scale allows {notes.count(limit(), 'worker')}.")
+    _stop_adapting()
     _start(["scale", str(min(wanted, limit()))])
 
 
+#: Words of adapt() that bound nothing, and that `tsdask-mpi adapt` has no option for.
+_PACE = ("interval", "wait_count", "target_duration", "worker_key")
+
+
 def adapt(cluster, words):
-    least, most = (words.get(name) or words.get(f"{name}_jobs") for name in ("minimum", "maximum"))
+    """
+    Adapts between the largest `minimum…` and the smallest `maximum…` of the words (workers, jobs, cores, or memory), as
+    distributed and dask-jobqueue have them.
+    """
     if not limit():
         present = notes.planned_workers() or len(cluster.scheduler_info["workers"])
         notes.note(
             f"adapt(): this launch is as large as it is, {notes.count(present, 'worker')}; --script-scale lets a script ask for more."
         )
         return Adapting(None)
-    finite = isinstance(most, numbers.Real) and math.isfinite(most)
-    most = min(math.ceil(most) if finite else limit(), limit())
-    return adapting(min(int(least or 0), most), max(most, 1))
+    if unused := [name for name in _PACE if words.get(name) is not None]:
+        notes.note(f"adapt({', '.join(unused)}): tsdask-mpi adapt has its own pace.")
+    most = min([*_bounds(cluster, words, "maximum", math.floor), limit()])
+    least = max([*_bounds(cluster, words, "minimum", math.ceil), 0])
+    return adapting(min(least, most), max(most, 1))
 
 
 def adapting(minimum, maximum):
-    """`tsdask-mpi adapt` between these numbers of workers, until it is stopped."""
-    return Adapting(_keep(["adapt", "--min", str(minimum), "--max", str(maximum)]), minimum, maximum)
+    """`tsdask-mpi adapt` between these numbers of workers, until it is stopped; it takes the place of the last one."""
+    global _adapting
+    _stop_adapting()
+    _queue.settle()
+    _adapting = Adapting(_keep(["adapt", "--min", str(minimum), "--max", str(maximum)]), minimum, maximum)
+    return _adapting
+
+
+def _bounds(cluster, words, which, rounded):
+    """The numbers of workers that the words of adapt() allow or ask for; `rounded` makes whole ones of shares."""
+    sizes = (
+        (words.get(which), lambda n: math.ceil(n)),
+        (words.get(f"{which}_jobs"), lambda n: math.ceil(n) * _workers_per_job(cluster)),
+        (words.get(f"{which}_cores"), lambda n: rounded(n / _threads(cluster))),
+        (_bytes(words.get(f"{which}_memory")), lambda n: rounded(n / each) if (each := _memory(cluster)) else None),
+    )
+    numbers_of = (count(n) for n, count in sizes if isinstance(n, numbers.Real) and math.isfinite(n))
+    return [n for n in numbers_of if n is not None]
 
 
 class Adapting:
@@ -128,15 +213,36 @@ def _first(**words):
 
 
 def _from_sizes(cluster, jobs, memory, cores):
-    workers = list(cluster.scheduler_info["workers"].values())
     if cores is not None:
-        return -(-int(cores) // max([worker["nthreads"] for worker in workers], default=1))
+        return -(-int(cores) // _threads(cluster))
     if memory is not None:
-        from dask.utils import parse_bytes
+        each = _memory(cluster)
+        return -(-_bytes(memory) // each) if each else len(cluster.scheduler_info["workers"])
+    return int(jobs or 0) * _workers_per_job(cluster)
 
-        each = max([worker.get("memory_limit") or 0 for worker in workers], default=0)
-        return -(-parse_bytes(memory) // each) if each else len(workers)
-    return int(jobs or 0)
+
+def _workers_per_job(cluster):
+    """dask-jobqueue's `processes`."""
+    _, words = getattr(cluster, "_asked", ("", {"processes": 1}))
+    asked = words.get("processes")
+    return asked if isinstance(asked, int) and asked > 0 else 1
+
+
+def _threads(cluster):
+    return max([worker["nthreads"] for worker in cluster.scheduler_info["workers"].values()], default=1)
+
+
+def _memory(cluster):
+    """Bytes of a worker; 0 where they have no limit, or none is in."""
+    return max([worker.get("memory_limit") or 0 for worker in cluster.scheduler_info["workers"].values()], default=0)
+
+
+def _bytes(text):
+    if text is None:
+        return None
+    from dask.utils import parse_bytes
+
+    return parse_bytes(text)
 
 
 def scale_now(n):
@@ -145,6 +251,7 @@ def scale_now(n):
     the command said. RuntimeError, with its words, when that fails.
     """
     refuse_more_than_allowed(n)
+    _queue.settle()
     command, env = _command(["scale", str(n)])
     folder = os.path.dirname(os.environ["TSDASK_SCHEDULER_FILE"])
     try:
@@ -176,17 +283,19 @@ def _command(words):
 
 
 def _start(words):
+    _queue.put(words)
+
+
+def _run(words):
     """Runs our own command beside the script, out of reach of what interrupts a notebook's cell."""
     command, env = _command(words)
     try:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, start_new_session=True
         )
     except OSError as error:
         notes.warn(f"`{' '.join(command)}` did not start: {error}")
         return None
-    threading.Thread(target=child.wait, daemon=True).start()
-    return child
 
 
 def _keep(words):

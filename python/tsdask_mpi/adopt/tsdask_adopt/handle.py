@@ -7,6 +7,7 @@ import functools
 import os
 from typing import Any
 
+from distributed import Scheduler, Worker
 from distributed.comm import CommClosedError
 from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
@@ -16,7 +17,7 @@ from distributed.security import Security
 from . import changes, growth, notes
 from .compat import clients
 from .compat.cluster_objects import OwnCluster
-from .scheduler_view import SchedulerView
+from .scheduler_view import SchedulerView, WorkerEntry, WorkerSpecs
 
 ADDRESS = os.environ["DASK_SCHEDULER_ADDRESS"]
 
@@ -50,11 +51,32 @@ class Shared(OwnCluster):
     @property
     def workers(self):
         """The workers that are in: name → what the scheduler knows of each."""
-        return {worker["name"]: worker for worker in self.scheduler_info["workers"].values()}
+        known = self.scheduler_info["workers"]
+        return {worker["name"]: WorkerEntry(self, address, worker) for address, worker in known.items()}
 
     @property
     def worker_spec(self):
-        return dict(self.workers)
+        return WorkerSpecs(self.workers)
+
+    def new_worker_spec(self):
+        """What another worker would be, as `SpecCluster.new_worker_spec()`."""
+        return {len(self.workers): self.new_spec}
+
+    @property
+    def new_spec(self):
+        return next(iter(self.worker_spec.values()), {"cls": Worker, "options": {}})
+
+    @new_spec.setter
+    def new_spec(self, _):
+        return
+
+    @property
+    def scheduler_spec(self):
+        return {"cls": Scheduler, "options": {}}
+
+    @scheduler_spec.setter
+    def scheduler_spec(self, _):
+        return
 
     @property
     def n_workers(self):
@@ -116,7 +138,7 @@ class Shared(OwnCluster):
 
     def wait_for_workers(self, n_workers=1, timeout=None):
         planned = notes.planned_workers()
-        if planned is not None and n_workers > planned and not growth.limit():
+        if planned is not None and n_workers > max(planned, growth.limit()):
             notes.warn(
                 f"wait_for_workers({n_workers}): this launch has {notes.count(planned, 'worker')}, so this waits until more are added"
                 f" (`tsdask-mpi scale`){'' if timeout is None else ' or its timeout'}."
@@ -179,7 +201,8 @@ class Handle(Shared):
     async def __aexit__(self, *_):
         await self._end()
 
-    def close(self, timeout=None):
+    # dask-gateway's and coiled's have further words.
+    def close(self, timeout=None, **_):
         closing = Cluster.close(self, timeout=timeout)
         if not self.asynchronous:
             self._leave_loop()
@@ -283,7 +306,7 @@ class LaunchCluster(Shared):
     async def _end(self):
         return
 
-    def close(self, timeout=None):
+    def close(self, timeout=None, **_):
         from distributed.utils import NoOpAwaitable
 
         return NoOpAwaitable() if self.asynchronous else None

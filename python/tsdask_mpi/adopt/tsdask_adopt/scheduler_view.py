@@ -8,6 +8,7 @@ Facts relied on (distributed/scheduler.py):
 """
 
 from types import SimpleNamespace
+from typing import Any
 
 from distributed.comm import get_address_host_port
 from distributed.core import Status, clean_exception
@@ -107,6 +108,11 @@ class WorkerView:
     def ncores(self):
         return self.nthreads
 
+    @property
+    def worker_address(self):
+        """A Nanny's, which is what a LocalCluster's workers are."""
+        return self.address
+
     def __getattr__(self, name):
         """Attributes that the scheduler does not tell of itself, such as `pid`, are asked for one by one."""
         if name.startswith("_"):
@@ -122,6 +128,37 @@ class WorkerView:
 
     def __repr__(self):
         return f"<Worker {self.address!r}, name: {self.name}, status: {self.status.name}>"
+
+
+class WorkerEntry(dict[str, Any]):
+    """A worker in a handle's `workers`: what the scheduler tells of it, by key, and by name as of a Worker or Nanny."""
+
+    def __init__(self, cluster, address, told):
+        super().__init__(told)
+        self._view = WorkerView(cluster, address, told)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._view, name)
+
+
+class WorkerSpecs(dict[Any, Any]):
+    """A handle's `worker_spec`: name, or number in their order → the worker's class and options, and what it is."""
+
+    def __init__(self, workers):
+        from distributed import Worker
+
+        options = ("name", "nthreads", "memory_limit", "resources")
+        super().__init__(
+            (name, {**told, "cls": Worker, "options": {key: told[key] for key in options if key in told}})
+            for name, told in workers.items()
+        )
+
+    def __missing__(self, number):
+        if isinstance(number, int) and 0 <= number < len(self):
+            return list(self.values())[number]
+        raise KeyError(number)
 
 
 async def _ask(cluster, address, name):
