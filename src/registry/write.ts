@@ -52,8 +52,8 @@ async function removePending(clusters: string, { job }: ClusterEntry): Promise<v
 }
 
 /**
- * Removes files that nobody has written for a week, and the oldest beyond the most: a running cluster's file is spared
- * by its number, not its age.
+ * Removes files that nobody has written for a week, and the oldest beyond the most, of clusters that have ended. One
+ * that runs, or waits in its batch system's queue, writes nothing meanwhile: `list` asks whether it is still there.
  */
 async function pruneEntries(clusters: string): Promise<void> {
   const files = await aged(clusters);
@@ -61,7 +61,7 @@ async function pruneEntries(clusters: string): Promise<void> {
   for (const { path } of old) {
     const { readEntry } = await import("./entry.ts");
     const entry = await readEntry(path);
-    if (entry === undefined || entry.state === "ended" || entry.state === "pending") await removed(path);
+    if (entry === undefined || entry.state === "ended") await removed(path);
   }
 }
 

@@ -95,10 +95,11 @@ test("a launch takes the place of its jobs that HTCondor calls by their common n
   expect(found.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["alone.1", "job-htcondor-120", "lead.1"]);
 });
 
-test("at an end what is older than a week goes, with its logs; what runs stays however old", async () => {
+test("at an end what is older than a week goes, with its logs; what runs or waits in the queue stays however old", async () => {
   const { clusters, logs } = statePaths(env());
   await writeEntry(entry({ launch: "old-ended.1", state: "ended" }), env());
   await writeEntry(entry({ launch: "old-running.1" }), env());
+  await writeEntry(entry({ launch: "old-pending.1", state: "pending", job: { system: "slurm", id: "8" } }), env());
   for (const name of ["old.1", "new.1"]) {
     mkdirSync(join(logs, name), { recursive: true });
     writeFileSync(join(logs, name, "hub.jsonl"), "{}\n");
@@ -112,7 +113,7 @@ test("at an end what is older than a week goes, with its logs; what runs stays h
     utimesSync(path, then, then);
   await writeEntry(entry({ launch: "last.1", state: "ended" }), env());
   const left = await readEntries(clusters);
-  expect(left.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["last.1", "old-running.1"]);
+  expect(left.map(({ entry: { launch } }) => launch).toSorted()).toEqual(["last.1", "old-pending.1", "old-running.1"]);
   expect([existsSync(join(logs, "old.1")), existsSync(join(logs, "new.1"))]).toEqual([false, true]);
 });
 
