@@ -8,8 +8,8 @@ import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { machine, startTime } from "../launcher/process-mark.ts";
-import { readClusterCredentials } from "../security/cluster-folder.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
+import { credentialsOf } from "./credentials.ts";
 
 /**
  * What a cluster is at this moment. `suspended`: its batch system has stopped its job for now; `silent`: it is there,
@@ -99,7 +99,7 @@ export async function askAll(
       deadline,
     ),
     Promise.all(
-      live.map(async (entry) => [entry, diedHere(entry) ? {} : await askScheduler(entry, deadline)] as const),
+      live.map(async (entry) => [entry, diedHere(entry) ? {} : await askScheduler(entry, { env, deadline })] as const),
     ),
   ]);
   const answers = new Map(schedulers);
@@ -140,16 +140,18 @@ interface SchedulerAnswer {
   readonly found?: SchedulerIdentity;
 }
 
-async function askScheduler({ scheduler, security, folder }: ClusterEntry, deadline: number): Promise<SchedulerAnswer> {
-  if (scheduler === undefined) return {};
-  const { address, id } = scheduler;
+async function askScheduler(
+  entry: ClusterEntry,
+  asking: { readonly env: NodeJS.ProcessEnv; readonly deadline: number },
+): Promise<SchedulerAnswer> {
+  if (entry.scheduler === undefined) return {};
+  const { address, id } = entry.scheduler;
   try {
-    const tls = security === "tls" ? await readClusterCredentials(folder) : undefined;
-    const found = await identity({ address, tls }, { deadline });
+    const found = await identity({ address, tls: await credentialsOf(entry, asking) }, asking);
     return found.id === id ? { scheduler: "answers", found } : { scheduler: "another" };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    // Its credentials are gone, or on a file system that this host does not see.
+    // Its credentials are gone, or on a file system that this host does not see, or that does not answer.
     const line = lineTrouble(error);
     if (line === undefined) return { scheduler: ["TSD-076", "TSD-077"].includes(error.code) ? "another" : undefined };
     if (line.stage === "connect") return { scheduler: line.trouble === "refused" ? "refused" : "no way" };

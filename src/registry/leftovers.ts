@@ -9,6 +9,7 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { processOf } from "./ask.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
+import { fileSystemAnswers } from "./credentials.ts";
 import { fields } from "./snapshot.ts";
 import { removeTargetsFile } from "./targets-file.ts";
 
@@ -24,6 +25,7 @@ export async function clearLeftovers(
 ): Promise<boolean> {
   let found = false;
   if (processOf(entry) ?? job !== undefined) return false;
+  if (!(await fileSystemAnswers(entry.folder, { env, deadline: deadlines.connectCommand }))) return false;
   try {
     if (isOwnFolder(entry)) {
       found = true;

@@ -5,8 +5,8 @@ import { commandShell } from "../batch/run.ts";
 import { callScheduler } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
-import { readClusterCredentials } from "../security/cluster-folder.ts";
 import { askAll, processOf } from "./ask.ts";
+import { credentialsOf, fileSystemAnswers } from "./credentials.ts";
 import { readEntry } from "./entry.ts";
 import type { Listed } from "./find.ts";
 import type { ClusterEntry } from "./cluster-entry.ts";
@@ -29,7 +29,12 @@ interface StopOptions {
  */
 export async function stopCluster(one: Listed, { now, env, say }: StopOptions): Promise<string> {
   const { entry } = one;
-  if (now && entry.state !== "pending") await endWorkerJobs(entry.folder, env);
+  if (
+    now &&
+    entry.state !== "pending" &&
+    (await fileSystemAnswers(entry.folder, { env, deadline: deadlines.connectCommand }))
+  )
+    await endWorkerJobs(entry.folder, env);
   const how = await tellToEnd(one, now, env);
   if (how === undefined)
     throw notStopped(
@@ -59,7 +64,7 @@ export async function stopCluster(one: Listed, { now, env, say }: StopOptions): 
 async function tellToEnd({ entry, state }: Listed, now: boolean, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   // A job that is suspended hears nothing before it goes on.
   if (state === "suspended") return cancelJob(entry, env);
-  if (entry.state !== "pending" && (await askScheduler(entry, now))) return "";
+  if (entry.state !== "pending" && (await askScheduler(entry, now, env))) return "";
   if (processOf(entry) === true) {
     signal(entry, "SIGTERM");
     if (now) {
@@ -80,16 +85,13 @@ async function cancelJob({ job }: ClusterEntry, env: NodeJS.ProcessEnv): Promise
   return `its job, ${system} ${id}, was cancelled`;
 }
 
-async function askScheduler({ scheduler, security, folder }: ClusterEntry, now: boolean): Promise<boolean> {
-  if (scheduler === undefined) return false;
+async function askScheduler(entry: ClusterEntry, now: boolean, env: NodeJS.ProcessEnv): Promise<boolean> {
+  if (entry.scheduler === undefined) return false;
+  const { address } = entry.scheduler;
+  const asking = { env, deadline: deadlines.connectCommand };
   try {
-    const tls = security === "tls" ? await readClusterCredentials(folder) : undefined;
-    await callScheduler(
-      { address: scheduler.address, tls },
-      "tsdask_stop",
-      { now },
-      { deadline: deadlines.connectCommand },
-    );
+    const tls = await credentialsOf(entry, asking);
+    await callScheduler({ address, tls }, "tsdask_stop", { now }, asking);
     return true;
   } catch (error) {
     if (error instanceof Failure) return false;

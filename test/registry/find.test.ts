@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { deadlines } from "../../src/deadlines.ts";
 import { machine, startTime } from "../../src/launcher/process-mark.ts";
 import type { ClusterEntry } from "../../src/registry/cluster-entry.ts";
+import { credentialsOf } from "../../src/registry/credentials.ts";
 import { readEntries } from "../../src/registry/entry.ts";
 import { listClusters } from "../../src/registry/find.ts";
 import { clearLeftovers, jobLeft } from "../../src/registry/leftovers.ts";
@@ -152,4 +153,14 @@ test("a host of the same name that runs for longer than the cluster is another o
   slurm({ squeue: unknownJob, scontrol: named("beta") });
   await writeEntry(entry({ host: hostname(), machine: "another-boot 1", job: { system: "local" } }), env());
   expect((await listClusters(env()))[0]).toMatchObject({ state: "unknown" });
+});
+
+test("a folder whose file system hangs is not read: that would hold up the list for ever", async () => {
+  slurm({ squeue: unknownJob, scontrol: named("beta"), cat: "exec sleep 600" });
+  // Nothing is there: who reads it is told so at once.
+  const one = entry({ scheduler: { address: "tls://127.0.0.1:1", id: "s", rank: 0 } });
+  await expect(credentialsOf(one, { env: env(), deadline: 300 })).rejects.toThrow(/its file system does not answer/);
+  await writeEntry(one, env());
+  changed.askCluster = 300;
+  expect((await listClusters(env()))[0]).toMatchObject({ state: "unknown", why: "its host cannot be asked from here" });
 });
