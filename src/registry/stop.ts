@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { endWorkerJobs } from "../batch/end-jobs.ts";
 import { batchSystem, isElsewhere } from "../batch/job.ts";
 import { commandShell } from "../batch/run.ts";
-import { callScheduler } from "../dask/rpc.ts";
+import { callScheduler, identity } from "../dask/rpc.ts";
 import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { askAll, processOf } from "./ask.ts";
@@ -87,11 +87,13 @@ async function cancelJob({ job }: ClusterEntry, env: NodeJS.ProcessEnv): Promise
 
 async function askScheduler(entry: ClusterEntry, now: boolean, env: NodeJS.ProcessEnv): Promise<boolean> {
   if (entry.scheduler === undefined) return false;
-  const { address } = entry.scheduler;
+  const { address, id } = entry.scheduler;
   const asking = { env, deadline: deadlines.connectCommand };
   try {
-    const tls = await credentialsOf(entry, asking);
-    await callScheduler({ address, tls }, "tsdask_stop", { now }, asking);
+    const scheduler = { address, tls: await credentialsOf(entry, asking) };
+    // Without TLS, whoever has the address by now would end at this word: another cluster, or another user's.
+    if ((await identity(scheduler, asking)).id !== id) return false;
+    await callScheduler(scheduler, "tsdask_stop", { now }, asking);
     return true;
   } catch (error) {
     if (error instanceof Failure) return false;

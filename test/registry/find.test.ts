@@ -1,7 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { decode, encode } from "@msgpack/msgpack";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { isRecord } from "../../src/dask/comm.ts";
+import { encodeFrames, frameDecoder } from "../../src/dask/frames.ts";
 import { deadlines } from "../../src/deadlines.ts";
 import { machine, startTime } from "../../src/launcher/process-mark.ts";
 import type { ClusterEntry } from "../../src/registry/cluster-entry.ts";
@@ -36,6 +40,32 @@ function slurm(commands: Readonly<Record<string, string>>): void {
 
 const unknownJob = 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1';
 const named = (name: string): string => `echo "Configuration data"; echo "ClusterName             = ${name}"`;
+
+/** A scheduler of this id, and what it was asked for. */
+async function schedulerOf(
+  id: string,
+): Promise<AsyncDisposable & { readonly address: string; readonly asked: readonly string[] }> {
+  const asked: string[] = [];
+  const server = createServer((socket) => {
+    const decoder = frameDecoder({ peer: "test" });
+    const send = (message: unknown): void => void socket.write(encodeFrames([encode(message)]));
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => {
+      for (const [frame] of decoder.push(chunk)) {
+        const said = frame === undefined ? undefined : decode(frame);
+        if (!isRecord(said)) continue;
+        if (said["op"] !== undefined) asked.push(String(said["op"]));
+        send(said["op"] === undefined ? { "pickle-protocol": 5 } : { type: "Scheduler", id, address: "tcp://h:1" });
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
+}
 
 /** A cluster in a job, on a host that cannot be asked. */
 function entry(more: Partial<ClusterEntry> = {}): ClusterEntry {
@@ -163,4 +193,18 @@ test("a folder whose file system hangs is not read: that would hold up the list 
   await writeEntry(one, env());
   changed.askCluster = 300;
   expect((await listClusters(env()))[0]).toMatchObject({ state: "unknown", why: "its host cannot be asked from here" });
+});
+
+test("a cluster that has another one's former address is not told to end in its place", async () => {
+  slurm({ squeue: unknownJob, scontrol: named("beta") });
+  await using scheduler = await schedulerOf("theirs");
+  const stop = (id: string): Promise<string> => {
+    const one = entry({ security: "none", grace: 0, scheduler: { address: scheduler.address, id, rank: 0 } });
+    const path = join(folder, "not-in-the-list.json");
+    return stopCluster({ entry: one, path, state: "running" }, { now: false, env: env(), say: () => undefined });
+  };
+  await expect(stop("ours")).rejects.toThrow(/TSD-150.*nobody can be told/);
+  expect(scheduler.asked).toEqual(["identity"]);
+  expect(await stop("theirs")).toBe("");
+  expect(scheduler.asked).toEqual(["identity", "identity", "tsdask_stop"]);
 });
