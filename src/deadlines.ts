@@ -206,7 +206,7 @@ export const deadlines = {
   pythonVersions: 30_000,
   /** The system is asked for a group's name, where a folder is open to its group. */
   groupNames: 2_000,
-  /** The scheduler that an existing scheduler.json names answers, or its file counts as stale. */
+  /** The scheduler that an existing scheduler.json names answers, or does not count as live. */
   liveCluster: 2_000,
 } as const;
 

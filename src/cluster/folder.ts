@@ -5,6 +5,7 @@ import { Failure } from "../errors/failure.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import { readSmallFile } from "../security/small-file.ts";
+import { ownerLives, ownerName, readOwner, type Owner } from "../launcher/folder-owner.ts";
 import { shortName } from "../launcher/host-paths.ts";
 import { machine, startTime } from "../launcher/process-mark.ts";
 
@@ -13,20 +14,8 @@ export function clusterFolder(schedulerFile: string, key: string): string {
   return join(dirname(schedulerFile), `.tsdask-${shortName(key)}`);
 }
 
-interface Owner {
-  readonly host: string;
-  readonly pid: number;
-  readonly startTime: string;
-  /**
-   * Where its pid means this process: the boot of the machine, and the space of pids (a container may have its own).
-   */
-  readonly machine: string;
-}
-
 /** A folder without an owner that was changed less than so long ago (ms) may still get one. */
 const settledAfter = 3_600_000;
-// Without `.json`, which Dask would read as settings of its own.
-const ownerName = "owner";
 const folderName = /^\.tsdask-[0-9a-f]{16}$/;
 
 /**
@@ -41,8 +30,7 @@ export async function takeClusterFolder(
   endJobs: (folder: string) => Promise<unknown>,
 ): Promise<void> {
   privateFolder(path, { groupParent: true });
-  const file = join(path, ownerName);
-  const owner = readOwner(file);
+  const owner = readOwner(path);
   if (
     owner !== undefined &&
     owner.host === host &&
@@ -53,9 +41,7 @@ export async function takeClusterFolder(
   }
   if (owner !== undefined) {
     await endJobs(path);
-    const left = opened(path, (folder) =>
-      sameOwner(readOwner(join(folder, ownerName)), owner) ? identity(folder) : "",
-    );
+    const left = opened(path, (folder) => (sameOwner(readOwner(folder), owner) ? identity(folder) : ""));
     emptySync(path, left ?? "");
     privateFolder(path, { groupParent: true });
   }
@@ -65,12 +51,12 @@ export async function takeClusterFolder(
   const which = opened(path, (folder) => {
     if (holdsMore(folder)) throw new Failure("TSD-071", { path, problem: "something lies there that is no launch's" });
     try {
-      writeFileSync(join(folder, "owner"), JSON.stringify(own), { mode: 0o600 });
+      writeFileSync(join(folder, ownerName), JSON.stringify(own), { mode: 0o600 });
     } catch (error) {
       // Nobody would know whose it was: a full disk takes the folder's name, but not its owner's.
-      rmSync(join(folder, "owner"), { force: true });
+      rmSync(join(folder, ownerName), { force: true });
       rmdirSync(path);
-      throw unwritable(file, error);
+      throw unwritable(join(path, ownerName), error);
     }
     return identity(folder);
   });
@@ -177,19 +163,19 @@ function identity(folder: string): string {
 
 /**
  * The folders of dead launches beside the launch's own: those whose owner was a process of this machine that is no
- * more, and the one that the scheduler.json which was replaced (`replaced`, its text) named. Their launches were killed
- * with all their processes at once, so that nobody was left to remove them. Never throws.
+ * more, and the one that the scheduler.json which was replaced (`replaced`, its text) named: that of a cluster which
+ * has ended for certain. Their launches were killed with all their processes at once, so that nobody was left to remove
+ * them. Never throws.
  */
 export function deadClusterFolders(
   own: string,
   replaced: string | undefined,
   now: number = Date.now(),
 ): readonly FoundFolder[] {
-  const here = machine();
   const named = replaced === undefined ? undefined : folderNamedIn(replaced);
   return siblings(own).flatMap((path) => {
     const found = opened(path, (folder) => {
-      const dead = isPrivate(folder) && isDead(path, folder, { here, named, now });
+      const dead = isPrivate(folder) && isDead(path, folder, { named, now });
       return dead ? [{ path, identity: identity(folder) }] : [];
     });
     return found ?? [];
@@ -197,7 +183,7 @@ export function deadClusterFolders(
 }
 
 /** Whether anything but an owner is in a folder. */
-const holdsMore = (folder: string): boolean => readdirSync(folder).some((name) => name !== "owner");
+const holdsMore = (folder: string): boolean => readdirSync(folder).some((name) => name !== ownerName);
 
 /** A launch's folder is its owner's alone, from its first moment on. */
 function isPrivate(folder: string): boolean {
@@ -208,21 +194,16 @@ function isPrivate(folder: string): boolean {
 function isDead(
   path: string,
   folder: string,
-  {
-    here,
-    named,
-    now,
-  }: { readonly here: string; readonly named: ReturnType<typeof folderNamedIn>; readonly now: number },
+  { named, now }: { readonly named: ReturnType<typeof folderNamedIn>; readonly now: number },
 ): boolean {
-  const owner = readOwner(join(folder, "owner"));
+  const owner = readOwner(folder);
   // One that was left in its first moments is empty, or has half an owner. Anything else without an owner is no
   // launch's, whatever it is called.
   if (owner === undefined) return !holdsMore(folder) && lstatSync(`${folder}/.`).mtimeMs < now - settledAfter;
   // Whatever a file says: the folder of a launch that lives here is no dead one's, and one from elsewhere must name the
   // same scheduler itself.
-  if (owner.machine === here && startTime(owner.pid) === owner.startTime) return false;
-  if (path === named?.folder && namesAddress(folder, named.address)) return true;
-  return here !== "" && owner.machine === here;
+  const lives = ownerLives(owner);
+  return lives === undefined ? path === named?.folder && namesAddress(folder, named.address) : !lives;
 }
 
 /** Folders of names like ours, in the same place. */
@@ -253,8 +234,8 @@ function folderNamedIn(text: string): { readonly folder: string; readonly addres
 }
 
 /**
- * Whether the settings that a launch wrote into its folder name this scheduler, which was asked and does not answer any
- * more.
+ * Whether the settings that a launch wrote into its folder name this scheduler, whose place another one has taken in
+ * scheduler.json.
  */
 function namesAddress(folder: string, address: string): boolean {
   try {
@@ -262,19 +243,6 @@ function namesAddress(folder: string, address: string): boolean {
   } catch {
     // A launch that never had a scheduler.
     return false;
-  }
-}
-
-function readOwner(file: string): Owner | undefined {
-  try {
-    const found = JSON.parse(readSmallFile(file)) as Partial<Record<keyof Owner, unknown>>;
-    const { host, pid, startTime: since, machine: where } = found;
-    return typeof host === "string" && typeof pid === "number" && typeof since === "string"
-      ? { host, pid, startTime: since, machine: typeof where === "string" ? where : "" }
-      : undefined;
-  } catch {
-    // No file, or half a file of a launch that was killed in its first moments.
-    return undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Options } from "../config/options.ts";
-import { isLoopback } from "../net/interfaces.ts";
+import { isLoopback } from "../dask/address.ts";
 import type { SchedulerFacts } from "./state.ts";
 
 type PageOptions = Pick<Options, "dashboard" | "dashboardAddress" | "https" | "schedulerOptions" | "tunnel">;

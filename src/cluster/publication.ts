@@ -1,5 +1,7 @@
 import { unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { describeJob } from "../batch/job.ts";
+import { mayRun } from "../dask/claim-scheduler-file.ts";
 import { publishSchedulerFile } from "../dask/publish.ts";
 import {
   ownText,
@@ -160,8 +162,8 @@ async function textOf(path: string): Promise<string | undefined> {
 }
 
 /**
- * Writes `scheduler.json`; where the default name belongs to another live cluster, a name of this launch's own is taken
- * instead.
+ * Writes `scheduler.json`; where the default name belongs to another cluster that runs, or may, a name of this launch's
+ * own is taken instead.
  */
 async function publishAs(
   path: string,
@@ -169,16 +171,35 @@ async function publishAs(
   content: SchedulerFile,
   say: (text: string) => void,
 ): Promise<string> {
+  const judging = { isOver: (cluster: ClusterRecord) => isOver(cluster, context.env) };
   try {
-    await publishSchedulerFile(path, content);
+    await publishSchedulerFile(path, content, judging);
     return path;
   } catch (error) {
     if (!context.schedulerFileIsDefault || !(error instanceof Failure) || error.code !== "TSD-025") throw error;
     const own = join(dirname(path), `${basename(path, ".json")}-${shortName(context.key).slice(0, 8)}.json`);
-    say(said(`${path} belongs to another running cluster and is left alone; this one's is ${own}`));
-    await publishSchedulerFile(own, content);
+    const unknown = error.facts["runs"] === mayRun;
+    const whose = unknown
+      ? `a cluster on ${String(error.facts["host"])} that cannot be reached from here`
+      : "another running cluster";
+    const cure = unknown ? ". Remove the former if that cluster has ended" : "";
+    say(said(`${path} belongs to ${whose} and is left alone; this one's is ${own}${cure}`));
+    await publishSchedulerFile(own, content, judging);
     return own;
   }
+}
+
+/**
+ * Whether a cluster that cannot be reached has ended for certain: in a former run of this very job, or by the user's
+ * list, for which its batch system is asked.
+ */
+export async function isOver({ launch, job, started }: ClusterRecord, env: NodeJS.ProcessEnv): Promise<boolean> {
+  const own = describeJob(env);
+  const sameJob = job?.id !== undefined && job.id === own.jobId && job.system === own.system;
+  if (sameJob && (own.requeues ?? 0) > 0 && started < (own.startTime ?? 0)) return true;
+  const { listClusters } = await import("../registry/find.ts");
+  const [listed] = await listClusters(env, (one) => one.launch === launch);
+  return listed?.state === "ended";
 }
 
 type JupyterAddress = NonNullable<ClusterRecord["jupyter"]>;

@@ -21,3 +21,8 @@ export function parseAddress(address: string): DaskAddress {
 export function hostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
+
+/** Whether an address is of this host alone (`127.…`, `::1`, `localhost`). */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\./.test(host) || /^::ffff:127\./i.test(host);
+}

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, lstat, rename, unlink } from "node:fs/promises";
 import { systemCode, unwritable } from "../security/file-problems.ts";
-import { claimSchedulerFile } from "./claim-scheduler-file.ts";
+import { claimSchedulerFile, type Judging } from "./claim-scheduler-file.ts";
 import { writeSchedulerFile, type SchedulerFile } from "./scheduler-file.ts";
 
 /**
@@ -12,15 +12,16 @@ const mostTurns = 8;
 /**
  * Publishes a scheduler.json where there is none, or only that of a cluster that is gone. Of several launches that try
  * at the same moment one succeeds; the others find its file and ask its scheduler. The file appears whole, mode 0600.
- * Throws TSD-025 when the file belongs to another live cluster, TSD-026 and TSD-072 when it cannot be written.
+ * Throws TSD-025 when the file belongs to another cluster that runs, or may, TSD-026 and TSD-072 when it cannot be
+ * written.
  */
-export async function publishSchedulerFile(path: string, content: SchedulerFile): Promise<void> {
+export async function publishSchedulerFile(path: string, content: SchedulerFile, judging?: Judging): Promise<void> {
   const own = `${path}.${randomBytes(6).toString("hex")}`;
   await writeSchedulerFile(own, content);
   try {
     for (let turn = 0; turn < mostTurns; turn += 1) {
       const before = await inode(path);
-      const claim = await claimSchedulerFile(path);
+      const claim = await claimSchedulerFile(path, judging);
       if (claim.state === "stale" && before !== undefined) await displace(path, before);
       if (await linked(own, path)) return;
     }

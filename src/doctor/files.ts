@@ -131,8 +131,10 @@ async function schedulerFileRow(path: string): Promise<Row> {
   return fine(
     "files",
     "scheduler.json",
-    probe.state === "live"
-      ? `${path} belongs to a cluster that runs now; the next one here gets a name of its own`
-      : `${path} was left by a cluster that is over; the next launch replaces it`,
+    {
+      live: `${path} belongs to a cluster that runs now; the next one here gets a name of its own`,
+      unknown: `${path} belongs to a cluster that cannot be reached from here; where your list does not say that it has ended, the next one here gets a name of its own: remove the file if it has`,
+      gone: `${path} was left by a cluster that is over; the next launch replaces it`,
+    }[probe.state],
   );
 }

@@ -152,7 +152,7 @@ export const messages = define({
   },
   "TSD-025": {
     exit: 64,
-    what: "{path} belongs to another cluster that runs now ({address} on {host}: {why}).",
+    what: "{path} belongs to another cluster that {runs} ({address} on {host}: {why}).",
     cause: "Two clusters were started with the same scheduler file, in one folder for instance.",
     cure: "Give this one a file of its own, `--scheduler-file scheduler-2.json` (or `{template}` in a batch job), or end the other first; if you know that it is gone, remove the file.",
   },

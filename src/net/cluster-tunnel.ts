@@ -1,5 +1,5 @@
 import type { ClusterRecord, PageAddress } from "../dask/scheduler-file.ts";
-import { isLoopback } from "./interfaces.ts";
+import { isLoopback } from "../dask/address.ts";
 import { isWildcard, pageLink, tunnel, type Service, type Tunnel, type TunnelKind } from "./tunnel.ts";
 
 export interface ClusterTunnelRequest {

@@ -104,11 +104,6 @@ export function listeningAddress({ interface: name, singleHost, ...reach }: List
   throw new Failure("TSD-029", { list: listed(addresses) });
 }
 
-/** Whether an address is of this host alone (`127.…`, `::1`, `localhost`). */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\./.test(host) || /^::ffff:127\./i.test(host);
-}
-
 function peersOnNetwork({ cidr, family }: InterfaceAddress, peers: readonly string[]): number {
   const [network, prefix] = cidr?.split("/") ?? [];
   if (network === undefined || prefix === undefined) return 0;

@@ -1,13 +1,14 @@
 import { chmod, lstat, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { identity } from "../../src/dask/rpc.ts";
 import { readSchedulerFile } from "../../src/dask/read-scheduler-file.ts";
 import { claimSchedulerFile } from "../../src/dask/claim-scheduler-file.ts";
 import { removeSchedulerFile, writeSchedulerFile, type SchedulerFile } from "../../src/dask/scheduler-file.ts";
+import { machine, startTime } from "../../src/launcher/process-mark.ts";
 import { daskPythons, startDask } from "./real-dask.ts";
 
 let folder: string;
@@ -121,6 +122,54 @@ describe("the place for scheduler.json", () => {
       state: "stale",
       why: expect.stringContaining("nothing listens"),
     });
+  });
+
+  test("is not taken from a cluster of another host that cannot be reached: the way may be closed", async () => {
+    const owner = { host: "h1", pid: 1, startTime: "1", machine: "another machine" };
+    await writeFile(join(folder, "owner"), JSON.stringify(owner));
+    for (const file of ["ca.pem", "cert.pem", "key.pem"]) await writeFile(join(folder, file), "", { mode: 0o600 });
+    // Addresses of its own host for itself.
+    for (const address of ["tcp://127.0.0.2:1", "tcp://localhost:1"]) {
+      await writeSchedulerFile(path, content({ address }));
+      await expect(claimSchedulerFile(path)).rejects.toMatchObject({
+        code: "TSD-025",
+        facts: { runs: "may still run", host: "h1" },
+      });
+    }
+    const closed = content({ address: `tcp://${hostname()}:1` });
+    const [one] = closed.tsdask === undefined ? [] : [closed.tsdask];
+    await writeSchedulerFile(path, {
+      ...closed,
+      ...(one === undefined ? {} : { tsdask: { ...one, security: "none" } }),
+    });
+    await expect(claimSchedulerFile(path)).rejects.toThrow(/TSD-025.*may still run.*on h1: TSD-075/);
+    const asked: string[] = [];
+    const isOver = async ({ launch }: { readonly launch: string }): Promise<boolean> => asked.push(launch) > 0;
+    expect(await claimSchedulerFile(path, { isOver })).toMatchObject({ state: "stale" });
+    expect(asked).toEqual(["3f9c"]);
+    // Its own launch on this machine, which was killed; another one has its folder.
+    await writeFile(join(folder, "owner"), JSON.stringify({ ...owner, machine: machine() }));
+    expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale" });
+    await writeFile(join(folder, "owner"), JSON.stringify({ ...owner, pid: 2 }));
+    expect(await claimSchedulerFile(path)).toMatchObject({ state: "stale" });
+  });
+
+  test("is not taken from a cluster whose rank 0 runs here, whatever its scheduler does", async () => {
+    const own = content().tsdask;
+    const mark = { host: "h1", pid: process.ppid, startTime: startTime(process.ppid), machine: machine() };
+    await writeFile(join(folder, "owner"), JSON.stringify(mark));
+    await writeSchedulerFile(
+      path,
+      content({ address: "tcp://127.0.0.1:1", ...(own === undefined ? {} : { tsdask: { ...own, pid: mark.pid } }) }),
+    );
+    await expect(claimSchedulerFile(path)).rejects.toMatchObject({ code: "TSD-025", facts: { runs: "runs now" } });
+  });
+
+  test("is taken at once from what a launch has left whose folder is this launch's own by now", async () => {
+    const mark = { host: "h1", pid: process.pid, startTime: startTime(process.pid), machine: machine() };
+    await writeFile(join(folder, "owner"), JSON.stringify(mark));
+    await writeSchedulerFile(path, content({ address: "tcp://192.0.2.1:1" }));
+    expect(await claimSchedulerFile(path)).toEqual({ state: "stale", why: "another launch has its folder" });
   });
 
   test("is not taken from something that accepts and is silent: it may be busy", async () => {

@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import {
   addressOfInterface,
   interfaceAddresses,
-  isLoopback,
   listeningAddress,
   reachableAddresses,
   type InterfaceAddress,
 } from "../../src/net/interfaces.ts";
+import { isLoopback } from "../../src/dask/address.ts";
 
 const one = (name: string, cidr: string, internal = false): InterfaceAddress => ({
   name,

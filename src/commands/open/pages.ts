@@ -4,7 +4,7 @@ import { hostPort, parseAddress } from "../../dask/address.ts";
 import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
 import { clusterServices } from "../../net/cluster-tunnel.ts";
-import { isLoopback } from "../../net/interfaces.ts";
+import { isLoopback } from "../../dask/address.ts";
 import { freePort, requirePort } from "../../net/ports.ts";
 import { isWildcard, launchPort, pageLink, type Service } from "../../net/tunnel.ts";
 import type { Told } from "./lines.ts";
