@@ -29,6 +29,8 @@ export const deadlines = {
   tellRankZero: 8_000,
   /** A host whose network is down when its ranks start waits for an address. */
   networkUp: 5_000,
+  /** The launch of the same id whose folder lies there answers from another host, if it lives. */
+  formerLaunch: 2_000,
   /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */
   recordLocal: 6_000,
   /** * A leader waits for the hub's record on a shared file system. */

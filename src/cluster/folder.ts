@@ -31,15 +31,9 @@ export async function takeClusterFolder(
 ): Promise<void> {
   privateFolder(path, { groupParent: true });
   const owner = readOwner(path);
-  if (
-    owner !== undefined &&
-    owner.host === host &&
-    owner.pid !== process.pid &&
-    startTime(owner.pid) === owner.startTime
-  ) {
-    throw new Failure("TSD-035", { folder: path, host, pid: owner.pid });
-  }
   if (owner !== undefined) {
+    if (await belongsToAnother(path, owner, host))
+      throw new Failure("TSD-035", { folder: path, host: owner.host, pid: owner.pid });
     await endJobs(path);
     const left = opened(path, (folder) => (sameOwner(readOwner(folder), owner) ? identity(folder) : ""));
     emptySync(path, left ?? "");
@@ -61,6 +55,14 @@ export async function takeClusterFolder(
     return identity(folder);
   });
   taken.set(path, which ?? "");
+}
+
+/** Whether the launch that has a folder lives: its rank 0 is a process here, or it answers from another host. */
+async function belongsToAnother(path: string, owner: Owner, host: string): Promise<boolean> {
+  const lives = ownerLives(owner);
+  if (lives === true || (owner.host === host && startTime(owner.pid) === owner.startTime))
+    return owner.pid !== process.pid;
+  return lives === undefined && (await import("./former-launch.ts")).folderIsInUse(path);
 }
 
 /** Which folder was taken at a path, as device and inode; empty for none. */

@@ -1,6 +1,7 @@
 import type { Granted } from "../batch/granted.ts";
 import type { ClusterRecord } from "../dask/scheduler-file.ts";
 import { deadlines } from "../deadlines.ts";
+import { exitCodes } from "../errors/exit-codes.ts";
 import { Failure } from "../errors/failure.ts";
 import type { Channel } from "../protocol/channel.ts";
 import type { Credentials, FromLeader, PythonReport, ToLeader, ToRank } from "../protocol/messages.ts";
@@ -14,6 +15,7 @@ import { reduce } from "./reduce.ts";
 import {
   absentRanks,
   hasEnded,
+  holderOf,
   initialState,
   missingWorkers,
   type DeadlineOfLaunch,
@@ -188,6 +190,11 @@ class LaunchController {
   }
 
   attach(channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number): void {
+    const holder = holderOf(this.#state, leaderRank);
+    if (holder !== undefined && holder !== name) {
+      this.#refuse(channel, { host: name, rank: leaderRank, holder });
+      return;
+    }
     const host = this.#channels.push(channel) - 1;
     this.dispatch({ e: "host-joined", name, rank: leaderRank });
     channel.onMessage((message) => {
@@ -199,6 +206,15 @@ class LaunchController {
       else if (message.t === "host-done") this.dispatch({ e: "host-done", host });
     });
     channel.onClose(() => this.dispatch({ e: "host-lost", host }));
+  }
+
+  /** A host of another launch that found this one's hub under the same id is told to end. */
+  #refuse(channel: Channel<ToLeader, FromLeader>, facts: Readonly<Record<string, string | number>>): void {
+    this.#context.log.warn("a host of another launch with the same id was turned away", facts);
+    channel.onMessage(({ t }) => {
+      if (t === "host-done") channel.close();
+    });
+    channel.send({ t: "end", code: exitCodes.usage, grace: 0 });
   }
 
   dispatch(event: LaunchEvent): void {

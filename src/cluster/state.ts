@@ -225,6 +225,13 @@ export function absentRanks({ options, ranks }: LaunchState): number[] {
   );
 }
 
+/** The name of the host that has this rank and has not left; undefined where none has. */
+export function holderOf({ ranks, hosts }: LaunchState, rank: number): string | undefined {
+  const { host, gone } = rankOf(ranks, rank);
+  const holder = host === undefined || gone === true ? undefined : hosts[host];
+  return holder?.done === false ? holder.name : undefined;
+}
+
 /**
  * Whether hosts are still to come: those that have joined all say how many ranks they have, and that is not all of
  * them. A host whose launcher counts too few has been seen with more.

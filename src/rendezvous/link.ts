@@ -67,9 +67,7 @@ function attempt(
     ws.once("close", () => reject(new Error("closed")));
     ws.once("upgrade", (response) => {
       const socket = response.socket as TLSSocket;
-      const certificate = socket.getPeerCertificate(false).raw as Buffer | undefined;
-      const print = certificate === undefined ? "" : createHash("sha256").update(certificate).digest("hex");
-      if (print !== place.fingerprint) {
+      if (printOf(socket) !== place.fingerprint) {
         ws.terminate();
         return;
       }
@@ -105,6 +103,12 @@ function attempt(
     });
   });
   return { ws, opened };
+}
+
+/** The SHA-256 (hexadecimal) of the certificate at the other end of a connection; empty where there is none. */
+export function printOf(socket: TLSSocket): string {
+  const certificate = socket.getPeerCertificate(false).raw as Buffer | undefined;
+  return certificate === undefined ? "" : createHash("sha256").update(certificate).digest("hex");
 }
 
 /**

@@ -1,13 +1,15 @@
 import { rmdirSync } from "node:fs";
 import { mkdir, readdir, rmdir, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { connect } from "node:tls";
 import { setTimeout as pause } from "node:timers/promises";
 import * as v from "valibot";
 import { Failure } from "../errors/failure.ts";
+import { parseAddress } from "../dask/address.ts";
 import { deadlines } from "../deadlines.ts";
 import { fileSystem } from "../net/file-systems.ts";
 import { anyListens } from "./unreachable.ts";
-import { endedLink, linkToHub, type HubPlace, type Link } from "./link.ts";
+import { endedLink, linkToHub, printOf, type HubPlace, type Link } from "./link.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
 /**
@@ -56,6 +58,37 @@ async function readRecord(folder: string, launch: string): Promise<HubRecord | F
     // Not there yet, half visible on a slow file system, or somebody else's: it is looked for again.
     return undefined;
   }
+}
+
+/**
+ * Whether the hub whose record lies in a folder listens, whatever launch it is of: it is known by its certificate.
+ * Waits for `deadline` ms at most. Never rejects.
+ */
+export async function hubAnswers(folder: string, deadline: number): Promise<boolean> {
+  try {
+    const record = v.parse(hubSchema, JSON.parse(await readPrivateFile(recordPath(folder))));
+    const found = record.addresses.map((address) => hasCertificate(address, record.fingerprint, deadline));
+    return (await Promise.all(found)).includes(true);
+  } catch {
+    // There is none, or nothing that could be believed.
+    return false;
+  }
+}
+
+function hasCertificate(address: string, fingerprint: string, deadline: number): Promise<boolean> {
+  const { host, port } = parseAddress(address);
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, rejectUnauthorized: false });
+    const done = (found: boolean): void => {
+      clearTimeout(late);
+      socket.destroy();
+      resolve(found);
+    };
+    const late = setTimeout(done, deadline, false);
+    socket.once("secureConnect", () => done(printOf(socket) === fingerprint));
+    socket.once("error", () => done(false));
+    socket.once("close", () => done(false));
+  });
 }
 
 /** So a host says that it has read that rank 0 has failed: `heard-<its leader's rank>.<how many ranks it has>`. */

@@ -11,9 +11,13 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { publishRecord } from "../../src/rendezvous/record.ts";
+import { createAuthority, fingerprint } from "../../src/security/certificates.ts";
 import { startTime } from "../../src/launcher/process-mark.ts";
 import { deadClusterFolders, removeClusterFolder, removeFolder, takeClusterFolder } from "../../src/cluster/folder.ts";
 
@@ -62,6 +66,56 @@ it("of a launch of the same name that lives is TSD-035, and stays", async () => 
   const facts = { folder, host: hostname(), pid: process.ppid };
   await expect(take()).rejects.toMatchObject({ code: "TSD-035", exitCode: 64, facts });
   expect(readFileSync(join(folder, "owner"), "utf8")).toBe(living);
+});
+
+describe("of a launch of the same name on another host", () => {
+  /** The folder of a launch elsewhere whose hub, at this port, has this certificate. */
+  const elsewhere = async (port: number, print: string): Promise<void> => {
+    await take();
+    const owner = JSON.parse(readFileSync(join(folder, "owner"), "utf8")) as object;
+    writeFileSync(join(folder, "owner"), JSON.stringify({ ...owner, host: "node7", pid: 7, machine: "another" }));
+    await publishRecord(folder, {
+      v: 1,
+      launch: "abc",
+      pid: 7,
+      host: "node7",
+      addresses: [`127.0.0.1:${port}`],
+      fingerprint: print,
+      secret: "s",
+    });
+  };
+
+  it("is TSD-035 while its hub answers, and not when another program does", async () => {
+    const { cert, key } = await (await createAuthority({ launch: "abc" })).issue({ name: "hub", server: true });
+    await using hub = createServer({ cert, key }, (socket) => socket.on("error", () => undefined).resume());
+    await new Promise<void>((resolve) => hub.listen(0, "127.0.0.1", resolve));
+    const { port } = hub.address() as AddressInfo;
+    await elsewhere(port, fingerprint(cert));
+    const facts = { folder, host: "node7", pid: 7 };
+    await expect(take()).rejects.toMatchObject({ code: "TSD-035", facts });
+    expect(existsSync(join(folder, "hub"))).toBe(true);
+    rmSync(folder, { recursive: true });
+    await elsewhere(port, "another");
+    await take();
+    expect(existsSync(join(folder, "hub"))).toBe(false);
+    await removeClusterFolder(folder);
+  });
+
+  it("is emptied where nobody listens any more", async () => {
+    await elsewhere(1, "print");
+    writeFileSync(join(folder, "dask.yaml"), 'scheduler-address: "tls://127.0.0.1:1"\n', { mode: 0o600 });
+    await take();
+    expect(existsSync(join(folder, "hub"))).toBe(false);
+    await removeClusterFolder(folder);
+  });
+
+  it("is TSD-035 under any name that this host had while its process lives", async () => {
+    await take();
+    const owner = JSON.parse(readFileSync(join(folder, "owner"), "utf8")) as object;
+    const living = { ...owner, host: "former-name", pid: process.ppid, startTime: startTime(process.ppid) };
+    writeFileSync(join(folder, "owner"), JSON.stringify(living));
+    await expect(take()).rejects.toMatchObject({ code: "TSD-035", facts: { host: "former-name" } });
+  });
 });
 
 it("of a launch of the same name that is gone is emptied first", async () => {

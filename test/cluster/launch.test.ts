@@ -1,5 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { createLaunch, type LaunchContext, type LaunchHooks } from "../../src/cluster/launch.ts";
+import { channelPair } from "../../src/protocol/channel.ts";
+import type { FromLeader, ToLeader } from "../../src/protocol/messages.ts";
 import type { Log } from "../../src/ui/log.ts";
 import { options } from "./play.ts";
 
@@ -27,6 +29,30 @@ test.each([["5 minutes", 1 / 12] as const, ["600 hours, more than a timer of Nod
     expect(failed.mock.calls.map(([{ code }]) => code)).toEqual(["TSD-034"]);
   },
 );
+
+test("a host that has a rank of another host, which lives, is told to end, and takes no part", async () => {
+  vi.useFakeTimers();
+  const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const launch = createLaunch({
+    ...options(),
+    log: quiet as unknown as Log,
+    secrets: new Promise(() => undefined),
+    hooks: {} as unknown as LaunchHooks,
+  } as unknown as LaunchContext);
+  const join = (name: string, rank: number): ToLeader["t"][] => {
+    const [leader, hub] = channelPair<FromLeader, ToLeader>();
+    const heard: ToLeader["t"][] = [];
+    leader.onMessage((message) => {
+      heard.push(message.t);
+      if (message.t === "end") leader.send({ t: "host-done" });
+    });
+    launch.attach(hub, name, rank);
+    return heard;
+  };
+  const hosts = [join("a", 0), join("b", 2), join("x", 0), join("y", 2), join("a", 0)];
+  await vi.advanceTimersByTimeAsync(0);
+  expect(hosts).toEqual([[], [], ["end"], ["end"], []]);
+});
 
 test("a publication that is under way when the launch ends is waited for before it is taken back, but not for ever", async () => {
   vi.useFakeTimers();
