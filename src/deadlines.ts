@@ -33,7 +33,7 @@ export const deadlines = {
   formerLaunch: 2_000,
   /** A leader waits for the hub's record where the folder lies on a file system of this host alone. */
   recordLocal: 6_000,
-  /** * A leader waits for the hub's record on a shared file system. */
+  /** A leader waits for the hub's record on a shared file system. */
   recordShared: 120_000,
   /** The launcher's key-value store: each exchange; a fence waits for every rank, for `--start-timeout`. */
   pmi: 20_000,
