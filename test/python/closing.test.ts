@@ -146,6 +146,14 @@ describe.each(pythons())("why a worker closes, with %s", (python) => {
     expect(await Promise.all(ranks.map(reason))).toEqual(["lifetime"]);
   });
 
+  test("a worker whose lifetime has passed, and that is to be followed by another one, is to come back", async () => {
+    await using host = await readyHost(python);
+    const { ranks } = await shortLived((lifetime) =>
+      cluster(host, 1, { worker: { lifetime, lifetime_restart: true } }),
+    );
+    expect(await Promise.all(ranks.map(reason))).toEqual(["restart"]);
+  });
+
   test("a scheduler that cannot be reached fails the worker after its death timeout", async () => {
     await using host = await readyHost(python);
     const worker = host.worker("tcp://127.0.0.1:9", { kwargs: { death_timeout: 1 } });

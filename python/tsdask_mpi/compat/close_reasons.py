@@ -1,7 +1,9 @@
 """Dask's words for why a worker or a scheduler closes.
 
 Relies on (distributed/worker.py, distributed/scheduler.py, distributed/nanny.py): `reason` of Worker.close and
-Scheduler.close, from 2023.1 on; older versions name none. Seen: 2022.12 to 2026.8.
+Scheduler.close, from 2023.1 on; older versions name none. A worker that is to come back after its lifetime (Worker's
+lifetime_restart) closes for the same reason as one that is not, and leaves its nanny alone: `nanny=False`. Seen:
+2022.12 to 2026.8.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from typing import Any
 from tsdask_mpi.compat.names import lacking
 from tsdask_mpi.contract import CloseReason
 
+LIFETIME = "worker-lifetime-reached"
+#: No word of Dask's: its lifetime is over, and another one is to take its place.
+LIFETIME_RESTART = "worker-lifetime-restart"
 REASONS: dict[str, CloseReason] = {
     "scheduler-close": "scheduler-closed",
     "worker-close": "closed",
@@ -19,7 +24,7 @@ REASONS: dict[str, CloseReason] = {
     "worker-handle-scheduler-connection-broken": "scheduler-lost",
     "worker-heartbeat-missing": "restart",
     "worker-heartbeat-error": "scheduler-lost",
-    "worker-lifetime-reached": "lifetime",
+    LIFETIME: "lifetime",
     "nanny-kill": "restart",
 }
 #: What a rank is told of a reason that is not in the table: the worker has closed, by itself.
@@ -40,14 +45,18 @@ def reason_of(reason: str, was_retired: bool) -> CloseReason:
     Translate Dask's reason for closing into the word that the rank acts on; a reason that no release had so far is a
     plain close.
     """
+    # One whose lifetime is over has retired itself.
+    if reason == LIFETIME_RESTART:
+        return "restart"
     word = REASONS.get(reason, UNKNOWN)
     return "retired" if word == "restart" and was_retired else word
 
 
 def given_reason(kwargs: dict[str, Any]) -> str:
-    """Return the reason in a call of Worker.close, as new versions of Dask would give it."""
-    unnamed = "worker-heartbeat-missing" if kwargs.get("nanny") is False else "worker-close"
-    return str(kwargs.get("reason") or unnamed)
+    """Return the reason in a call of Worker.close, as new versions of Dask would give it, or LIFETIME_RESTART."""
+    comes_back = kwargs.get("nanny") is False
+    reason = str(kwargs.get("reason") or ("worker-heartbeat-missing" if comes_back else "worker-close"))
+    return LIFETIME_RESTART if comes_back and reason == LIFETIME else reason
 
 
 def of_scheduler(reason: object, has_idle_timeout: bool) -> CloseReason:
