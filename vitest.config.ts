@@ -9,7 +9,7 @@ const startProcesses = [
   "test/config/bundled.test.ts",
   "test/dask/{configuration,rpc,scheduler-file}.test.ts",
   "test/fuzz/*.test.ts",
-  "test/host/shell-ranks.test.ts",
+  "test/host/{fork-server,shell-ranks}.test.ts",
   "test/rank/{follower,input-wait,proc-memory,worker-meter}.test.ts",
   "test/registry/find.test.ts",
   "test/rendezvous/hub.test.ts",

@@ -22,7 +22,7 @@ from tsdask_mpi.contract import (
     ServerCommandStart,
     ServerFailure,
 )
-from tsdask_mpi.server import Server, remove_host_folder, tell_leader
+from tsdask_mpi.server import Server, leave_stdout, remove_host_folder, take_leader, tell_leader
 from tsdask_mpi.watchdog import CleanupRegistry
 from tsdask_mpi.wire import Malformed, Message, decode
 
@@ -82,6 +82,8 @@ def _serve(state: Message, listener: socket.socket) -> NoReturn:
         prepare=prepare,
         baseline=child_environment.read_baseline(),
     )
+    # Each child would print once more what is still in the buffer.
+    sys.stdout.flush()
     imports.freeze()
     gc.enable()
     _say_ready(state, imports.versions())
@@ -174,6 +176,7 @@ def _missing(names: list[str]) -> list[str]:
 def _begin() -> tuple[Message, socket.socket]:
     started = time.time()
     line, rest = _first_line()
+    leader = leave_stdout()
     config = cast("ServerCommandStart", decode(line))
     try:
         listener = _bind(config["socket"])
@@ -202,6 +205,7 @@ def _begin() -> tuple[Message, socket.socket]:
         "imports": config.get("imports") is not False,
         "request_seconds": seconds,
         "started": started,
+        "leader": leader,
         "commands": rest.decode(),
     }
     return state, listener
@@ -210,7 +214,8 @@ def _begin() -> tuple[Message, socket.socket]:
 def _exec_again(state: Message, listener: socket.socket) -> NoReturn:
     """Become a new Python, without the threads, with the same pid, pipes and socket."""
     state["listener"] = listener.detach()
-    os.set_inheritable(state["listener"], True)
+    for kept in (state["listener"], state["leader"]):
+        os.set_inheritable(kept, True)
     os.environ[RESUME] = json.dumps(state)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *interpreter.own_flags(), sys.argv[0]])
@@ -218,7 +223,9 @@ def _exec_again(state: Message, listener: socket.socket) -> NoReturn:
 
 def _resume() -> tuple[Message, socket.socket]:
     state = json.loads(os.environ.pop(RESUME))
-    os.set_inheritable(state["listener"], False)
+    for kept in (state["listener"], state["leader"]):
+        os.set_inheritable(kept, False)
+    take_leader(state["leader"])
     return state, socket.socket(fileno=state["listener"])
 
 

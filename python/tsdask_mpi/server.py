@@ -38,12 +38,33 @@ LONGEST_WAIT = 86400.0
 MAX_COMMAND_BYTES = 65536
 
 
+#: Where the leader reads: standard output, until `leave_stdout` has given that to what modules print.
+_leader = 1
+
+
 def tell_leader(message: ServerEvent) -> None:
     """Send one line to the leader; a leader that is gone is noticed on stdin."""
     try:
-        os.write(1, encode(dict(message)))
+        os.write(_leader, encode(dict(message)))
     except OSError:
         return
+
+
+def leave_stdout() -> int:
+    """
+    Speak to the leader on a descriptor of our own, which is returned: what an imported module prints goes to standard
+    error, and not between the messages.
+    """
+    descriptor = os.dup(1)
+    os.dup2(2, 1)
+    take_leader(descriptor)
+    return descriptor
+
+
+def take_leader(descriptor: int) -> None:
+    """Speak to the leader on this descriptor from now on."""
+    global _leader
+    _leader = descriptor
 
 
 class Server:
@@ -273,7 +294,7 @@ class Server:
         mark = f"{os.getpid()}.{self._count}"
         ours = [self._listener, self._epoll, self._wake, self._wake_up, *self._requests.sockets()]
         ours += [*self._watched.values(), *self._told.values()]
-        ours += [Descriptor(handle) for handle in self._ranks]
+        ours += [Descriptor(handle) for handle in (*self._ranks, *([_leader] if _leader != 1 else []))]
         ours += [held for child in self._children.values() for held in (child.control, child.slot.line)]
         pid, line = fork(start, mark, self._null, ours, self._baseline)
         start.stdio.close()

@@ -135,7 +135,10 @@ class ForkServerProcess implements ForkServer {
     if (options.showAtOnce === true) this.#words.show();
     child.stdin.on("error", () => child.stdin.destroy());
     this.#send(startCommand(options));
-    lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent).onMessage((message) => {
+    // A script in Python's place, or a module as it is imported, may say something of its own first.
+    const others = (line: string): void => this.#words.add(`${line}\n`);
+    const channel = lineChannel<never, ServerEvent>(child.stdout as unknown as Socket, acceptServerEvent, others);
+    channel.onMessage((message) => {
       isListening();
       this.#take(message);
     });
@@ -246,6 +249,8 @@ function startCommand(options: ForkServerStart): ServerCommand {
 interface HeldWords {
   /** Shows what was held back and all that comes, unless the server has failed. */
   readonly show: () => void;
+  /** Takes what it wrote elsewhere than to its stderr. */
+  readonly add: (text: string) => void;
   /** The last words of the server's Python. */
   readonly last: () => string;
 }
@@ -269,11 +274,16 @@ function holdWords(
     shown.write(words);
     from.pipe(shown);
   };
-  from.on("data", (chunk: Buffer) => {
-    words = (words + chunk.toString("utf8")).slice(-wordsKept);
-  });
+  const keep = (text: string): void => {
+    words = (words + text).slice(-wordsKept);
+  };
+  const add = (text: string): void => {
+    keep(text);
+    if (showing && !shown.writableEnded) shown.write(text);
+  };
+  from.on("data", (chunk: Buffer) => keep(chunk.toString("utf8")));
   setTimeout(show, holdBack).unref();
-  return { show, last: () => words };
+  return { show, add, last: () => words };
 }
 
 /** The lines of Python's last words that say most: from the first that is an error, else the last three. */

@@ -75,9 +75,14 @@ export function channelPair<A, B>(): readonly [Channel<A, B>, Channel<B, A>] {
 
 /**
  * Messages as JSON lines (UTF-8, one object a line) over a stream socket. `accept` turns a parsed value into a message
- * or `undefined` when it is not one: such a peer, and one whose line passes `longestLine` bytes, is disconnected.
+ * or `undefined` when it is not one: such a peer, and one whose line passes `longestLine` bytes, is disconnected. Where
+ * other programs may write into the stream, too, a line that is no message is given to `others` instead.
  */
-export function lineChannel<Out, In>(socket: Socket, accept: (value: unknown) => In | undefined): Channel<Out, In> {
+export function lineChannel<Out, In>(
+  socket: Socket,
+  accept: (value: unknown) => In | undefined,
+  others?: (text: string) => void,
+): Channel<Out, In> {
   const box = inbox<In>();
   let pending: Buffer[] = [];
   let pendingBytes = 0;
@@ -86,15 +91,19 @@ export function lineChannel<Out, In>(socket: Socket, accept: (value: unknown) =>
     socket.destroy();
   };
   const line = (text: string): void => {
+    const noMessage = (why: string): void => {
+      if (others) others(text);
+      else refuse(why);
+    };
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
-      refuse("a line that is not JSON");
+      noMessage("a line that is not JSON");
       return;
     }
     const message = accept(value);
-    if (message === undefined) refuse("a message of no known form");
+    if (message === undefined) noMessage("a message of no known form");
     else box.deliver(message);
   };
   socket.on("data", (chunk: Buffer) => {

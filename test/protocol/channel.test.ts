@@ -55,6 +55,20 @@ describe("messages as lines", () => {
     expect(closed).toEqual([reason]);
   });
 
+  test("are passed over where they are others', who get them", async () => {
+    const [own, peer] = duplexPair();
+    const others: string[] = [];
+    const heard: Said[] = [];
+    lineChannel<Said, Said>(own as unknown as Socket, accept, (text) => others.push(text)).onMessage((message) =>
+      heard.push(message),
+    );
+    await write(peer, Buffer.from('Loading Python\n{"n":1}\n{"m":2}\n3\n{"n":4}\n'), []);
+    expect([heard, others]).toEqual([
+      [{ n: 1 }, { n: 4 }],
+      ["Loading Python", '{"m":2}', "3"],
+    ]);
+  });
+
   test("are passed over when they are empty, and no longer sent when the socket is gone", async () => {
     const { channel, heard, closed, peer } = line();
     await write(peer, Buffer.from('\n\n{"n":1}\n\n'), []);

@@ -18,6 +18,12 @@ function hasOpenBlas(python: string): boolean {
   return spawnSync(python, ["-c", "import numpy; assert 'openblas' in open('/proc/self/maps').read()"]).status === 0;
 }
 
+/** The sockets and pipes that a process has open. */
+function sockets(pid: number): ReadonlySet<string> {
+  const { stdout } = spawnSync("sh", ["-c", `readlink /proc/${pid}/fd/*`], { encoding: "utf8" });
+  return new Set(stdout.split("\n").filter((link) => /^(socket|pipe):/.test(link)));
+}
+
 const THREADED = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n";
 
 describe.each(pythons())("what the fork server imports, with %s", (python) => {
@@ -46,6 +52,28 @@ describe.each(pythons())("what the fork server imports, with %s", (python) => {
         `print(*client.run(lambda: "warm_one" in __import__("sys").modules).values())`,
       ),
     ).toBe("True");
+  });
+
+  test("a module that prints as it is imported is not heard among the messages, and no child has their descriptor", async () => {
+    using folder = modules({
+      "noisy_one.py":
+        "import sys\nprint('a banner', flush=True)\nprint('a word')\nprint('an error', file=sys.stderr)\n",
+      "threaded_one.py": THREADED,
+    });
+    for (const warm of [["noisy_one"], ["noisy_one", "threaded_one"]]) {
+      await using host = await readyHost(python, { config: { warm }, env: { PYTHONPATH: folder.path } });
+      expect(host.all.map(({ event }) => event)).toEqual(["listening", ...warm.slice(1).map(() => "failed"), "ready"]);
+      for (const words of ["a banner", "a word", "an error"]) expect(host.stderr()).toContain(words);
+      const scheduler = await host.scheduler();
+      const worker = host.worker(scheduler.address);
+      await worker.next("ready");
+      const [ofServer, inherited] = [host.process.pid ?? 0, process.pid].map(sockets);
+      // The server tells on the worker's control connection how it ended.
+      expect([...sockets(await worker.pid())].filter((one) => ofServer?.has(one) && !inherited?.has(one)).length).toBe(
+        1,
+      );
+      expect(worker.output()).toBe("");
+    }
   });
 
   test("a module that starts threads is named and left cold, and the server goes on without them", async () => {
