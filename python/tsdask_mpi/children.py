@@ -162,13 +162,17 @@ def kill_orphans(known: set[int], living: set[str]) -> None:
 def remove_folder(path: str | None) -> int | None:
     """
     Remove what a killed child left on disk, in a process of its own that ends by itself; returns its pid if there is
-    one.
+    one. Where there can be no more processes it stays until the host's folder goes, or Dask's next worker beside it
+    removes it.
 
     distributed/diskutils.py: beside a work folder lies its lock, NAME.dirlock.
     """
     if not path or not os.path.lexists(path):
         return None
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        return None
     if pid:
         return pid
     os.closerange(3, MOST_DESCRIPTORS)
