@@ -122,7 +122,9 @@ class Server:
         try:
             self._serve()
         except Exception as error:
-            traceback.print_exc()
+            # Nobody may read our standard error any more, and what follows must be done all the same.
+            with suppress(OSError):
+                traceback.print_exc()
             tell_leader({"event": "failed", "reason": "server", "message": f"{type(error).__name__}: {error}"})
             self._kill_all()
             code = 70

@@ -106,3 +106,21 @@ def test_a_script_ends_within_the_grace_as_long_as_the_leader_lives(
         watch.close()
         assert server.wait(20) == 0
     assert not folder.exists()
+
+
+def test_a_server_that_fails_cleans_up_also_where_nobody_reads_what_it_writes(tmp_path: Path) -> None:
+    folder = tmp_path / "tsdask" / "host"
+    folder.mkdir(parents=True)
+    failing = "def fail(_):\n    raise RuntimeError\nServer._serve = fail\nServer(listener"
+    program = [
+        sys.executable,
+        "-c",
+        SERVER.replace("Server(listener", failing),
+        str(Path(tsdask_mpi.__file__).parents[1]),
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with subprocess.Popen([*program, str(folder)], stdout=subprocess.PIPE, stderr=writer) as server:
+        os.close(writer)
+        assert server.wait(20) == 70
+    assert not folder.exists()
