@@ -1,9 +1,9 @@
 """The fork server's children: who they are, how they end, and that nothing of them stays.
 
 A child leads a process group of its own. What it leaves behind in it is killed with it; what left the group and lost
-its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment.
-One process is spared, and ends by itself right after: that which removes shared memory and semaphores
-(compat/resource_tracker.py).
+its parent comes to the fork server (PR_SET_CHILD_SUBREAPER, prctl(2)) and is known by the mark in its environment; one
+that has none there any more is killed with the last child. One process is spared, and ends by itself right after: that
+which removes shared memory and semaphores (compat/resource_tracker.py).
 """
 
 from __future__ import annotations
@@ -153,9 +153,13 @@ def mark_of(pid: int) -> str:
 
 
 def kill_orphans(known: set[int], living: set[str]) -> None:
-    """Kill every process that came to us as an orphan and does not descend from a living child."""
+    """
+    Kill every process that came to us as an orphan and does not descend from a living child. One whose environment has
+    no mark may be a living child's: it is spared as long as there is one.
+    """
+    spared = {*living, ""} if living else living
     for pid in offspring():
-        if pid not in known and mark_of(pid) not in living and not is_tracker(pid):
+        if pid not in known and mark_of(pid) not in spared and not is_tracker(pid):
             kill_group(pid)
 
 
