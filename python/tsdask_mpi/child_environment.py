@@ -5,8 +5,8 @@ Facts relied on:
 - dask/config.py refresh(): configuration is the defaults (`dask.config.defaults`), then the yaml files of
   `dask.config.paths`, then the variables DASK_…; paths are computed at import from DASK_CONFIG, DASK_ROOT_CONFIG and
   HOME.
-- distributed/nanny.py sets distributed.nanny.pre-spawn-environ before a worker starts, and what the environment already
-  holds wins.
+- distributed/nanny.py sets distributed.nanny.pre-spawn-environ before a worker starts, and distributed.nanny.environ
+  over it as it does; what the environment already holds wins over both (_get_env_variables).
 """
 
 from __future__ import annotations
@@ -133,17 +133,18 @@ def take_scratch(folder: str | None) -> None:
         dask.config.set({"temporary-directory": folder})
 
 
-def pre_spawn_environ() -> None:
+def nanny_environ() -> None:
     """
-    Set what Dask's Nanny would set before it starts a worker, malloc's threshold (which malloc has read already)
+    Set what Dask's Nanny would set in a worker's environment, malloc's threshold (which malloc has read already)
     included.
     """
     import dask.config
 
-    wanted = dask.config.get("distributed.nanny.pre-spawn-environ", {}) or {}
-    for name, value in wanted.items():
-        if value is not None:
-            os.environ.setdefault(name, str(value))
+    for key in ("environ", "pre-spawn-environ"):
+        wanted = dask.config.get(f"distributed.nanny.{key}", {}) or {}
+        for name, value in wanted.items():
+            if value is not None:
+                os.environ.setdefault(name, str(value))
     threshold = os.environ.get("MALLOC_TRIM_THRESHOLD_", "")
     if threshold.isdigit():
         linux.trim_threshold(int(threshold))
@@ -187,7 +188,7 @@ def take(request: ForkRequest, rank: int | None, baseline: Baseline | None) -> N
         dask.config.set(params["config"])
     take_scratch(params.get("scratch"))
     if request.get("kind") == "worker":
-        pre_spawn_environ()
+        nanny_environ()
     if "numpy" in sys.modules:
         blas.set_threads()
     reseed()

@@ -94,10 +94,16 @@ print(*client.run(make).values())`,
       env: { DASK_FOO__BAR: "the rank's", ONLY_HERE: "2", OMP_NUM_THREADS: "3" },
       more: { cwd: place, sys_path: [place], cpu_count: 7, memory_limit: 2 ** 30 },
     };
+    const config = {
+      "baz.quux": 5,
+      "distributed.nanny.environ": { ONLY_HERE: "the nanny's", AFTER: 1, IN_BOTH: "after" },
+      "distributed.nanny.pre-spawn-environ.BEFORE": 1,
+      "distributed.nanny.pre-spawn-environ.IN_BOTH": "before",
+    };
     const workers = [0, 1].map(() =>
       host.worker(scheduler.address, {
         request,
-        params: { config: { "baz.quux": 5 } },
+        params: { config },
         kwargs: { memory_limit: "auto" },
       }),
     );
@@ -109,7 +115,7 @@ print(*client.run(make).values())`,
       `
 def look(dask_worker):
     import dask, dask.system, distributed.system, os, random, sys
-    return [os.environ.get(name) for name in ("ONLY_HERE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")] + [
+    return [os.environ.get(name) for name in ("ONLY_HERE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BEFORE", "AFTER", "IN_BOTH", "MALLOC_TRIM_THRESHOLD_")] + [
         os.getcwd(), os.getcwd() in sys.path, dask.config.get("foo.bar"), dask.config.get("baz.quux"),
         dask.system.CPU_COUNT, distributed.system.MEMORY_LIMIT, os.getpgrp() == os.getpid(), sys.modules["__main__"].__dict__.get("__file__")], random.random()
 import json
@@ -117,9 +123,9 @@ answers = list(client.run(look).values())
 print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] != answers[1][1]]))`,
     );
     const [look, same, random] = JSON.parse(seen) as [unknown[], boolean, boolean];
-    expect(look.slice(0, 3)).toEqual(["2", "3", "1"]);
-    expect(Number(look[3])).toBeGreaterThan(0);
-    expect(look.slice(4)).toEqual([place, true, "the rank's", 5, 7, 2 ** 30, true, null]);
+    expect(look.slice(0, 6)).toEqual(["2", "3", "1", "1", "1", "after"]);
+    expect(Number(look[6])).toBeGreaterThan(0);
+    expect(look.slice(7)).toEqual([place, true, "the rank's", 5, 7, 2 ** 30, true, null]);
     expect([same, random]).toEqual([true, true]);
   });
 
