@@ -26,7 +26,8 @@ SETTLE_SECONDS = 0.05
 OLDEST_DASK = (2022, 12)
 NEWEST_TESTED = (2026, 8)
 
-MATH_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+OPENMP = "OMP_NUM_THREADS"
+MATH_THREADS = ("OPENBLAS_NUM_THREADS", OPENMP, "MKL_NUM_THREADS")
 
 ENGINE = (
     "dask",
@@ -143,6 +144,15 @@ def restore(before: dict[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def restore_openmp(before: dict[str, str | None]) -> None:
+    """
+    Give OpenMP's variable its value back, before the user's modules are imported: a runtime reads it once, as it is
+    loaded, and for threads that start later nothing sets it any more (omp_set_num_threads is the calling thread's own).
+    It starts no threads before it is used.
+    """
+    restore({OPENMP: before[OPENMP]})
 
 
 def freeze() -> None:

@@ -42,6 +42,7 @@ def serve() -> NoReturn:
     gc.disable()
     try:
         imports.import_engine()
+        imports.restore_openmp(variables)
         refused = imports.warm(list(state["warm"]))
     except imports.ImportFailure as failure:
         _fail(state, listener, failure.reason, str(failure))

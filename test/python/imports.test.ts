@@ -18,6 +18,10 @@ function hasOpenBlas(python: string): boolean {
   return spawnSync(python, ["-c", "import numpy; assert 'openblas' in open('/proc/self/maps').read()"]).status === 0;
 }
 
+function hasOpenMP(python: string): boolean {
+  return spawnSync(python, ["-c", "import ctypes; ctypes.CDLL('libgomp.so.1')"]).status === 0;
+}
+
 /** The sockets and pipes that a process has open. */
 function sockets(pid: number): ReadonlySet<string> {
   const { stdout } = spawnSync("sh", ["-c", `readlink /proc/${pid}/fd/*`], { encoding: "utf8" });
@@ -131,6 +135,21 @@ print(sorted(client.run(look).values()), len(set(client.run(lambda: __import__("
       expect(await client(python, scheduler.address, code)).toBe("[('1', '1', 1), ('2', '2', 2)] 2");
     },
   );
+
+  test.runIf(hasOpenMP(python))("a warm module's OpenMP has as many threads as the environment says", async () => {
+    using folder = modules({ "openmp_one.py": 'import ctypes\nLIBRARY = ctypes.CDLL("libgomp.so.1")\n' });
+    const env = { PYTHONPATH: folder.path, OMP_NUM_THREADS: "3" };
+    await using host = await readyHost(python, { config: { warm: ["openmp_one"] }, env });
+    expect((await host.next("ready"))["threads"]).toBe(1);
+    const scheduler = await host.scheduler();
+    await host.worker(scheduler.address, { request: { env } }).next("ready");
+    const code = `
+def threads():
+    import sys
+    return sys.modules["openmp_one"].LIBRARY.omp_get_max_threads()
+print(client.submit(threads).result())`;
+    expect(await client(python, scheduler.address, code)).toBe("3");
+  });
 
   test("the dashboard's modules are not there before they are asked for", async () => {
     await using host = await readyHost(python);
