@@ -64,8 +64,9 @@ def take_environment(env: dict[str, str]) -> None:
         os.environ.clear()
         # In UTF-8, in which the rank has read it, and not in the locale's encoding, which may not have its characters.
         os.environb.update((name.encode(), value.encode()) for name, value in env.items())
-    if env.get("PYTHONPATH", "") != before:
-        added = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
+    after = os.environ.get("PYTHONPATH", "")
+    if after != before:
+        added = [path for path in after.split(os.pathsep) if path and path not in sys.path]
         sys.path[:0] = added
     if import_cache.temp_variables() != temporary:
         interpreter.forget_temporary_folder()

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import Any
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+
+#: What holds paths in the messages of contract.py. Nothing in `OTHERS` is looked at: it has names of its own.
+PATHS = {
+    "socket",
+    "host_dir",
+    "pipes",
+    "script_folder",
+    "paths",
+    "links",
+    "scheduler_file",
+    "file",
+    "cwd",
+    "sys_path",
+    "later_path",
+    "scratch",
+    "security",
+    "token_file",
+    "preload",
+    "preload_nanny",
+    "local_directory",
+    "distributed.scheduler.dashboard.tls.cert",
+    "distributed.scheduler.dashboard.tls.key",
+}
+OTHERS = {"env", "user_kwargs"}
 
 Message = dict[str, Any]
 
@@ -20,14 +46,35 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message:
-    """Return the object in one line; raises Malformed."""
+    """Return the object in one line, its paths as this Python's locale has them; raises Malformed."""
     try:
         message = json.loads(line)
+        if sys.getfilesystemencoding() != "utf-8":
+            message = _with_native_paths(message, False)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
     if not isinstance(message, dict):
         raise Malformed("not a JSON object")
     return message
+
+
+def _with_native_paths(value: Any, is_path: bool) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: one if name in OTHERS else _with_native_paths(one, is_path or name in PATHS)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_with_native_paths(one, is_path) for one in value]
+    return native_path(value) if is_path and isinstance(value, str) else value
+
+
+def native_path(path: str) -> str:
+    """
+    Return a path that came in UTF-8 as one that leads to the same bytes here, in a locale that may not have its
+    characters.
+    """
+    return os.fsdecode(path.encode(errors="surrogatepass"))
 
 
 class LineBuffer:

@@ -129,6 +129,22 @@ print(json.dumps([answers[0][0], answers[0][0] == answers[1][0], answers[0][1] !
     expect([same, random]).toEqual([true, true]);
   });
 
+  test("has its folder and its modules in a locale that lacks the characters of their paths", async () => {
+    using folder = scratch("tsdask-ü-");
+    writeFileSync(join(folder.path, "beside.py"), "");
+    const env = { LC_ALL: "C", PYTHONCOERCECLOCALE: "0", PYTHONUTF8: "0" };
+    await using host = await readyHost(python, { env, config: { script_folder: folder.path } });
+    const scheduler = await host.scheduler();
+    const more = { cwd: folder.path, sys_path: [folder.path] };
+    await host.worker(scheduler.address, { request: { more } }).next("ready");
+    const code = `
+def look():
+    import beside, os
+    return os.getcwdb().decode()
+print(client.submit(look).result().encode())`;
+    expect(await client(python, scheduler.address, code)).toContain("-\\xc3\\xbc-");
+  });
+
   test("reads other yaml files when the rank's configuration folder is another one", async () => {
     using folder = scratch("tsdask-dask-config-");
     writeFileSync(join(folder.path, "dask.yaml"), "from-a-file: yes-it-is\n");
