@@ -10,7 +10,7 @@ const startProcesses = [
   "test/dask/{configuration,rpc,scheduler-file}.test.ts",
   "test/fuzz/*.test.ts",
   "test/host/{fork-server,shell-ranks}.test.ts",
-  "test/rank/{follower,input-wait,proc-memory,worker-meter}.test.ts",
+  "test/rank/{client,follower,input-wait,proc-memory,worker-meter}.test.ts",
   "test/registry/find.test.ts",
   "test/rendezvous/hub.test.ts",
   "test/security/site-certificates.test.ts",

@@ -73,6 +73,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
   const unwatch = pid === undefined || jupyter !== undefined ? [] : watchScript(pid, start, report);
   let over = false;
   let stopped = false;
+  let givenUp = false;
   const done = child.then(async (result) => {
     over = true;
     for (const stop of unwatch) stop();
@@ -85,7 +86,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     relayed?.close();
     // One that was over at once.
     tellStarted();
-    report(pid === undefined ? couldNotStart(start.file, result) : clientExit(result, stopped));
+    if (!givenUp) report(pid === undefined ? couldNotStart(start.file, result) : clientExit(result, stopped));
   });
   void jupyter?.announce(pid, () => over);
   return {
@@ -98,8 +99,18 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
       if (over || pid === undefined) return;
       killPid(pid, "SIGTERM");
       const noForce = callAfter(grace * 1000, () => killPid(pid, "SIGKILL"));
-      await done;
+      const { promise: longEnough, resolve } = Promise.withResolvers<void>();
+      // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
+      const noLonger = callAfter(grace * 1000 + 1000, () => {
+        // What a script that is over left behind has deadlines of its own.
+        if (over) return;
+        givenUp = true;
+        report(clientExit({ signal: "SIGKILL" }, stopped));
+        resolve();
+      });
+      await Promise.race([done, longEnough]);
       noForce();
+      noLonger();
     },
     killNow: () => {
       stopped = true;
