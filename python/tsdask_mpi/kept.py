@@ -23,10 +23,11 @@ from tsdask_mpi.submitted import Job
 from tsdask_mpi.watchdog import remove_folder
 
 KEEPER = Path(__file__).resolve().parent / "keeper.py"
-# Seconds: between two looks for scheduler.json; for one of our own commands; for the keeper's end.
+# Seconds: between two looks for scheduler.json; for one of our own commands; for the keeper's end, which may take two
+# commands of 90 each and three tries to remove a folder (keeper.py).
 LOOK = 0.1
 COMMAND = 120.0
-END = 150.0
+END = 200.0
 # Of a script inside a launch: they mean that launch, and what is started here is one of its own.
 FOREIGN = ("TSDASK_CLUSTERS", "TSDASK_SCHEDULER_FILE", "TSDASK_SCRIPT_MARK", "TSDASK_INITIALIZED")
 # What removes a job that never came so far as to have a cluster.
@@ -300,11 +301,13 @@ class Kept:
             return ""
 
     def end(self) -> None:
-        """End what was started, and return when it is gone."""
+        """End what was started, and return when it is gone, or when its keeper does not come to an end."""
         if self._finalizer is not None:
             self._finalizer()
         if self._keeper is not None:
-            self._keeper.wait(END)
+            # What the user's own code has returned or raised says more; the keeper goes on by itself.
+            with suppress(subprocess.TimeoutExpired):
+                self._keeper.wait(END)
 
 
 def _release(keeper: subprocess.Popen[bytes]) -> None:

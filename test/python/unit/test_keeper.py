@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tsdask_mpi import kept
+from tsdask_mpi import keeper, kept
 from tsdask_mpi.kept import ClusterStartError
 
 
@@ -53,3 +53,22 @@ def test_a_folder_that_was_put_in_its_place_at_once_is_not_taken(
     with pytest.raises(ClusterStartError, match=r"TSD-168 .*results"):
         kept.private_folder("tsdask-cluster-", None)
     assert (tmp_path / "results" / "year").exists()
+
+
+def test_a_batch_system_that_hangs_costs_no_error_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = kept.private_folder(".tsdask-cluster-", str(tmp_path))
+    # It hangs until the test lets it go on.
+    os.mkfifo(tmp_path / "hangs")
+    held = kept.Kept(kept.Source("none", private=private, end=[["cat", str(tmp_path / "hangs")]]))
+    monkeypatch.setattr(kept, "END", 0.2)
+    held.end()
+    assert os.path.exists(private.path)
+    (tmp_path / "hangs").write_text("")
+    monkeypatch.undo()
+    held.end()
+    assert not os.path.exists(private.path)
+
+
+def test_the_keeper_has_the_time_that_it_gives_its_commands() -> None:
+    assert kept.END > 2 * keeper.COMMAND + keeper.TRIES
+    assert kept.END > keeper.GRACE + keeper.TRIES
