@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { procStat } from "../launcher/proc-stat.ts";
@@ -97,35 +98,55 @@ function forkChild(options: ChildSpawn, path: string): Child {
 }
 
 function execChild(options: ChildSpawn): Child {
-  // Most ranks never start a process of their own, and loading this costs each 2 ms.
-  const { spawn } = process.getBuiltinModule("node:child_process");
-  const child = spawn(options.python, [`${options.pythonRoot}/tsdask_mpi/child.py`], {
-    cwd: options.cwd,
-    env: options.env,
-    stdio: ["ignore", "pipe", "pipe", "pipe"],
-    detached: ownSession(options.env),
-  });
-  const control = child.stdio[3] as Socket;
-  const channel: Channel<ForkRequest | ChildCommand, ChildEvent> = lineChannel(control, acceptChildEvent);
-  channel.onMessage((event) => options.onEvent(event));
-  channel.onClose(() => undefined);
-  if (child.stdout) options.output(child.stdout);
-  if (child.stderr) options.output(child.stderr);
-  child.on("error", (error) => {
+  const notStarted = (error: Error): void => {
     options.onEvent({ event: "failed", code: "spawn", message: error.message });
     options.onEvent({ event: "exit", code: 127, signal: null });
-  });
+  };
+  const child = spawnPython(options);
+  if (child instanceof Error) {
+    // An event as all others: whoever starts a child does not have it yet.
+    setImmediate(notStarted, child);
+    return noChild;
+  }
+  child.on("error", notStarted);
   child.on("exit", (code, signal) => {
     // A task may have started processes of its own: the child leads their group.
     if (child.pid !== undefined) endGroup(child.pid);
     options.onEvent({ event: "exit", code, signal: signal === null ? null : signalNumber(signal) });
   });
+  // Without descriptors for them it has no streams: `error` comes.
+  const control = (child.stdio as typeof child.stdio | undefined)?.[3];
+  if (control === undefined) return noChild;
+  const channel: Channel<ForkRequest | ChildCommand, ChildEvent> = lineChannel(control as Socket, acceptChildEvent);
+  channel.onMessage((event) => options.onEvent(event));
+  channel.onClose(() => undefined);
+  if (child.stdout) options.output(child.stdout);
+  if (child.stderr) options.output(child.stderr);
   if (child.pid !== undefined) {
     options.onEvent({ event: "forked", pid: child.pid });
     const { id, env, cwd } = options;
     channel.send({ op: "fork", version: forkServerVersion, id, env, cwd, ...options.request });
   }
   return { pid: () => child.pid, tell: channel.send, kill: (signal) => killPid(child.pid, signal) };
+}
+
+/** What stands for a child that could not be started. */
+const noChild: Child = { pid: () => undefined, tell: () => undefined, kill: () => undefined };
+
+/** Starts a Python; returns what keeps it from that where Node does not say so by an event (ENOMEM, E2BIG). */
+function spawnPython({ python, pythonRoot, cwd, env }: ChildSpawn): ChildProcess | Error {
+  // Most ranks never start a process of their own, and loading this costs each 2 ms.
+  const { spawn } = process.getBuiltinModule("node:child_process");
+  try {
+    return spawn(python, [`${pythonRoot}/tsdask_mpi/child.py`], {
+      cwd,
+      env,
+      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      detached: ownSession(env),
+    });
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /**
