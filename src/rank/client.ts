@@ -8,6 +8,7 @@ import { signalNumber } from "../launcher/signals.ts";
 import { callAfter } from "../timers.ts";
 import { killPid } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
+import { ownSession } from "./own-session.ts";
 import { commandFile, withPython } from "./python-path.ts";
 import { endLeftBehind, scriptMark } from "./orphans.ts";
 import type { RelayedInput } from "./stdin.ts";
@@ -43,7 +44,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
   const mark = `${process.pid}.${randomBytes(6).toString("hex")}`;
   const env = scriptEnvironment(options, mark);
   // Launchers signal a rank's whole group, and the rank tells the script: it is to hear each signal once. On a terminal
-  // it stays where the terminal's keys reach it.
+  // it stays where the terminal's keys reach it, and in a PBS job where PBS, which signals all of a session, kills it.
   const terminal = hearsTerminal();
   const jupyter =
     start.jupyter === undefined
@@ -59,7 +60,7 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     stdio: [stdin, "inherit", "inherit"],
     reject: false,
     cleanup: false,
-    detached: !terminal,
+    detached: !terminal && ownSession(options.env),
   });
   const { pid } = child;
   const watchdog = pid === undefined ? undefined : watch(watchdogSocket, pid);
