@@ -59,7 +59,8 @@ class Start(NamedTuple):
     @property
     def rank(self) -> int:
         """
-        The process whose cores, limits and cgroup the child takes: the one that asks, or the rank that it asks for.
+        The process whose cores and limits the child takes, and whose cgroup and memory policy it is to have: the one
+        that asks, or the rank that it asks for.
         """
         return int(self.request.get("rank_pid") or self.peer.pid)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn, cast
 
-from tsdask_mpi import cgroup_check, children, watchdog
+from tsdask_mpi import cgroup_check, children, memory_policy, watchdog
 from tsdask_mpi.children import Child
 from tsdask_mpi.contract import ORPHANS_SECONDS, ChildEvent, ForkRequest, Refusal, ServerCommand, ServerEvent
 from tsdask_mpi.fork import fork
@@ -106,6 +106,7 @@ class Server:
         self._null = os.open("/dev/null", os.O_RDWR)
         self._wake, self._wake_up = socket.socketpair()
         self._cgroups = cgroup_check.cgroups("self")
+        self._policy = memory_policy.policy("self")
         self._count = 0
         self._prepare = prepare
         self._baseline = baseline
@@ -261,16 +262,19 @@ class Server:
             if not self._engine:
                 self._refuse(start, "exec", "nothing is forked here: --spawn exec")
                 continue
-            why = cgroup_check.difference(
-                self._cgroups, cgroup_check.cgroups(start.rank), start.request.get("env") or {}
-            )
-            if why:
+            if why := self._confined_otherwise(start):
                 self._refuse(start, "cgroup", why)
                 continue
             try:
                 self._fork(start)
             except OSError as error:
                 self._refuse(start, "fork", str(error))
+
+    def _confined_otherwise(self, start: Start) -> str | None:
+        """Say why a child of this server would be held to other limits than its rank, or None when it would not."""
+        theirs = cgroup_check.cgroups(start.rank)
+        why = cgroup_check.difference(self._cgroups, theirs, start.request.get("env") or {})
+        return why or memory_policy.difference(self._policy, start.rank)
 
     def _refuse(self, start: Start, reason: Refusal, message: str) -> None:
         self._tell_last(start.control, {"event": "refused", "reason": reason, "message": message})

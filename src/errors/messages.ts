@@ -327,7 +327,8 @@ export const messages = define({
   "TSD-058": {
     exit: 0,
     what: "Forking is not possible on {host} ({problem}): each of its ranks starts a Python of its own.",
-    cause: "The ranks are confined to different cores or devices than the first one, or the system refused the fork.",
+    cause:
+      "The ranks are confined to different cores, devices or NUMA nodes than the first one, or the system refused the fork.",
     cure: "Nothing: it only starts more slowly. `--spawn exec` says so from the start.",
   },
   "TSD-060": {

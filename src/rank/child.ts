@@ -18,7 +18,7 @@ import {
 export interface ChildSpawn {
   readonly id: string;
   readonly request: ChildRequest;
-  /** The rank's process, where another one asks for it: its cores, limits and cgroup are the child's. */
+  /** The rank's process, where another one asks for it: its cores, limits, cgroup and memory policy are the child's. */
   readonly rankPid?: number;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;

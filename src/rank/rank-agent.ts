@@ -280,9 +280,9 @@ class RankController {
 }
 
 /**
- * Forks the child; where the server refuses (another cgroup), starts a Python of its own instead and says so. A server
- * that is not there, or ends, is the leader's to report, which ends the launch: only if it does not for a while, a
- * Python is started after all.
+ * Forks the child; where the server refuses (another cgroup or memory policy), starts a Python of its own instead and
+ * says so. A server that is not there, or ends, is the leader's to report, which ends the launch: only if it does not
+ * for a while, a Python is started after all.
  */
 function forkElseExec(
   spawn: ChildSpawn,
