@@ -1,7 +1,9 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Failure } from "../errors/failure.ts";
+import { lookPrefix } from "../security/cluster-folder.ts";
 import { unwritable } from "../security/file-problems.ts";
 import { privateFolder } from "../security/private-files.ts";
 import { readSmallFile } from "../security/small-file.ts";
@@ -112,6 +114,8 @@ export async function removeFolder({ path, identity: wanted }: FoundFolder): Pro
     const options = { recursive: true, force: true, maxRetries: 3, retryDelay: 50 };
     await Promise.all(allButOwner(here).map((name) => rm(join(here, name), options)));
     await rm(join(here, ownerName), options);
+    // A host that still looks makes a name there for a moment.
+    for (let tries = 4; tries > 0 && readdirSync(here).length > 0; tries -= 1) await pause(50);
     // The name alone is left: rmdir takes no folder that holds anything.
     rmdirSync(path);
   } catch {
@@ -184,8 +188,9 @@ export function deadClusterFolders(
   });
 }
 
-/** Whether anything but an owner is in a folder. */
-const holdsMore = (folder: string): boolean => readdirSync(folder).some((name) => name !== ownerName);
+/** Whether anything but an owner is in a folder, and what another host makes there for a moment as it looks. */
+const holdsMore = (folder: string): boolean =>
+  readdirSync(folder).some((name) => name !== ownerName && !name.startsWith(lookPrefix));
 
 /** A launch's folder is its owner's alone, from its first moment on. */
 function isPrivate(folder: string): boolean {

@@ -1,5 +1,5 @@
 import { rmdirSync } from "node:fs";
-import { mkdir, readdir, rmdir, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rmdir, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { connect } from "node:tls";
 import { setTimeout as pause } from "node:timers/promises";
@@ -10,6 +10,7 @@ import { deadlines } from "../deadlines.ts";
 import { fileSystem } from "../net/file-systems.ts";
 import { anyListens } from "./unreachable.ts";
 import { endedLink, linkToHub, printOf, type HubPlace, type Link } from "./link.ts";
+import { lookPrefix } from "../security/cluster-folder.ts";
 import { readPrivateFile, writePrivateFile } from "../security/private-files.ts";
 
 /**
@@ -36,6 +37,15 @@ export type FailedRecord = v.InferOutput<typeof failedSchema>;
  * by half of it.
  */
 const failedFor = 60_000;
+
+/**
+ * The hosts of one launch may start so long (ms) after each other: a record that is older than this host's search by
+ * more was left by a launch of the same key that was killed, and the hub is still to come.
+ */
+const startsApart = 60_000;
+
+/** A leader that has seen nothing for so long (ms) makes the file system look again. */
+const lookAfter = 2_000;
 
 /**
  * Not `hub.json`: Dask takes every `.json` and `.yaml` of a folder that DASK_CONFIG names for its settings, secrets
@@ -127,6 +137,8 @@ export async function meetByRecord({
   const deadline =
     started + (shared.shared ? startTimeout * 1000 : Math.min(startTimeout * 1000, deadlines.recordLocal));
   let seen: HubRecord | undefined;
+  /** The secret of a record that a dead launch has left: whatever does not answer there is no reason to give up. */
+  let left: string | undefined;
   let wait = 20;
   // Looked at once at least, however late it is by then.
   do {
@@ -146,8 +158,13 @@ export async function meetByRecord({
       };
       const link = await linkToHub(place, { rank, host });
       if (link !== undefined) return link;
-      if (performance.now() - started > deadlines.hubUnreachable && !(await anyListens(record.addresses))) break;
-    } else if (performance.now() - started > 2000) await refreshDirectory(dirname(folder), rank);
+      const late = performance.now() - started > deadlines.hubUnreachable && record.secret !== left;
+      if (late && !(await anyListens(record.addresses))) {
+        if ((await recordAge(folder, rank)) < performance.now() - started + startsApart) break;
+        left = record.secret;
+      }
+    } else if (performance.now() - started > lookAfter)
+      for (const one of [dirname(folder), folder]) await refreshDirectory(one, rank);
     await pause(wait);
     wait = Math.min(wait * 1.5, 500);
   } while (performance.now() < deadline);
@@ -157,12 +174,21 @@ export async function meetByRecord({
   throw new Failure("TSD-022", { rank, host, hub: seen.host, addresses: seen.addresses.join(", "), seconds });
 }
 
+/** How long ago (ms) the record was written, by the clock of its file system, which may be another than this host's. */
+async function recordAge(folder: string, rank: number): Promise<number> {
+  const now = (await refreshDirectory(folder, rank)) ?? Date.now();
+  return stat(recordPath(folder)).then(
+    ({ mtimeMs }) => now - mtimeMs,
+    () => Infinity,
+  );
+}
+
 /**
  * A network file system may answer from its cache that a name does not exist; a change of ours in the folder makes it
- * ask again.
+ * ask again. Resolves to the moment of the change (ms), by the file system's clock; to undefined where there was none.
  */
-async function refreshDirectory(folder: string, rank: number): Promise<void> {
-  const probe = join(folder, `.tsdask-look-${process.pid}-${rank}`);
+async function refreshDirectory(folder: string, rank: number): Promise<number | undefined> {
+  const probe = join(folder, `${lookPrefix}${process.pid}-${rank}`);
   const remove = (): void => {
     try {
       rmdirSync(probe);
@@ -174,11 +200,16 @@ async function refreshDirectory(folder: string, rank: number): Promise<void> {
   process.once("exit", remove);
   try {
     await mkdir(probe);
+    const { mtimeMs } = await stat(probe);
     await rmdir(probe);
+    return mtimeMs;
   } catch {
     // A folder we may only read, or that is not there: the next look says it again.
+    remove();
+    return undefined;
+  } finally {
+    process.off("exit", remove);
   }
-  process.off("exit", remove);
 }
 
 /** Whatever is not one host's own for sure is taken for shared. */

@@ -1,6 +1,9 @@
 import { join } from "node:path";
 import { readPrivateFile, writePrivateFile } from "./private-files.ts";
 
+/** So begins what a host makes for a moment in a folder, to see what is new there: nothing of a launch's. */
+export const lookPrefix = ".tsdask-look-";
+
 /**
  * The files of a cluster's folder (0700; each 0600): what opens the cluster's doors, and nobody but its owner may read.
  */

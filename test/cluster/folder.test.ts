@@ -129,6 +129,14 @@ it("of a launch of the same name that is gone is emptied first", async () => {
   await removeClusterFolder(folder);
 });
 
+it("is taken and removed while another host looks into it", async () => {
+  const looks = join(folder, ".tsdask-look-1-2");
+  mkdirSync(looks, { recursive: true, mode: 0o700 });
+  await take();
+  await removeClusterFolder(folder);
+  expect(existsSync(folder)).toBe(false);
+});
+
 describe("in a folder where others may rename, a folder of the user's own that is put at its path", () => {
   it("before is neither used nor removed", async () => {
     renameSync(precious, folder);

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, watch } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { meetByRecord, publishRecord, ranksThatHeard } from "../../src/rendezvous/record.ts";
+import { deadlines } from "../../src/deadlines.ts";
+import { meetByRecord, publishRecord, ranksThatHeard, recordPath } from "../../src/rendezvous/record.ts";
 
 let place = "";
 let folder = "";
@@ -14,8 +15,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(place, { recursive: true }));
 
-const meet = (): ReturnType<typeof meetByRecord> =>
-  meetByRecord({ folder, launch: "x", rank: 3, host: "b", localSize: 5, startTimeout: 0.1 });
+const changed: { hubUnreachable: number } = deadlines;
+const { hubUnreachable } = deadlines;
+afterEach(() => {
+  changed.hubUnreachable = hubUnreachable;
+});
+
+const meet = (startTimeout = 0.1): ReturnType<typeof meetByRecord> =>
+  meetByRecord({ folder, launch: "x", rank: 3, host: "b", localSize: 5, startTimeout });
 const publish = (launch: string, port: number): Promise<void> =>
   publishRecord(folder, {
     v: 1,
@@ -54,6 +61,24 @@ test("a record of a rank 0 that does not answer is TSD-022, with its addresses",
   await publish("x", port);
   const facts = { rank: 3, host: "b", hub: "a", addresses: `127.0.0.1:${port}` };
   await expect(meet()).rejects.toMatchObject({ code: "TSD-022", exitCode: 69, facts });
+});
+
+test("a hub that is not reached is given up soon; one whose record is old may be another launch's, and is waited for", async () => {
+  changed.hubUnreachable = 0;
+  await publish("x", await freePort());
+  await expect(meet(30)).rejects.toMatchObject({ code: "TSD-022", facts: { seconds: 0 } });
+  const before = Date.now() / 1000 - 600;
+  utimesSync(recordPath(folder), before, before);
+  await expect(meet(1)).rejects.toMatchObject({ code: "TSD-022", facts: { seconds: 1 } });
+});
+
+test("who finds no record has the file system look again, in the folder where it is to come, too", async () => {
+  const names: (string | null)[] = [];
+  const watcher = watch(folder, (_, name) => names.push(name));
+  await expect(meet(3)).rejects.toMatchObject({ code: "TSD-021" });
+  watcher.close();
+  expect(names).toContain(`.tsdask-look-${process.pid}-3`);
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test("a rank 0 that has failed ends this launch's hosts with its code, and sees how many ranks know", async () => {
