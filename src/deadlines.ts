@@ -81,6 +81,8 @@ export const deadlines = {
   scriptAfterLoss: 2_000,
   /** A publication that is under way as the launch ends is over, before it is taken back: its file system may hang. */
   published: 2_000,
+  /** The last lines of a launch's log, and of its record, are on disk: their file system may hang. */
+  lastLines: 2_000,
   /** Scheduler and workers have said what they were used for; what is not known by then is left out. */
   usage: 2_500,
   /** The same where the launch was told to end, or a part of it was lost: who told it may not wait for long. */

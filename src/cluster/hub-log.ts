@@ -63,7 +63,7 @@ export function hubLog({
     try {
       const opened = await openLog({ folder: folder(), name, base });
       if (closed) {
-        opened.close();
+        await opened.close();
         return;
       }
       log = opened;
@@ -89,10 +89,10 @@ export function hubLog({
         waiting.push({ ...record, data: { ...record.data, at: new Date().toISOString() } });
     },
     "info",
-    () => {
+    async () => {
       closed = true;
       clearTimeout(timer);
-      log?.close();
+      await log?.close();
     },
   );
   return { ...logger, keep: openOnce };

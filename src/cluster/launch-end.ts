@@ -34,8 +34,8 @@ export function endHooks(
       await removeFolder(dead);
     }
   };
-  const leave = (code: number): void => {
-    output.log.close();
+  const leave = async (code: number): Promise<void> => {
+    await output.log.close();
     context.finished(code);
   };
   /** What of the end fails is told, and keeps nothing of the rest from being done. */
@@ -79,7 +79,7 @@ export function endHooks(
     },
     finished: (code) => {
       if (hostsToCome) void step(removeFolders).then(() => leave(code));
-      else leave(code);
+      else void leave(code);
     },
   };
 }
@@ -126,5 +126,5 @@ async function endJobs({ context, output }: LaunchParts, lists: Promise<readonly
  */
 async function closeLog({ output }: LaunchParts, { code }: EndOfLaunch): Promise<void> {
   if (code !== 0) await output.log.keep?.();
-  if (output.logIsOurs) output.log.close();
+  if (output.logIsOurs) await output.log.close();
 }

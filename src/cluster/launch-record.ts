@@ -1,4 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
+import { constants, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { describeJob, namedJob } from "../batch/job.ts";
 import type { OptionKey, Options, Sources } from "../config/options.ts";
@@ -10,6 +10,7 @@ import type { World } from "../launcher/world.ts";
 import { launcherTitle } from "../launcher/known.ts";
 import { recordName, type LaunchHead, type RecordEvent, type RecordLine } from "../report/lines.ts";
 import { systemCode } from "../security/file-problems.ts";
+import { appendTo, type Appended } from "../ui/append.ts";
 import { bytesText } from "../ui/format.ts";
 import { redact } from "../ui/redact.ts";
 import type { Plan } from "./plan.ts";
@@ -25,10 +26,10 @@ const mostBytes = 8_000_000;
 
 export interface RecordWriter {
   readonly add: (event: RecordEvent) => void;
-  /** Has everything on disk when it returns, where that can be. */
-  readonly flush: () => void;
-  /** With `keep`, or where it is on disk already, the last lines are, too. */
-  readonly close: (how: { readonly keep: boolean }) => void;
+  /** Has everything on disk when it resolves, where that can be. Never rejects. */
+  readonly flush: () => Promise<void>;
+  /** With `keep`, or where it is on disk already, the last lines are, too. Never rejects. */
+  readonly close: (how: { readonly keep: boolean }) => Promise<void>;
 }
 
 /**
@@ -38,13 +39,13 @@ export interface RecordWriter {
 export function openRecord(folder: () => string, now: () => number = Date.now): RecordWriter {
   let waiting: string[] = [];
   let room = mostBytes;
-  let fd: number | undefined;
+  let file: Appended | undefined;
   let broken = false;
   const write = (): void => {
     if (broken || waiting.length === 0) return;
     try {
-      fd ??= open(folder());
-      writeSync(fd, waiting.join(""));
+      file ??= appendTo(open(folder()));
+      file.append(waiting.join(""));
     } catch {
       // A full disk, or a home that is not there: the log's own warning (TSD-146) has told of it.
       broken = true;
@@ -66,17 +67,15 @@ export function openRecord(folder: () => string, now: () => number = Date.now): 
       line(event);
       if (room < 0 && event.k !== "end") line({ k: "full" });
     },
-    flush: write,
-    close: ({ keep }) => {
+    flush: async () => {
+      write();
+      await file?.written();
+    },
+    close: async ({ keep }) => {
       clearTimeout(timer);
-      if (keep || fd !== undefined) write();
-      try {
-        if (fd !== undefined) closeSync(fd);
-      } catch {
-        // A network's file system tells at the close what it could not keep.
-      }
-      fd = undefined;
+      if (keep || file !== undefined) write();
       broken = true;
+      await file?.close();
     },
   };
 }

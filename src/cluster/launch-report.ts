@@ -78,8 +78,10 @@ export async function openLaunchReport(
       if (signalled || !(isSignal(event) || event.e === "leave")) return;
       signalled = isSignal(event);
       // Whatever comes next may be a kill.
-      writer.flush();
-      page?.write().catch(ignored);
+      void writer
+        .flush()
+        .then(() => page?.write())
+        .catch(ignored);
     },
     pythons: (reports) => {
       for (const { host, python, dask } of reports) {
@@ -112,7 +114,7 @@ export async function openLaunchReport(
       samples?.stop();
       keep({ k: "end", ending: ending.kind, why: howItEnded(ending), code, usage });
       // What ended well in a moment needs no record, as it needs no log.
-      writer.close({ keep: page !== undefined || code !== 0 });
+      await writer.close({ keep: page !== undefined || code !== 0 });
       try {
         // A job that is told to end has no time for questions.
         if (!signalled) await page?.account(deadlines.lastAccounting);
@@ -133,7 +135,7 @@ function writeRegularly(
   let over = false;
   let timer: NodeJS.Timeout | undefined;
   const write = async (wait: number): Promise<void> => {
-    writer.flush();
+    await writer.flush();
     await page?.account(deadlines.accounting);
     if (over) return;
     await page?.write();

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { Failure } from "../errors/failure.ts";
 import { systemCode, unwritable } from "../security/file-problems.ts";
 import { makeFolder } from "../security/private-files.ts";
+import { appendTo, type Appended } from "./append.ts";
 import { redact } from "./redact.ts";
 
 /** Levels of the log files (pino's names). */
@@ -25,8 +26,8 @@ export interface Log {
   readonly info: (event: string, data?: LogData) => void;
   readonly warn: (event: string, data?: LogData) => void;
   readonly error: (event: string, data?: LogData) => void;
-  /** Everything is on disk when it returns; later records are dropped. */
-  readonly close: () => void;
+  /** Everything is on disk when it resolves, where that can be; later records are dropped. Never rejects. */
+  readonly close: () => Promise<void>;
 }
 
 /**
@@ -36,12 +37,12 @@ export interface Log {
 export function logTo(
   send: (record: LogRecord) => void,
   level: RecordLevel = "info",
-  close: () => void = () => undefined,
+  close: () => Promise<void> = async () => undefined,
 ): Log {
   const least = recordLevels.indexOf(level);
-  let open = true;
+  let closing: Promise<void> | undefined;
   const record = (entry: LogRecord): void => {
-    if (open && recordLevels.indexOf(entry.level) >= least) send(entry);
+    if (closing === undefined && recordLevels.indexOf(entry.level) >= least) send(entry);
   };
   const at = (name: RecordLevel) => (event: string, data?: LogData) =>
     record(data === undefined ? { level: name, event } : { level: name, event, data });
@@ -51,11 +52,7 @@ export function logTo(
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    close: () => {
-      if (!open) return;
-      open = false;
-      close();
-    },
+    close: () => (closing ??= close()),
   };
 }
 
@@ -64,8 +61,9 @@ export const silentLog: Log = logTo(() => undefined, "error");
 
 /**
  * Opens `<folder>/<name>.jsonl` (mode 0600, appended) for one process. Loads pino on first use.
- * Each record is written before the call returns, so that the last one before a crash is there. A full or vanished disk
- * ends the log, not the launch. The folder is made if it is not there. Throws TSD-072 when the folder or the file
+ * Each record is on its way when the call returns, and at the process's exit the last ones are written, so that those
+ * before a crash are there. A disk that hangs holds nobody up; one that is full or has vanished ends the log, not the
+ * launch. The folder is made if it is not there. Throws TSD-072 when the folder or the file
  * cannot be had, TSD-123 when what lies there is not ours.
  */
 export async function openLog({
@@ -88,24 +86,16 @@ export async function openLog({
     throw unwritable(path, error);
   }
   const { default: pino } = await import("pino");
-  let destination: ReturnType<typeof pino.destination>;
+  let file: Appended;
   try {
-    destination = pino.destination({ dest: openOwn(path), sync: true });
+    file = appendTo(openOwn(path));
   } catch (error) {
     throw unwritable(path, error);
   }
-  let broken = false;
-  destination.on("error", () => {
-    broken = true;
-  });
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
-  const write = ({ level: at, event, data }: LogRecord): void => {
-    if (!broken) logger[at]((redact({ ...base, ...data }) ?? {}) as object, event);
-  };
-  return logTo(write, level, () => {
-    broken = true;
-    destination.end();
-  });
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: file.append });
+  const write = ({ level: at, event, data }: LogRecord): void =>
+    logger[at]((redact({ ...base, ...data }) ?? {}) as object, event);
+  return logTo(write, level, file.close);
 }
 
 /**
