@@ -7,8 +7,8 @@ import { settingValues, workersMeant } from "../dask/settings.ts";
 import { deadlines } from "../deadlines.ts";
 import { render } from "../errors/failure.ts";
 import { clusterFiles } from "../security/cluster-folder.ts";
+import type { Secrets } from "./launch.ts";
 import type { SchedulerFacts } from "./state.ts";
-import type { LaunchSecrets } from "./secrets.ts";
 
 /**
  * What the client's rank starts: the script with the cluster's Python, a notebook executed cell by cell, or a command
@@ -36,7 +36,7 @@ export async function clientStart({
   readonly folder: string;
   readonly schedulerFile: string | undefined;
   readonly scheduler: SchedulerFacts;
-  readonly secrets: Promise<LaunchSecrets>;
+  readonly secrets: Promise<Secrets>;
   /** Where the client's host reaches the scheduler's pages: Jupyter shows them as its own. */
   readonly pages: string | undefined;
   /**

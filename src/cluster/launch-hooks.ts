@@ -17,13 +17,12 @@ import type { Input } from "./input.ts";
 import { otherVersions, schedulerBack } from "./join.ts";
 import { launchBanner, together } from "./launch-banner.ts";
 import type { LaunchReport } from "./launch-report.ts";
-import type { LaunchHooks } from "./launch.ts";
+import type { LaunchHooks, Secrets } from "./launch.ts";
 import { dashboardHost, pagesUrl } from "./pages.ts";
 import type { Plan } from "./plan.ts";
 import type { Publication } from "./publication.ts";
 import type { RankZeroContext } from "./rank-zero-context.ts";
 import type { RankZeroOutput } from "./rank-zero-output.ts";
-import type { LaunchSecrets } from "./secrets.ts";
 import type { SchedulerFacts } from "./state.ts";
 import type { UsageCollector } from "./usage.ts";
 import { said } from "../ui/banner.ts";
@@ -39,7 +38,7 @@ export interface LaunchParts {
   /** The launch's name, by which its files are known for its own. */
   readonly launch: string;
   readonly output: RankZeroOutput;
-  readonly secrets: Promise<LaunchSecrets>;
+  readonly secrets: Promise<Secrets>;
   /** The cluster folder holds the credentials. */
   readonly credentialsWritten: Promise<void>;
   readonly publication: Publication;

@@ -118,8 +118,8 @@ export interface LaunchContext {
 }
 
 export interface Launch {
-  /** Takes a host whose leader has proved that it belongs to this launch. */
-  readonly attach: (channel: Channel<ToLeader, FromLeader>, host: string, rank: number) => void;
+  /** Takes a host whose leader has proved that it belongs to this launch. `of`: how many ranks it has, where known. */
+  readonly attach: (channel: Channel<ToLeader, FromLeader>, host: string, rank: number, of?: number) => void;
   /** Ends the launch for a reason that comes from outside the ranks (a failure on rank 0, the walltime). */
   readonly end: (ending: Ending, code: number) => void;
   readonly fail: (failure: Failure) => void;
@@ -143,7 +143,7 @@ export function createLaunch(context: LaunchContext): Launch {
   const controller = new LaunchController(context);
   controller.start();
   return {
-    attach: (channel, name, rank) => controller.attach(channel, name, rank),
+    attach: (channel, name, rank, of) => controller.attach(channel, name, rank, of),
     end: (ending, code) => controller.dispatch({ e: "end", ending, code }),
     fail: (failure) => controller.dispatch({ e: "failed", failure }),
     leave: () => controller.dispatch({ e: "leave" }),
@@ -189,7 +189,7 @@ class LaunchController {
     this.#context.join?.then((facts) => this.dispatch({ e: "scheduler", facts }), this.#failed);
   }
 
-  attach(channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number): void {
+  attach(channel: Channel<ToLeader, FromLeader>, name: string, leaderRank: number, of?: number): void {
     const holder = holderOf(this.#state, leaderRank);
     if (holder !== undefined && holder !== name) {
       this.#refuse(channel, { host: name, rank: leaderRank, holder });
@@ -197,6 +197,7 @@ class LaunchController {
     }
     const host = this.#channels.push(channel) - 1;
     this.dispatch({ e: "host-joined", name, rank: leaderRank });
+    if (of !== undefined) this.dispatch({ e: "ranks", host, ranks: [], of });
     channel.onMessage((message) => {
       if (message.t === "ranks") this.dispatch({ e: "ranks", host, ranks: message.ranks, of: message.of });
       else if (message.t === "python") this.#knowPython(name, message.report);
@@ -372,12 +373,14 @@ class LaunchController {
     const name = this.#state.hosts[host]?.name ?? "";
     const { plan, secrets, granted, schedulerReturns, folder, schedulerFile, namedByRank } = this.#context;
     const clientRank = plan.clientRank ?? null;
-    Promise.all([secrets, granted, schedulerReturns]).then(([{ credentials, token }, grantedTo, returns]) => {
-      const own = { folder, schedulerFile, credentials, token };
-      const known = { ...own, granted: grantedTo(name), namedByRank, clientRank, schedulerReturns: returns };
-      this.#channels[host]?.send({ t: "welcome", ...known });
-      this.dispatch({ e: "welcomed", host });
-    }, this.#failed);
+    Promise.all([secrets, granted, schedulerReturns])
+      .then(([{ credentials, token }, grantedTo, returns]) => {
+        const own = { folder, schedulerFile, credentials, token };
+        const known = { ...own, granted: grantedTo(name), namedByRank, clientRank, schedulerReturns: returns };
+        this.#channels[host]?.send({ t: "welcome", ...known });
+      }, this.#failed)
+      // Where it cannot be welcomed, it is told that the launch has ended.
+      .then(() => this.dispatch({ e: "welcomed", host }));
   }
 
   #knowPython(name: string, report: PythonReport): void {

@@ -8,6 +8,11 @@ import { hasEnded, hostsToCome, isOpen, registeredWorkers, type Effect, type Lau
 /** Of these nobody else ends the launch who would not wait for it. */
 const endsOfItself: ReadonlySet<Ending["kind"]> = new Set(["script", "jupyter", "closed", "idle", "retired"]);
 
+/** Ends that hosts which are still to come are to hear of, from a rank 0 that waits for them. */
+const heardLater: ReadonlySet<Ending["kind"]> = new Set(["script", "failed", "scheduler-lost"]);
+/** Of these, hosts were waited for long enough, or one has tried in vain. */
+const waitedFor: ReadonlySet<string> = new Set(["TSD-022", "TSD-034", "TSD-053"]);
+
 /** A state and what is to be done on the way to it. */
 export type Step = readonly [LaunchState, readonly Effect[]];
 
@@ -68,8 +73,8 @@ export function fail(state: LaunchState, failure: Failure): Step {
 export function end(state: LaunchState, ending: Ending, code: number, grace: number = state.options.grace): Step {
   if (hasEnded(state)) return [state, []];
   const { ending: _, ...rest } = { ending: undefined, ...state };
-  const byItself = ending.kind === "script";
-  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false, byItself, cancels: false };
+  const waits = heardLater.has(ending.kind) && !(ending.kind === "failed" && waitedFor.has(ending.code));
+  const ended: LaunchState = { ...rest, phase: "ending", code, takenBack: false, waits, cancels: false };
   const facts = {
     code,
     workers: state.everRegistered,
@@ -78,7 +83,7 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
     schedulerTells:
       state.options.plan.schedulerRank !== undefined && state.scheduler !== undefined && !state.schedulerOver,
     inHaste: state.phase === "departing" || !endsOfItself.has(ending.kind),
-    hostsToCome: byItself && hostsToCome(state),
+    hostsToCome: waits && hostsToCome(state),
   };
   return [
     ended,
@@ -93,12 +98,13 @@ export function end(state: LaunchState, ending: Ending, code: number, grace: num
 
 /**
  * Done when all hosts are, and what was published is taken back. Hosts that start later than the script took are waited
- * for: their ranks would find nobody, and fail the launch of a script that has succeeded.
+ * for: their ranks would find nobody, fail the launch of a script that has succeeded, or look for the hub of one that
+ * has failed until `--start-timeout`.
  */
 export function finishIfDone(state: LaunchState): Step {
   if (state.phase !== "ending" || !state.takenBack || state.hosts.some(({ done }) => !done)) return [state, []];
-  if (state.byItself && hostsToCome(state)) return [state, []];
-  const { takenBack: _, byItself: __, cancels: ___, ...rest } = state;
+  if (state.waits && hostsToCome(state)) return [state, []];
+  const { takenBack: _, waits: __, cancels: ___, ...rest } = state;
   return [{ ...rest, phase: "done" }, [{ do: "finish", code: state.code }]];
 }
 
@@ -116,7 +122,7 @@ export function cancelJobs(state: LaunchState): Step {
 export function hostsLate(state: LaunchState): Step {
   if (state.phase !== "ending") return [state, []];
   const hosts = state.hosts.map((host) => ({ ...host, done: true }));
-  return finishIfDone({ ...state, takenBack: state.takenBack || !state.cancels, byItself: false, hosts });
+  return finishIfDone({ ...state, takenBack: state.takenBack || !state.cancels, waits: false, hosts });
 }
 
 /** The hosts that are not done yet. */

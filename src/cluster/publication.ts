@@ -18,9 +18,9 @@ import { writePrivateFile } from "../security/private-files.ts";
 import { said } from "../ui/banner.ts";
 import { readByOwner, reachText } from "./connection-info.ts";
 import { schedulerContent } from "./cluster-record.ts";
+import type { Secrets } from "./launch.ts";
 import type { RankZeroContext } from "./rank-zero-context.ts";
 import type { RankZeroOutput } from "./rank-zero-output.ts";
-import type { LaunchSecrets } from "./secrets.ts";
 import type { SchedulerFacts } from "./state.ts";
 
 /** The files that say where a launch's cluster is, from the scheduler's first answer to the launch's end. */
@@ -52,7 +52,7 @@ export function openPublication({
 }: {
   readonly context: RankZeroContext;
   readonly launch: string;
-  readonly secrets: Promise<LaunchSecrets>;
+  readonly secrets: Promise<Secrets>;
   readonly output: RankZeroOutput;
 }): Publication {
   const { options, env, folder, python, plan } = context;

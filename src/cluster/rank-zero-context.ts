@@ -22,6 +22,8 @@ export interface RankZeroContext {
   readonly schedulerFile: string;
   readonly schedulerFileIsDefault: boolean;
   readonly multiHost: boolean;
+  /** How many ranks this host has, where the launcher tells. */
+  readonly localSize: number | undefined;
   /** The user has said how workers are called. */
   readonly workersAreNamed: boolean;
   readonly addresses: readonly string[];

@@ -39,7 +39,7 @@ export async function openRankZeroHub({
   /** Seconds. */
   readonly startTimeout: number;
 }): Promise<{ readonly close: () => void; readonly finalize: () => Promise<void> }> {
-  const { hub: hubCertificate } = await zero.secrets;
+  const hubCertificate = await zero.hubCertificate;
   if (hubCertificate === undefined) throw new Error("the hub has no certificate");
   const launch = shortName(key);
   const secret = randomToken();

@@ -15,13 +15,13 @@ import { hostGrants } from "./granted.ts";
 import { endHooks } from "./launch-end.ts";
 import { openLaunchReport, reportHooks, type LaunchReport } from "./launch-report.ts";
 import { runHooks, scriptName, startHooks, type LaunchParts } from "./launch-hooks.ts";
-import { createLaunch, type Launch } from "./launch.ts";
+import { createLaunch, type Launch, type Secrets } from "./launch.ts";
 import { openPublication } from "./publication.ts";
 import { namedByRank } from "./rank-names.ts";
 import { openRankZeroOutput } from "./rank-zero-output.ts";
 import type { RankZeroContext } from "./rank-zero-context.ts";
 import { registerLaunch } from "./register-launch.ts";
-import { makeSecrets, type LaunchSecrets } from "./secrets.ts";
+import { makeSecrets, type HubCertificate } from "./secrets.ts";
 import { openSummary } from "./summary.ts";
 import { collectUsage } from "./usage.ts";
 import { watchWalltime } from "./walltime.ts";
@@ -29,7 +29,8 @@ import { watchWalltime } from "./walltime.ts";
 export interface RankZero {
   readonly launch: Launch;
   readonly up: Channel<FromLeader, ToLeader>;
-  readonly secrets: Promise<LaunchSecrets>;
+  /** Where other hosts must find the hub. */
+  readonly hubCertificate: Promise<HubCertificate | undefined>;
   readonly log: Log;
   /** Shows a message that the launch survives. */
   readonly warn: (failure: Failure) => void;
@@ -56,7 +57,7 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     report = await openLaunchReport({ ...context, name: register.name, launch: name, host: hostname(), warn });
   await takeClusterFolder(folder, hostname(), (left) => endWorkerJobs(left, env));
   void context.forkServer.then((server) => server.own({ paths: [folder], identities: [takenFolder(folder)] }));
-  const secrets = makeLaunchSecrets(context, name);
+  const { secrets, hub: hubCertificate } = makeLaunchSecrets(context, name);
   const credentialsWritten = writeSecrets(context, secrets);
   const killed = shortKillTimeout(context.world, { env, grace: options.grace });
   if (killed !== undefined) warn(killed);
@@ -94,11 +95,11 @@ export async function startRankZero(context: RankZeroContext): Promise<RankZero>
     warn,
   });
   const [toLaunch, toLeader] = channelPair<FromLeader, ToLeader>();
-  launch.attach(toLeader, hostname(), 0);
+  launch.attach(toLeader, hostname(), 0, context.localSize);
   return {
     launch,
     up: toLaunch,
-    secrets,
+    hubCertificate,
     log: output.log,
     warn,
     pythonKnown: (known) => {
@@ -131,15 +132,15 @@ function lifeOf(
 }
 
 /** Makes the launch's certificates and token. A failure is met by whoever waits for them. */
-function makeLaunchSecrets(context: RankZeroContext, launch: string): Promise<LaunchSecrets> {
+function makeLaunchSecrets(context: RankZeroContext, launch: string): ReturnType<typeof makeSecrets> {
   const { options, multiHost: hub, addresses, join } = context;
-  const secrets = makeSecrets({ options, launch, hub, host: hostname(), addresses, join });
-  secrets.catch(() => undefined);
-  return secrets;
+  const made = makeSecrets({ options, launch, hub, host: hostname(), addresses, join });
+  for (const one of [made.secrets, made.hub]) one.catch(() => undefined);
+  return made;
 }
 
 /** Writes the secrets into the cluster folder; a cluster that is joined keeps its own in its own folder. */
-function writeSecrets({ join, folder }: RankZeroContext, secrets: Promise<LaunchSecrets>): Promise<void> {
+function writeSecrets({ join, folder }: RankZeroContext, secrets: Promise<Secrets>): Promise<void> {
   const written = secrets.then(async ({ credentials, token }) => {
     if (join !== undefined) return;
     if (credentials !== null) await writeClusterCredentials(folder, credentials);

@@ -93,14 +93,14 @@ export type LaunchState = Known &
     /** The workers that go now are no loss. */
     | { readonly phase: "departing"; readonly ending: Ending; readonly code: number }
     /**
-     * `takenBack`: what was published is gone again. `byItself`: the script ended, and its code is to be that of ranks
-     * on hosts that are still to come, too. `cancels`: worker jobs are listed, and what is taken back includes them.
+     * `takenBack`: what was published is gone again. `waits`: hosts that are still to come are to hear of the end, and
+     * their ranks to have its code. `cancels`: worker jobs are listed, and what is taken back includes them.
      */
     | {
         readonly phase: "ending";
         readonly code: number;
         readonly takenBack: boolean;
-        readonly byItself: boolean;
+        readonly waits: boolean;
         readonly cancels: boolean;
       }
     | { readonly phase: "done"; readonly code: number }

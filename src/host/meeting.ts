@@ -112,6 +112,7 @@ async function beHub(
     // A script's environment names its own cluster's file, which a launch inside the script must not take over.
     schedulerFileIsDefault: ["default", "environment"].includes(sources.schedulerFile.kind),
     multiHost,
+    localSize: context.alone ? 1 : world.localSize,
     workersAreNamed: sources.name.kind !== "default",
     addresses,
     forkServer: Promise.resolve(forkServer),

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { createLaunch, type LaunchContext, type LaunchHooks } from "../../src/cluster/launch.ts";
+import { Failure } from "../../src/errors/failure.ts";
 import { channelPair } from "../../src/protocol/channel.ts";
 import type { FromLeader, ToLeader } from "../../src/protocol/messages.ts";
 import type { Log } from "../../src/ui/log.ts";
@@ -79,5 +80,22 @@ test("a publication that is under way when the launch ends is waited for before 
     if (!hangs) publication.resolve();
     await vi.advanceTimersByTimeAsync(5_000);
     expect(done).toEqual(hangs ? ["taken back"] : ["published", "taken back"]);
+  }
+});
+
+test("a host that comes when there are no secrets is told that the launch has ended", async () => {
+  const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const hooks = { onFailure: () => undefined, onEnd: async () => undefined, finished: () => undefined };
+  const launch = createLaunch({
+    ...options(),
+    log: quiet as unknown as Log,
+    secrets: Promise.reject(new Failure("TSD-074", { path: "/no.pem", problem: "there is no such file" })),
+    hooks: hooks as unknown as LaunchHooks,
+  } as unknown as LaunchContext);
+  for (const rank of [0, 2]) {
+    const [host, hub] = channelPair<FromLeader, ToLeader>();
+    launch.attach(hub, `h${rank}`, rank, 2);
+    const told = await new Promise((resolve) => host.onMessage(resolve));
+    expect(told).toEqual({ t: "end", code: 69, grace: 5 });
   }
 });

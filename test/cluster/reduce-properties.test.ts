@@ -381,7 +381,7 @@ describe("in any world that is possible", () => {
         world.settle(allDeadlines);
         world.hostsLeave();
         const { state } = world;
-        if (state.phase !== "done") expect(state.phase === "ending" && state.byItself && hostsToCome(state)).toBe(true);
+        if (state.phase !== "done") expect(state.phase === "ending" && state.waits && hostsToCome(state)).toBe(true);
       }),
       runs,
     );

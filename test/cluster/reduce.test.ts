@@ -82,11 +82,38 @@ describe("a launch that goes well", () => {
     expect(state.phase).toBe("ending");
     expect(play([{ e: "host-done", host: 1 }], state).of("finish")).toEqual([{ do: "finish", code: 7 }]);
     expect(play([late("hosts-done")], waiting.state).of("finish")).toEqual([{ do: "finish", code: 7 }]);
-    // A launch that failed is over at once.
-    expect(
-      play([...alone, { e: "failed", failure: new Failure("TSD-026", { path: "/f" }) }, ...ended.slice(1)], before)
-        .state.phase,
-    ).toBe("done");
+  });
+
+  test("waits for them where it has failed, too, but not where they were waited for, nor where it was told to end", () => {
+    const alone: LaunchEvent[] = [
+      { e: "host-joined", name: "a", rank: 0 },
+      { e: "ranks", host: 0, ranks: [1], of: 2 },
+    ];
+    const over: LaunchEvent[] = [{ e: "taken-back" }, { e: "host-done", host: 0 }];
+    const end = (event: LaunchEvent, ...before: LaunchEvent[]) => play([...alone, ...before, event, ...over]);
+    const failed: LaunchEvent = { e: "failed", failure: new Failure("TSD-026", { path: "/f" }) };
+    for (const [event, code] of [
+      [failed, 64],
+      [schedulerExit(1), 69],
+    ] as const) {
+      const { of, state } = end(event);
+      expect(of("take-back")).toMatchObject([{ facts: { hostsToCome: true } }]);
+      expect(state.phase).toBe("ending");
+      const { effects } = play(
+        [
+          { e: "host-joined", name: "b", rank: 2 },
+          { e: "welcomed", host: 1 },
+        ],
+        state,
+      );
+      expect(effects).toContainEqual({ do: "send", hosts: [1], message: { t: "end", code, grace: 5 } });
+      expect(play([late("hosts-done")], state).state.phase).toBe("done");
+    }
+    const unreached: LaunchEvent = { e: "failed", failure: new Failure("TSD-022", { rank: 2, host: "b" }) };
+    for (const event of [unreached, late("start"), { e: "signal", signal: "SIGTERM" } as const])
+      expect(end(event).state.phase).toBe("done");
+    // All are here.
+    expect(end(failed, { e: "ranks", host: 0, ranks: [], of: 4 }).state.phase).toBe("done");
   });
 
   test("does not wait for hosts for ever", () => {
