@@ -39,6 +39,11 @@ USAGE = 64
 SAVE_EVERY = 1.0
 SAVE_SHARE = 10
 LAST_WORDS = 4000
+# What a cell has put out may come long behind its end (seconds): whoever reads stdout may be slow, and all is shown
+# before more is taken. Our own kernel loses nothing, and its end ends the waiting; another one may have lost what says
+# that nothing more comes, as ZeroMQ drops what goes beyond a queue's thousand messages.
+OUTPUTS_WITHIN = 30 * 86_400
+OUTPUTS_WITHIN_OTHERS = 300
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -200,6 +205,8 @@ class Run:
         finally:
             os.close(writing)
         self.client.kc = self.client.km.client()
+        # Outputs beyond a thousand would be dropped where they come faster than they are shown (zmq_setsockopt(3)).
+        self.client.kc.context.rcvhwm = 0
         self.client.kc.start_channels()
         self.client.kc.allow_stdin = False
         await self.client.kc.wait_for_ready(timeout=self.request.start_timeout)
@@ -245,6 +252,8 @@ class Run:
             self.notebook,
             km=manager,
             timeout=None,
+            iopub_timeout=OUTPUTS_WITHIN_OTHERS if self.request.kernel else OUTPUTS_WITHIN,
+            raise_on_iopub_timeout=True,
             allow_errors=self.request.allow_errors,
             resources={"metadata": {"path": path}},
         )
@@ -268,7 +277,7 @@ class Run:
 
     async def cells(self) -> int:
         """Execute all cells, saving after each; return the exit code."""
-        from nbclient.exceptions import CellExecutionError, DeadKernelError
+        from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
         for index, cell in enumerate(self.notebook.cells):
             self.running = cell if cell.cell_type == "code" else None
@@ -290,6 +299,12 @@ class Run:
                 return self.stopped_code()
             if isinstance(error, CellExecutionError):
                 return self.failed(index, error)
+            if isinstance(error, CellTimeoutError):
+                where = f"cell {index + 1} of {len(self.notebook.cells)}"
+                self.tell(
+                    f"{where} has ended, and the kernel did not say that all of its outputs came; some may be lost"
+                )
+                return 1
             if error is not None:
                 raise error
             if self.exits:

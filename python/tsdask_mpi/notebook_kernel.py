@@ -9,6 +9,8 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
+from tsdask_mpi.run_kernel import KEEP_ALL
+
 # The longest path that Linux takes for a unix socket is 107 bytes; the kernel's sockets add a few to their folder's.
 LONGEST_FOLDER = 90
 OWN_KERNEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run_kernel.py")
@@ -44,7 +46,7 @@ def kernel_of(name: str | None, folder: str) -> tuple[Any, str]:
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             if name is not None:
                 return super().get_kernel_spec(kernel_name)
-            argv = [sys.executable, OWN_KERNEL, "-f", "{connection_file}"]
+            argv = [sys.executable, OWN_KERNEL, KEEP_ALL, "-f", "{connection_file}"]
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     specs = Specs()

@@ -20,6 +20,9 @@ from typing import Any
 
 # What a child process of long life goes on to write does not hold up a cell for longer (seconds).
 READ_WITHIN = 0.5
+# The first argument where nothing that a cell puts out may be lost, however much of it waits to be read: what executes
+# a notebook keeps all of it anyway. Beside JupyterLab a server that does not read would cost the kernel its memory.
+KEEP_ALL = "--tsdask-keep-all"
 
 
 def is_read(pipe: int, thread: int) -> bool:
@@ -67,9 +70,19 @@ def main() -> None:
     import ipykernel_launcher
     from ipykernel.kernelapp import IPKernelApp
 
+    class KeepingApp(IPKernelApp):
+        """Queues what cells put out without an end; ZeroMQ drops what goes beyond a thousand messages."""
+
+        def init_iopub(self, context: Any) -> None:
+            context.sndhwm = 0
+            super().init_iopub(context)
+
+    keeps = sys.argv[1:2] == [KEEP_ALL]
+    if keeps:
+        del sys.argv[1]
     # By this name libraries see that they are in a notebook.
     sys.argv[0] = ipykernel_launcher.__file__
-    app = IPKernelApp.instance()
+    app = (KeepingApp if keeps else IPKernelApp).instance()
     app.initialize()
     readers = readers_of([sys.stdout, sys.stderr])
 
