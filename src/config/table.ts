@@ -378,7 +378,7 @@ export const table: Table = {
     read: orWord(off, duration("positive")),
     initial: undefined,
     otherwise: "none",
-    help: "end the cluster after this long without work",
+    help: "end the cluster after this long without work; with --jupyter, when no cell has run and no page was open for this long",
   },
   lifetimeCluster: {
     group: "Scheduler and dashboard",

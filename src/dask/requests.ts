@@ -51,7 +51,8 @@ export function schedulerRequest(input: RequestInput, cpus: number): SchedulerRe
       options.tunnel !== "direct" && options.dashboardAddress.startsWith(":")
         ? `127.0.0.1${options.dashboardAddress}`
         : options.dashboardAddress,
-    ...given("idle_timeout", options.idleTimeout),
+    // To Dask a cluster whose user reads, or computes in a kernel, is idle: with Jupyter its server keeps the time.
+    ...given("idle_timeout", options.jupyter === undefined ? options.idleTimeout : undefined),
   };
   return {
     kind: "scheduler",

@@ -53,3 +53,13 @@ test("a rank whose words are wrong says so, and no other rank does", async () =>
   expect(told.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "fulfilled", "rejected"]);
   expect(told[3]).toMatchObject({ reason: { code: "TSD-003" } });
 });
+
+test.each([
+  ["s.py", 60],
+  ["--jupyter lab", undefined],
+  ["--jupyter hub", undefined],
+])("--idle-timeout is the scheduler's, and with Jupyter Jupyter's: %s", async (words, seconds) => {
+  const line = `--idle-timeout 1m ${words}`;
+  const [first] = await assigned(line, line, line);
+  expect(first?.scheduler?.params.kwargs?.["idle_timeout"]).toBe(seconds);
+});
