@@ -198,6 +198,8 @@ export const deadlines = {
   openSilence: 150_000,
   /** The batch system lists its queues, for the questions of `open`. */
   openChoices: 8_000,
+  /** `open --client`: a scheduler that is busy is asked for its versions again. */
+  openCredentials: 60_000,
   /** A page answers for the first time through a tunnel. */
   openPage: 20_000,
   /** `open`: the desktop says which browser is the usual one. */

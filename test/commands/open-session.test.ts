@@ -2,11 +2,13 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { openCommand } from "../../src/commands/open.ts";
 import { written } from "../../src/commands/open/lines.ts";
 import { serveOpen } from "../../src/commands/open/login-side.ts";
 import { rememberedNames } from "../../src/commands/open/remember.ts";
+import type { ClusterEntry } from "../../src/registry/cluster-entry.ts";
 import { readEntries } from "../../src/registry/entry.ts";
 import { statePaths } from "../../src/registry/place.ts";
 import { writeEntry } from "../../src/registry/write.ts";
@@ -174,6 +176,27 @@ it("follows, on the login host, the launch of a job that HTCondor calls by the n
   expect(said).toContain('"event":"ended","why":"its script has ended","code":0');
 });
 
+it("waits, on the login host, for credentials of a scheduler that does not answer, as long as its cluster has not ended", async () => {
+  const state = { ...env, XDG_STATE_HOME: path("busy-state") };
+  const entry: Omit<ClusterEntry, "state"> = {
+    ...{ format: 1, version: "0", name: "busy", launch: "abc.1", job: { system: "local" } },
+    ...{ started: Date.now() / 1000, pid: 1, startTime: "1", host: "n1", machine: "m", hosts: ["n1"] },
+    ...{ ranks: 3, workers: 1, cwd: folder, folder, security: "tls", grace: 1 },
+  };
+  await writeEntry({ ...entry, state: "running" }, state);
+  const input = new PassThrough();
+  let said = "";
+  const serving = serveOpen(state, input, { write: (line) => (said += line) });
+  input.write(written({ op: "credentials", target: { name: "busy" } }));
+  await sleep(1_500);
+  expect(said).not.toContain('"event":"failure"');
+  await writeEntry({ ...entry, state: "ended", why: "its script has ended", code: 0 }, state);
+  await expect.poll(() => said, { timeout: 10_000 }).toContain('"event":"failure"');
+  input.end();
+  await serving;
+  expect(said).toContain('"code":"TSD-176","facts":{"name":"busy","why":"its script has ended"}');
+});
+
 it("cancels its own job where that can never run, and says that it has", async () => {
   const facts = { system: "slurm", jobs: "7", reason: "BadConstraints", hint: "Cancel it, and ask for less." };
   program(
@@ -202,6 +225,28 @@ describe("a connection", () => {
     const { code, said } = await session([]);
     expect(code).toBe(0);
     expect(said).toMatch(/is lost; connecting again[\s\S]*connected again[\s\S]*calm-otter has ended/);
+  });
+
+  const up = tell({
+    ...{ event: "up", name: "calm-otter", address: "tcp://127.0.0.1:8786" },
+    record: { launch: "abc.1", host: "login1", folder: "/f", dashboard: null, jupyter: null, security: "none" },
+  });
+  const credentials = tell({ event: "credentials", packages: {} });
+
+  it("that is made again leads to the scheduler again, whose credentials are here", async () => {
+    inTurn(
+      serving({ submit: submitted, follow: up, credentials: `${credentials}; sleep 0.5; exit 255` }),
+      serving({ follow: `${up}; sleep 0.5; ${ended}` }),
+    );
+    const { code, said } = await session(["--client", "--python", "false"]);
+    expect(code).toBe(0);
+    expect(said).toMatch(/DASK_CONFIG=[\s\S]*connected again[\s\S]*calm-otter has ended/);
+    expect(requests()).toEqual(["submit", "follow", "credentials", "follow"]);
+  });
+
+  it("that drops before the credentials are here leaves a cluster that goes on", async () => {
+    program("there", serving({ submit: submitted, follow: up, credentials: "exit 255" }));
+    await expect(session(["--client"])).rejects.toThrow(/TSD-173 [\s\S]*The cluster goes on: open it again/);
   });
 
   it("that drops before our program answers is told from a program that is not there", async () => {

@@ -21,7 +21,6 @@ export interface ClientFolder {
   readonly address: string;
   /** What to type, for people. */
   readonly lines: readonly string[];
-  told: boolean;
   remove(): Promise<void>;
 }
 
@@ -64,7 +63,6 @@ export async function makeClientFolder({
   return {
     address,
     lines: [`Client  export DASK_CONFIG=${posixQuoted(folder)}   # then Client() in Python computes on ${name}`],
-    told: false,
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }

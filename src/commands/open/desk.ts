@@ -73,6 +73,13 @@ const endedBefore: Readonly<Partial<Record<Told["event"], string>>> = {
   stopped: "its end was asked for; look with `tsdask-mpi list` there whether it came",
 };
 
+/** What to do when the connection is lost while this is waited for. */
+const lostBefore: Readonly<Partial<Record<Told["event"], string>>> = {
+  submitted: "Look with `tsdask-mpi list` there whether a job was submitted; then open it, or try again.",
+  stopped: "Its end was asked for: look with `tsdask-mpi list` there whether it came.",
+  credentials: "The cluster goes on: open it again, by its name.",
+};
+
 /**
  * The next thing of a kind that the login host tells; notes are shown, a failure is thrown. A first Ctrl-C ends the
  * wait, or stays in the inbox where the thing must be known; a second one ends it in any case.
@@ -97,7 +104,7 @@ export async function expected<const K extends Told["event"]>(
         login: desk.asked.login,
         problem: "the connection was lost",
         cause: "The network dropped, or the login host ended the connection.",
-        cure: "Look with `tsdask-mpi list` there whether a job was submitted; then open it, or try again.",
+        cure: lostBefore[event] ?? "Nothing was submitted: try again.",
       });
     if (item.kind !== "told") continue;
     const { told } = item;

@@ -34,6 +34,9 @@ import { lastWords } from "./last-words.ts";
 import { readRequest, written, type Request, type Target, type Told } from "./lines.ts";
 import { Pace } from "./pace.ts";
 
+/** A busy scheduler is asked again after it (ms). */
+const credentialsAgain = 1_000;
+
 interface Side {
   readonly env: NodeJS.ProcessEnv;
   readonly tell: (told: Told) => void;
@@ -255,12 +258,39 @@ async function whyWaits({ entry: { job } }: Listed, env: NodeJS.ProcessEnv): Pro
   return pending[0]?.reason;
 }
 
-async function tellCredentials(target: Target, { env, tell }: Side): Promise<void> {
-  const one = await clusterOf(target, env);
-  const file = one === undefined ? undefined : await upAt(one, env);
-  if (file?.tsdask === undefined) throw new Failure("TSD-176", { name: "The cluster", why: "it does not answer" });
+/**
+ * Tells what a client needs; a scheduler that does not answer just now is asked again. Throws TSD-176 for a cluster
+ * that has ended, TSD-075 for one that stays silent, and what reading its credentials throws.
+ */
+async function tellCredentials(target: Target, { env, tell, gone }: Side): Promise<void> {
+  const until = performance.now() + deadlines.openCredentials;
+  while (!gone.aborted) {
+    const one = await clusterOf(target, env);
+    const name = one?.entry.name ?? "The cluster";
+    if (one === undefined || one.state === "ended")
+      throw new Failure("TSD-176", { name, why: one?.why ?? "no more is known of it" });
+    const found = await credentialsOf(one, env).catch((error: unknown) => {
+      if (!isBusy(error)) throw error;
+      return error;
+    });
+    if (found !== undefined && !(found instanceof Failure)) {
+      tell(found);
+      return;
+    }
+    if (performance.now() > until)
+      throw found ?? new Failure("TSD-075", { address: name, problem: one.why ?? "it is not ready" });
+    await sleep(credentialsAgain, undefined, { signal: gone }).catch(() => undefined);
+  }
+}
+
+const isBusy = (error: unknown): error is Failure => error instanceof Failure && error.code === "TSD-075";
+
+/** What a client needs; `undefined` where the cluster does not answer, or not all that it was asked for is up. */
+async function credentialsOf(one: Listed, env: NodeJS.ProcessEnv): Promise<Told | undefined> {
+  const file = await upAt(one, env);
+  if (file?.tsdask === undefined) return undefined;
   const tls = await credentialsFor(file, await clusterTrust({}, { env, cwd: homeFolder(env) }));
   const { packages } = await versions({ address: file.address, tls }, { deadline: deadlines.connectCommand });
   const pems = file.tsdask.security === "tls" ? await readClusterCredentials(file.tsdask.folder) : {};
-  tell({ event: "credentials", ...pems, packages });
+  return { event: "credentials", ...pems, packages };
 }

@@ -241,12 +241,15 @@ async function openClient(
 ): Promise<void> {
   const { context, link, say, target } = desk;
   if (link === undefined || target === undefined) return;
+  if (desk.client !== undefined) {
+    // Connected again: the folder is written already.
+    await forwardScheduler(up, link, desk.client.address);
+    return;
+  }
   link.request({ op: "credentials", target });
   const credentials = await expected(desk, "credentials");
-  const address = await forwardScheduler(up, link, desk.client?.address);
-  desk.client ??= await makeClientFolder({ name: up.name, address, credentials, python, env: context.env, say });
-  if (desk.client.told) return;
-  desk.client.told = true;
+  const address = await forwardScheduler(up, link);
+  desk.client = await makeClientFolder({ name: up.name, address, credentials, python, env: context.env, say });
   for (const line of desk.client.lines) context.stdout.write(`${line}\n`);
 }
 
