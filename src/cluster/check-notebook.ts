@@ -6,9 +6,10 @@ import { statsOf } from "../security/stats.ts";
 
 /**
  * Looks at a notebook and at where it is to be saved before anything is started: it is JSON of notebook format 4
- * (nbformat's `nbformat` and `cells`), and the other place can be written. Throws Failure TSD-109.
+ * (nbformat's `nbformat` and `cells`), in Python unless another kernel is named, and the other place can be written.
+ * Throws Failure TSD-109.
  */
-export function checkNotebook({ notebook, output, inPlace }: NotebookRequest): void {
+export function checkNotebook({ notebook, output, inPlace, kernel }: NotebookRequest): void {
   const refuse = (problem: string, cause?: unknown): Failure =>
     new Failure("TSD-109", { file: notebook, problem }, { cause });
   let text: string;
@@ -18,7 +19,7 @@ export function checkNotebook({ notebook, output, inPlace }: NotebookRequest): v
     const { code, message } = error as NodeJS.ErrnoException;
     throw refuse(code === "EISDIR" ? "it is a folder" : code === "EACCES" ? "you may not read it" : message, error);
   }
-  const problem = formatProblem(text);
+  const problem = contentProblem(text, kernel);
   if (problem !== undefined) throw refuse(problem);
   if (!inPlace && same(notebook, output))
     throw refuse("--output names the notebook itself; say --in-place if you mean it");
@@ -26,18 +27,31 @@ export function checkNotebook({ notebook, output, inPlace }: NotebookRequest): v
   if (writable !== undefined) throw refuse(`${output} cannot be written: ${writable}`);
 }
 
-function formatProblem(text: string): string | undefined {
+type Fields = Readonly<Record<string, unknown>>;
+
+const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
+
+function contentProblem(text: string, kernel: string | undefined): string | undefined {
   if (text.trim() === "") return "it is empty";
-  let data: unknown;
+  let data: Fields;
   try {
-    data = JSON.parse(text.replace(/^\uFEFF/, ""));
+    data = fieldsOf(JSON.parse(text.replace(/^\uFEFF/, "")));
   } catch (error) {
     return `it is not JSON (${error instanceof Error ? error.message : String(error)})`;
   }
-  const { nbformat, cells } = (typeof data === "object" && data !== null ? data : {}) as {
-    readonly nbformat?: unknown;
-    readonly cells?: unknown;
-  };
+  return formatProblem(data) ?? (kernel === undefined ? languageProblem(fieldsOf(data["metadata"])) : undefined);
+}
+
+/**
+ * The kernel's name counts for nothing, for it is one of the machine where the notebook was written; its language does.
+ */
+function languageProblem(metadata: Fields): string | undefined {
+  const language = fieldsOf(metadata["kernelspec"])["language"] ?? fieldsOf(metadata["language_info"])["name"];
+  if (typeof language !== "string" || language === "" || /^i?python/i.test(language)) return undefined;
+  return `it is written in ${language.slice(0, 50)}: name its kernel with --kernel`;
+}
+
+function formatProblem({ nbformat, cells }: Fields): string | undefined {
   if (typeof nbformat !== "number") return "it is JSON, but no notebook: it names no format (nbformat)";
   if (nbformat < 4)
     return `its format is ${nbformat}, of before 2015 (Jupyter or \`jupyter nbconvert --to notebook --nbformat 4\` turn it into one of today)`;
