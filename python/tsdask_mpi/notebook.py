@@ -153,7 +153,9 @@ class Run:
         import nbformat
 
         try:
-            self.notebook = nbformat.read(self.request.notebook, as_version=4)
+            # Editors of Windows put a byte order mark first.
+            with open(self.request.notebook, encoding="utf-8-sig") as file:
+                self.notebook = nbformat.reads(file.read(), as_version=4)
         except Exception as error:
             self.refuse(f"{type(error).__name__}: {error}")
         for cell in self.notebook.cells:

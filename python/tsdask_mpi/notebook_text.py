@@ -58,7 +58,7 @@ def inject(notebook: Any, parameters: dict[str, Any]) -> list[str]:
 
     lines = ["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())]
     cell = new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
-    if (notebook.nbformat, notebook.nbformat_minor) < (4, 5):
+    if (notebook.nbformat, notebook.get("nbformat_minor", 0)) < (4, 5):
         cell.pop("id", None)
     cells = [one for one in notebook.cells if "injected-parameters" not in tags(one)]
     place = next((index for index, one in enumerate(cells) if "parameters" in tags(one)), None)
@@ -98,7 +98,8 @@ def write(path: str, text: str) -> None:
     folder, name = os.path.split(path)
     handle, draft = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)
     try:
-        with open(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
+        # Half a character, as a cell may put out, becomes what stands for it in JSON: \ud83d.
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             mask = os.umask(0)
             os.umask(mask)

@@ -29,7 +29,9 @@ export function checkNotebook({ notebook, output, inPlace, kernel }: NotebookReq
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {});
 
 function contentProblem(text: string, kernel: string | undefined): string | undefined {
   if (text.trim() === "") return "it is empty";
@@ -51,12 +53,26 @@ function languageProblem(metadata: Fields): string | undefined {
   return `it is written in ${language.slice(0, 50)}: name its kernel with --kernel`;
 }
 
-function formatProblem({ nbformat, cells }: Fields): string | undefined {
+function formatProblem({ nbformat, metadata, cells }: Fields): string | undefined {
   if (typeof nbformat !== "number") return "it is JSON, but no notebook: it names no format (nbformat)";
   if (nbformat < 4)
     return `its format is ${nbformat}, of before 2015 (Jupyter or \`jupyter nbconvert --to notebook --nbformat 4\` turn it into one of today)`;
   if (nbformat > 4) return `its format is ${nbformat}, which this version does not know`;
-  return Array.isArray(cells) ? undefined : "it has no list of cells";
+  if (!isFields(metadata)) return "it has no metadata";
+  if (!Array.isArray(cells)) return "it has no list of cells";
+  const problems = cells.map((cell, index) => cellProblem(fieldsOf(cell), `cell ${index + 1} of ${cells.length}`));
+  return problems.find((problem) => problem !== undefined);
+}
+
+/** What nbformat and nbclient do not come past; what else a cell lacks is only missing in what is shown of it. */
+function cellProblem({ cell_type: type, metadata, source }: Fields, which: string): string | undefined {
+  if (typeof type !== "string") return `${which} has no type (cell_type)`;
+  if (!isFields(metadata)) return `${which} has no metadata`;
+  if (type !== "code") return undefined;
+  const text = Array.isArray(source) ? source.join("") : source;
+  if (typeof text !== "string") return `${which} has no source`;
+  // Half of a pair of UTF-16, which no kernel can be sent.
+  return /\p{Surrogate}/u.test(text) ? `${which} has half a character in it (a lone surrogate)` : undefined;
 }
 
 function same(a: string, b: string): boolean {

@@ -33,3 +33,29 @@ describe("a notebook's language", () => {
       expect(() => check({ metadata })).not.toThrow();
   });
 });
+
+describe("a notebook's file", () => {
+  const cell = { cell_type: "code", metadata: {}, source: "1" };
+  const { source: _source, ...silent } = cell;
+  const { cell_type: _type, ...untyped } = cell;
+
+  it.each<readonly [object, string]>([
+    [{ metadata: undefined }, "it has no metadata"],
+    [{ cells: {} }, "it has no list of cells"],
+    [{ cells: [cell, silent] }, "cell 2 of 2 has no source"],
+    [{ cells: [untyped] }, "cell 1 of 1 has no type (cell_type)"],
+    [{ cells: [7] }, "cell 1 of 1 has no type (cell_type)"],
+    [{ cells: [{ ...cell, metadata: null }] }, "cell 1 of 1 has no metadata"],
+    [{ cells: [{ ...cell, source: ["1", "'\ud83d'"] }] }, "cell 1 of 1 has half a character in it"],
+  ])("that lacks what executing it takes is refused: %j", (fields, problem) => {
+    expect(() => check(fields)).toThrow(problem);
+  });
+
+  it("may begin with a mark of its encoding, and lack what is only shown", () => {
+    const cells = [
+      { ...cell, source: ["1\n", "'😀'"] },
+      { ...silent, cell_type: "markdown" },
+    ];
+    expect(() => check(`\uFEFF${JSON.stringify({ nbformat: 4, metadata: {}, cells })}`)).not.toThrow();
+  });
+});

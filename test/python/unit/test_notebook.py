@@ -108,6 +108,16 @@ def test_no_output_is_lost_though_stdout_is_read_slowly(tmp_path: Path) -> None:
     assert len(saved[0]["outputs"]) == 4001
 
 
+def test_a_file_with_a_byte_order_mark_and_without_a_minor_format_is_executed(tmp_path: Path) -> None:
+    asked = json.loads(request(tmp_path, "print(x)")) | {"parameters": [["x", "7"]]}
+    notebook = json.loads((tmp_path / "n.ipynb").read_text())
+    del notebook["nbformat_minor"]
+    (tmp_path / "n.ipynb").write_text(json.dumps(notebook), encoding="utf-8-sig")
+    command = [PYTHON, str(PROGRAM), json.dumps(asked)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "7\n"), ended.stderr
+
+
 # A kernel that never says that a cell's outputs are all there, as one whose message was dropped.
 FORGETFUL = """
 from ipykernel.ipkernel import IPythonKernel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from pathlib import Path
@@ -46,6 +47,12 @@ def test_a_file_is_replaced_in_one_step_with_its_mode(tmp_path: Path) -> None:
     write(str(file), "new")
     assert file.read_text() == "new" and file.stat().st_mode & 0o777 == 0o640 and file.stat().st_ino != before
     assert os.listdir(tmp_path) == ["a.ipynb"]
+
+
+def test_half_a_character_stays_what_it_is_in_json(tmp_path: Path) -> None:
+    text = json.dumps({"a": "\ud83d", "b": "é"}, ensure_ascii=False)
+    write(str(tmp_path / "a.ipynb"), text)
+    assert json.loads((tmp_path / "a.ipynb").read_text(encoding="utf-8")) == {"a": "\ud83d", "b": "é"}
 
 
 def test_a_link_put_in_the_drafts_place_changes_no_other_files_mode(
