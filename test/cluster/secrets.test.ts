@@ -10,7 +10,7 @@ const made = async (hub: boolean, argv: readonly string[], join?: Promise<never>
 test("the hub has its certificate, and other hosts their word of the failure, where Dask gets no secrets", async () => {
   const pem = ["--tls-ca-file", "/no/ca.pem", "--tls-cert", "/no/cert.pem", "--tls-key", "/no/key.pem"];
   const site = await made(true, pem);
-  await expect(site.secrets).rejects.toMatchObject({ code: "TSD-074" });
+  await expect(site.secrets).rejects.toMatchObject({ code: "TSD-079" });
   expect((await site.hub)?.fingerprint).toMatch(/^[0-9a-f]{64}$/);
   const joining = await made(true, [], Promise.reject(new Error("no cluster")));
   await expect(joining.secrets).rejects.toThrow("no cluster");
