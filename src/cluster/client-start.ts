@@ -83,7 +83,10 @@ export async function clientStart({
       DASK_DISTRIBUTED__DASHBOARD__LINK: dashboardLink,
       ...(pages === undefined ? {} : { TSDASK_PAGES: pages }),
       ...(pages?.startsWith("https:") === true ? { TSDASK_PAGES_CA_FILE: clusterFiles(folder).ca } : {}),
-      ...(pages === undefined || token === null ? {} : { TSDASK_PAGES_TOKEN_FILE: clusterFiles(folder).token }),
+      // Without security the scheduler's pages have no gate that could prove itself by the token.
+      ...(pages === undefined || token === null || options.security === "none"
+        ? {}
+        : { TSDASK_PAGES_TOKEN_FILE: clusterFiles(folder).token }),
     },
     // A tunnel that ends on the node itself needs no port that anybody else can reach.
     jupyter: {

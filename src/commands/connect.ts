@@ -3,14 +3,13 @@ import { deadlines } from "../deadlines.ts";
 import { Failure } from "../errors/failure.ts";
 import { lineTrouble, type TlsCredentials } from "../dask/comm.ts";
 import { securityFiles, type SecurityFiles } from "../dask/configuration.ts";
-import { credentialsFor } from "../dask/live-cluster.ts";
+import { credentialsFor, pagesToken } from "../dask/live-cluster.ts";
 import { readSchedulerFile } from "../dask/read-scheduler-file.ts";
 import { identity, type SchedulerIdentity } from "../dask/rpc.ts";
 import type { ClusterRecord, SchedulerFile } from "../dask/scheduler-file.ts";
 import { clusterTunnel, dashboardLink, tunnelLines } from "../net/cluster-tunnel.ts";
 import { clustersNamed, listClusters, refuseSuspended } from "../registry/find.ts";
 import { atHost, loginHost, type Tunnel, type TunnelKind } from "../net/tunnel.ts";
-import { readClusterToken } from "../security/cluster-folder.ts";
 import { userName } from "../security/user.ts";
 import { visible, visibleLine } from "../errors/visible.ts";
 import { clusterFileOf } from "./cluster-argument.ts";
@@ -74,7 +73,7 @@ export async function connectCommand(argv: readonly string[], context: CommandCo
     stdout.write(`${(await clientText({ path, file }, line, context)).map(visibleLine).join("\n")}\n`);
     return 0;
   }
-  const token = await tokenOf(file.tsdask);
+  const token = file.tsdask && (await pagesToken(file.tsdask));
   const tunnel = await tunnelOf(file.tsdask, line, context, { token, certificate: credentials?.cert });
   const files = file.tsdask === undefined ? undefined : securityFiles(file.tsdask);
   if (line.options["json"] === true) {
@@ -110,10 +109,6 @@ async function lookAt(path: string, file: SchedulerFile, tls: TlsCredentials | u
 
 function gone(path: string, address: string, problem: string, cause?: unknown): Failure {
   return new Failure("TSD-087", { path, address, problem }, { cause });
-}
-
-async function tokenOf(record: ClusterRecord | undefined): Promise<string | undefined> {
-  return record?.security === "tls" ? readClusterToken(record.folder) : undefined;
 }
 
 async function tunnelOf(

@@ -1,13 +1,13 @@
 import { Failure } from "../errors/failure.ts";
 import { ownerLives, readOwner } from "../launcher/folder-owner.ts";
-import { clusterFiles, readClusterCredentials } from "../security/cluster-folder.ts";
+import { clusterFiles, readClusterCredentials, readClusterToken } from "../security/cluster-folder.ts";
 import { systemCode } from "../security/file-problems.ts";
 import { refuseReplaceable, type Trust } from "../security/trusted-file.ts";
 import { isLoopback, parseAddress } from "./address.ts";
 import { lineTrouble, type TlsCredentials } from "./comm.ts";
 import { readSchedulerFile } from "./read-scheduler-file.ts";
 import { identity } from "./rpc.ts";
-import type { SchedulerFile } from "./scheduler-file.ts";
+import type { ClusterRecord, SchedulerFile } from "./scheduler-file.ts";
 
 /** Whether the cluster that a scheduler.json names is there, or cannot be reached from here, which says nothing. */
 export type Probe =
@@ -48,6 +48,23 @@ export async function credentialsFor(
     throw new Failure("TSD-074", { path: key, problem: "it may not be read by you" }, { cause: error });
   }
   return credentialsIn({ tsdask });
+}
+
+/**
+ * The token that opens a cluster's pages: Jupyter has one without security, too, which may be another user's there.
+ * Throws TSD-073 and TSD-074.
+ */
+export async function pagesToken({
+  folder,
+  jupyter,
+  security,
+}: Pick<ClusterRecord, "folder" | "jupyter" | "security">): Promise<string | undefined> {
+  if (security === "tls") return readClusterToken(folder);
+  if (jupyter === null || jupyter.hub === true) return undefined;
+  return readClusterToken(folder).catch((error: unknown) => {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  });
 }
 
 async function credentialsIn({ tsdask }: Pick<SchedulerFile, "tsdask">): Promise<TlsCredentials | undefined> {

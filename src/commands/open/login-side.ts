@@ -11,7 +11,7 @@ import { renderScript } from "../../batch/script/render.ts";
 import type { ScriptSystem } from "../../batch/script/job-spec.ts";
 import { readCommandLine } from "../../config/command-line.ts";
 import { VERSION } from "../../config/version.ts";
-import { credentialsFor } from "../../dask/live-cluster.ts";
+import { credentialsFor, pagesToken } from "../../dask/live-cluster.ts";
 import { readSchedulerFile } from "../../dask/read-scheduler-file.ts";
 import { versions } from "../../dask/rpc.ts";
 import type { SchedulerFile } from "../../dask/scheduler-file.ts";
@@ -22,7 +22,7 @@ import { madeName } from "../../registry/names.ts";
 import { makeStateFolder, statePaths } from "../../registry/place.ts";
 import { stopCluster } from "../../registry/stop.ts";
 import { registerSubmission } from "../../registry/submission.ts";
-import { readClusterCredentials, readClusterToken } from "../../security/cluster-folder.ts";
+import { readClusterCredentials } from "../../security/cluster-folder.ts";
 import { homeFolder, userName } from "../../security/user.ts";
 import { failureOf } from "../../ui/failure-of.ts";
 import { clusterTrust } from "../cluster-trust.ts";
@@ -237,7 +237,7 @@ async function upAt({ entry, state }: Listed, env: NodeJS.ProcessEnv): Promise<S
 async function tellUp({ entry, ends }: Listed, { address, tsdask }: SchedulerFile, tell: Side["tell"]): Promise<void> {
   if (tsdask === undefined) return;
   const { launch, host, folder, dashboard, jupyter, tunnel, security } = tsdask;
-  const token = security === "tls" ? await readClusterToken(folder) : undefined;
+  const token = await pagesToken({ folder, jupyter, security });
   tell({
     event: "up",
     name: entry.name,
