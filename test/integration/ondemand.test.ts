@@ -27,8 +27,8 @@ const fields = {
   ranks_per_node: "2",
   cores: "1",
   memory: "1",
-  system: "slurm",
-  setup: "true",
+  batch_system: "slurm",
+  setup_lines: "true",
   host: "n1",
   port: 8888,
   password: "secret",
@@ -111,10 +111,14 @@ describe.runIf(which("ruby") !== undefined)("the app for Open OnDemand", () => {
 
   test("asks for what its templates need, and takes numbers only", async () => {
     expect(app.manifest.role).toBe("batch_connect");
-    for (const name of ["nodes", "ranks_per_node", "cores", "memory", "system", "setup"])
+    for (const name of ["nodes", "ranks_per_node", "cores", "memory", "batch_system", "setup_lines"])
       expect(app.form.form).toContain(name);
+    // What is no table of options is fixed to the portal: a user's own form does not keep an older value of it.
+    expect(app.form.attributes).toMatchObject({ batch_system: "slurm", setup_lines: "module load tsdask-mpi" });
+    // The portal's names for the templates are also those of Ruby: `system` alone would start a program.
+    expect(app.form.form).not.toContain("system");
     expect(app.submit.script.native).toEqual(["--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--mem=1G"]);
-    const pbs = await render({ system: "pbs", nodes: "3; reboot", ranks_per_node: "4", cores: "2" });
+    const pbs = await render({ batch_system: "pbs", nodes: "3; reboot", ranks_per_node: "4", cores: "2" });
     expect(pbs.submit.script.native).toEqual(["-l", "select=3:ncpus=8:mpiprocs=4:mem=1gb"]);
     expect(pbs.script).toContain("launch=(mpiexec)");
     expect((await render({ password: '"><script>' })).view).not.toContain("<script>");
