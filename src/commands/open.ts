@@ -114,13 +114,20 @@ async function askedOf(word: string, rest: readonly string[], said: SaidHere, en
       names.length === 0 ? "" : `Clusters opened from here: ${names.join(", ")}. `,
     );
   }
-  const options = optionWords(said);
+  const options = optionWords(said, Object.keys(jobOptionsAsSaid));
   const again = session !== undefined || said.cluster !== undefined;
-  if (again && (options.length > 0 || rest.length > 0))
+  const [shaping] = [...options, ...optionWords(said, ["system", "folder"]), ...rest];
+  if (again && shaping !== undefined)
     throw wrong(
-      `${said.cluster ?? word} is there already, and ${show(options[0] ?? rest[0] ?? "")} shapes a new one`,
+      `${said.cluster ?? word} is there already, and ${show(shaping)} shapes a new one`,
       "Leave it out, or name the login host alone for a new cluster. ",
     );
+  for (const key of ["port", "client"] as const)
+    if (said.print === true && said[key] !== undefined)
+      throw wrong(
+        `--print leads no port of this computer anywhere, and --${key} asks for one`,
+        "Leave out one of them. ",
+      );
   const target =
     said.cluster === undefined
       ? session?.job === undefined
@@ -147,9 +154,9 @@ async function askedOf(word: string, rest: readonly string[], said: SaidHere, en
   };
 }
 
-/** The job's options as words again. */
-function optionWords(said: SaidHere): readonly string[] {
-  return Object.keys(jobOptionsAsSaid).flatMap((key) => {
+/** Options as words again. */
+function optionWords(said: SaidHere, keys: readonly string[]): readonly string[] {
+  return keys.flatMap((key) => {
     const raw = said[key] as Raw | undefined;
     const flagged = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
     const values = raw === undefined ? [] : Array.isArray(raw) ? (raw as readonly Raw[]) : [raw];

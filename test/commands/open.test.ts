@@ -88,6 +88,10 @@ describe("tsdask-mpi open", () => {
     [["--remote-command", "x; reboot", "login"], "TSD-003"],
     [["--at-end", "never", "login"], "TSD-003"],
     [["--cluster", "calm-otter", "--time", "2h", "login"], "TSD-006"],
+    [["--cluster", "calm-otter", "--folder", "x", "login"], "TSD-006"],
+    [["--cluster", "calm-otter", "--system", "pbs", "login"], "TSD-006"],
+    [["--print", "--port", "9000", "login"], "TSD-006"],
+    [["--print", "--client", "login"], "TSD-006"],
   ])("refuses %j", async (argv, code) => {
     await expect(openCommand(argv, context)).rejects.toMatchObject({ code });
   });
