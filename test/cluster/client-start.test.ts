@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { clientStart } from "../../src/cluster/client-start.ts";
-import type { LaunchSecrets } from "../../src/cluster/secrets.ts";
 import { readOptions } from "../../src/config/read.ts";
 
 test.each([
@@ -12,7 +11,7 @@ test.each([
   const { env } = await clientStart({
     ...{ options, python: "python", pythonRoot: "/p", cwd: "/w", folder: "/c", schedulerFile: undefined, workers: 1 },
     scheduler: { address: "tcp://10.0.0.1:8786", identity: {}, dashboard: 8787, host: "a" },
-    secrets: Promise.resolve({ credentials: null, token: "s3cret", hub: undefined } as unknown as LaunchSecrets),
+    secrets: Promise.resolve({ credentials: null, token: "s3cret" }),
     ...{ pages: "http://10.0.0.1:8787/", dashboardLink: "http://10.0.0.1:8787/status", stdin: undefined },
   });
   expect(env["JUPYTER_TOKEN"]).toBe("s3cret");
