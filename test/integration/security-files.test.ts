@@ -283,18 +283,17 @@ if (strangerAvailable() === true) {
     it("is never a running cluster's folder, whatever a stale scheduler.json names", async () => {
       await using clean = nothingLeft();
       await using cluster = await startCluster(clean);
-      clean.write(
-        "forged.json",
-        JSON.stringify({ ...cluster.file, id: "Scheduler-other", address: "tls://127.0.0.1:1" }),
-      );
-      const finished = await launched(
-        clean,
-        "--dashboard-address",
-        ":0",
-        "--scheduler-file",
-        "forged.json",
-        clean.write("other.py", "print('ran')"),
-      );
+      const options = ["--dashboard-address", ":0", "--scheduler-file", "forged.json"];
+      const other = clean.write("other.py", "print('ran')");
+      const stale = { ...cluster.file, id: "Scheduler-other", address: "tls://127.0.0.1:1" };
+      clean.write("forged.json", JSON.stringify(stale));
+      const refused = await launched(clean, ...options, other);
+      expect(refused.code, tell(refused)).toBe(64);
+      expect(refused.stderr).toContain("TSD-025");
+      // Of another process than the one whose folder it is: what wrote it is no more.
+      const { pid } = cluster.file.tsdask ?? { pid: 0 };
+      clean.write("forged.json", JSON.stringify({ ...stale, tsdask: { ...cluster.file.tsdask, pid: pid + 1 } }));
+      const finished = await launched(clean, ...options, other);
       expect(finished.code, tell(finished)).toBe(0);
       expect(existsSync(join(cluster.folder, "key.pem"))).toBe(true);
       await cluster.compute();
