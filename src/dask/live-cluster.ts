@@ -15,10 +15,10 @@ export type Probe =
   | { readonly state: "live" | "unknown"; readonly file: SchedulerFile; readonly why: string };
 
 /**
- * Asks the scheduler that the file at `path` names who it is. `gone` when another one answers, or its rank 0 is a
- * process of this machine that is no more; `live` also when something accepts the connection and stays silent for all
- * of `deadline` (ms): a busy scheduler must not be taken for a dead one. One of another host to which there is no way
- * is `unknown`: a firewall may have closed the way.
+ * Asks the scheduler that the file at `path` names who it is. `gone` when another one answers, when its rank 0 is a
+ * process of this machine that is no more, or when nobody answers and the file is no tsdask-mpi's; `live` also when
+ * something accepts the connection and stays silent for all of `deadline` (ms): a busy scheduler must not be taken for
+ * a dead one. One of another host to which there is no way is `unknown`: a firewall may have closed the way.
  */
 export async function probeCluster(path: string, { deadline }: { readonly deadline: number }): Promise<Probe> {
   try {
@@ -84,11 +84,12 @@ async function probeScheduler(file: SchedulerFile, deadline: number): Promise<Pr
 }
 
 /**
- * What the files here say of a cluster's rank 0: `gone` also where its folder is not there any more, and where a plain
- * Dask has written that it is on this host alone; `replaced` where this launch has taken its folder over.
+ * What the files here say of a cluster's rank 0: `gone` also where its folder is not there any more, and for a plain
+ * Dask's or dask-mpi's file, which those write over as well, and which has no folder to lose; `replaced` where this
+ * launch has taken its folder over.
  */
-function rankZeroOf({ address, tsdask }: SchedulerFile): "lives" | "gone" | "replaced" | "elsewhere" {
-  if (tsdask === undefined) return isLoopback(parseAddress(address).host) ? "gone" : "elsewhere";
+function rankZeroOf({ tsdask }: SchedulerFile): "lives" | "gone" | "replaced" | "elsewhere" {
+  if (tsdask === undefined) return "gone";
   const owner = readOwner(tsdask.folder);
   if (owner === undefined) return "gone";
   const lives = ownerLives(owner);
