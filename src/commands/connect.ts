@@ -16,7 +16,7 @@ import { clusterFileOf } from "./cluster-argument.ts";
 import { clusterTrust } from "./cluster-trust.ts";
 import { readOptions } from "../config/read.ts";
 import type { CommandContext } from "./context.ts";
-import { posixQuoted } from "./shells.ts";
+import { posixWord } from "./shells.ts";
 import { readSmallCommand, type SmallCommand, type SmallLine } from "./small-command.ts";
 
 export const COMMAND: SmallCommand = {
@@ -235,8 +235,7 @@ async function clientText(
   ];
 }
 
-const shellLine = (path: string): string =>
-  `eval "$(tsdask-mpi env ${/^[\w./-]+$/.test(path) ? path : posixQuoted(path)})"`;
+const shellLine = (path: string): string => `eval "$(tsdask-mpi env ${posixWord(path)})"`;
 
 function pythonText(access: Access): string[] {
   const { path } = access;

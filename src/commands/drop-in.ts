@@ -4,7 +4,7 @@ import { Failure } from "../errors/failure.ts";
 import { readSmallFile } from "../security/small-file.ts";
 import { installedCommand, ownProgram } from "./program.ts";
 import type { CommandContext } from "./context.ts";
-import { posixQuoted } from "./shells.ts";
+import { posixWord } from "./shells.ts";
 import { readSmallCommand, type SmallCommand } from "./small-command.ts";
 
 export const COMMAND: SmallCommand = {
@@ -50,8 +50,9 @@ export function dropInCommand(
     // Relative beside its target, so that an environment which is copied or moved keeps its own.
     link(path, words[0] === undefined ? relative(folder, standIn) : standIn);
     if (there.is === "former") say(`${path} led to ${there.target}, another installation's.`);
-    const named = /^[\w./-]+$/.test(folder) ? folder : posixQuoted(folder);
-    say(`${path} is run by tsdask-mpi now; \`tsdask-mpi install-drop-in --remove ${named}\` takes it away.`);
+    say(
+      `${path} is run by tsdask-mpi now; \`tsdask-mpi install-drop-in --remove ${posixWord(folder)}\` takes it away.`,
+    );
   }
   return 0;
 }

@@ -32,6 +32,11 @@ export function posixQuoted(value: string): string {
   return `'${value.replaceAll("'", `'\\''`)}'`;
 }
 
+/** The same for a person to type: plain where nothing in it is special. */
+export function posixWord(value: string): string {
+  return /^[\w./-]+$/.test(value) ? value : posixQuoted(value);
+}
+
 /** csh looks for its history (`!`) and line ends inside single quotes too. */
 function cshQuoted(value: string): string {
   return `'${value.replaceAll(/['!\n]/g, (letter) => (letter === "'" ? `'\\''` : `\\${letter}`))}'`;
