@@ -16,6 +16,11 @@ export async function scriptText(path: string): Promise<string> {
   return readFile(path, "utf8").catch(() => "");
 }
 
+/** What stands in a script before its first command: Slurm and PBS read no directive behind it. Pure. */
+export function head(text: string): string {
+  return /^(?:[ \t]*(?:#.*)?\n)*/.exec(`${text}\n`)?.[0] ?? "";
+}
+
 const word = String.raw`((?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'\\])+)`;
 
 /**
@@ -23,7 +28,6 @@ const word = String.raw`((?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'\\])+)`;
  * lines before the first command alone. `option` is the source of a pattern with all that stands before the word. Pure.
  */
 export function optionIn(text: string, prefix: "#SBATCH" | "#PBS", option: string): string | undefined {
-  const head = /^(?:[ \t]*(?:#[^\n]*)?\n)*/.exec(text)?.[0] ?? "";
-  const lines = head.matchAll(new RegExp(`^${prefix}\\s(?:[^#\\n]*\\s)?${option}${word}`, "gm"));
+  const lines = head(text).matchAll(new RegExp(`^${prefix}\\s(?:[^#\\n]*\\s)?${option}${word}`, "gm"));
   return [...lines].at(-1)?.[1]?.replace(/"([^"]*)"|'([^']*)'|\\(.)/g, "$1$2$3");
 }

@@ -1,4 +1,5 @@
 import { wholeNumber } from "./describe.ts";
+import { head } from "./directives.ts";
 import type { BatchName } from "./system.ts";
 import { rangeNumbers } from "./task-ranges.ts";
 
@@ -63,11 +64,6 @@ const asked: Readonly<Record<BatchName, (text: string) => Asked>> = {
   kubernetes: () => ({ ranks: undefined, jobs: 1 }),
   local: () => ({ ranks: undefined, jobs: 1 }),
 };
-
-/** What stands before the first command: Slurm and PBS read no directive behind it. */
-function head(text: string): string {
-  return /^(?:[ \t]*(?:#.*)?\n)*/.exec(`${text}\n`)?.[0] ?? "";
-}
 
 /** The words of all directives, up to a comment of their line, without quotes. */
 function directiveWords(text: string, prefix: RegExp): readonly string[] {
