@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { procStat } from "../launcher/proc-stat.ts";
 import { signalNumber } from "../launcher/signals.ts";
+import { callAfter } from "../timers.ts";
 import type { ChildRequest } from "../protocol/messages.ts";
 import { ownSession } from "./own-session.ts";
 import { lineChannel, type Channel } from "../protocol/channel.ts";
@@ -147,6 +148,24 @@ function spawnPython({ python, pythonRoot, cwd, env }: ChildSpawn): ChildProcess
   } catch (error) {
     return error as Error;
   }
+}
+
+/** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
+export async function endChild(
+  child: Child | undefined,
+  grace: number,
+  whenGone: (done: () => void) => void,
+): Promise<void> {
+  if (child === undefined) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  whenGone(resolve);
+  child.tell({ op: "stop", grace });
+  const noForce = callAfter(grace * 1000, () => child.kill("SIGKILL"));
+  // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
+  const noLonger = callAfter(grace * 1000 + 1000, resolve);
+  await promise;
+  noForce();
+  noLonger();
 }
 
 /**

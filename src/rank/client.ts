@@ -5,8 +5,7 @@ import { execa } from "execa";
 import type { CompanionRequest } from "../protocol/fork-server.ts";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { signalNumber } from "../launcher/signals.ts";
-import { callAfter } from "../timers.ts";
-import { killPid } from "./child.ts";
+import { endChild, killPid, type Child } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
 import { ownSession } from "./own-session.ts";
 import { commandFile, withPython } from "./python-path.ts";
@@ -98,20 +97,19 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     },
     end: async (grace) => {
       if (over || pid === undefined) return;
-      killPid(pid, "SIGTERM");
-      const noForce = callAfter(grace * 1000, () => killPid(pid, "SIGKILL"));
-      const { promise: longEnough, resolve } = Promise.withResolvers<void>();
-      // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
-      const noLonger = callAfter(grace * 1000 + 1000, () => {
+      const script: Child = {
+        pid: () => pid,
+        tell: () => void killPid(pid, "SIGTERM"),
+        kill: (signal) => void killPid(pid, signal),
+      };
+      await endChild(script, grace, (gone) => void done.then(gone, gone));
+      if (over) {
         // What a script that is over left behind has deadlines of its own.
-        if (over) return;
-        givenUp = true;
-        report(clientExit({ signal: "SIGKILL" }, stopped));
-        resolve();
-      });
-      await Promise.race([done, longEnough]);
-      noForce();
-      noLonger();
+        await done;
+        return;
+      }
+      givenUp = true;
+      report(clientExit({ signal: "SIGKILL" }, stopped));
     },
     killNow: () => {
       stopped = true;

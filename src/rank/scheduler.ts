@@ -3,10 +3,10 @@ import { bokehWanted } from "../dask/bokeh.ts";
 import type { ChildRequest, RankEvent, SchedulerRequest } from "../protocol/messages.ts";
 import { portWords } from "../net/port-words.ts";
 import { secondSignalAfter, signalNumber } from "../launcher/signals.ts";
-import type { Child } from "./child.ts";
+import { endChild, type Child } from "./child.ts";
 import type { ChildEvent, ChildFailure, CloseReason } from "../protocol/fork-server.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
-import { describeExit, endChild, interrupted } from "./worker.ts";
+import { describeExit, interrupted } from "./worker.ts";
 
 export interface SchedulerSupervision {
   readonly request: SchedulerRequest;

@@ -11,8 +11,7 @@ import { ownMemory } from "./proc-memory.ts";
 import { restartRecord, type RestartRecord } from "./restarts.ts";
 import { workerMeter, type WorkerUse } from "./worker-meter.ts";
 import { signalName, signalNumber } from "../launcher/signals.ts";
-import { callAfter } from "../timers.ts";
-import type { Child } from "./child.ts";
+import { endChild, type Child } from "./child.ts";
 import { neverStarts } from "./worker-trouble.ts";
 import type { ChildEvent, CloseReason } from "../protocol/fork-server.ts";
 
@@ -230,24 +229,6 @@ class WorkerSupervisor {
 function lossCause(signal: number | null, words: string): LossCause | undefined {
   if (words.includes("MemoryError")) return "memory";
   return signal === signalNumber("SIGKILL") ? "killed" : undefined;
-}
-
-/** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
-export async function endChild(
-  child: Child | undefined,
-  grace: number,
-  whenGone: (done: () => void) => void,
-): Promise<void> {
-  if (child === undefined) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  whenGone(resolve);
-  child.tell({ op: "stop", grace });
-  const noForce = callAfter(grace * 1000, () => child.kill("SIGKILL"));
-  // A process that not even SIGKILL ends (a hung file system) must not hold the launch.
-  const noLonger = callAfter(grace * 1000 + 1000, resolve);
-  await promise;
-  noForce();
-  noLonger();
 }
 
 /** Why a child has stopped though its rank did not say so: it heard SIGINT (`control_commands.py`). */

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { RankEvent } from "../../src/protocol/messages.ts";
-import { endChild, superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
+import { endChild } from "../../src/rank/child.ts";
+import { superviseWorker, terminateBytes, type WorkerSupervision } from "../../src/rank/worker.ts";
 
 const ready = {
   ...({ event: "ready", kind: "worker", address: "tls://h:1", name: "1" } as const),
