@@ -10,6 +10,7 @@ export interface Cast {
   readonly launcher: number | undefined;
   /** Rank processes by their rank. */
   readonly ranks: ReadonlyMap<number, number>;
+  /** Where there are several hosts, the scheduler's. */
   readonly forkServer: number | undefined;
   readonly scheduler: number | undefined;
   readonly workers: readonly number[];
@@ -71,20 +72,19 @@ export function castOf(clean: Clean, launcher: number, name: BedLauncher): Cast 
     (words[0] ?? "").includes("python") && words.some((word) => word.endsWith(file));
   const engines = all.filter((one) => python(one, "tsdask_mpi/forkserver.py") || python(one, "tsdask_mpi/child.py"));
   const pids = new Set(engines.map(({ pid }) => pid));
-  const server = engines.find((one) => !pids.has(one.ppid) && python(one, "forkserver.py"))?.pid;
-  const children = engines.filter(({ ppid }) => ppid === server).sort(byStart);
+  // Each host has one.
+  const servers = engines.filter((one) => !pids.has(one.ppid) && python(one, "forkserver.py"));
+  const children = engines.filter(({ ppid }) => servers.some(({ pid }) => pid === ppid)).sort(byStart);
   const port = schedulerPort(join(clean.folder, "scheduler.json"));
   // Before scheduler.json is there: the scheduler is forked first.
   const scheduler =
-    port === undefined
-      ? children[0]?.pid
-      : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port))?.pid;
+    port === undefined ? children[0] : children.find(({ pid }) => listeners([pid]).some((one) => one.port === port));
   return {
     launcher: isAlive(launcher) ? launcher : undefined,
     ranks: name === "local" ? new Map([...ranks].filter(([, pid]) => pid !== launcher)) : ranks,
-    forkServer: server,
-    scheduler,
-    workers: children.filter(({ pid }) => pid !== scheduler).map(({ pid }) => pid),
+    forkServer: scheduler?.ppid ?? servers[0]?.pid,
+    scheduler: scheduler?.pid,
+    workers: children.filter((one) => one !== scheduler).map(({ pid }) => pid),
     script: all.find((one) => python(one, "script.py") && !one.arguments.some((word) => word.endsWith("main.js")))?.pid,
   };
 }
