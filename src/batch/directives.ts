@@ -18,7 +18,7 @@ export async function scriptText(path: string): Promise<string> {
 
 /** What stands in a script before its first command: Slurm and PBS read no directive behind it. Pure. */
 export function head(text: string): string {
-  return /^(?:[ \t]*(?:#.*)?\n)*/.exec(`${text}\n`)?.[0] ?? "";
+  return /^(?:[ \t]*(?:#[^\n]*)?\n)*/.exec(`${text}\n`)?.[0] ?? "";
 }
 
 const word = String.raw`((?:"[^"\n]*"|'[^'\n]*'|\\.|[^\s"'\\])+)`;

@@ -26,6 +26,7 @@ describe("the workers that a script brings", () => {
     ["pbs", "#PBS -l select=2:ncpus=8:mpiprocs=4:mem=1gb\n#PBS -l walltime=1:0:0\n", 8],
     ["pbs", "#PBS -q x -l walltime=1:0:0,select=1:ncpus=4:mpiprocs=4+2:ncpus=8:mpiprocs=8\n", 20],
     ["pbs", "#PBS -J 1-10\n#PBS -l select=1:mpiprocs=4\n", 40],
+    ["pbs", "#!/bin/sh\r\n#PBS -q x\r\n#PBS -l select=2:mpiprocs=4\r\n", 8],
     ["pbs", "#PBS -l nodes=2:ppn=8,walltime=1:0:0\n", 16],
     ["pbs", "#PBS -lnodes=node7:ppn=4+2:ppn=8:gpus=1 -t 1-10%2\n", 40],
     ["pbs", "#PBS -l walltime=1:0:0\n", undefined],
