@@ -35,9 +35,9 @@ function sizeOf(pid: number): Size {
 const mayGrow = { more: 16 * MEGABYTE, all: 256 * MEGABYTE };
 
 /**
- * Raids four times, and on until the last raid made none of these processes grow, eight times at most: what a storm
- * makes a process take, its garbage collector gives back late or never (rank 0 levels off within a dozen raids), but a
- * leak goes on growing.
+ * Raids four times, and on until the last raid made none of these processes grow by much, eight times at most: what a
+ * storm makes a process take, its garbage collector gives back late or never (rank 0 levels off after some twenty
+ * raids, by less and less), but a leak goes on growing.
  */
 async function unharmed(pids: readonly number[], raid: () => Promise<Spoils>): Promise<Spoils> {
   const before = pids.map(sizeOf);
