@@ -1,6 +1,5 @@
 import { createHash, X509Certificate } from "node:crypto";
-import { hostPort } from "../dask/address.ts";
-import { isLoopback } from "../dask/address.ts";
+import { hostPort, isLoopback } from "../dask/address.ts";
 
 /**
  * How a laptop gets to the cluster: through the login host; by `ssh -J` to the compute node; or by a line that the

@@ -152,7 +152,7 @@ function spawnPython({ python, pythonRoot, cwd, env }: ChildSpawn): ChildProcess
 
 /** Asks a child to stop, kills it after `grace` seconds; resolves when `whenGone` calls back. */
 export async function endChild(
-  child: Child | undefined,
+  child: Pick<Child, "tell" | "kill"> | undefined,
   grace: number,
   whenGone: (done: () => void) => void,
 ): Promise<void> {

@@ -5,7 +5,7 @@ import { execa } from "execa";
 import type { CompanionRequest } from "../protocol/fork-server.ts";
 import type { ClientStart, RankEvent } from "../protocol/messages.ts";
 import { signalNumber } from "../launcher/signals.ts";
-import { endChild, killPid, type Child } from "./child.ts";
+import { endChild, killPid } from "./child.ts";
 import { watchInput, watchReturn } from "./input-wait.ts";
 import { ownSession } from "./own-session.ts";
 import { commandFile, withPython } from "./python-path.ts";
@@ -97,10 +97,9 @@ export async function runClient(options: ClientOptions): Promise<ClientRun> {
     },
     end: async (grace) => {
       if (over || pid === undefined) return;
-      const script: Child = {
-        pid: () => pid,
+      const script = {
         tell: () => void killPid(pid, "SIGTERM"),
-        kill: (signal) => void killPid(pid, signal),
+        kill: (signal: NodeJS.Signals) => void killPid(pid, signal),
       };
       await endChild(script, grace, (gone) => void done.then(gone, gone));
       if (over) {

@@ -45,7 +45,7 @@ describe("a child that does not end", () => {
   it.each([10, 30 * 86_400])("is killed after its grace, and no earlier: %i s", async (grace) => {
     vi.useFakeTimers();
     const kill = vi.fn();
-    const end = endChild({ pid: () => 1, tell: () => undefined, kill }, grace, () => undefined);
+    const end = endChild({ tell: () => undefined, kill }, grace, () => undefined);
     vi.advanceTimersByTime(grace * 1000 - 1);
     expect(kill).not.toHaveBeenCalled();
     vi.advanceTimersByTime(1);

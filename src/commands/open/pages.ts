@@ -1,10 +1,9 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { hostPort, parseAddress } from "../../dask/address.ts";
+import { hostPort, isLoopback, parseAddress } from "../../dask/address.ts";
 import { deadlines } from "../../deadlines.ts";
 import { Failure } from "../../errors/failure.ts";
 import { clusterServices } from "../../net/cluster-tunnel.ts";
-import { isLoopback } from "../../dask/address.ts";
 import { freePort, requirePort } from "../../net/ports.ts";
 import { isWildcard, launchPort, pageLink, type Service } from "../../net/tunnel.ts";
 import type { Told } from "./lines.ts";
