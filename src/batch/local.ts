@@ -1,5 +1,5 @@
 import type { BatchSystem, Job, JobState, Shell, Submission } from "./system.ts";
-import { parseProcStat } from "../launcher/proc-stat.ts";
+import { procStat, startedWith } from "../launcher/proc-stat.ts";
 import { pauseFor } from "../timers.ts";
 
 /**
@@ -56,7 +56,7 @@ async function submit({ path, env = {}, cwd, logFolder, mark = "1" }: Submission
     await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
     child.unref();
     const { pid } = child;
-    return `local.${pid}.${(pid === undefined ? undefined : await processOf(pid))?.start ?? 0}`;
+    return `local.${pid}.${(pid === undefined ? undefined : procStat(pid))?.start ?? 0}`;
   } finally {
     if (output !== "ignore") closeSync(output);
   }
@@ -98,8 +98,8 @@ async function livePid(id: string): Promise<number | undefined> {
 /** The process of an id, if it runs and has started when the id says. */
 async function startedPid(id: string): Promise<number | undefined> {
   const [, pid, start] = /^local\.(\d+)\.(\d+)$/.exec(id) ?? [];
-  const found = pid === undefined ? undefined : await processOf(Number(pid));
-  const runs = found !== undefined && found.start === Number(start) && found.state !== "Z" && found.state !== "X";
+  const found = pid === undefined ? undefined : procStat(Number(pid));
+  const runs = found !== undefined && found.start === start && found.state !== "Z" && found.state !== "X";
   return runs ? Number(pid) : undefined;
 }
 
@@ -118,20 +118,11 @@ async function isMarked(pid: number, id: string): Promise<boolean> {
 
 const markVariable = "TSDASK_WORKER_JOB";
 
-/** For a moment of its exec a process has an environment that reads as empty, as one that has ended has. */
 async function environmentOf(pid: number): Promise<readonly string[]> {
-  const { readFile } = await import("node:fs/promises");
-  let text = "";
-  for (let look = 0; look < 5 && text === ""; look += 1) {
-    if (look > 0) await pauseFor(10);
-    text = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "gone");
+  let found = startedWith(pid);
+  for (let look = 0; look < 5 && found === "starting"; look += 1) {
+    await pauseFor(10);
+    found = startedWith(pid);
   }
-  return text.split("\0");
-}
-
-async function processOf(pid: number): Promise<{ readonly state: string; readonly start: number } | undefined> {
-  const { readFile } = await import("node:fs/promises");
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  const found = stat === undefined ? undefined : parseProcStat(stat);
-  return found === undefined ? undefined : { state: found.state, start: Number(found.start) };
+  return typeof found === "string" ? [] : found;
 }

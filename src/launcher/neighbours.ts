@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { identify, type World } from "./world.ts";
 import { starterOf } from "./host-key.ts";
-import { childrenOf } from "./proc-stat.ts";
+import { childrenOf, procStat, startedWith } from "./proc-stat.ts";
 
 /** How the ids of the built-in launcher's launches begin (`TSDASK_LAUNCH_ID`). */
 export const builtInPrefix = "local-";
@@ -23,10 +22,10 @@ export function livingNeighbours(
   const name = commandOf(starter, proc);
   const worlds: World[] = [];
   for (const pid of children ?? []) {
-    const environment = environmentOf(pid, proc);
-    if (environment === "ended") continue;
-    if (environment === "hidden" || (commandOf(pid, proc) === name && own.launcher !== "tsdask")) return undefined;
-    const world = worldOf(environment);
+    const entries = startedWith(pid, proc);
+    if (entries === "ended") continue;
+    if (typeof entries === "string" || (commandOf(pid, proc) === name && own.launcher !== "tsdask")) return undefined;
+    const world = worldOf(entries);
     if (world !== undefined && world.launcher === own.launcher && world.size === own.size) worlds.push(world);
   }
   // Whoever does not find itself does not see how the launcher starts its ranks.
@@ -34,42 +33,23 @@ export function livingNeighbours(
 }
 
 /** The numbers of those ranks, this one's included; undefined where they cannot be told. */
-export function livingRanks(own: World, options: { readonly parent: number }): ReadonlySet<number> | undefined {
+export function livingRanks(
+  own: World,
+  options: { readonly parent: number; readonly proc?: string },
+): ReadonlySet<number> | undefined {
   const worlds = livingNeighbours(own, options);
   return worlds === undefined ? undefined : new Set(worlds.map(({ rank }) => rank));
 }
 
-function environmentOf(pid: number, proc: string): NodeJS.ProcessEnv | "ended" | "hidden" {
+function worldOf(entries: readonly string[]): World | undefined {
+  const pairs = entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]);
   try {
-    const entries = read(`${proc}/${pid}/environ`)
-      .split("\0")
-      .filter((entry) => entry.includes("="));
-    // A process that has ended and is not yet waited for has none.
-    if (entries.length === 0) return "ended";
-    return Object.fromEntries(
-      entries.map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)]),
-    );
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EACCES" ? "hidden" : "ended";
-  }
-}
-
-function worldOf(environment: NodeJS.ProcessEnv): World | undefined {
-  try {
-    return identify(environment);
+    return identify(Object.fromEntries(pairs) as NodeJS.ProcessEnv);
   } catch {
     // Variables that contradict each other: it says so itself.
     return undefined;
   }
 }
 
-function commandOf(pid: number, proc: string): string {
-  try {
-    return read(`${proc}/${pid}/comm`).trim();
-  } catch {
-    // It has just ended.
-    return "";
-  }
-}
-
-const read = (path: string): string => readFileSync(path, "latin1");
+/** Its program's name; empty when it has just ended. */
+const commandOf = (pid: number, proc: string): string => procStat(pid, proc)?.command ?? "";

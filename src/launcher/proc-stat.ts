@@ -16,6 +16,11 @@ export interface ProcStat {
   readonly ticks: number;
   /** When it started, in clock ticks since boot. */
   readonly start: string;
+  /**
+   * Whether it is in the midst of its execve(2): its words and environment read as empty until the kernel has noted
+   * where they end (`env_end`).
+   */
+  readonly starting: boolean;
 }
 
 /** Reads it; undefined for a process that is gone, and where /proc is hidden. */
@@ -32,21 +37,47 @@ export function procStat(pid: number | "self", proc = "/proc"): ProcStat | undef
  * The fields of the text; undefined when it is none. The name stands in parentheses and may hold anything, parentheses
  * too.
  */
-export function parseProcStat(text: string): ProcStat | undefined {
+function parseProcStat(text: string): ProcStat | undefined {
   const close = text.lastIndexOf(")");
   const fields = text.slice(close + 2).split(" ");
   const start = fields[19];
   if (close < 0 || start === undefined) return undefined;
+  const state = fields[0] ?? "";
+  // Threads of the kernel (PF_KTHREAD, linux/sched.h) and ended processes have no memory that it could be in.
+  const hasMemory = (Number(fields[6]) & 0x0020_0000) === 0 && !/[ZXx]/.test(state);
   return {
     command: text.slice(text.indexOf("(") + 1, close),
-    state: fields[0] ?? "",
+    state,
     parent: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
     foreground: Number(fields[5]),
     ticks: fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0),
     start,
+    starting: hasMemory && fields[48] === "0",
   };
+}
+
+/**
+ * The environment that a process was started with, as `NAME=value` (proc(5), `environ`). `starting` in the midst of its
+ * execve(2), where that and its words still read as empty: for 40 µs at least, and 19 ms were seen on busy cores.
+ * `ended` for one that is no more, not yet waited for, or has none, `hidden` where the system does not show it.
+ */
+export function startedWith(pid: number, proc = "/proc"): readonly string[] | "starting" | "ended" | "hidden" {
+  try {
+    const read = (): string => readFileSync(`${proc}/${pid}/environ`, "latin1");
+    let text = read();
+    if (text === "") {
+      const stat = procStat(pid, proc);
+      if (stat?.starting === true) return "starting";
+      // It may have been read before the kernel had noted it, and be noted now.
+      text = read();
+      if (text === "") return "ended";
+    }
+    return text.split("\0").filter((entry) => entry.includes("="));
+  } catch (error) {
+    return ["EACCES", "EPERM"].includes((error as NodeJS.ErrnoException).code ?? "") ? "hidden" : "ended";
+  }
 }
 
 /**

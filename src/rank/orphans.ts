@@ -1,6 +1,7 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { deadlines } from "../deadlines.ts";
+import { procStat, startedWith } from "../launcher/proc-stat.ts";
 import { isTracker, killPid } from "./child.ts";
 
 /** The variable by which whatever a script has started is known, also when its parent is gone. */
@@ -15,50 +16,46 @@ const lookEvery = 20;
  */
 export async function endLeftBehind(mark: string): Promise<readonly string[]> {
   if (await allGone(mark, deadlines.orphansEnd)) return [];
-  const left = marked(mark);
+  const left = look(mark).ours;
   for (const pid of left) killPid(pid, "SIGTERM");
   const names = left.map(nameOf);
   if (await allGone(mark, deadlines.orphansTerminated)) return names;
-  for (const pid of marked(mark)) if (!isTracker(pid)) killPid(pid, "SIGKILL");
-  if (!(await allGone(mark, deadlines.orphansTerminated))) for (const pid of marked(mark)) killPid(pid, "SIGKILL");
+  for (const pid of look(mark).ours) if (!isTracker(pid)) killPid(pid, "SIGKILL");
+  if (!(await allGone(mark, deadlines.orphansTerminated))) for (const pid of look(mark).ours) killPid(pid, "SIGKILL");
   return names;
 }
 
 async function allGone(mark: string, within: number): Promise<boolean> {
   const until = performance.now() + within;
-  while (marked(mark).length > 0) {
+  let suspects: ReadonlySet<number> | undefined;
+  for (;;) {
+    const { ours, starting } = look(mark);
+    // One that is being started may be ours, if it was there at the first look or was ours before.
+    const maybe = starting.filter((pid) => suspects?.has(pid) ?? true);
+    if (ours.length + maybe.length === 0) return true;
     if (performance.now() > until) return false;
+    suspects = new Set([...ours, ...maybe]);
     await pause(lookEvery);
   }
-  return true;
 }
 
 /**
- * The living processes of ours whose environment, as it was when they were started, holds the mark (proc(5),
- * `environ`).
+ * The living processes whose environment, as it was when they were started, holds the mark; and those that cannot be
+ * told, since they are just being started.
  */
-function marked(mark: string): number[] {
+function look(mark: string): { readonly ours: readonly number[]; readonly starting: readonly number[] } {
   const entry = `${scriptMark}=${mark}`;
-  return readdirSync("/proc").flatMap((name) => {
+  const ours: number[] = [];
+  const starting: number[] = [];
+  for (const name of readdirSync("/proc")) {
     const pid = Number(name);
-    return Number.isInteger(pid) && pid !== process.pid && environment(pid).includes(entry) ? [pid] : [];
-  });
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const entries = startedWith(pid);
+    if (entries === "starting") starting.push(pid);
+    else if (typeof entries !== "string" && entries.includes(entry)) ours.push(pid);
+  }
+  return { ours, starting };
 }
 
-function environment(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
-  } catch {
-    // Somebody else's process, or one that has just ended.
-    return [];
-  }
-}
-
-function nameOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-  } catch {
-    // It has just ended.
-    return String(pid);
-  }
-}
+/** Its program's name; its number where it has just ended. */
+const nameOf = (pid: number): string => procStat(pid)?.command ?? String(pid);

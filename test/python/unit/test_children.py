@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,11 @@ def test_where_there_can_be_no_more_processes_a_killed_child_s_folder_stays(
 
 def _sleeping(mark: str | None) -> subprocess.Popen[bytes]:
     env = {} if mark is None else {children.MARK: mark}
-    return subprocess.Popen(["/bin/sleep", "600"], env=env, start_new_session=True)
+    process = subprocess.Popen(["/bin/sleep", "600"], env=env, start_new_session=True)
+    # In the midst of its execve its environment reads as empty, as that of one without a mark.
+    while Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[48] == "0":
+        time.sleep(0.001)
+    return process
 
 
 def test_an_orphan_without_a_mark_is_spared_until_no_child_lives(monkeypatch: pytest.MonkeyPatch) -> None:
