@@ -8,6 +8,8 @@ has not proved to be one of this launch's processes: the port of a scheduler or 
 Facts relied on:
 - jupyter_server/base/handlers.py JupyterHandler.prepare() authenticates (Hub, token, password); before 2.0
   `web.authenticated` does it on each method.
+- jupyter_server/base/handlers.py APIHandler answers an error as JSON, its `message` the text of the HTTPError, and 403
+  in place of a login page; it counts as activity.
 - jupyter_server/base/websocket.py WebSocketMixin.check_origin() refuses pages of other origins; its prepare() answers
   403 in place of a login page.
 - distributed/http/scheduler/json.py serves the scheduler's identity at json/identity.json, with each worker's host and
@@ -41,13 +43,14 @@ from tsdask_mpi.compat import web_handlers
 from tsdask_mpi.pages_access import PROOF_FOLDER, cookie_of, proof_of
 
 try:
-    from jupyter_server.base.handlers import JupyterHandler
+    from jupyter_server.base.handlers import APIHandler, JupyterHandler
     from jupyter_server.base.websocket import WebSocketMixin
 except ImportError:
     try:
-        from jupyter_server.base.handlers import JupyterHandler
+        from jupyter_server.base.handlers import APIHandler, JupyterHandler
         from jupyter_server.base.zmqhandlers import WebSocketMixin
     except ImportError:
+        from notebook.base.handlers import APIHandler
         from notebook.base.handlers import IPythonHandler as JupyterHandler
         from notebook.base.zmqhandlers import WebSocketMixin
 
@@ -339,10 +342,10 @@ def growing() -> Any:
     return growth
 
 
-class Card(JupyterHandler):
+class Card(APIHandler):
     """
     What the card of JupyterLab's launcher shows of this cluster (jupyterlab/labextensions/), and the number of workers
-    that it asks for.
+    that it asks for. Errors are JSON with a `message`, which the card shows.
     """
 
     def initialize(self, pages: Pages) -> None:

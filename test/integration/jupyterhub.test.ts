@@ -53,9 +53,12 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     // Workers come by a job, as the launcher's card has it submitted; it ends in order when the culler has stopped the
     // server that nobody looks at any more.
     const card = `/user/${hub.user}/tsdask-cluster`;
-    const grown = await hub.ask(card, "POST", '{"workers": 6}');
-    expect(await grown.json()).toMatchObject({ said: expect.stringContaining("submitted (slurm)") as string });
-    const workers = async (): Promise<unknown> => ((await (await hub.ask(card)).json()) as { workers: number }).workers;
+    const refusal = await hub.askForJson(card, "POST", '{"workers": -1}');
+    expect(refusal).toMatchObject({ message: "workers: a number of workers" });
+    expect((await fetch(`${hub.url}${card}`)).status).toBe(403);
+    const grown = await hub.askForJson(card, "POST", '{"workers": 6}');
+    expect(grown).toMatchObject({ said: expect.stringContaining("submitted (slurm)") as string });
+    const workers = async (): Promise<unknown> => ((await hub.askForJson(card)) as { workers: number }).workers;
     await expect.poll(workers, { timeout: 150_000 }).toBe(6);
     expect(await queuedJobs()).toHaveLength(2);
     const spawned = spawnedEnvironment(clean);
@@ -63,7 +66,7 @@ test.runIf(isRoot && parts.every((part) => part === true))(
     hub.cull();
     await queueEmpty();
     const servers = async (): Promise<unknown> =>
-      ((await (await hub.ask(`/users/${hub.user}`)).json()) as { readonly servers: unknown }).servers;
+      ((await hub.askForJson(`/users/${hub.user}`)) as { readonly servers: unknown }).servers;
     await expect.poll(servers, { timeout: 60_000 }).toEqual({});
 
     // The Hub has forgotten the server's token with the server, and never knew another one.

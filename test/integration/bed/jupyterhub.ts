@@ -30,6 +30,8 @@ export interface Hub extends AsyncDisposable {
   cull(): void;
   /** Asks the Hub's API, or with a path that begins with /user/ the user's server, as one who may do all. */
   ask(path: string, method?: string, body?: string): Promise<Response>;
+  /** Asks likewise, and returns what the answer holds; throws with the text of a page, and what the Hub said. */
+  askForJson(path: string, method?: string, body?: string): Promise<unknown>;
 }
 
 /** Whether a JupyterHub can be started here; root is who may start servers for others. */
@@ -102,6 +104,13 @@ c.Spawner.default_url = "/lab"
       headers: { Authorization: `token ${serviceToken}` },
       ...(body === undefined ? {} : { body }),
     });
+  const askForJson: Hub["askForJson"] = async (path, method, body) => {
+    const answer = await ask(path, method, body);
+    const text = await answer.text();
+    if (/json/.test(answer.headers.get("Content-Type") ?? "")) return JSON.parse(text);
+    const shown = text.replace(/<(script|style)[\s\S]*?<\/\1>|<[^>]*>/g, "").replace(/\s+/g, " ");
+    throw new Error(`${method ?? "GET"} ${path}: ${answer.status} ${shown}\nThe Hub: ${running.stderr()}`);
+  };
   const cull = (): void => void clean.write("may-cull", "");
   const apiUrl = `http://127.0.0.1:${api}/hub/api`;
   return {
@@ -112,6 +121,7 @@ c.Spawner.default_url = "/lab"
     api: apiUrl,
     cull,
     ask,
+    askForJson,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
 }
