@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { jobEnvironment } from "../batch-jobs.ts";
@@ -30,7 +30,7 @@ export interface Hub extends AsyncDisposable {
   cull(): void;
   /** Asks the Hub's API, or with a path that begins with /user/ the user's server, as one who may do all. */
   ask(path: string, method?: string, body?: string): Promise<Response>;
-  /** Asks likewise, and returns what the answer holds; throws with the text of a page, and what the Hub said. */
+  /** Asks likewise, and returns what the answer holds; throws with the text of a page, and what both said. */
   askForJson(path: string, method?: string, body?: string): Promise<unknown>;
 }
 
@@ -109,7 +109,11 @@ c.Spawner.default_url = "/lab"
     const text = await answer.text();
     if (/json/.test(answer.headers.get("Content-Type") ?? "")) return JSON.parse(text);
     const shown = text.replace(/<(script|style)[\s\S]*?<\/\1>|<[^>]*>/g, "").replace(/\s+/g, " ");
-    throw new Error(`${method ?? "GET"} ${path}: ${answer.status} ${shown}\nThe Hub: ${running.stderr()}`);
+    const logs = readdirSync(home).filter((name) => name.endsWith(".log"));
+    const server = logs.map((name) => readFileSync(join(home, name), "utf8").slice(-8000)).join("");
+    throw new Error(
+      `${method ?? "GET"} ${path}: ${answer.status} ${shown}\nThe Hub: ${running.stderr()}\nThe server: ${server}`,
+    );
   };
   const cull = (): void => void clean.write("may-cull", "");
   const apiUrl = `http://127.0.0.1:${api}/hub/api`;
