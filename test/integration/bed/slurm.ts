@@ -18,8 +18,8 @@ export interface Slurm {
 
 /** CPUs that each node claims, whatever the machine has. */
 const cpusPerNode = 16;
-/** Seconds between SIGTERM and SIGKILL for a cancelled job. */
-const killWait = 4;
+/** Seconds between SIGTERM and SIGKILL for a cancelled job: Slurm's own. */
+const killWait = 30;
 
 /**
  * Each run of the tests has a Slurm of its own, named after the process that owns it: the test runner, else this
