@@ -99,7 +99,7 @@ export function outputOf(clean: Clean, id: string): string {
 
 /** What a command said, and what the jobs of the test's folder have written: their side of a failure. */
 export function tellWithJobs(clean: Clean, finished: Finished): string {
-  const files = readdirSync(clean.folder).filter((file) => file.endsWith(".out"));
+  const files = readdirSync(clean.folder).filter((file) => /\.out$|\.p?o\d+(\.\d+)?$/.test(file));
   return [
     tell(finished),
     ...files.map((file) => `--- ${file}\n${readFileSync(join(clean.folder, file), "utf8")}`),

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { covers } from "../batch/covers.ts";
-import { computing, jobEnvironment, mpiruns, ours, until } from "./batch-jobs.ts";
+import { computing, jobEnvironment, mpiruns, ours, tellWithJobs, until } from "./batch-jobs.ts";
 import { nothingLeft, type Clean } from "./bed/left.ts";
 import { python } from "./bed/pythons.ts";
 import { run, start, tell } from "./bed/run.ts";
@@ -79,7 +79,7 @@ describe.runIf(sgeAvailable() === true)("on a real Grid Engine", () => {
         options,
       );
     const up = await scale("5", "--wait", "200s");
-    expect(up, tell(up)).toMatchObject({ code: 0 });
+    expect(up, tellWithJobs(clean, up)).toMatchObject({ code: 0 });
     expect(up.stderr).toContain("5 workers are in");
     const down = await scale("1");
     expect(down, tell(down)).toMatchObject({ code: 0 });
